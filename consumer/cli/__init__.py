@@ -1,0 +1,10 @@
+"""The command line, `strandline COMMAND`. Light to import: every process that decodes imports it once more."""
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, of this process's arguments unless given; gives the exit status."""
+    from consumer.cli.app import run
+
+    return run(arguments)

@@ -1,0 +1,156 @@
+"""`demo`: the whole way on a made-up licence ledger, and then what to try."""
+
+import os
+import shutil
+import sys
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from consumer.cli.journal import simulated, take_in_and_project
+from consumer.cli.output import AsJson, note, say, show_json, show_table
+from consumer.cli.session import discover_projections, open_store
+from consumer.cli.verify import verify_sources
+from journal.errors import StrandlineError
+from journal.export_writer import Format
+
+if TYPE_CHECKING:
+    from consumer.projection import Projection
+    from consumer.settings import Settings
+    from journal.export import Export
+    from journal.simulated_strand import Simulated
+
+BLOCKS = 2_000
+SEED = 1868  # the same journal each time, so that a second demo finds it taken in
+FOLDER = "demo"
+VERIFIED = (
+    "The journal verified: it is consistent with itself, and with the digest that was saved when it was made. Only such "
+    "a digest,\nsaved while QLDB ran, shows that a journal is QLDB's."
+)
+READERS = {"analysts": "analysts", "cleared": "cleared readers only"}
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """What is in a read model, for the table at the demo's end."""
+
+    name: str
+    purpose: str
+    rows: int
+    readers: str
+
+
+def demo(as_json: AsJson = False) -> int:
+    """The whole thing on a made-up licence ledger; then what to try."""
+    projections = discover_projections()
+    with open_store() as (settings, url):
+        folder = settings.home / FOLDER
+        note(f"1. Writing a journal of {BLOCKS:,} blocks, as QLDB would have exported it, to {folder}")
+        made = _make(settings, folder)
+        _check_same_strand(url, made)
+        note("2. Verifying every hash and link, and the digest")
+        verified = _verify(folder, made)
+        note("3. Taking it into the journal store and projecting it")
+        taken = take_in_and_project(url, _exports(folder), settings, projections)
+        models = _read_models(url, projections)
+    done = verified and taken.complete
+    if as_json:
+        show_json(
+            {
+                "directory": str(folder),
+                "strand_id": made.strand_id,
+                "digest": b64encode(made.digest).decode(),
+                "tip": made.tip,
+                "verified": verified,
+                "mark": taken.status.mark,
+                "read_models": [asdict(model) for model in models],
+            }
+        )
+    else:
+        _say(models, folder, verified)
+    return 0 if done else 1
+
+
+def _make(settings: "Settings", folder: Path) -> "Simulated":
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    return simulated(folder, BLOCKS, SEED, Format.ION_TEXT)
+
+
+def _check_same_strand(url: str, made: "Simulated") -> None:
+    from consumer.database import connect
+    from consumer.mark import read_mark
+
+    with connect(url) as connection:
+        held = read_mark(connection).strand_id
+    if held not in (None, made.strand_id):
+        raise StrandlineError(
+            f"The database already holds another journal, strand {held}, which the demo leaves alone.\n"
+            "Give the demo a place of its own: STRANDLINE_HOME=<a new folder>, STRANDLINE_DATABASE_URL not set."
+        )
+
+
+def _verify(folder: Path, made: "Simulated") -> bool:
+    found = verify_sources([str(folder / "full")], made.tip)
+    return found.ok and found.digest == made.digest
+
+
+def _exports(folder: Path) -> Sequence["Export"]:
+    from journal.export import find_exports
+
+    return find_exports(str(folder / "full"))
+
+
+def _read_models(url: str, projections: Mapping[str, "Projection"]) -> list[ReadModel]:
+    from psycopg.sql import SQL, Identifier
+
+    from consumer.database import connect
+    from consumer.status import read_status
+
+    models = []
+    with connect(url) as connection:
+        for served in read_status(connection, projections.values()).projections:
+            if served.generation is None:
+                continue
+            statement = SQL("SELECT count(*) FROM read.{}").format(Identifier(served.name))
+            row = connection.execute(statement).fetchone()
+            projection = projections[served.name]
+            models.append(ReadModel(served.name, projection.purpose, row[0] if row else 0, READERS[projection.readers]))
+    return models
+
+
+def _say(models: Sequence[ReadModel], folder: Path, verified: bool) -> None:
+    show_table(
+        ("read model", "what it is for", "rows", "who may read it"),
+        [(model.name, model.purpose, model.rows, model.readers) for model in models],
+        title="Read models, in schema read",
+    )
+    say(VERIFIED if verified else "The journal did NOT verify.")
+    say("Now try:")
+    program = _program()
+    for words in (
+        "sql 'SELECT county, status, count(*) FROM read.licence_register GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10'",
+        "sql 'SELECT * FROM read.ledger_activity WHERE redactions > 0 LIMIT 5'",
+        "sql \"SELECT document_id, version, state, metadata->>'txTime' AS at FROM ledger.history('Licence') LIMIT 10\"",
+        "sql 'SELECT document_id, data FROM ledger.\"Licence\" LIMIT 3'",
+        "status",
+        "verify",
+        f"verify {quote(str(folder / 'full'))} --digest {quote(str(folder / 'full.digest.json'))}",
+        "digest",
+    ):
+        say(f"  {program} {words}")
+
+
+def _program() -> str:
+    """How this command was called, so that what is shown can be typed."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m consumer.cli"
+    on_path = shutil.which("strandline")
+    if on_path is not None and called.exists() and Path(on_path).samefile(called):
+        return "strandline"
+    return os.path.relpath(called)

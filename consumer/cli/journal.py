@@ -1,0 +1,237 @@
+"""The commands that face the journal: `replay`, `digest` and `simulate`. Heavy imports wait until one is called."""
+
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consumer.cli.output import AsJson, count, note, say, show_json, show_table, span
+from consumer.cli.progress import Counter, Meter, meter
+from consumer.cli.session import discover_projections, open_store
+from journal.export_writer import Format
+
+if TYPE_CHECKING:
+    from consumer.projection import Projection
+    from consumer.replay import Replay
+    from consumer.settings import Settings
+    from consumer.status import Rejected, Status
+    from journal.export import Export
+    from journal.simulated_strand import Simulated
+
+FAULTS_SHOWN = 5
+GAPS_SHOWN = 5
+
+Sources = Annotated[list[str], typer.Argument(help="Folders, manifests or data objects of exports.", metavar="SOURCE")]
+TrustDeletions = Annotated[
+    bool,
+    typer.Option(
+        "--trust-deletions", help="Let deletions pass whose hash does not hold: dropped data could then pass for one."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What a replay read, how everything stands after it, and what was refused last if something was."""
+
+    replay: "Replay"
+    status: "Status"
+    rejected: Sequence["Rejected"]
+    projecting_seconds: float
+
+    @property
+    def complete(self) -> bool:
+        failing = any(one.state == "failing" for one in self.status.projections)
+        return not (self.status.gaps or self.status.waits or self.replay.rejected or failing)
+
+
+def replay(sources: Sources, trust_deletions: TrustDeletions = False, as_json: AsJson = False) -> int:
+    """Take exports in, verify them, and project up to the mark; may be repeated, and resumes."""
+    from journal.export import find_exports
+
+    projections = discover_projections()
+    exports = [export for source in sources for export in find_exports(source)]
+    with open_store() as (settings, url):
+        taken = take_in_and_project(url, exports, settings, projections, trust_deletions=trust_deletions)
+    if as_json:
+        show_json(_replay_json(taken))
+    else:
+        _say_replay(taken)
+    return 0 if taken.complete else 1
+
+
+def take_in_and_project(
+    url: str,
+    exports: Sequence["Export"],
+    settings: "Settings",
+    projections: Mapping[str, "Projection"],
+    *,
+    trust_deletions: bool = False,
+) -> TakenIn:
+    """Take the exports in and bring every projection to the mark, with progress."""
+    from consumer.database import connect
+    from consumer.generations import project
+    from consumer.replay import take_in
+    from consumer.status import latest_rejected, read_status
+
+    with meter() as shown:
+        progress = Counter(shown, "taking in", blocks_named(exports))
+        result = take_in(url, exports, settings, trust_deletions=trust_deletions, progress=progress)
+    started = time.monotonic()
+    with meter() as shown:
+        project(url, projections, progress=shown.report)
+    seconds = time.monotonic() - started
+    with connect(url) as connection:
+        status = read_status(connection, projections.values())
+        rejected = latest_rejected(connection, FAULTS_SHOWN) if result.rejected else []
+    return TakenIn(result, status, rejected, seconds)
+
+
+def blocks_named(exports: Sequence["Export"]) -> int | None:
+    """How many blocks the objects hold by their names; None where a name does not say."""
+    from journal.export import all_objects
+
+    total = 0
+    for item in all_objects(exports):
+        if item.first_no is None or item.last_no is None:
+            return None
+        total += item.last_no - item.first_no + 1
+    return total
+
+
+def digest(
+    tip: Annotated[
+        int | None, typer.Option(help="The last block that the digest covers; the mark unless given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """The digest of the journal in the store, as QLDB would have given it."""
+    from consumer.digest import store_digest
+
+    with open_store() as (_, url), meter() as shown:
+        found = store_digest(url, tip, progress=_labelled(shown, "digest"))
+    text = b64encode(found.digest).decode()
+    if as_json:
+        show_json({"digest": text, "tip": found.tip, "strand_id": found.strand_id})
+    else:
+        say(f"digest  {text}")
+        say(f"tip     block {found.tip} of strand {found.strand_id}")
+    return 0
+
+
+def simulate(
+    directory: Annotated[Path, typer.Argument(help="A new or empty folder to write to.", metavar="DIR")],
+    blocks: Annotated[int, typer.Option(help="How many blocks, the system's too.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same journal.")] = 1,
+    format: Annotated[Format, typer.Option(help="The exports' format.")] = Format.ION_TEXT,
+    redactions: Annotated[float, typer.Option(help="The share of blocks that redact.")] = 0.08,
+    as_json: AsJson = False,
+) -> int:
+    """Write a valid journal of a made-up licence ledger, as exports and as stream records."""
+    made = simulated(directory, blocks, seed, format, redactions)
+    summary = {
+        "directory": str(directory),
+        "strand_id": made.strand_id,
+        "blocks": made.blocks,
+        "revisions": made.revisions,
+        "redactions": made.redactions,
+        "deletions": made.deletions,
+        "digest": b64encode(made.digest).decode(),
+        "tip": made.tip,
+    }
+    if as_json:
+        show_json(summary)
+    else:
+        show_table(("", ""), [(name, str(value)) for name, value in summary.items()])
+        say(f"Its exports are in full/, early/ and late/ of {directory}, its stream records in stream/.")
+    return 0
+
+
+def simulated(directory: Path, blocks: int, seed: int, format: Format, redactions: float = 0.08) -> "Simulated":
+    """A simulated journal written into the folder, with progress."""
+    from journal.simulate import simulate
+
+    with meter("block writes") as shown:
+        return simulate(directory, blocks, seed, format, redactions, _labelled(shown, "simulating"))
+
+
+def _labelled(shown: Meter, label: str) -> Callable[[int, int], None]:
+    return lambda done, total: shown.report(label, done, total)
+
+
+def _replay_json(taken: TakenIn) -> dict[str, object]:
+    result = taken.replay
+    return {
+        "blocks": result.blocks,
+        "new_blocks": result.new_blocks,
+        "revisions": result.revisions,
+        "redactions": result.redactions,
+        "mark": taken.status.mark,
+        "head": taken.status.head,
+        "gaps": taken.status.gaps,
+        "rejected": result.rejected,
+        "faults": [
+            {"sequenceNo": one.sequence_no, "source": one.source, "fault": one.fault, "detail": one.detail}
+            for one in taken.rejected
+        ],
+        "seconds": round(result.seconds, 3),
+        "objects_skipped": result.objects_skipped,
+        "projecting_seconds": round(taken.projecting_seconds, 3),
+        "projections": [asdict(one) for one in taken.status.projections],
+    }
+
+
+def _say_replay(taken: TakenIn) -> None:
+    result, status = taken.replay, taken.status
+    rate = f", {result.blocks / result.seconds:,.0f} a second" if result.seconds > 0 and result.blocks else ""
+    say(
+        f"Read {count(result.blocks, 'block')} ({result.new_blocks:,} new), {count(result.revisions, 'revision')}, "
+        f"{count(result.redactions, 'redaction')} in {result.seconds:.1f} s{rate}."
+    )
+    if result.objects_skipped:
+        say(f"{count(result.objects_skipped, 'object')} had been taken in before and were passed over.")
+    say(mark_text(status))
+    if not taken.complete or any(one.parked for one in status.projections):
+        _note_what_is_open(taken)
+    show_table(
+        ("read model", "position", "state", "parked"),
+        [(one.name, one.position, one.state, one.parked) for one in status.projections],
+    )
+
+
+def mark_text(status: "Status") -> str:
+    if status.mark is None:
+        return "The mark has not passed any block yet."
+    return f"The mark is at block {status.mark:,}: from block {status.origin} on all is there, checked and linked."
+
+
+def gaps_text(status: "Status") -> str:
+    shown = ", ".join(span(first, last) for first, last in status.gaps[:GAPS_SHOWN])
+    return shown + (f" and {len(status.gaps) - GAPS_SHOWN} more gaps" if len(status.gaps) > GAPS_SHOWN else "")
+
+
+def waits_text(status: "Status") -> str:
+    after = status.origin if status.mark is None else status.mark + 1
+    return f"block {after:,} waits: it lacks revisions, or two blocks contend for its number"
+
+
+def _note_what_is_open(taken: TakenIn) -> None:
+    status = taken.status
+    if taken.replay.rejected:
+        note(f"Refused: {count(taken.replay.rejected, 'thing')}, such as")
+        for one in taken.rejected:
+            where = "" if one.sequence_no is None else f"block {one.sequence_no}: "
+            note(f"  {where}{one.fault}: {one.detail} [{one.source}]")
+    if status.gaps:
+        note(f"Missing: {gaps_text(status)}. Replay an export that holds them.")
+    if status.waits:
+        note(f"Open: {waits_text(status)}.")
+    for model in status.projections:
+        if model.state == "failing":
+            note(f"{model.name} cannot go on: {model.failure}.")
+        if model.parked:
+            note(f"{model.name} has {count(model.parked, 'parked document')}: see `strandline parked`.")

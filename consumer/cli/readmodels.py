@@ -1,0 +1,143 @@
+"""The commands that face the read models: `status`, `parked` and `retry`."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consumer.cli.journal import gaps_text, mark_text, waits_text
+from consumer.cli.output import AsJson, count, say, show_json, show_table, span
+from consumer.cli.session import discover_projections, open_store
+
+if TYPE_CHECKING:
+    from consumer.generations import ParkedDocument, ProjectionStatus
+    from consumer.status import Status
+
+OPENSEARCH_OFF = "OpenSearch is off: STRANDLINE_OPENSEARCH_URL is not set."
+
+
+def status(as_json: AsJson = False) -> int:
+    """How far the journal is in, what is missing or was refused, and how the read models stand."""
+    from consumer.database import connect
+    from consumer.status import read_status
+
+    projections = discover_projections()
+    with open_store() as (settings, url), connect(url) as connection:
+        found = read_status(connection, projections.values())
+    opensearch = settings.opensearch_url is not None
+    if as_json:
+        show_json({**_status_json(found), "opensearch": "on" if opensearch else "off"})
+    else:
+        _say_status(found)
+        if not opensearch:
+            say(OPENSEARCH_OFF)
+    return 0
+
+
+def parked(as_json: AsJson = False) -> int:
+    """The documents that a read model could not take, since when and why."""
+    from consumer.database import connect
+    from consumer.generations import parked
+
+    with open_store() as (_, url), connect(url) as connection:
+        found = parked(connection)
+    if as_json:
+        show_json({"parked": [_parked_json(one) for one in found]})
+    elif not found:
+        say("Nothing is parked.")
+    else:
+        show_table(
+            ("read model", "generation", "document", "version", "since block", "reason"),
+            [(one.projection, one.generation, one.key, one.version, one.sequence_no, one.reason) for one in found],
+        )
+        say("`strandline retry NAME` runs a read model's parked documents again.")
+    return 0
+
+
+def retry(
+    name: Annotated[str, typer.Argument(help="The read model's name.")],
+    as_json: AsJson = False,
+) -> int:
+    """Run a read model's parked documents again, from the journal."""
+    from consumer.generations import retry
+
+    projections = discover_projections()
+    with open_store() as (_, url):
+        result = retry(url, projections, name)
+    if as_json:
+        show_json(asdict(result))
+    elif not result.retried:
+        say(f"Nothing of {name} is parked.")
+    else:
+        say(f"{name}: ran {count(result.retried, 'parked document')} again; {result.parked:,} parked still.")
+    return 0 if not result.parked else 1
+
+
+def _status_json(found: "Status") -> dict[str, object]:
+    return {
+        "mark": found.mark,
+        "head": found.head,
+        "origin": found.origin,
+        "gaps": found.gaps,
+        "accepted_gaps": [[gap.first_no, gap.last_no] for gap in found.accepted_gaps],
+        "rejected": found.rejected,
+        "projections": [_projection_json(one) for one in found.projections],
+        "other_generations": [asdict(one) for one in found.other_generations],
+        "redactions": asdict(found.redactions),
+        "strand_id": found.strand_id,
+    }
+
+
+def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
+    return {
+        "name": one.name,
+        "store": one.store,
+        "generation": one.generation,
+        "position": one.position,
+        "state": one.state,
+        "lag_blocks": one.lag_blocks,
+        "lag_seconds": one.lag_seconds,
+        "parked": one.parked,
+        "failure": one.failure,
+    }
+
+
+def _parked_json(one: "ParkedDocument") -> dict[str, object]:
+    return {
+        "projection": one.projection,
+        "generation": one.generation,
+        "document": one.key,
+        "version": one.version,
+        "block": one.sequence_no,
+        "reason": one.reason,
+        "parked_at": one.parked_at.isoformat(),
+    }
+
+
+def _say_status(found: "Status") -> None:
+    say(f"Strand {found.strand_id}." if found.strand_id else "The store is empty: take an export in with `replay`.")
+    say(mark_text(found))
+    if found.head is not None and found.head != found.mark:
+        say(f"The highest block seen is {found.head:,}.")
+    if found.gaps:
+        say(f"Missing: {gaps_text(found)}.")
+    if found.waits:
+        say(f"Open: {waits_text(found)}.")
+    for gap in found.accepted_gaps:
+        say(f"Accepted gap: {span(gap.first_no, gap.last_no)} were passed over ({gap.reason}).")
+    if found.rejected:
+        say(f"Refused so far: {found.rejected:,}.")
+    redactions = found.redactions
+    say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
+    show_table(
+        ("read model", "store", "generation", "position", "state", "blocks behind", "parked"),
+        [
+            (one.name, one.store, one.generation, one.position, one.state, one.lag_blocks, one.parked)
+            for one in found.projections
+        ],
+    )
+    for failing in found.projections:
+        if failing.failure:
+            say(f"{failing.name} cannot go on: {failing.failure}.")
+    for other in found.other_generations:
+        say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")

@@ -1,0 +1,186 @@
+"""`verify`: checks every hash and link of exports or of the store, and a saved digest against them."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consumer.cli.journal import TrustDeletions, blocks_named
+from consumer.cli.output import AsJson, count, note, say, show_json, span
+from consumer.cli.progress import Counter, meter
+from consumer.cli.session import open_store
+from journal.errors import UsageError
+
+if TYPE_CHECKING:
+    from consumer.verification import Verification
+    from journal.block import Fault
+    from journal.saved_digest import SavedDigest
+
+FAULTS_SHOWN = 20
+
+PROVED = "The digest saved while QLDB ran is that of this journal: up to its tip, this is what QLDB wrote."
+CONSISTENT = (
+    "That means: consistent with itself. That it is QLDB's shows only against a digest saved while QLDB ran (--digest)."
+)
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(help="Folders, manifests or data objects of exports; the store without.", metavar="SOURCE"),
+]
+
+
+def verify(
+    sources: Sources = None,
+    digest: Annotated[
+        str | None,
+        typer.Option(help="A digest saved from QLDB to check against: base64, or a file.", metavar="B64|FILE"),
+    ] = None,
+    tip: Annotated[int | None, typer.Option(help="The last block that the digest covers.")] = None,
+    trust_deletions: TrustDeletions = False,
+    as_json: AsJson = False,
+) -> int:
+    """Check every hash and link of exports, or of the store."""
+    from journal.saved_digest import read_saved_digest
+
+    saved = read_saved_digest(digest) if digest is not None else None
+    tip = _tip(saved, tip)
+    found = verify_sources(sources, tip, trust_deletions=trust_deletions) if sources else _verify_store(tip)
+    found.fault(check_tip(found, saved, tip))
+    if as_json:
+        show_json(_json(found, tip))
+    else:
+        _say(found, saved, tip)
+    return 0 if found.ok else 1
+
+
+def verify_sources(sources: list[str], tip: int | None = None, *, trust_deletions: bool = False) -> "Verification":
+    """Exports checked, with progress."""
+    from consumer.settings import load_settings
+    from consumer.verification import verify_exports
+    from journal.export import find_exports
+
+    workers = load_settings().workers
+    exports = [export for source in sources for export in find_exports(source)]
+    with meter() as shown:
+        progress = Counter(shown, "verifying", blocks_named(exports))
+        return verify_exports(exports, workers=workers, tip=tip, trust_deletions=trust_deletions, progress=progress)
+
+
+def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> "Iterator[Fault]":
+    """What does not hold between the journal and the tip and digest asked for."""
+    from journal.block import Fault
+
+    if tip is not None and found.last_no is not None and tip > found.last_no:
+        yield Fault(tip, "tip", f"the journal ends at block {found.last_no}, before the tip, block {tip}")
+    elif saved is None:
+        return
+    elif found.digest is None:
+        reason = f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
+        yield Fault(tip, "digest", f"cannot be checked: it covers every block from 0 to its tip, and {reason}")
+    elif found.digest != saved.digest:
+        hint = "" if tip is not None else "; if its tip is not the last block, name it with --tip"
+        at = found.last_no if tip is None else tip
+        yield Fault(at, "digest", f"the digest given is not that of this journal at block {at}{hint}")
+    if saved is not None and saved.strand_id not in (None, found.strand_id):
+        yield Fault(None, "strand", f"the digest given is of strand {saved.strand_id}, the journal {found.strand_id}")
+
+
+def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
+    if tip is not None and tip < 0:
+        raise UsageError(f"--tip is a block's number, from 0 on, not {tip}.")
+    if saved is None or saved.tip is None:
+        return tip
+    if tip not in (None, saved.tip):
+        raise UsageError(f"--tip is {tip}, but the digest in {saved.source} has the tip {saved.tip}.")
+    return saved.tip
+
+
+def _verify_store(tip: int | None) -> "Verification":
+    from consumer.database import connect
+    from consumer.mark import read_mark
+    from consumer.verification import verify_store
+
+    with open_store() as (settings, url), meter() as shown:
+        with connect(url) as connection:
+            mark = read_mark(connection)
+        progress = Counter(shown, "verifying", mark.sequence_no + 1 - mark.origin)
+        return verify_store(url, workers=settings.workers, tip=tip, progress=progress)
+
+
+def _json(found: "Verification", tip: int | None) -> dict[str, object]:
+    return {
+        "ok": found.ok,
+        "blocks": found.blocks,
+        "revisions": found.revisions,
+        "level": found.level,
+        "digest": b64encode(found.digest).decode() if found.digest is not None else None,
+        "tip": found.last_no if tip is None else tip,
+        "unexplained_redactions": found.unexplained_redactions,
+        "faults": [_fault_json(fault) for fault in found.faults],
+        "fault_count": found.fault_count,
+        "warnings": [_fault_json(fault) for fault in found.warnings],
+        "system_revisions": found.system_revisions,
+        "deletions": dict(found.deletions),
+        "strand_id": found.strand_id,
+        "first": found.first_no,
+        "last": found.last_no,
+        "accepted_gaps": found.accepted_gaps,
+    }
+
+
+def _fault_json(fault: "Fault") -> dict[str, object]:
+    return {"sequenceNo": fault.sequence_no, "fault": fault.fault, "detail": fault.detail}
+
+
+def _say(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
+    _say_what_was_checked(found)
+    _note_what_is_odd(found)
+    if not found.ok:
+        _note_faults("Fault", found.faults, found.fault_count)
+        say(f"NOT VERIFIED: {count(found.fault_count, 'fault')}.")
+        return
+    say("VERIFIED: every hash and link holds.")
+    if found.digest is not None:
+        say(f"Digest {b64encode(found.digest).decode()} at tip {found.last_no if tip is None else tip}.")
+    else:
+        say(f"No digest: that covers every block from 0 on, and the first here is {found.first_no}.")
+    say(CONSISTENT if saved is None else PROVED)
+
+
+def _say_what_was_checked(found: "Verification") -> None:
+    where = ""
+    if found.first_no is not None and found.last_no is not None:
+        where = f" ({found.first_no:,} to {found.last_no:,} of strand {found.strand_id})"
+    say(
+        f"Checked {count(found.blocks, 'block')}{where}, {count(found.revisions, 'revision')}, "
+        f"and {count(found.system_revisions, 'system revision')}, which hold only a hash."
+    )
+    if found.level == "chain":
+        say(
+            "Level chain: from JSON, which has lost Ion's types. The chain and the revisions' hashes in it were "
+            "checked, not whether the data have those hashes."
+        )
+
+
+def _note_what_is_odd(found: "Verification") -> None:
+    if found.unexplained_redactions:
+        note(
+            f"Warning: {count(found.unexplained_redactions, 'redacted revision or statement')} "
+            "that no redaction here names."
+        )
+    if trusted := found.deletions["trusted"]:
+        note(
+            f"Warning: {count(trusted, 'deletion')} let through by --trust-deletions; dropped data could pass for one."
+        )
+    for first, last in found.accepted_gaps:
+        note(f"Accepted gap: {span(first, last)} were passed over, and nothing is known of them.")
+    _note_faults("Warning", found.warnings, len(found.warnings))
+
+
+def _note_faults(word: str, faults: "list[Fault]", total: int) -> None:
+    for fault in faults[:FAULTS_SHOWN]:
+        where = "" if fault.sequence_no is None else f"block {fault.sequence_no}: "
+        note(f"{word}: {where}{fault.fault}: {fault.detail}")
+    if total > FAULTS_SHOWN:
+        note(f"… and {total - FAULTS_SHOWN:,} more; --json lists the first {len(faults):,}.")

@@ -1,0 +1,153 @@
+"""Connections to PostgreSQL, and what its errors mean to the person who runs Strandline."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import set_json_loads
+
+from consumer.embedded import embedded_postgres
+from consumer.settings import Settings
+from journal.errors import StrandlineError, UsageError
+
+WORKER = "strandline_worker"
+OLDEST_VERSION = 15
+CONNECT_SECONDS = 10
+
+
+class DatabaseError(StrandlineError):
+    """PostgreSQL refused something or was lost."""
+
+
+class DatabaseUnreachable(DatabaseError):  # noqa: N818
+    """No connection to PostgreSQL could be made."""
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[str]:
+    """The URL of the database: the one that is set, else that of the embedded server, running meanwhile."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with embedded_postgres(settings.home) as url:
+        yield url
+
+
+def connect(
+    url: str, *, autocommit: bool = False, role: str | None = WORKER, application_name: str = "strandline"
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection that acts as `role` (None: as its login), in UTC, jsonb's fractions as `Decimal`.
+
+    Raises `DatabaseUnreachable`, or `DatabaseError` where the role may not be taken or the server is too old.
+    """
+    connection = _connect(url, application_name)
+    try:
+        _check_version(connection)
+        connection.execute("SET TIME ZONE 'UTC'")
+        if role is not None:
+            connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
+        set_json_loads(partial(json.loads, parse_float=Decimal), connection)
+        connection.autocommit = autocommit
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, psycopg.Error):
+            raise _role_error(exc, role) from exc
+        raise
+    return connection
+
+
+def describe_error(exc: psycopg.Error) -> DatabaseError:
+    """What went wrong, by SQLSTATE alone: PostgreSQL's own text and DETAIL may hold payload."""
+    state = exc.sqlstate
+    if state is None:
+        if isinstance(exc, psycopg.OperationalError):
+            return DatabaseError(_LOST)
+        return DatabaseError(f"A statement to PostgreSQL failed in the client ({type(exc).__name__}).")
+    text = _MEANINGS.get(state) or _CLASSES.get(state[:2])
+    where = _where(exc)
+    if text is None:
+        return DatabaseError(f"PostgreSQL refused a statement{where} ({type(exc).__name__}, SQLSTATE {state}).")
+    return DatabaseError(f"{text}{where} (SQLSTATE {state}).")
+
+
+_LOST = "The connection to PostgreSQL was lost; what was committed stays: run the command again"
+_OUT_OF_DATE = "The database's schema is not what this Strandline expects: run `strandline migrate`"
+_MEANINGS = {
+    "25006": "The database is read-only (a standby?): use the primary",
+    "3F000": _OUT_OF_DATE,
+    "42501": "The database login lacks a right: let an administrator run `strandline migrate`, or grant it",
+    "42703": _OUT_OF_DATE,
+    "42883": _OUT_OF_DATE,
+    "42P01": _OUT_OF_DATE,
+    "53100": "PostgreSQL's disk is full: make room, then run the command again",
+    "53200": "PostgreSQL is out of memory: run the command again with less beside it",
+    "53300": "PostgreSQL has no connection left: raise max_connections, or end other clients",
+    "55P03": "A lock in the database was not free in time: run the command again",
+    "57014": "PostgreSQL cancelled a statement (statement_timeout, or an administrator)",
+    "57P01": _LOST,
+    "57P02": _LOST,
+    "57P03": "PostgreSQL is starting or stopping: run the command again in a moment",
+}
+_CLASSES = {
+    "08": _LOST,
+    "28": "PostgreSQL refused the login: check STRANDLINE_DATABASE_URL",
+    "40": "PostgreSQL undid a transaction in favour of another one: run the command again",
+    "53": "PostgreSQL lacks a resource (disk, memory, connections): see its log",
+    "58": "PostgreSQL met an error of the system it runs on: see its log",
+    "XX": "PostgreSQL met an internal error or damaged data: see its log",
+}
+
+
+def _where(exc: psycopg.Error) -> str:
+    """The names of the table and constraint, which are the schema's and hold no payload."""
+    names = [name for name in (exc.diag.table_name, exc.diag.constraint_name) if name]
+    return f" [{', '.join(names)}]" if names else ""
+
+
+def _connect(url: str, application_name: str) -> psycopg.Connection[tuple[Any, ...]]:
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # libpq's own text quotes the URL, and that may hold a password.
+        raise UsageError("STRANDLINE_DATABASE_URL is not a PostgreSQL URL.") from None
+    conninfo = make_conninfo(
+        url,
+        application_name=given.get("application_name", application_name),
+        connect_timeout=given.get("connect_timeout", CONNECT_SECONDS),
+    )
+    try:
+        return psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as exc:
+        raise _unreachable(given, exc) from exc
+
+
+def _unreachable(given: dict[str, Any], exc: psycopg.OperationalError) -> DatabaseUnreachable:
+    host = given.get("host") or given.get("hostaddr") or "the default host"
+    port, name = given.get("port") or "its default", given.get("dbname") or "of the login's name"
+    reason = str(exc).splitlines()[0].rpartition("failed: ")[2].removeprefix("FATAL:").strip()
+    return DatabaseUnreachable(
+        f"PostgreSQL at {host}, port {port}, database {name} cannot be reached: {reason}.\n"
+        "Check STRANDLINE_DATABASE_URL and that the server runs; unset it to use the embedded PostgreSQL."
+    )
+
+
+def _check_version(connection: psycopg.Connection[Any]) -> None:
+    major = connection.info.server_version // 10_000
+    if major < OLDEST_VERSION:
+        raise DatabaseError(f"The server is PostgreSQL {major}; Strandline needs {OLDEST_VERSION} or later.")
+
+
+def _role_error(exc: psycopg.Error, role: str | None) -> DatabaseError:
+    if exc.sqlstate == "22023":
+        return DatabaseError(f"The role {role} does not exist on this server: run `strandline migrate`.")
+    if exc.sqlstate == "42501":
+        return DatabaseError(
+            f"The database login may not act as {role}: let an administrator run GRANT {role} TO that login."
+        )
+    return describe_error(exc)

@@ -1,0 +1,78 @@
+"""The lease on a generation: who may move its position.
+
+A batch holds the generation's row from its first statement to its commit, so one projector writes at a time; the token
+tells a projector that another has taken over since its last batch.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# How long a killed process's generation waits for the next one.
+SECONDS = 10
+
+# A batch that takes longer than its lease keeps it: this waits for the batch's row, then looks at the new expiry.
+TAKE = """
+    UPDATE projection.generation
+    SET owner = %(owner)s, token = token + 1, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+    WHERE generation = %(generation)s AND (expires_at IS NULL OR expires_at < clock_timestamp())
+    RETURNING token"""
+HOLD = "SELECT position FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s FOR UPDATE"
+MOVE = """
+    UPDATE projection.generation
+    SET position = %(position)s, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s),
+        failed_at = NULL, failure = NULL
+    WHERE generation = %(generation)s AND token = %(token)s AND position <= %(position)s"""
+RELEASE = """
+    UPDATE projection.generation SET owner = NULL, expires_at = NULL
+    WHERE generation = %(generation)s AND token = %(token)s"""
+
+
+class LeaseLost(Exception):
+    """Another projector has taken the generation over; nothing of this batch may be written."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    generation: int
+    token: int
+
+
+def take(connection: Connection, generation: int) -> Lease | None:
+    """The lease, committed; None while another projector has it."""
+    owner = f"{socket.gethostname()}/{os.getpid()}"
+    with connection.transaction():
+        parameters = {"owner": owner, "generation": generation, "seconds": SECONDS}
+        row = connection.execute(TAKE, parameters).fetchone()
+    return Lease(generation, row[0]) if row else None
+
+
+def hold(connection: Connection, lease: Lease) -> int:
+    """The generation's position, which cannot move until this transaction ends; raises `LeaseLost`."""
+    row = connection.execute(HOLD, {"generation": lease.generation, "token": lease.token}).fetchone()
+    if row is None:
+        raise LeaseLost
+    return int(row[0])
+
+
+def move(connection: Connection, lease: Lease, position: int) -> None:
+    """Move the position and renew the lease, in the transaction of the rows; raises `LeaseLost`."""
+    parameters = {
+        "position": position,
+        "seconds": SECONDS,
+        "generation": lease.generation,
+        "token": lease.token,
+    }
+    if connection.execute(MOVE, parameters).rowcount != 1:
+        raise LeaseLost
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Let the next projector have it at once; nothing where it is lost already."""
+    with connection.transaction():
+        connection.execute(RELEASE, {"generation": lease.generation, "token": lease.token})

@@ -1,0 +1,231 @@
+"""The mark: how far the strand has safely come in. It only ever rises, one transaction a step.
+
+Intake holds the strand's lock shared, a step of the mark holds it alone: an intake sees a mark that cannot move under
+it, and no candidate appears below the mark unseen. PostgreSQL queues such locks fairly, so neither side starves.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
+
+from consumer import catalog
+from consumer.chain import Candidate, Loser, Walk, walk
+from consumer.erasure import take_redactions
+from consumer.rejected import Refusal, reject
+
+STRAND_LOCK = int.from_bytes(b"strand", "big")
+CHANNEL = "strandline_mark"
+SOURCE = "the chain"  # named as the source of what is rejected here
+FIRST_WINDOW, LARGEST_WINDOW = 64, 20_000
+
+LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(%s)"
+LOCK_ALONE = "SELECT pg_advisory_xact_lock(%s)"
+
+READ_MARK = "SELECT strand_id, origin, sequence_no, block_hash FROM journal.mark"
+
+LOCK_MARK = READ_MARK + " FOR UPDATE"
+
+ACCEPTED_GAPS = "SELECT first_no, last_no FROM journal.accepted_gap WHERE last_no > %s ORDER BY first_no"
+
+CANDIDATES = """
+    SELECT b.sequence_no, b.block_hash, b.previous_hash,
+           b.complete OR NOT EXISTS (
+               SELECT FROM unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
+               WHERE named.document_id IS NOT NULL AND NOT EXISTS (
+                   SELECT FROM journal.revision r WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash)),
+           cardinality(array_remove(b.revision_documents, NULL))
+    FROM journal.block b
+    WHERE b.sequence_no > %s
+    ORDER BY b.sequence_no, b.block_hash
+    LIMIT %s"""
+
+DELETE_BLOCKS = """
+    DELETE FROM journal.block b
+    USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, block_hash)
+    WHERE b.sequence_no = lost.sequence_no AND b.block_hash = lost.block_hash
+    RETURNING b.sequence_no, b.revision_hashes"""
+
+DELETE_THEIR_REVISIONS = """
+    DELETE FROM journal.revision r
+    USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, hash)
+    WHERE r.sequence_no = lost.sequence_no AND r.hash = lost.hash AND NOT EXISTS (
+        SELECT FROM journal.block b WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes))"""
+
+BLOCKS_BETWEEN = """
+    SELECT sequence_no, block_hash, previous_hash, false, 0
+    FROM journal.block WHERE sequence_no BETWEEN %s AND %s"""
+
+COUNT_REVISIONS = "SELECT count(*) FROM journal.revision WHERE sequence_no BETWEEN %s AND %s"
+
+DELETE_STRAYS = """
+    DELETE FROM journal.revision r
+    WHERE r.sequence_no BETWEEN %s AND %s AND NOT EXISTS (
+        SELECT FROM journal.block b WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes))
+    RETURNING r.sequence_no, r.hash, r.document_id, r.version"""
+
+MOVE = "UPDATE journal.mark SET sequence_no = %s, block_hash = %s, moved_at = now()"
+
+HEAD = """
+    SELECT greatest((SELECT max(sequence_no) FROM journal.block), (SELECT max(sequence_no) FROM journal.revision))"""
+
+GAPS = f"""
+    WITH span AS (SELECT sequence_no + 1 AS first_no, ({HEAD}) AS head FROM journal.mark),
+    known AS (
+        SELECT int8range(sequence_no, sequence_no, '[]') AS numbers
+        FROM journal.block WHERE sequence_no >= (SELECT first_no FROM span)
+        UNION ALL
+        SELECT int8range(first_no, last_no, '[]') FROM journal.accepted_gap
+    )
+    SELECT lower(gap), upper(gap) - 1
+    FROM span, unnest(
+        int8multirange(int8range(first_no, head, '[]'))
+        - coalesce((SELECT range_agg(numbers) FROM known), '{{}}'::int8multirange)) AS gap
+    WHERE head >= first_no
+    ORDER BY gap
+    LIMIT %s"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The last block up to which nothing is missing: `origin` - 1 before the first; `strand_id` None before that.
+
+    `block_hash` is None before the first block and where an accepted gap ends at the mark.
+    """
+
+    strand_id: str | None
+    origin: int
+    sequence_no: int
+    block_hash: bytes | None
+
+
+@contextmanager
+def strand_lock(connection: psycopg.Connection[Any], *, alone: bool) -> Iterator[None]:
+    """A transaction of its own that holds the strand's lock; statements in it see what was committed before each."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise psycopg.ProgrammingError("the strand is locked outside a transaction: commit or roll back before")
+    # At a stricter level every statement would see what was there before the wait for the lock.
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    with connection.transaction():
+        connection.execute(LOCK_ALONE if alone else LOCK_SHARED, [STRAND_LOCK])
+        yield
+
+
+def read_mark(connection: psycopg.Connection[Any]) -> Mark:
+    """The mark as it stands."""
+    with connection.transaction():
+        return Mark(*_only(connection.execute(READ_MARK)))
+
+
+def head(connection: psycopg.Connection[Any]) -> int | None:
+    """The highest number that any block or revision in the store has; None where there is none."""
+    with connection.transaction():
+        number: int | None = _only(connection.execute(HEAD))[0]
+        return number
+
+
+def gaps(connection: psycopg.Connection[Any], limit: int = 1000) -> list[tuple[int, int]]:
+    """The blocks that are missing between mark and head, as first and last number; accepted gaps are not among them.
+
+    None, with the mark below the head, means that the next block lacks revisions or that two contend for its number.
+    """
+    with connection.transaction():
+        return connection.execute(GAPS, [limit]).fetchall()
+
+
+def advance(connection: psycopg.Connection[Any]) -> Mark:
+    """Raise the mark as far as it can rise, a bounded number of blocks in each transaction; gives where it stands.
+
+    With it redactions take effect, losers of the chain are rejected and the ledger's views follow. The connection must
+    be outside a transaction.
+    """
+    window = FIRST_WINDOW
+    while True:
+        before, way = _step(connection, window)
+        rises = way.sequence_no > before.sequence_no
+        if not way.cut or (not rises and window == LARGEST_WINDOW):
+            return Mark(before.strand_id, before.origin, way.sequence_no, way.block_hash)
+        window = min(window * 8, LARGEST_WINDOW)
+
+
+def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk]:
+    with strand_lock(connection, alone=True):
+        # Only now, in a statement that begins with the lock held: what another one wrote while this one waited is seen.
+        mark = Mark(*_only(connection.execute(LOCK_MARK)))
+        accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
+        rows = connection.execute(CANDIDATES, [mark.sequence_no, window], binary=True, prepare=False).fetchall()
+        way = walk(
+            mark.sequence_no,
+            mark.block_hash,
+            map(Candidate._make, rows),
+            accepted=accepted,
+            more=len(rows) == window,
+        )
+        _drop(connection, [*way.losers, *_passed_over(connection, way.jumped)])
+        if way.sequence_no > mark.sequence_no:
+            _raise_to(connection, mark.sequence_no + 1, way)
+        return mark, way
+
+
+def _raise_to(connection: psycopg.Connection[Any], first: int, way: Walk) -> None:
+    """Everything that follows from blocks passing the mark, in the mark's own transaction."""
+    _drop_strays(connection, first, way)
+    take_redactions(connection, first, way.sequence_no)
+    catalog.apply(connection, first, way.sequence_no)
+    connection.execute(MOVE, [way.sequence_no, way.block_hash])
+    connection.execute(f"NOTIFY {CHANNEL}")
+
+
+def _passed_over(connection: psycopg.Connection[Any], jumped: Sequence[tuple[int, int]]) -> list[Loser]:
+    """Candidates inside an accepted gap that nothing below them leads to."""
+    detail = "in an accepted gap, and nothing below links to it: replay an export that reaches the gap's end"
+    return [
+        Loser(Candidate._make(row), "gap", detail)
+        for between in jumped
+        for row in connection.execute(BLOCKS_BETWEEN, between)
+    ]
+
+
+def _drop(connection: psycopg.Connection[Any], losers: Sequence[Loser]) -> None:
+    """Reject candidates; revisions that only they name go with them."""
+    if not losers:
+        return
+    keys = [(loser.candidate.sequence_no, loser.candidate.block_hash) for loser in losers]
+    gone = connection.execute(DELETE_BLOCKS, _columns(keys)).fetchall()
+    if revisions := [(number, revision_hash) for number, hashes in gone for revision_hash in hashes]:
+        connection.execute(DELETE_THEIR_REVISIONS, _columns(revisions), prepare=False)
+    reject(
+        connection,
+        [Refusal(lost.sequence_no, lost.block_hash, SOURCE, None, fault, detail) for lost, fault, detail in losers],
+    )
+
+
+def _drop_strays(connection: psycopg.Connection[Any], first: int, way: Walk) -> None:
+    """Reject revisions that no block of their number names. The count is cheap, and nearly always enough."""
+    between = [first, way.sequence_no]
+    if _only(connection.execute(COUNT_REVISIONS, between, prepare=False))[0] == way.documents:
+        return
+    strays = connection.execute(DELETE_STRAYS, between, prepare=False).fetchall()
+    reject(
+        connection,
+        [
+            Refusal(
+                number, None, SOURCE, None, "stray", f"no block names revision {digest.hex()} ({document}, {version})"
+            )
+            for number, digest, document, version in strays
+        ],
+    )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _only(cursor: psycopg.Cursor[Any]) -> Any:
+    row = cursor.fetchone()
+    assert row is not None
+    return row

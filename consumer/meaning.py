@@ -1,0 +1,78 @@
+"""What revisions mean to a projection: the rows to write, and the documents that must wait. Pure."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from consumer.projection import Block, BlockProjection, Projection, Revision, Rows, Unprojectable
+from consumer.sinks.contract import PreparedRows, Replacement
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A document (or block) that waits, from the revision that could not be taken on; the reason holds no payload."""
+
+    key: str
+    version: int | None
+    sequence_no: int
+    reason: str
+
+
+class Meaning:
+    """What a batch means to a projection, taken in order: `replacements`, at most one a source, and `parked`, at most
+    one a key.
+
+    The function runs for every item, also for one that a later item replaces: what parks must not depend on where a
+    batch ends.
+    """
+
+    def __init__(self, projection: Projection, prepare: Callable[[Rows], PreparedRows]) -> None:
+        self._projection = projection
+        self._prepare = prepare
+        self._current = not isinstance(projection, BlockProjection) and projection.keeps == "current"
+        self._replacements: dict[Any, Replacement] = {}
+        self._parked: dict[str, Parked] = {}
+
+    @property
+    def replacements(self) -> list[Replacement]:
+        return list(self._replacements.values())
+
+    @property
+    def parked(self) -> list[Parked]:
+        return list(self._parked.values())
+
+    def take(self, items: Iterable[Revision | Block], waiting: Collection[str] = ()) -> None:
+        """Run the projection over the items, passing over the keys that wait."""
+        rows: Any = self._projection.rows
+        for item in items:
+            if isinstance(item, Revision):
+                key, document, version = item.document_id, item.document_id, item.version
+                silent = self._current and item.state != "normal"
+            else:
+                key, document, version, silent = str(item.sequence_no), None, None, False
+            if key in waiting or key in self._parked:
+                continue
+            try:
+                prepared = () if silent else self._prepare(rows(item))
+            except Exception as exc:
+                self._parked[key] = Parked(key, version, item.sequence_no, reason(exc, self._projection))
+            else:
+                source = key if self._current else (key, version)
+                self._replacements[source] = Replacement(document, version, item.sequence_no, prepared)
+
+
+def reason(exc: Exception, projection: Projection) -> str:
+    """Why a projection could not take a revision: its own constant text, else the error's type and place.
+
+    Never the text of another error: that may hold values.
+    """
+    if isinstance(exc, Unprojectable):
+        return str(exc)
+    file = inspect.getfile(projection.rows)
+    line, traceback = None, exc.__traceback__
+    while traceback:
+        if traceback.tb_frame.f_code.co_filename == file:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return type(exc).__name__ + (f" in line {line} of the projection" if line else "")

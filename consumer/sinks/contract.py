@@ -1,0 +1,73 @@
+"""What a projector asks of the store that keeps a read model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from consumer.projection import Rows
+
+PreparedRows = tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """All that one source means: a document, of a history one version of it, or (both None) a block.
+
+    `sequence_no` is the block of the revision that says so; `rows` are as `Sink.prepare` made them.
+    """
+
+    document: str | None
+    version: int | None
+    sequence_no: int
+    rows: PreparedRows
+
+    @property
+    def key(self) -> str:
+        """What parks where the replacement is refused."""
+        return str(self.sequence_no) if self.document is None else self.document
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A replacement that the store did not take, and why, without any value of it."""
+
+    replacement: Replacement
+    reason: str
+
+
+class Sink(ABC):
+    """One generation in one store.
+
+    Its methods are called in the control transaction of a projector that holds the generation's lease, which then
+    moves the position and commits. So after a crash the same call may come again: each must be a no-op then. None may
+    put a value of the payload in a log or an error.
+    """
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make the generation's empty table or index; nobody but the worker may read it."""
+
+    @abstractmethod
+    def serve(self) -> None:
+        """Show this generation under the projection's stable name, to the projection's readers and no others."""
+
+    @abstractmethod
+    def prepare(self, rows: Rows) -> PreparedRows:
+        """Check and convert what the projection's function gave.
+
+        Must refuse, by `Unprojectable` with the column's name, all that the store would refuse: for every revision,
+        also one whose rows are never written because the batch holds a later one.
+        """
+
+    @abstractmethod
+    def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+        """Let each replacement's rows stand in the place of all earlier rows of its source.
+
+        One source comes at most once; a replacement without rows removes. Where the store refuses one all the same,
+        its source keeps the rows it had, later replacements of its key are left out, and the rest is written.
+        """
+
+    @abstractmethod
+    def purge(self, sources: Sequence[tuple[str, int]]) -> None:
+        """Remove every row whose source is one of the (document, version)s; where there is none, do nothing."""

@@ -1,0 +1,79 @@
+"""Rows that a projection's function gave, checked and converted to what COPY takes.
+
+This runs for every row of every revision, so the way of a row that is right is short; what is wrong with another is
+found out afterwards.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from consumer.projection import Column, Projection, Rows, Unprojectable
+from consumer.sinks.contract import PreparedRows
+from consumer.sinks.sql_types import MOST_INDEXED_BYTES, TYPES
+
+Check = Callable[[Any], Any]
+_WRONG = (ValueError, TypeError, RecursionError)
+
+
+class RowCheck:
+    """Checks rows against a projection's columns; raises `Unprojectable` with the column's name, never its value."""
+
+    def __init__(self, projection: Projection) -> None:
+        indexes = (projection.key, *projection.indexes)
+        indexed = frozenset(name for index in indexes for name in index)
+        most_bytes = MOST_INDEXED_BYTES // max(1, *map(len, indexes))
+        self._columns = projection.columns
+        self._names = tuple(column.name for column in projection.columns)
+        self._known = frozenset(self._names)
+        self._key = tuple(self._names.index(name) for name in projection.key)
+        self._checks = [
+            _check(column, column.name in projection.key, most_bytes if column.name in indexed else None)
+            for column in projection.columns
+        ]
+
+    def __call__(self, rows: Rows) -> PreparedRows:
+        prepared = []
+        for row in rows:
+            if not self._known.issuperset(row):
+                raise Unprojectable("a row names a column that the projection does not have")
+            values = [row.get(name) for name in self._names]
+            try:
+                prepared.append(tuple([check(value) for check, value in zip(self._checks, values, strict=True)]))
+            except _WRONG:
+                raise Unprojectable(self._fault(row)) from None
+        if len(prepared) > 1 and len({tuple([row[at] for at in self._key]) for row in prepared}) < len(prepared):
+            raise Unprojectable("two rows have the same key")
+        return tuple(prepared)
+
+    def _fault(self, row: Mapping[str, object]) -> str:
+        for column, check in zip(self._columns, self._checks, strict=True):
+            value = row.get(column.name)
+            try:
+                check(value)
+            except _TooLongForIndex:
+                return f"column {column.name} has an index, which does not take a text that long"
+            except _WRONG:
+                if value is None:
+                    return f"key column {column.name} is empty"
+                return f"column {column.name} does not take the value as {column.type}"
+        return "a row changes while it is read"
+
+
+class _TooLongForIndex(ValueError):
+    pass
+
+
+def _check(column: Column, is_key: bool, most_bytes: int | None) -> Check:
+    converted = TYPES[column.type]
+
+    def check(value: Any) -> Any:
+        if value is None:
+            if is_key:
+                raise ValueError
+            return None
+        value = converted(value)
+        if most_bytes is not None and isinstance(value, str) and len(value.encode()) > most_bytes:
+            raise _TooLongForIndex
+        return value
+
+    return check

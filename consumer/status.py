@@ -1,0 +1,120 @@
+"""How everything stands: the mark, what is missing or was refused, redactions, and every generation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from consumer import mark
+from consumer.generations import ProjectionStatus, statuses
+from consumer.projection import Projection
+
+READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
+COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
+READ_REJECTED = """
+    SELECT sequence_no, source, fault, detail FROM journal.rejected ORDER BY id DESC LIMIT %s"""
+COUNT_PENDING = """
+    SELECT count(DISTINCT (named ->> 'documentId', named ->> 'version'))
+    FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
+    WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL"""
+# The data is erased in the transaction that registers the redaction; what can be open is a generation behind it.
+COUNT_REGISTERED = """
+    SELECT count(*) FILTER (WHERE redacted_by > behind), count(*) FILTER (WHERE redacted_by <= behind)
+    FROM journal.redaction,
+         (SELECT coalesce(min(position), 9223372036854775807) AS behind FROM projection.generation) AS generations"""
+READ_OTHERS = """
+    SELECT projection, store, generation, position, state FROM projection.generation
+    WHERE generation <> ALL (%s::bigint[]) ORDER BY projection, generation"""
+
+
+@dataclass(frozen=True)
+class AcceptedGap:
+    """Blocks that are lost for ever, and the operator's words for why they were passed over."""
+
+    first_no: int
+    last_no: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Something that was refused; `sequence_no` is None where it could not be read. `detail` holds ids and hashes."""
+
+    sequence_no: int | None
+    source: str
+    fault: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class RedactionCounts:
+    """`pending`: the mark has not passed their blocks; `open`: some generation has not; `done`: all have."""
+
+    pending: int
+    open: int
+    done: int
+
+
+@dataclass(frozen=True)
+class OtherGeneration:
+    """A generation that is not the one served of a projection that is known."""
+
+    name: str
+    store: str
+    generation: int
+    position: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """One snapshot; `mark` and `head` are None while the store holds no block up to the mark, or none at all."""
+
+    strand_id: str | None
+    origin: int
+    mark: int | None
+    head: int | None
+    gaps: list[tuple[int, int]]
+    accepted_gaps: list[AcceptedGap]
+    rejected: int
+    redactions: RedactionCounts
+    projections: list[ProjectionStatus]
+    other_generations: list[OtherGeneration]
+
+    @property
+    def waits(self) -> bool:
+        """Whether blocks above the mark wait though none is missing: for revisions, or for the chain to decide."""
+        return self.head is not None and not self.gaps and (self.mark is None or self.head > self.mark)
+
+
+def read_status(connection: psycopg.Connection[Any], projections: Iterable[Projection]) -> Status:
+    """How the store and the projections stand; the connection must be outside a transaction."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        at = mark.read_mark(connection)
+        served = statuses(connection, projections)
+        known = [one.generation for one in served if one.generation is not None]
+        return Status(
+            strand_id=at.strand_id,
+            origin=at.origin,
+            mark=at.sequence_no if at.sequence_no >= at.origin else None,
+            head=mark.head(connection),
+            gaps=mark.gaps(connection),
+            accepted_gaps=[AcceptedGap(*row) for row in connection.execute(READ_ACCEPTED)],
+            rejected=_row(connection, COUNT_REJECTED)[0],
+            redactions=RedactionCounts(_row(connection, COUNT_PENDING)[0], *_row(connection, COUNT_REGISTERED)),
+            projections=served,
+            other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
+        )
+
+
+def latest_rejected(connection: psycopg.Connection[Any], limit: int) -> list[Rejected]:
+    """What was refused last, the newest first."""
+    return [Rejected(*row) for row in connection.execute(READ_REJECTED, [limit])]
+
+
+def _row(connection: psycopg.Connection[Any], statement: str) -> tuple[Any, ...]:
+    row = connection.execute(statement.encode()).fetchone()
+    assert row is not None
+    return tuple(row)

@@ -1,0 +1,1 @@
+"""What QLDB wrote, and how to write it: values, hashes, verification, blocks, exports. Pure; knows no database."""

@@ -1,0 +1,68 @@
+"""Reading and writing Ion, with every type kept that a hash depends on.
+
+Values are plain Python where Ion's type is plain (str, int, bool, float, Decimal, bytes for a blob, None, list, dict,
+Timestamp, SymbolToken) and amazon.ion's IonPy classes where it is not (typed nulls, clobs, s-expressions, annotations).
+A struct read as a dict keeps only the last of a repeated field; `read_typed` keeps them all, at a tenth of the speed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from amazon.ion import simpleion
+from amazon.ion.core import Timestamp
+from amazon.ion.simpleion import IonPyValueModel
+from amazon.ion.symbols import SymbolToken
+
+from journal.errors import UnreadableError
+
+__all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_text"]
+
+BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
+
+_PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
+
+
+def read(data: bytes) -> Iterator[Any]:
+    """The top-level values of a stream of binary or text Ion, one at a time.
+
+    Raises UnreadableError, saying after how many whole values, where the bytes stop being Ion; the values before that
+    have been yielded.
+    """
+    return _values(data, _PLAIN)
+
+
+def read_typed(data: bytes) -> Iterator[Any]:
+    """As `read`, with IonPy classes throughout and every repeated field of a struct."""
+    return _values(data, IonPyValueModel.ION_PY)
+
+
+def read_one(data: bytes) -> Any:
+    """The single value that `data` holds."""
+    values = list(read(data))
+    if len(values) != 1:
+        raise UnreadableError(f"expected one Ion value, found {len(values)}")
+    return values[0]
+
+
+def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
+    count = 0
+    try:
+        for value in simpleion.loads(data, single_value=False, parse_eagerly=False, value_model=model):
+            yield value
+            count += 1
+    except GeneratorExit:
+        raise
+    # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
+    # UnicodeDecodeError or RecursionError from deeper down for others; none of its texts is free of payload.
+    except Exception as error:
+        raise UnreadableError(f"not readable as Ion after {count} whole values ({type(error).__name__})") from None
+
+
+def write(value: Any) -> bytes:
+    """One value as binary Ion, with its own version marker and symbol table."""
+    return bytes(simpleion.dumps(value, binary=True))
+
+
+def write_text(value: Any) -> str:
+    """One value as Ion text, on one line, without a version marker."""
+    return str(simpleion.dumps(value, binary=False, omit_version_marker=True))

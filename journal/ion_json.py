@@ -1,0 +1,167 @@
+"""Ion as the JSON that analysts query (DESIGN.md, "Schemas, roles, values"), in a form that PostgreSQL's jsonb takes.
+
+Decimals and integers become exact JSON numbers where jsonb can hold them, else text; timestamps RFC 3339 text of the
+same precision; blobs base64; clobs and symbols text; s-expressions arrays; NaN and infinities text; annotations go.
+U+0000 and lone surrogates, which jsonb refuses, become U+FDD0 (a code point that never stands for a character) and four
+hex digits; a U+FDD0 in the data is written the same way, so that `unescape` can undo it.
+"""
+
+import json
+import math
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from json.encoder import encode_basestring as _quote_as_is
+from typing import Any
+
+from amazon.ion.core import IonType, Timestamp, TimestampPrecision
+from amazon.ion.simple_types import IonPyNull
+from amazon.ion.symbols import SymbolToken
+
+from journal.errors import UnreadableError
+
+_ESCAPE = "\ufdd0"
+_REFUSED = re.compile("[\x00\ud800-\udfff\ufdd0]")
+_ESCAPED = re.compile("\ufdd0([0-9a-f]{4})")
+# PostgreSQL's numeric: 131,072 digits before the point, 16,383 after (documentation, "Numeric Types").
+_MOST_DIGITS_BEFORE = 131_072
+_MOST_DIGITS_AFTER = 16_383
+
+
+def to_json(value: Any) -> str:
+    """The JSON text of an Ion value; its annotations, and the difference between Ion types, are lost."""
+    plain = _PLAIN.get(type(value))
+    if plain is not None:
+        return plain(value)
+    ion_type = getattr(value, "ion_type", None)
+    if ion_type is None:
+        raise TypeError(f"{type(value).__name__} is not an Ion value")
+    return "null" if isinstance(value, IonPyNull) else _TYPED[ion_type](value)
+
+
+def escape(text: str) -> str:
+    """`text` with what jsonb refuses written as U+FDD0 and four hex digits."""
+    return _REFUSED.sub(lambda match: f"{_ESCAPE}{ord(match[0]):04x}", text) if _REFUSED.search(text) else text
+
+
+def unescape(text: str) -> str:
+    """The text that `escape` was given."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def timestamp_text(value: Timestamp) -> str:
+    """RFC 3339 text of an Ion timestamp, cut at its precision; an unknown offset is -00:00."""
+    precision = value.precision
+    if precision is not None and precision < TimestampPrecision.MINUTE:
+        return f"{value.year:04d}-{value.month:02d}-{value.day:02d}"[: 4 + 3 * precision]
+    text = f"{value.year:04d}-{value.month:02d}-{value.day:02d}T{value.hour:02d}:{value.minute:02d}"
+    if precision is None or precision >= TimestampPrecision.SECOND:
+        text += f":{value.second:02d}"
+        fraction = value.fractional_seconds
+        if fraction is not None and fraction.as_tuple().exponent < 0:
+            text += format(fraction, "f")[1:]
+    offset = value.utcoffset()
+    if offset is None:
+        return text + "-00:00"
+    if not offset:
+        return text + "Z"
+    minutes = int(offset.total_seconds()) // 60
+    return f"{text}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def _string(value: str) -> str:
+    return _quote_as_is(escape(value))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"{_ESCAPE}{ord(match[0]):04x}"
+
+
+def _int(value: int) -> str:
+    if value.bit_length() < 10_000:
+        return int.__repr__(value)
+    return _decimal(Decimal(value))  # Decimal writes any number of digits
+
+
+def _decimal(value: Decimal) -> str:
+    if value.as_tuple().exponent >= -_MOST_DIGITS_AFTER and value.adjusted() < _MOST_DIGITS_BEFORE:  # type: ignore[operator]
+        return Decimal.__str__(value)
+    return _quote_as_is(Decimal.__str__(value))
+
+
+def _float(value: float) -> str:
+    if math.isfinite(value):
+        return float.__repr__(value)
+    return '"nan"' if value != value else '"+inf"' if value > 0 else '"-inf"'
+
+
+def _struct(items: Any) -> str:
+    return "{" + ",".join([f"{_string(_name(name))}:{to_json(value)}" for name, value in items]) + "}"
+
+
+def _name(name: str | None) -> str:
+    return "$0" if name is None else name  # Ion text's own way of writing a symbol whose text is not known
+
+
+def _array(value: Any) -> str:
+    return "[" + ",".join([to_json(member) for member in value]) + "]"
+
+
+_PLAIN: dict[type, Callable[[Any], str]] = {
+    str: _string,
+    dict: lambda value: _struct(value.items()),
+    int: _int,
+    Timestamp: lambda value: f'"{timestamp_text(value)}"',
+    Decimal: _decimal,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    float: _float,
+    bytes: lambda value: f'"{b64encode(value).decode()}"',
+    list: _array,
+    SymbolToken: lambda value: _string(_name(value.text)),
+}
+_TYPED: dict[IonType, Callable[[Any], str]] = {
+    IonType.BOOL: _PLAIN[bool],
+    IonType.INT: lambda value: _int(int(value)),
+    IonType.FLOAT: lambda value: _float(float(value)),
+    IonType.DECIMAL: _decimal,
+    IonType.TIMESTAMP: _PLAIN[Timestamp],
+    IonType.SYMBOL: lambda value: _string(_name(getattr(value, "text", value))),
+    IonType.STRING: lambda value: _string(str(value)),
+    IonType.CLOB: lambda value: _string(bytes(value).decode("latin-1")),
+    IonType.BLOB: _PLAIN[bytes],
+    IonType.LIST: _array,
+    IonType.SEXP: _array,
+    IonType.STRUCT: _PLAIN[dict],
+}
+
+
+def read_json(text: str) -> Iterator[Any]:
+    """The values of JSON text that has one after another; no number loses a digit.
+
+    The values go through `to_json` like Ion ones. Raises UnreadableError after the values before the fault.
+    """
+    position, count = _space(text, 0), 0
+    while position < len(text):
+        try:
+            value, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableError(f"not readable as JSON after {count} whole values ({type(error).__name__})") from None
+        yield value
+        count += 1
+        position = _space(text, position)
+
+
+def _space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    assert match is not None
+    return match.end()
+
+
+def _json_int(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) < 4000 else Decimal(digits)  # int() refuses more
+
+
+_SPACE = re.compile(r"\s*")
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_json_int, parse_constant=str)

@@ -1,0 +1,78 @@
+"""QLDB's Merkle trees: `dot`, roots, proofs, and the digest of a strand that grows.
+
+Shown by QLDB's own bytes (tests/vectors): `dot` orders its operands as signed bytes from the last to the first, an odd
+last node moves up a level as it is, and a ledger's digest is the root over all blocks' hashes from block 0 to the tip.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+_FLIP_SIGN = bytes(byte ^ 0x80 for byte in range(256))
+
+
+def dot(a: bytes, b: bytes) -> bytes:
+    """SHA-256 of both hashes, the smaller first; the other where one is empty."""
+    if not a:
+        return b
+    if not b:
+        return a
+    if a[::-1].translate(_FLIP_SIGN) <= b[::-1].translate(_FLIP_SIGN):
+        return hashlib.sha256(a + b).digest()
+    return hashlib.sha256(b + a).digest()
+
+
+def root(hashes: Sequence[bytes]) -> bytes:
+    """The Merkle root of the hashes in their order; empty for none."""
+    level = list(hashes)
+    while len(level) > 1:
+        odd = level.pop() if len(level) % 2 else None
+        level = [dot(level[i], level[i + 1]) for i in range(0, len(level), 2)]
+        if odd is not None:
+            level.append(odd)
+    return level[0] if level else b""
+
+
+def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """The siblings that lead from `hashes[index]` to the root, lowest first."""
+    siblings = []
+    level = list(hashes)
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            siblings.append(level[sibling])
+        odd = level.pop() if len(level) % 2 else None
+        level = [dot(level[i], level[i + 1]) for i in range(0, len(level), 2)]
+        if odd is not None:
+            level.append(odd)
+        index //= 2
+    return siblings
+
+
+def fold(leaf: bytes, proof: Iterable[bytes]) -> bytes:
+    """What a proof leads to from a leaf: `reduce(dot, proof, leaf)`."""
+    for sibling in proof:
+        leaf = dot(leaf, sibling)
+    return leaf
+
+
+class Frontier:
+    """The digest of a growing list of hashes, in memory that grows with the logarithm of its length."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._peaks: list[tuple[int, bytes]] = []  # roots of full trees and their heights, highest first
+
+    def append(self, leaf: bytes) -> None:
+        height = 0
+        while self._peaks and self._peaks[-1][0] == height:
+            leaf = dot(self._peaks.pop()[1], leaf)
+            height += 1
+        self._peaks.append((height, leaf))
+        self.count += 1
+
+    def digest(self) -> bytes:
+        """The Merkle root over all hashes appended so far; empty for none."""
+        result = b""
+        for _, peak in reversed(self._peaks):
+            result = dot(peak, result)
+        return result

@@ -1,0 +1,296 @@
+"""One pure function: the bytes of an export object → verified rows, ready for COPY.
+
+It is the seam for other executors and for a native kernel: nothing in or out but bytes and plain values. A block that
+does not verify gives faults and no rows.
+"""
+
+import gzip
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from journal import ion
+from journal.block import (
+    DEFINING_KEYWORDS,
+    CheckedBlock,
+    CheckedRevision,
+    Fault,
+    ShapeError,
+    check_block,
+    is_plain_metadata,
+    statement_kind,
+)
+from journal.errors import UnreadableError
+from journal.ion_json import escape, read_json, to_json
+
+BLOCK_COLUMNS = (
+    ("sequence_no", "bigint"),
+    ("block_hash", "bytea"),
+    ("previous_hash", "bytea"),
+    ("level", "text"),
+    ("complete", "boolean"),
+    ("transaction_id", "text"),
+    ("block_time", "timestamptz"),
+    ("entries_hashes", "bytea[]"),
+    ("revision_hashes", "bytea[]"),
+    ("revision_documents", "text[]"),
+    ("transaction_info", "bytea"),
+    ("redaction_info", "bytea"),
+    ("redactions", "jsonb"),
+    ("statement_kinds", "text[]"),
+    ("definitions", "text[]"),
+    ("tables", "jsonb"),
+)
+REVISION_COLUMNS = (
+    ("sequence_no", "bigint"),
+    ("hash", "bytea"),
+    ("document_id", "text"),
+    ("version", "bigint"),
+    ("table_id", "text"),
+    ("table_name", "text"),
+    ("state", "text"),
+    ("level", "text"),
+    ("tx_id", "text"),
+    ("tx_time", "timestamptz"),
+    ("data", "jsonb"),
+    ("data_ion", "bytea"),
+    ("data_hash", "bytea"),
+    ("metadata", "bytea"),
+)
+COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TRAILER = b"\xff\xff"
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_BYTEA, _TEXT = 17, 25
+_LENGTH = struct.Struct(">i").pack
+_BIGINT = struct.Struct(">iq").pack
+_NULL = _LENGTH(-1)
+_BLOCK_FIELDS = struct.pack(">h", len(BLOCK_COLUMNS))
+_REVISION_FIELDS = struct.pack(">h", len(REVISION_COLUMNS))
+
+
+class Rows(NamedTuple):
+    """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer."""
+
+    blocks: bytes
+    revisions: bytes
+    first_no: int
+    last_no: int
+
+
+class Link(NamedTuple):
+    """What the check of a strand needs of a block, whether or not the block itself verified."""
+
+    strand_id: str
+    sequence_no: int
+    block_hash: bytes
+    previous_hash: bytes
+    full: bool
+    revisions: int
+    system_revisions: int
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What an object held. `deletions` counts by the form of their hashes (CheckedRevision.deletion); `redacted` and
+    `named` are (document, version): revisions found without data, and those that a redactionInfo names."""
+
+    links: list[Link] = field(default_factory=list)
+    rows: Rows | None = None
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    redactions: int = 0
+    deletions: Counter[str] = field(default_factory=Counter)
+    redacted: list[tuple[str, int]] = field(default_factory=list)
+    named: list[tuple[str, int]] = field(default_factory=list)
+
+
+def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
+    """Read, verify and pack the blocks of one export object (Ion text, Ion binary or JSON; also gzip'd).
+
+    Never raises for what the bytes hold: what cannot be read is a fault, and the whole blocks before it are kept.
+    """
+    result = Decoded()
+    packed_blocks: list[bytes] = []
+    packed_revisions: list[bytes] = []
+    numbers: list[int] = []
+    for block in _checked_blocks(data, trust_deletions, result.faults):
+        count_block(block, result)
+        if block.faults:
+            result.faults.extend(block.faults)
+        elif with_rows:
+            numbers.append(block.sequence_no)
+            packed_blocks.append(pack_block(block))
+            packed_revisions.extend(pack_revision(block, revision) for revision in block.revisions)
+    if numbers:
+        result.rows = Rows(b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers))
+    return result
+
+
+def count_block(block: CheckedBlock, result: Decoded) -> None:
+    """Add a block to what was found."""
+    result.links.append(
+        Link(
+            block.strand_id,
+            block.sequence_no,
+            block.block_hash,
+            block.previous_hash,
+            block.level == "full",
+            len(block.revisions),
+            len(block.revision_hashes) - len(block.revisions),
+        )
+    )
+    result.warnings.extend(block.warnings)
+    result.redactions += len(block.redactions)
+    result.deletions.update(r.deletion for r in block.revisions if r.deletion)
+    result.redacted += [(r.document_id, r.version) for r in block.revisions if r.state == "redacted"]
+    if not block.faults:  # nothing unverified may explain a redaction
+        result.named += [(redaction.document_id, redaction.version) for redaction in block.redactions]
+
+
+def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> Iterator[CheckedBlock]:
+    try:
+        data = _decompressed(data)
+        typed: Iterator[tuple[int, Any]] | None = None
+        for index, value in enumerate(_values(data)):
+            try:
+                block = check_block(value, trust_deletions=trust_deletions)
+            except ShapeError as error:
+                faults.append(Fault(None, "shape", f"value {index + 1} is no block: {error}"))
+                continue
+            if block.faults and block.level == "full":
+                # A struct may repeat a field, which plain dicts lose: read this value again with all of them.
+                typed = typed or enumerate(ion.read_typed(data))
+                again = check_block(_advance(typed, index), trust_deletions=trust_deletions)
+                block = block if again.faults else again
+            yield block
+    except UnreadableError as error:
+        faults.append(Fault(None, "unreadable", str(error)))
+
+
+def _advance(values: Iterator[tuple[int, Any]], index: int) -> Any:
+    return next(value for position, value in values if position == index)
+
+
+def _decompressed(data: bytes) -> bytes:
+    if not data.startswith(_GZIP_MAGIC):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error):
+        raise UnreadableError("not readable as gzip: cut short or damaged") from None
+
+
+def _values(data: bytes) -> Iterator[Any]:
+    if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
+        return ion.read(data)
+    try:
+        return read_json(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UnreadableError("not readable as JSON: not UTF-8") from None
+
+
+def pack_block(block: CheckedBlock) -> bytes:
+    """One binary COPY tuple of BLOCK_COLUMNS."""
+    redactions = [
+        {"sequenceNo": r.sequence_no, "tableId": r.table_id, "documentId": r.document_id, "version": r.version}
+        for r in block.redactions
+    ]
+    kinds = [statement_kind(statement) for statement in block.statements]
+    definitions = [
+        statement for statement, kind in zip(block.statements, kinds, strict=True) if kind in DEFINING_KEYWORDS
+    ]
+    tables = {table.table_id: table.name for table in block.documents.values()}
+    return b"".join(
+        (
+            _BLOCK_FIELDS,
+            _BIGINT(8, block.sequence_no),
+            _bytes(block.block_hash),
+            _bytes(block.previous_hash),
+            _LEVEL[block.level],
+            b"\0\0\0\1\1" if block.complete else b"\0\0\0\1\0",
+            _text(block.transaction_id),
+            _time(block.block_time),
+            _array(_BYTEA, block.entries_hashes),
+            _array(_BYTEA, block.revision_hashes),
+            _texts(block.revision_documents),
+            _info(block, block.transaction_info),
+            _info(block, block.redaction_info),
+            _jsonb(redactions) if redactions else _NULL,
+            _texts(kinds),
+            _texts(definitions),
+            _jsonb(tables),
+        )
+    )
+
+
+def pack_revision(block: CheckedBlock, revision: CheckedRevision) -> bytes:
+    """One binary COPY tuple of REVISION_COLUMNS."""
+    normal, full = revision.state == "normal", block.level == "full"
+    return b"".join(
+        (
+            _REVISION_FIELDS,
+            _BIGINT(8, block.sequence_no),
+            _bytes(revision.hash),
+            _text(revision.document_id),
+            _BIGINT(8, revision.version),
+            _text(revision.table.table_id),
+            _text(revision.table.name),
+            _STATE[revision.state],
+            _LEVEL[block.level],
+            _text(revision.tx_id),
+            _time(revision.tx_time),
+            _jsonb(revision.data) if normal else _NULL,
+            _bytes(ion.write(revision.data)) if normal and full else _NULL,
+            _bytes(revision.data_hash) if revision.data_hash is not None else _NULL,
+            _bytes(ion.write(revision.metadata)) if full and not is_plain_metadata(revision.metadata) else _NULL,
+        )
+    )
+
+
+def _bytes(value: bytes) -> bytes:
+    return _LENGTH(len(value)) + value
+
+
+def _text(value: str | None) -> bytes:
+    return _NULL if value is None else _bytes(escape(value).encode())
+
+
+_LEVEL = {level: _text(level) for level in ("full", "chain")}
+_STATE = {state: _text(state) for state in ("normal", "redacted", "deleted")}
+
+
+def _time(value: datetime | None) -> bytes:
+    if value is None:
+        return _NULL
+    since = datetime.__sub__(value, _POSTGRES_EPOCH)  # Timestamp's own subtraction is slow
+    return _BIGINT(8, (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+
+
+def _jsonb(value: Any) -> bytes:
+    return _bytes(b"\x01" + to_json(value).encode())  # version 1 of jsonb's binary form
+
+
+def _info(block: CheckedBlock, value: Any) -> bytes:
+    """Ion; at level chain the JSON text."""
+    if value is None:
+        return _NULL
+    return _bytes(ion.write(value) if block.level == "full" else to_json(value).encode())
+
+
+def _texts(values: Sequence[str | None]) -> bytes:
+    return _array(_TEXT, [None if value is None else escape(value).encode() for value in values])
+
+
+def _array(element_type: int, values: Sequence[bytes | None]) -> bytes:
+    if not values:
+        return _bytes(struct.pack(">iii", 0, 0, element_type))
+    has_null = any(value is None for value in values)
+    body = [struct.pack(">iiiii", 1, has_null, element_type, len(values), 1)]
+    body += [_NULL if value is None else _bytes(value) for value in values]
+    return _bytes(b"".join(body))

@@ -1,0 +1,1 @@
+"""Numbered SQL for what outlives rebuilds: roles, the journal store, control tables. Applied by consumer.migrations."""

@@ -1,0 +1,32 @@
+"""How to reach the holder of a licence: restricted."""
+
+from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+
+
+def rows(revision: Revision) -> Rows:
+    licence_id = revision.text("licenceId")
+    if licence_id is None:
+        raise Unprojectable("licenceId is missing or not text")
+    yield {
+        "licence_id": licence_id,
+        "email": revision.text("email"),
+        "mobile": revision.text("mobile"),
+        "user_id": revision.text("userId"),
+    }
+
+
+PROJECTION = RowProjection(
+    name="contact_directory",
+    purpose="How to reach the holder of a licence, for those who must write to them.",
+    tables=("Contact",),
+    keeps="current",
+    readers="cleared",
+    columns=(
+        Column("licence_id", "text", "The licence whose holder this is; two documents may claim one."),
+        Column("email", "text", "E-mail address; empty where the ledger has none."),
+        Column("mobile", "text", "Mobile number; empty where the ledger has none."),
+        Column("user_id", "text", "Who wrote the current revision."),
+    ),
+    rows=rows,
+    indexes=(("licence_id",),),
+)

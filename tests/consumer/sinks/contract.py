@@ -1,0 +1,145 @@
+"""What every sink promises, as tests; a sink's own tests subclass `SinkContract` and say how to make and read it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from consumer.projection import BlockProjection, Column, Projection, RowProjection, Unprojectable
+from consumer.sinks.contract import Replacement, Sink
+
+COLUMNS = (
+    Column("label", "text", "A text."),
+    Column("amount", "bigint", "A number."),
+    Column("at", "timestamptz", "A moment."),
+)
+
+
+def _no_rows(_: object) -> list[Mapping[str, object]]:
+    return []
+
+
+CURRENT = RowProjection("current", "Test.", ("T",), "current", "analysts", COLUMNS, _no_rows)
+KEYED = RowProjection("keyed", "Test.", ("T",), "current", "analysts", COLUMNS, _no_rows, key=("label",))
+HISTORY = RowProjection("history", "Test.", ("T",), "history", "analysts", COLUMNS, _no_rows)
+BLOCKS = BlockProjection("blocks", "Test.", "analysts", COLUMNS, _no_rows)
+
+Row = dict[str, Any]
+
+
+class SinkContract(ABC):
+    @pytest.fixture(params=[CURRENT, KEYED, HISTORY, BLOCKS], ids=lambda projection: projection.name)
+    def any_projection(self, request: pytest.FixtureRequest) -> Projection:
+        return request.param  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def make(self, projection: Projection) -> Sink:
+        """A sink with its table or index created and served."""
+
+    @abstractmethod
+    def contents(self, sink: Sink, projection: Projection) -> list[Row]:
+        """What readers see, in any order."""
+
+    def labels(self, sink: Sink, projection: Projection) -> list[tuple[Any, ...]]:
+        rows = self.contents(sink, projection)
+        return sorted(
+            (row["source_document"], row["source_version"], row["source_block"], row["label"]) for row in rows
+        )
+
+    def replacement(
+        self, sink: Sink, document: str | None, version: int | None, block: int, *labels: str
+    ) -> Replacement:
+        return Replacement(document, version, block, sink.prepare([{"label": label} for label in labels]))
+
+    def test_every_row_knows_its_source(self, any_projection: Projection) -> None:
+        sink = self.make(any_projection)
+        document, version = (None, None) if any_projection is BLOCKS else ("d", 4)
+        moment = datetime(2020, 2, 3, tzinfo=UTC)
+        rows = sink.prepare([{"label": "a", "amount": 2**60, "at": moment}])
+        assert sink.write([Replacement(document, version, 7, rows)]) == []
+        assert self.contents(sink, any_projection) == [
+            {
+                "label": "a",
+                "amount": 2**60,
+                "at": moment,
+                "source_document": document,
+                "source_version": version,
+                "source_block": 7,
+            }
+        ]
+
+    def test_the_same_write_twice_is_once(self, any_projection: Projection) -> None:
+        sink = self.make(any_projection)
+        document, version = (None, None) if any_projection is BLOCKS else ("d", 0)
+        replacement = self.replacement(sink, document, version, 1, "a")
+        sink.write([replacement])
+        sink.write([replacement])
+        assert self.labels(sink, any_projection) == [(document, version, 1, "a")]
+
+    def test_current_replaces_all_rows_of_a_document(self) -> None:
+        sink = self.make(KEYED)
+        sink.write([self.replacement(sink, "d", 0, 1, "a", "b"), self.replacement(sink, "e", 0, 1, "a")])
+        sink.write([self.replacement(sink, "d", 1, 2, "b", "c")])
+        assert self.labels(sink, KEYED) == [("d", 1, 2, "b"), ("d", 1, 2, "c"), ("e", 0, 1, "a")]
+
+    def test_a_replacement_without_rows_removes(self) -> None:
+        sink = self.make(KEYED)
+        sink.write([self.replacement(sink, "d", 0, 1, "a", "b")])
+        sink.write([self.replacement(sink, "d", 1, 2)])
+        assert self.labels(sink, KEYED) == []
+
+    def test_history_keeps_other_versions(self) -> None:
+        sink = self.make(HISTORY)
+        sink.write([self.replacement(sink, "d", 0, 1, "a"), self.replacement(sink, "d", 1, 2, "b")])
+        sink.write([self.replacement(sink, "d", 0, 1, "z")])
+        assert self.labels(sink, HISTORY) == [("d", 0, 1, "z"), ("d", 1, 2, "b")]
+
+    def test_purge_takes_exactly_its_sources(self) -> None:
+        sink = self.make(HISTORY)
+        sink.write([self.replacement(sink, "d", version, 1, "a") for version in range(3)])
+        sink.write([self.replacement(sink, "e", 1, 1, "a")])
+        sink.purge([("d", 1), ("f", 0)])
+        sink.purge([("d", 1)])
+        assert self.labels(sink, HISTORY) == [("d", 0, 1, "a"), ("d", 2, 1, "a"), ("e", 1, 1, "a")]
+
+    def test_purge_of_an_older_version_leaves_the_current_one(self) -> None:
+        sink = self.make(CURRENT)
+        sink.write([self.replacement(sink, "d", 3, 9, "now")])
+        sink.purge([("d", 2)])
+        assert self.labels(sink, CURRENT) == [("d", 3, 9, "now")]
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"label": "nul \0"},
+            {"label": "surrogate \ud800"},
+            {"label": 7},
+            {"label": b"bytes"},
+            {"amount": 2**63},
+            {"amount": "7"},
+            {"amount": True},
+            {"at": datetime(2020, 1, 1)},
+            {"at": "2020-01-01"},
+        ],
+        ids=str,
+    )
+    def test_a_value_of_another_type_is_refused_by_the_columns_name_alone(self, row: Row) -> None:
+        (name,) = row
+        with pytest.raises(Unprojectable, match=f"^column {name} does not take the value as [a-z]+$"):
+            self.make(CURRENT).prepare([row])
+
+    def test_what_is_no_column_is_refused_without_its_name(self) -> None:
+        with pytest.raises(Unprojectable, match=r"names a column that the projection does not have$"):
+            self.make(CURRENT).prepare([{"secret": 1}])
+
+    def test_an_empty_key_is_refused(self) -> None:
+        with pytest.raises(Unprojectable, match=r"^key column label is empty$"):
+            self.make(KEYED).prepare([{"amount": 1}])
+
+    def test_two_rows_of_one_key_are_refused(self) -> None:
+        with pytest.raises(Unprojectable, match=r"^two rows have the same key$"):
+            self.make(KEYED).prepare([{"label": "a"}, {"label": "a"}])
+        with pytest.raises(Unprojectable, match=r"^two rows have the same key$"):
+            self.make(CURRENT).prepare([{"label": "a"}, {"label": "b"}])

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+
+from consumer.settings import SYSTEM_HOME, load_settings
+from journal.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "HOME", "OPENSEARCH_URL", "PROJECTIONS", "ORIGIN", "WORKERS", "SETTINGS_FILE"):
+        monkeypatch.delenv(f"STRANDLINE_{name}", raising=False)
+
+
+@pytest.mark.parametrize(("uid", "home"), [(0, SYSTEM_HOME), (1000, Path.home() / ".strandline")])
+def test_defaults(monkeypatch: pytest.MonkeyPatch, uid: int, home: Path) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    settings = load_settings()
+    assert (settings.database_url, settings.opensearch_url) == (None, None)
+    assert (settings.projections, settings.origin, settings.home) == (("projections",), 0, home)
+    assert settings.workers >= 1
+
+
+def test_account_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert load_settings().home == SYSTEM_HOME
+
+
+def test_empty_means_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "OPENSEARCH_URL", "PROJECTIONS", "ORIGIN", "WORKERS", "SETTINGS_FILE"):
+        monkeypatch.setenv(f"STRANDLINE_{name}", "")
+    settings = load_settings()
+    assert (settings.database_url, settings.opensearch_url) == (None, None)
+    assert (settings.projections, settings.origin) == (("projections",), 0)
+
+
+def test_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", "postgresql://u:secret@db:5433/strandline")
+    monkeypatch.setenv("STRANDLINE_PROJECTIONS", "projections.licensing, ours ,")
+    monkeypatch.setenv("STRANDLINE_HOME", "~/there")
+    monkeypatch.setenv("STRANDLINE_WORKERS", "3")
+    settings = load_settings()
+    assert settings.projections == ("projections.licensing", "ours")
+    assert settings.home == Path.home() / "there"
+    assert settings.workers == 3
+    assert "secret" not in repr(settings)
+
+
+def test_file_gives_way_to_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "strandline.env"
+    file.write_text("STRANDLINE_ORIGIN=7\nSTRANDLINE_WORKERS=2\nSTRANDLINE_LATER=x\nAWS_REGION=eu-west-1\n")
+    monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", str(file))
+    monkeypatch.setenv("STRANDLINE_ORIGIN", "9")
+    settings = load_settings()
+    assert (settings.origin, settings.workers) == (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ORIGIN", "-4711"),
+        ("ORIGIN", "secret"),
+        ("WORKERS", "0"),
+        ("PROJECTIONS", "not a package;secret"),
+        ("OPENSEARCH_URL", "admin:secret@host"),
+        ("DATABASE_URL", "postgresql://u:se cret@[host/db"),
+        ("HOME", "~nobody-of-that-name/secret"),
+    ],
+)
+def test_wrong_value_is_named_but_never_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"STRANDLINE_{name}", value)
+    with pytest.raises(UsageError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"STRANDLINE_{name} ")
+    assert value not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_one_line_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRANDLINE_ORIGIN", "x")
+    monkeypatch.setenv("STRANDLINE_WORKERS", "y")
+    with pytest.raises(UsageError) as caught:
+        load_settings()
+    lines = str(caught.value).splitlines()
+    assert [line.split()[0] for line in lines] == ["STRANDLINE_ORIGIN", "STRANDLINE_WORKERS"]
+
+
+@pytest.mark.parametrize("content", [None, b"STRANDLINE_ORIGIN=\xff\xfe"])
+def test_settings_file_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "settings"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", str(file))
+    with pytest.raises(UsageError, match="STRANDLINE_SETTINGS_FILE"):
+        load_settings()

@@ -1,0 +1,286 @@
+"""The auditor's script agrees with `check_proof`, and its own Ion Hash with `journal.ion_hash`."""
+
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+from base64 import b64encode
+from datetime import timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from amazon.ion.core import IonType, TimestampPrecision
+from amazon.ion.simple_types import IonPyBytes, IonPyList, IonPyNull
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journal import ion, merkle
+from journal.errors import UnreadableError
+from journal.ion_hash import ion_hash
+from journal.proof import Proof, check_proof
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = ROOT / "docs" / "verify_proof.py"
+CONFORMANCE = ROOT / "tests" / "vectors" / "ion-hash" / "ion_hash_tests.ion"
+
+
+def load(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+script = load(SCRIPT, "verify_proof")
+proofs = load(ROOT / "tests" / "journal" / "test_proof.py", "proof_examples")
+
+
+def script_hash(data: bytes) -> bytes:
+    digest = script.ion_hash(script.IonReader(data).read_one())
+    assert isinstance(digest, bytes)
+    return digest
+
+
+def timestamps() -> st.SearchStrategy[ion.Timestamp]:
+    def make(
+        parts: tuple[int, int, int, int, int, int], precision: Any, digits: int, fraction: int, offset: int | None
+    ) -> ion.Timestamp:
+        year, month, day, hour, minute, second = parts
+        kinds = list(TimestampPrecision)
+        known = kinds.index(precision)
+        zone = None if offset is None or known < kinds.index(TimestampPrecision.MINUTE) else offset
+        return ion.Timestamp(
+            year,
+            month if known >= 1 else 1,
+            day if known >= 2 else 1,
+            hour if known >= 3 else 0,
+            minute if known >= 3 else 0,
+            second if known >= 4 else 0,
+            fraction % 10**digits * 10 ** (6 - digits) if known >= 4 else 0,
+            tzinfo=None if zone is None else timezone(timedelta(minutes=zone)),
+            precision=precision,
+            fractional_precision=digits if known >= 4 else None,
+        )
+
+    parts = st.tuples(
+        st.integers(2, 9998),
+        st.integers(1, 12),
+        st.integers(1, 28),
+        st.integers(0, 23),
+        st.integers(0, 59),
+        st.integers(0, 59),
+    )
+    offsets = st.none() | st.integers(-1439, 1439)
+    return st.builds(
+        make, parts, st.sampled_from(list(TimestampPrecision)), st.integers(0, 6), st.integers(0, 999_999), offsets
+    )
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+DECIMALS = st.builds(
+    lambda sign, digits, exponent: Decimal((sign, tuple(map(int, str(digits))), exponent)),
+    st.integers(0, 1),
+    st.integers(0, 10**40),
+    st.integers(-300, 300),
+)
+NULLS = st.sampled_from([kind for kind in IonType if kind is not IonType.NULL])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**60), 10**60),
+    st.floats(),
+    DECIMALS,
+    timestamps(),
+    TEXT,
+    TEXT.map(lambda text: ion.SymbolToken(text, None)),
+    st.binary(max_size=40),
+    st.binary(max_size=40).map(lambda data: IonPyBytes.from_value(IonType.CLOB, data)),
+    NULLS.map(lambda kind: IonPyNull.from_value(kind, None)),
+    st.lists(TEXT, min_size=1, max_size=3).map(lambda names: IonPyBytes.from_value(IonType.BLOB, b"\x0b\x0c", names)),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda values: st.one_of(
+        st.lists(values, max_size=20),
+        st.lists(values, max_size=4).map(lambda members: IonPyList.from_value(IonType.SEXP, members)),
+        st.dictionaries(TEXT, values, max_size=8),
+    ),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALUES)
+def test_its_ion_hash_is_ours(value: Any) -> None:
+    data = ion.write(value)
+
+    assert script_hash(data) == ion_hash(ion.read_one(data))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a: 1, a: 2, b: 1}",
+        "annotated::other::{a: [b::1, (c d null.sexp)], '': null.struct}",
+        "[1.0, 1.00, 1e0, 0., -0., 0d3, -0.0, 0e0, -0e0, nan, +inf, 1d-200000, 1d63, 1d64, 1d-64]",
+        "[2017T, 2017-08T, 2017-08-21T, 2017-08-21T10:30Z, 2017-08-21T10:30-00:00, 2017-08-21T10:30:05.000+12:45]",
+        '[$0, \'$0\', symbol, "", {{}}, {{"clob"}}, null, null.int, null.timestamp, {}, (), []]',
+        "[-1, 0, 255, 256, -18446744073709551616]",
+    ],
+)
+def test_the_odd_corners_of_ion(text: str) -> None:
+    value = next(ion.read_typed(text.encode()))
+
+    assert script_hash(ion.write(value)) == ion_hash(value)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "text"),
+    [
+        ("e00100ea 00 2101", "1"),
+        ("e00100ea 21 01 01 ff", "1"),
+        ("e00100ea 220001", "1"),
+        ("e00100ea b5 0000 2101 00", "[1]"),
+        ("e00100ea d4 84 01 ff 00", "{}"),
+        ("e00100ea d1 83 84 21 01", "{name: 1}"),
+        ("e00100ea 44 3fc00000", "1.5e0"),
+        ("e00100ea 53 00 c1 05", "0.5"),
+    ],
+    ids=["padding", "padding-after", "leading-zero", "padding-in-list", "padding-in-struct", "ordered", "float32", "long"],
+)
+def test_other_encodings_of_the_same_value(encoded: str, text: str) -> None:
+    assert script_hash(bytes.fromhex(encoded)) == ion_hash(ion.read_one(text.encode()))
+
+
+def test_symbol_tables_that_follow_one_another() -> None:
+    appended = bytes.fromhex("e00100ea e6 81 83 d3 87 b1 81 61") if False else b""
+    first = ion.write({"alpha": 1})
+    assert script_hash(first + appended) == ion_hash({"alpha": 1})
+
+
+@pytest.mark.parametrize("state", proofs.DOCUMENTS)
+def test_it_agrees_on_each_state(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proof = proofs.make_proof(proofs.make_strand(), 3, state)
+
+    assert run(proof.to_json(), proof.digest, tmp_path) == 0
+    assert "THE PROOF HOLDS" in capsys.readouterr().out
+    assert check_proof(proof.to_json().encode(), proof.digest).ok
+
+
+@pytest.mark.parametrize(("state", "change"), [row[1:3] for row in proofs.TAMPERED], ids=[r[0] for r in proofs.TAMPERED])
+def test_it_agrees_on_what_was_tampered_with(
+    state: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proof = proofs.make_proof(proofs.make_strand(), 3, state)
+    content = json.loads(proof.to_json())
+    change(content)
+
+    assert run(json.dumps(content), proof.digest, tmp_path) == 1
+    assert "DOES NOT HOLD" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("member", "change"), proofs.DAMAGED)
+def test_it_refuses_what_is_damaged(
+    member: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proof = proofs.make_proof(proofs.make_strand(), 3, "normal")
+    content = json.loads(proof.to_json())
+    change(content)
+
+    assert run(json.dumps(content), proof.digest, tmp_path) == 2
+    assert "CANNOT BE CHECKED" in capsys.readouterr().err
+
+
+@settings(max_examples=150, deadline=None)
+@given(VALUES, st.integers(0, 2**16), st.integers(0, 255))
+def test_it_agrees_on_any_data_and_any_changed_byte(value: Any, place: int, byte: int) -> None:
+    metadata = {"id": "doc", "version": 3, "txTime": proofs.timestamp(0), "txId": "tx"}
+    value = ion.read_one(ion.write({"value": value}))
+    revision_hash = merkle.dot(ion_hash(metadata), ion_hash(value))
+    proof = dataclasses.replace(
+        proofs.real_proof(),
+        document_id="doc",
+        version=3,
+        hash=revision_hash,
+        metadata=ion.write(metadata),
+        data=ion.write(value),
+        path=(),
+        digest=revision_hash,
+    )
+    assert holds(proof)
+    assert check_proof(proof.to_json().encode()).ok
+
+    changed = bytearray(proof.data or b"")
+    changed[place % len(changed)] = byte
+    changed_proof = dataclasses.replace(proof, data=bytes(changed))
+
+    assert holds(changed_proof) == check_proof(changed_proof.to_json().encode()).ok
+
+
+def test_a_real_revision(tmp_path: Path) -> None:
+    proof = proofs.real_proof()
+
+    assert run(proof.to_json(), proof.digest, tmp_path) == 0
+    assert run(proof.to_json(), None, tmp_path) == 0
+    assert run(proof.to_json(), bytes(32), tmp_path) == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "hello", "[" * 100_000])
+def test_what_is_no_proof(content: str, tmp_path: Path) -> None:
+    assert run(content, None, tmp_path) == 2
+    with pytest.raises(UnreadableError):
+        check_proof(content.encode())
+
+
+def test_deep_nesting_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+    nested = b""
+    for _ in range(20_000):
+        nested = (bytes([0xB0 | len(nested)]) if len(nested) < 14 else b"\xbe" + script.write_var_uint(len(nested))) + nested
+    proof = dataclasses.replace(proofs.real_proof(), data=script.VERSION_MARKER + nested)
+
+    assert run(proof.to_json(), None, tmp_path) == 1
+
+
+def test_as_an_auditor_calls_it(tmp_path: Path) -> None:
+    """With nothing of the project, nor any installed package, in reach."""
+    proof = proofs.real_proof()
+    file = tmp_path / "proof.json"
+    file.write_text(proof.to_json())
+    command = [sys.executable, "-I", "-S", "-W", "error", str(SCRIPT), str(file), "--digest"]
+
+    def call(digest: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*command, digest], capture_output=True, text=True, check=False)
+
+    good, other, bad = call(b64encode(proof.digest).decode()), call(b64encode(bytes(32)).decode()), call("nothing")
+
+    assert (good.returncode, other.returncode, bad.returncode) == (0, 1, 2)
+    assert good.stdout.splitlines()[-1] == "THE PROOF HOLDS"
+    assert good.stderr == other.stderr == ""
+    assert "Traceback" not in bad.stderr
+
+
+def holds(proof: Proof) -> bool:
+    try:
+        script.verify(json.loads(proof.to_json()), None)
+    except script.NotProved:
+        return False
+    return True
+
+
+def run(content: str, digest: bytes | None, folder: Path) -> int:
+    file = folder / "proof.json"
+    file.write_text(content)
+    arguments = [str(file)] + ([] if digest is None else ["--digest", b64encode(digest).decode()])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["verify_proof.py", *arguments])
+        status = script.main()
+    assert isinstance(status, int)
+    return status
