@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench lock clean
+.PHONY: demo test lint types check bench native test-native fuzz kinesis opensearch test-deploy lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/strandline demo
 
-test: lint types
+test: lint types $(VENV)/.installed-emulators
 	$(BIN)/pytest -n 2
 
 lint: $(VENV)/.installed-dev
@@ -18,13 +18,52 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# The native kernel, which nothing else needs. It takes the Rust that is there, and fetches no other.
+native: $(VENV)/.installed
+	@command -v cargo >/dev/null || { echo "make native: needs cargo (Rust 1.88 or later) and a C compiler; without it the plain Python runs" >&2; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r native/requirements.lock
+	cd native && MATURIN_NO_INSTALL_RUST=1 VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin develop --release --locked --quiet
+
+test-native: native $(VENV)/.installed-dev
+	cd native && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings
+	cd native && cargo test --locked --quiet --no-default-features
+	$(BIN)/pytest tests/native
+
+# Mutated journals through both kernels: make fuzz INPUTS=10000 SEED=1
+INPUTS ?= 1000000
+SEED ?= $(shell date +%s)
+fuzz: native $(VENV)/.installed-dev
+	$(BIN)/python -m tests.native.fuzz --inputs $(INPUTS) --seed $(SEED)
+
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# The Pulumi program against mocks; its packages (350 MB) are installed beside the others.
+test-deploy: $(VENV)-deploy/.installed
+	$(VENV)-deploy/bin/pytest -W ignore tests/deploy
+
+# Emulators of Kinesis and DynamoDB, until Ctrl-C: docs/running.md.
+kinesis: $(VENV)/.installed-dev $(VENV)/.installed-emulators
+	@$(BIN)/python -m tests.emulators
+
+# A real OpenSearch node on the loopback address, its data in build/opensearch/data, until Ctrl-C: docs/opensearch.md.
+OPENSEARCH_PORT ?= 9200
+opensearch: build/opensearch/.built
+	@echo 'In another shell: export STRANDLINE_OPENSEARCH_URL=http://127.0.0.1:$(OPENSEARCH_PORT)'
+	@java -Xms512m -Xmx512m -cp 'build/opensearch/jars/*:build/opensearch/classes' \
+		Launch build/opensearch/data $(OPENSEARCH_PORT) $$(($(OPENSEARCH_PORT) + 100))
+
+build/opensearch/.built: tools/opensearch/pom.xml tools/opensearch/Launch.java
+	mvn -q -B -f tools/opensearch/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/opensearch/jars
+	javac -cp 'build/opensearch/jars/*' -d build/opensearch/classes tools/opensearch/Launch.java
+	touch $@
 
 # The lock files hold exact versions and hashes; this is the only target that changes them.
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra worker --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra worker --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'
@@ -40,5 +79,15 @@ $(VENV)/.installed-dev: pyproject.toml requirements-dev.lock | $(VENV)/bin/pytho
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@ $(VENV)/.installed
 
+$(VENV)-deploy/.installed: pyproject.toml requirements-deploy.lock
+	$(PYTHON) -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
+	touch $@
+
+# No lock file: it would name a registry's host. The package has no dependencies and its version is exact.
+$(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
+	npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/emulators kinesis-local@0.6.2
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-deploy build *.egg-info .pytest_cache .mypy_cache .ruff_cache

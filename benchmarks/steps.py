@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from consumer.database import connect
-from consumer.projector import project
+from consumer.generations import project
+from consumer.projection import discover
 from consumer.replay import take_in
 from consumer.settings import Settings
-from consumer.verification import verify_exports, verify_store
-from journal.export import find_exports
+from consumer.verification import verify_sources, verify_store
 from journal.export_writer import Format
 from journal.simulate import simulate
+from journal.source import local_sources
 
 BASELINE = "document_id text, version int, table_id text, sequence_no bigint, hash bytea, data jsonb"
 _BASELINE_ROWS = """
@@ -70,14 +71,14 @@ def make_journal(folder: str, blocks: int, form: str) -> tuple[int, float]:
 
 def verify_alone(folder: str, workers: int) -> tuple[int, float]:
     with _timed() as seconds:
-        found = verify_exports(find_exports(folder), workers=workers)
+        found = verify_sources(local_sources(folder), workers=workers)
     assert found.ok
     return found.revisions, seconds[0]
 
 
 def replay(folder: str, url: str) -> tuple[int, float]:
     with _timed() as seconds:
-        done = take_in(url, find_exports(folder), Settings())
+        done = take_in(url, local_sources(folder), Settings())
     assert done.mark == done.blocks - 1
     return done.revisions, seconds[0]
 
@@ -91,8 +92,6 @@ def verify_in_store(url: str, workers: int) -> tuple[int, float]:
 
 def project_one(url: str, name: str) -> tuple[int, float]:
     """Rows: the revisions of the projection's own tables, which are those that it reads."""
-    from consumer.projection import discover
-
     projection = discover(("projections",))[name]
     with _timed() as seconds:
         project(url, {name: projection})

@@ -2,7 +2,8 @@
 
 A block names the tables of its documents by id and name. CREATE, DROP and UNDROP statements tell the rest, but by
 name: QLDB wrote a table's id into system revisions, of which the journal shows only hashes. So a table is known from
-its first document on, and what had been said of its name before is then its own.
+its first document on, and what had been said of its name before is then its own. A block that was appended since QLDB
+(consumer/graft.py) makes tables whose ids follow from its transaction's, so these are known from the start.
 """
 
 import hashlib
@@ -13,6 +14,9 @@ from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from consumer.graft import TABLE as GRAFT
+from journal.ids import derived_id
 
 COMMITTED = "_ql_committed_"
 NAME_BYTES = 63  # PostgreSQL's limit
@@ -30,7 +34,7 @@ HAS_DEFINITIONS = """
         SELECT FROM journal.block WHERE definitions <> '{}' AND sequence_no BETWEEN %(first)s AND %(last)s)"""
 
 DEFINITIONS = """
-    SELECT sequence_no, definitions FROM journal.block
+    SELECT sequence_no, definitions, transaction_id FROM journal.block
     WHERE definitions <> '{}' AND sequence_no <= greatest(%(last)s, (SELECT sequence_no FROM journal.mark))
     ORDER BY sequence_no"""
 
@@ -64,11 +68,15 @@ _UNDROP_TABLE = re.compile(rf"\s*UNDROP\s+TABLE\s+{_NAME}", re.IGNORECASE)
 
 @dataclass
 class Table:
-    """A table of the ledger; `table_id` is None until its first document."""
+    """A table of the ledger; `table_id` is None where only its first document will tell it.
+
+    `derived_id` is the one that it has, or gets by an append, where no document of QLDB's tells another.
+    """
 
     name: str
     first_no: int
     table_id: str | None = None
+    derived_id: str | None = None
     active: bool = True
     indexes: list[str] = field(default_factory=list)
 
@@ -80,10 +88,12 @@ class Tables:
         self._active: dict[str, Table] = {}
         self._known: dict[str, Table] = {}
 
-    def define(self, sequence_no: int, statement: str) -> None:
+    def define(
+        self, sequence_no: int, statement: str, transaction_id: str | None = None, *, appended: bool = False
+    ) -> None:
         """Take in a CREATE, DROP or UNDROP statement. (DROP INDEX names an id that the journal does not tell.)"""
         if found := _CREATE_TABLE.match(statement):
-            self._activate(Table(_name(found), sequence_no))
+            self._create(_name(found), sequence_no, transaction_id, appended)
         elif found := _CREATE_INDEX.match(statement):
             self._index(_name(found), found["field"].strip().strip('"'))
         elif found := _DROP_TABLE.match(statement):
@@ -93,6 +103,8 @@ class Tables:
 
     def see(self, sequence_no: int, table_id: str, name: str) -> None:
         """Take in the first document of a table."""
+        if table_id in self._known:
+            return
         table = self._active.get(name)
         if table is None or table.table_id is not None:
             table = Table(name, sequence_no)
@@ -102,8 +114,19 @@ class Tables:
         self._known[table_id] = table
 
     def known(self) -> dict[str, Table]:
-        """The tables that have had a document, by id."""
+        """The tables whose ids are known, by id."""
         return self._known
+
+    def active(self) -> dict[str, Table]:
+        """The active tables by name, also those that have had no document."""
+        return self._active
+
+    def _create(self, name: str, sequence_no: int, transaction_id: str | None, appended: bool) -> None:
+        table = Table(name, sequence_no, derived_id=derived_id(transaction_id or "", name))
+        self._activate(table)
+        if appended and table.derived_id:
+            table.table_id = table.derived_id
+            self._known[table.derived_id] = table
 
     def _activate(self, table: Table) -> None:
         self._drop(table.name)  # a ledger has one active table of a name, so the other was dropped
@@ -130,15 +153,24 @@ def apply(connection: psycopg.Connection[Any], first: int, last: int) -> None:
     held = connection.execute(KNOWN_TABLES).fetchall()
     seen = [(number, table_id, name) for table_id, name, number, *_ in [*held, *unknown]]
     tables = _told(connection.execute(DEFINITIONS, {"last": last}, prepare=False), seen).known()
+    new = tables.keys() - {table_id for table_id, *_ in held}
     names = view_names(tables)
     _rename_views(
         connection, [(view, names[table_id]) for table_id, _, _, view in held], {t.name for t in tables.values()}
     )
-    for table_id, _, _ in unknown:
+    for table_id in sorted(new):
         _create_views(connection, table_id, names[table_id])
     with connection.cursor() as cursor:
         cursor.execute(CLEAR_TABLES)
         cursor.executemany(ADD_TABLE, _rows(tables, names))
+
+
+def read_active(connection: psycopg.Connection[Any], last: int) -> dict[str, Table]:
+    """The active tables as of a block that is not above the mark, by name, also those that have had no document."""
+    held = connection.execute(KNOWN_TABLES).fetchall()
+    seen = [(number, table_id, name) for table_id, name, number, *_ in held if number <= last]
+    definitions = connection.execute(DEFINITIONS, {"last": last}, prepare=False)
+    return _told((definition for definition in definitions if definition[0] <= last), seen).active()
 
 
 def view_names(tables: dict[str, Table]) -> dict[str, str]:
@@ -171,16 +203,18 @@ def _spellings(name: str, table_id: str) -> Iterable[str]:
         yield f"{name.encode()[:room].decode(errors='ignore')}_{digest[:length]}"
 
 
-def _told(definitions: Iterable[tuple[int, Sequence[str]]], seen: Iterable[tuple[int, str, str]]) -> Tables:
+def _told(definitions: Iterable[tuple[int, Sequence[str], str | None]], seen: Iterable[tuple[int, str, str]]) -> Tables:
     """Both kinds in one order; in one block, definitions come first."""
-    events: list[tuple[int, int, tuple[str, ...]]] = [(number, 1, (table, name)) for number, table, name in seen]
-    events += [(number, 0, (statement,)) for number, statements in definitions for statement in statements]
+    documents = list(seen)
+    graft = min((number for number, _, name in documents if name == GRAFT), default=None)
+    events: list[tuple[int, int, tuple[str, ...]]] = [(number, 1, (table, name)) for number, table, name in documents]
+    events += [(number, 0, (statement, id_ or "")) for number, texts, id_ in definitions for statement in texts]
     tables = Tables()
     for number, is_document, told in sorted(events, key=lambda event: event[:2]):
         if is_document:
             tables.see(number, *told)
         else:
-            tables.define(number, *told)
+            tables.define(number, *told, appended=graft is not None and number >= graft)
     return tables
 
 

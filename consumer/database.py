@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -25,8 +24,15 @@ class DatabaseError(StrandlineError):
     """PostgreSQL refused something or was lost."""
 
 
-class DatabaseUnreachable(DatabaseError):  # noqa: N818
+class DatabaseUnreachable(DatabaseError):
     """No connection to PostgreSQL could be made."""
+
+
+_decode_jsonb = json.JSONDecoder(parse_float=Decimal).decode  # json.loads would make a decoder at every call
+
+
+def _read_jsonb(text: str | bytes) -> Any:
+    return _decode_jsonb(text if isinstance(text, str) else str(text, "utf-8"))
 
 
 @contextmanager
@@ -52,7 +58,7 @@ def connect(
         connection.execute("SET TIME ZONE 'UTC'")
         if role is not None:
             connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
-        set_json_loads(partial(json.loads, parse_float=Decimal), connection)
+        set_json_loads(_read_jsonb, connection)
         connection.autocommit = autocommit
     except BaseException as exc:
         connection.close()

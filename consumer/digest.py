@@ -1,11 +1,15 @@
 """The digest of the journal in the store, as QLDB would have given it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import psycopg
 
 from consumer.database import connect
 from consumer.mark import read_mark
 from journal.errors import StrandlineError, UsageError
+from journal.merkle import Frontier
 from journal.strand import Chain
 
 READ_BLOCKS = """
@@ -25,15 +29,18 @@ class Digest:
     strand_id: str
 
 
-def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambda *_: None) -> Digest:
-    """The digest up to block `tip`, the mark unless given; memory stays flat.
+class BlockHashes:
+    """The hashes of the store's blocks from 0 to a tip, each linked to the one before; memory stays flat.
 
-    Only the links are checked on the way, not what is in the blocks. Raises `UsageError` for a tip that is no number of
-    a block, `StrandlineError` where the store does not hold every block from 0 to the tip.
+    Making one raises `UsageError` for a tip that is no number of a block, `StrandlineError` where the store does not
+    begin at block 0, ends before the tip, or has an accepted gap below it; going through it, where a link is broken.
     """
-    if tip is not None and tip < 0:
-        raise UsageError(f"a tip is a block's number, from 0 on, not {tip}")
-    with connect(url) as connection:
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], tip: int | None = None, *, progress: Progress = lambda *_: None
+    ) -> None:
+        if tip is not None and tip < 0:
+            raise UsageError(f"a tip is a block's number, from 0 on, not {tip}")
         mark = read_mark(connection)
         if mark.strand_id is None or mark.sequence_no < mark.origin:
             raise StrandlineError("the store holds no blocks yet: take an export in with `strandline replay SOURCE`")
@@ -42,22 +49,42 @@ def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambd
                 f"a digest covers every block from 0 on, and the store begins at block {mark.origin}: "
                 "replay the whole journal into a database with STRANDLINE_ORIGIN=0"
             )
-        tip = mark.sequence_no if tip is None else tip
-        if tip > mark.sequence_no:
+        self.strand_id = mark.strand_id
+        self.tip = mark.sequence_no if tip is None else tip
+        if self.tip > mark.sequence_no:
             raise StrandlineError(f"the journal in the store ends at block {mark.sequence_no}, before block {tip}")
-        if gap := connection.execute(READ_GAP, [tip]).fetchone():
+        if gap := connection.execute(READ_GAP, [self.tip]).fetchone():
             raise StrandlineError(
                 f"a digest covers every block from 0 on, and blocks {gap[0]} to {gap[1]} are an accepted gap: "
                 f"only digests with a tip below {gap[0]} can be had"
             )
-        chain = Chain(tip)
-        with connection.cursor(name="digest") as cursor:
+        self._connection = connection
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[bytes]:
+        chain = Chain(self.tip)
+        with self._connection.cursor(name="digest") as cursor:
             cursor.itersize = ROWS_AT_A_TIME
-            for row in cursor.execute(READ_BLOCKS, [tip], binary=True):
+            for row in cursor.execute(READ_BLOCKS, [self.tip], binary=True):
                 for fault in chain.add(*row):
                     raise StrandlineError(f"block {fault.sequence_no}: {fault.fault}: {fault.detail}")
+                yield row[1]
                 if row[0] % ROWS_AT_A_TIME == 0:
-                    progress(row[0], tip + 1)
-    if chain.digest is None:
-        raise StrandlineError(f"blocks from 0 to {tip} are missing in the store: `strandline verify` says which")
-    return Digest(chain.digest, tip, mark.strand_id)
+                    self._progress(row[0], self.tip + 1)
+        if chain.digest is None:
+            raise StrandlineError(
+                f"blocks from 0 to {self.tip} are missing in the store: `strandline verify` says which"
+            )
+
+
+def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambda *_: None) -> Digest:
+    """The digest up to block `tip`, the mark unless given.
+
+    Only the links are checked on the way, not what is in the blocks. Raises as `BlockHashes` does.
+    """
+    with connect(url) as connection:
+        hashes = BlockHashes(connection, tip, progress=progress)
+        frontier = Frontier()
+        for block_hash in hashes:
+            frontier.append(block_hash)
+    return Digest(frontier.digest(), hashes.tip, hashes.strand_id)

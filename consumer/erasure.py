@@ -1,45 +1,93 @@
-"""Redactions take effect: the register's row and the erasure of the revision's data, in one statement."""
+"""Redactions take effect: the register's row, and the erasure of the revision's data and of its block's statement
+texts, in the caller's transaction."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
+
+from journal import ion
+from journal.ion_json import read_json, to_json
+from journal.statements import ERASED, erased
 
 # A few revisions out of very many: the planner, which cannot know how few a jsonb holds, would read them all.
 BY_INDEX = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 AS_BEFORE = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
 
-TAKE_REDACTIONS = """
-    WITH entry AS MATERIALIZED (
-        SELECT e."documentId" AS document_id, e.version, e."tableId" AS table_id, e."sequenceNo" AS sequence_no,
-               b.sequence_no AS redacted_by
-        FROM journal.block b,
-             jsonb_to_recordset(b.redactions)
-                 AS e ("documentId" text, version bigint, "tableId" text, "sequenceNo" bigint)
-        WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s
-    ), erased AS (
+ENTRIES = """
+    SELECT e."documentId" AS document_id, e.version, e."tableId" AS table_id, e."sequenceNo" AS sequence_no,
+           b.sequence_no AS redacted_by, b.block_hash
+    FROM journal.block b,
+         jsonb_to_recordset(b.redactions) AS e ("documentId" text, version bigint, "tableId" text, "sequenceNo" bigint)
+    WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s"""
+
+# The query of the last part sees what was there before the update.
+TAKE_REDACTIONS = f"""
+    WITH entry AS MATERIALIZED ({ENTRIES}), erased AS (
         UPDATE journal.revision r
         SET state = 'redacted', data = NULL, data_ion = NULL
         FROM entry
         WHERE r.document_id = entry.document_id AND r.version = entry.version
           AND r.sequence_no = entry.sequence_no AND r.state = 'normal'
     )
-    INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash)
-    SELECT DISTINCT ON (document_id, version) document_id, version, table_id, sequence_no, redacted_by,
-           (SELECT r.data_hash FROM journal.revision r
-            WHERE r.document_id = entry.document_id AND r.version = entry.version
-              AND r.sequence_no = entry.sequence_no
-            LIMIT 1)
-    FROM entry
+    INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, found)
+    SELECT DISTINCT ON (document_id, version) document_id, version, table_id, sequence_no, redacted_by, held.data_hash,
+           CASE held.state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
+    FROM entry LEFT JOIN LATERAL (
+        SELECT r.state, r.data_hash FROM journal.revision r
+        WHERE r.document_id = entry.document_id AND r.version = entry.version AND r.sequence_no = entry.sequence_no
+        ORDER BY r.state = 'normal' DESC LIMIT 1) held ON true
     ORDER BY document_id, version, redacted_by
-    ON CONFLICT (document_id, version) DO NOTHING"""
+    ON CONFLICT (document_id, version) DO UPDATE SET found = excluded.found WHERE redaction.found IS NULL
+    RETURNING sequence_no"""
+
+TRANSACTIONS = """
+    SELECT sequence_no, block_hash, level, transaction_info, entries_hashes FROM {}
+    WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL"""
+REPLACE_TRANSACTIONS = """
+    UPDATE {} b SET transaction_info = left_over.info
+    FROM unnest(%s::bigint[], %s::bytea[], %s::text[], %s::bytea[]) AS left_over (sequence_no, block_hash, level, info)
+    WHERE b.sequence_no = left_over.sequence_no AND b.block_hash = left_over.block_hash AND b.level = left_over.level"""
 
 
 def take_redactions(connection: psycopg.Connection[Any], first: int, last: int) -> int:
-    """Let the redactions of the blocks `first` to `last` take effect, in the caller's transaction.
+    """Let the redactions of the blocks `first` to `last` take effect; gives how many are new to the register.
 
-    Gives the number of new rows in the register. To repeat it changes nothing.
+    To repeat it changes nothing.
     """
     connection.execute(BY_INDEX)
-    registered = connection.execute(TAKE_REDACTIONS, {"first": first, "last": last}, prepare=False).rowcount
+    rows = connection.execute(TAKE_REDACTIONS, {"first": first, "last": last}, prepare=False).fetchall()
+    erase_statements(connection, sorted({number for (number,) in rows}))
     connection.execute(AS_BEFORE)
-    return registered
+    return len(rows)
+
+
+def erase_statements(connection: psycopg.Connection[Any], numbers: Sequence[int], table: str = "journal.block") -> None:
+    """Erase the statement texts of blocks, in the store or in an intake's stage, where one of them holds a literal."""
+    if not numbers:
+        return
+    rows = connection.execute(TRANSACTIONS.format(table), [list(numbers)], binary=True, prepare=False)
+    if replaced := list(_without_texts(rows.fetchall())):
+        columns = [list(column) for column in zip(*replaced, strict=True)]
+        connection.execute(REPLACE_TRANSACTIONS.format(table), columns, prepare=False)
+
+
+def _without_texts(
+    rows: Sequence[tuple[int, bytes, str, bytes, list[bytes]]],
+) -> Iterator[tuple[int, bytes, str, bytes]]:
+    for number, block_hash, level, stored, entries in rows:
+        if (left := erased_info(stored, level, entries)) is not None:
+            yield number, block_hash, level, left
+
+
+def erased_info(stored: bytes, level: str, entries_hashes: Sequence[bytes]) -> bytes | None:
+    """What the store keeps instead of a transactionInfo, as bytes like it; None where it may stay as it is."""
+    if level == "chain":
+        info = next(read_json(stored.decode()))
+        left = None if ERASED in info else erased(info, entries_hashes)
+        return None if left is None else to_json({ERASED: left}).encode()
+    info = ion.read_one(stored)
+    left = None if ERASED in info else erased(info, entries_hashes)
+    if left is not None and "hash" not in left:  # a struct that repeats a field, which plain dicts lose
+        left = erased(next(ion.read_typed(stored)), entries_hashes)
+    return None if left is None else ion.write({ERASED: left})

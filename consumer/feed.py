@@ -38,6 +38,13 @@ READ_DOCUMENTS = f"""
     WHERE sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 
+# Each document's last revision as far as the position has come.
+READ_CURRENT = f"""
+    SELECT r.* FROM unnest(%(documents)s::text[]) AS wanted (document) CROSS JOIN LATERAL (
+        SELECT {_REVISION} FROM journal.revision
+        WHERE document_id = document AND sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
+        ORDER BY version DESC LIMIT 1) r"""
+
 READ_SOME_BLOCKS = f"SELECT {_BLOCK} FROM journal.block WHERE sequence_no = ANY(%(numbers)s) ORDER BY sequence_no"
 
 # Revisions that the position had passed before the blocks that redacted them. One that is read later than its redaction
@@ -77,7 +84,7 @@ class Batch:
     def __init__(self, connection: Connection, projection: Projection, after: int, mark: int, limits: Limits) -> None:
         self._connection = connection
         self._projection = projection
-        self._after = after
+        self.after = after
         self._limits = limits
         # The range is bounded, so that no plan, however poor, reads the rest of the journal for one batch.
         self.last = min(mark, after + limits.blocks)
@@ -89,7 +96,7 @@ class Batch:
         # The blocks come in order from the index; a planner without statistics would sort the whole range each time.
         self._connection.execute("SET LOCAL enable_sort = off")
         with self._connection.cursor(name="feed") as cursor:
-            cursor.execute(statement, {"after": self._after, "last": self.last, "tables": tables}, binary=True)
+            cursor.execute(statement, {"after": self.after, "last": self.last, "tables": tables}, binary=True)
             while rows := cursor.fetchmany(min(_FETCH, self._limits.revisions)):
                 chunk = [make(*row[:-1]) for row in rows]
                 if last_taken is not None and (taken >= self._limits.revisions or size >= self._limits.size):
@@ -120,6 +127,12 @@ def documents(
         "tables": _source(projection)[2],
     }
     return [Revision(*row) for row in connection.execute(READ_DOCUMENTS, parameters, binary=True)]
+
+
+def current(connection: Connection, projection: Projection, documents: Sequence[str], position: int) -> list[Revision]:
+    """The last revision of each document up to the position."""
+    parameters = {"documents": list(documents), "position": position, "tables": _source(projection)[2]}
+    return [Revision(*row) for row in connection.execute(READ_CURRENT, parameters, binary=True)]
 
 
 def blocks(connection: Connection, numbers: Sequence[int]) -> list[Item]:

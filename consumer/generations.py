@@ -1,6 +1,6 @@
 """Generations of projections: the first one of each, all of them run side by side, and what can be said of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,28 +9,39 @@ from typing import Any
 
 import psycopg
 
+from consumer import frozen
 from consumer.database import connect, describe_error
-from consumer.projection import BlockProjection, Projection, fingerprint
+from consumer.finding import ensure_indexes
+from consumer.projection import BlockProjection, ComposedProjection, Projection, fingerprint
 from consumer.projector import Progress, Projector
-from consumer.sinks.postgresql import PostgresqlSink
+from consumer.sinks.outside import StoreFailed
+from consumer.stores import DATABASE_ONLY, Stores
 from journal.errors import StrandlineError, UsageError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 SIDE_BY_SIDE = 8
 
-_GENERATION = "generation, projection, relation, fingerprint, position, passed_change, failure"
+_GENERATION = "generation, projection, relation, fingerprint, position, passed_change, failure, failed_at"
 READ_LIVE = f"SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'live'"
+READ_KEPT = f"""
+    SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'kept' AND fingerprint = %s"""
 # Two that start at once must not both make the first generation.
 LOCK_PROJECTION = "SELECT pg_advisory_xact_lock(hashtextextended('projection.' || %s, 0))"
 READ_STRAND = "SELECT origin FROM journal.mark WHERE strand_id IS NOT NULL"
 READ_HAS_TABLES = "SELECT EXISTS (SELECT FROM journal.user_table WHERE name = ANY(%s))"
-INSERT_LIVE = f"""
+READ_BUILDING = f"SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'building'"
+# One outside is made in two transactions: after a crash in between it is building, and made from there.
+GO_LIVE = f"""
+    UPDATE projection.generation
+    SET state = 'live', served_at = now(), fingerprint = %s, failed_at = NULL, failure = NULL
+    WHERE generation = %s RETURNING {_GENERATION}"""
+INSERT_FIRST = f"""
     WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
     INSERT INTO projection.generation
-        (generation, projection, store, state, fingerprint, relation, position, served_at)
+        (generation, projection, store, state, fingerprint, relation, position)
     OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'live', %(fingerprint)s, %(name)s || '_' || id, %(position)s, now() FROM new
+    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, %(position)s FROM new
     RETURNING {_GENERATION}"""
 RECORD_FAILURE = """
     UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
@@ -57,12 +68,13 @@ class Generation:
     position: int
     passed_change: bool
     failure: str | None
+    failed_at: datetime | None
 
 
 @dataclass(frozen=True)
 class ProjectionStatus:
-    """The generation of a projection that is served; `state` is live, idle (nothing of it is in the ledger), failing
-    or wants_rebuild. Lag is behind the mark; its seconds are of the ledger's own time."""
+    """The generation of a projection that is served; `state` is live, idle (nothing of it is in the ledger), failing,
+    wants_rebuild, or off (its store is not set). Lag is behind the mark; its seconds are of the ledger's own time."""
 
     name: str
     store: str
@@ -74,6 +86,7 @@ class ProjectionStatus:
     parked: int
     wants_rebuild: bool
     failure: str | None
+    failed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +111,13 @@ class RetryResult:
     parked: int
 
 
-def ensure_generation(connection: Connection, projection: Projection) -> Generation | None:
-    """The live generation, made with its table and view if it is the first.
+def ensure_generation(
+    connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY
+) -> Generation | None:
+    """The live generation, made with its table and view (or index and alias) if it is the first.
 
-    None where the projection is idle: nothing is taken in yet, or none of its tables is in the ledger.
+    None where the projection is idle: nothing is taken in yet, or none of its tables is in the ledger. Raises
+    `StoreFailed`, and is to be called again.
     """
     with connection.transaction():
         if found := _live(connection, projection):
@@ -109,31 +125,29 @@ def ensure_generation(connection: Connection, projection: Projection) -> Generat
         connection.execute(LOCK_PROJECTION, [projection.name])
         if found := _live(connection, projection):
             return found
-        origin = connection.execute(READ_STRAND).fetchone()
-        if origin is None or not _has_tables(connection, projection):
-            return None
-        parameters = {
-            "name": projection.name,
-            "store": projection.store,
-            "fingerprint": fingerprint(projection),
-            "position": origin[0] - 1,
-        }
-        generation = Generation(*connection.execute(INSERT_LIVE, parameters).fetchone() or ())
-        sink = PostgresqlSink(connection, projection, generation.relation)
-        sink.create()
-        sink.serve()
-        return generation
+        first = _building(connection, projection) or _insert_first(connection, projection)
+        if first is None or projection.store == "postgresql":
+            return first and _go_live(connection, projection, first, stores)
+    with connection.transaction():
+        connection.execute(LOCK_PROJECTION, [projection.name])
+        return _live(connection, projection) or _go_live(connection, projection, first, stores)
 
 
-def project(url: str, projections: Mapping[str, Projection], *, progress: Progress | None = None) -> None:
-    """Bring every projection to the mark, side by side.
+def project(
+    url: str,
+    projections: Mapping[str, Projection],
+    *,
+    progress: Progress | None = None,
+    stores: Stores = DATABASE_ONLY,
+) -> None:
+    """Bring every projection to the mark, side by side; one whose store is off is left as it is.
 
     One that cannot go on has its failure recorded (`statuses`) and stops no other. One whose definition has changed is
     left as it is, for a rebuild. Raises what could not be recorded, after the others are done.
     """
     stop = Event()
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="projector") as threads:
-        runs = [threads.submit(_run, url, projection, progress, stop) for projection in projections.values()]
+        runs = [threads.submit(_run, url, projection, progress, stop, stores) for projection in projections.values()]
         try:
             wait(runs)
         finally:
@@ -142,9 +156,11 @@ def project(url: str, projections: Mapping[str, Projection], *, progress: Progre
         run.result()
 
 
-def statuses(connection: Connection, projections: Iterable[Projection]) -> list[ProjectionStatus]:
+def statuses(
+    connection: Connection, projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
+) -> list[ProjectionStatus]:
     """How each projection stands, by name."""
-    return [_status(connection, one) for one in sorted(projections, key=lambda projection: projection.name)]
+    return [_status(connection, one, stores) for one in sorted(projections, key=lambda projection: projection.name)]
 
 
 def parked(connection: Connection) -> list[ParkedDocument]:
@@ -152,7 +168,7 @@ def parked(connection: Connection) -> list[ParkedDocument]:
     return [ParkedDocument(*row) for row in connection.execute(READ_PARKED)]
 
 
-def retry(url: str, projections: Mapping[str, Projection], name: str) -> RetryResult:
+def retry(url: str, projections: Mapping[str, Projection], name: str, stores: Stores = DATABASE_ONLY) -> RetryResult:
     """Run a projection's parked documents again, from the journal.
 
     Raises `UsageError` for an unknown name, `StrandlineError` where the definition has changed.
@@ -160,6 +176,8 @@ def retry(url: str, projections: Mapping[str, Projection], name: str) -> RetryRe
     projection = projections.get(name)
     if projection is None:
         raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    if stores.off(projection):
+        raise UsageError(f"The read model {name} is in OpenSearch, which is off: set STRANDLINE_OPENSEARCH_URL.")
     with connect(url) as connection:
         with connection.transaction():
             generation = _live(connection, projection)
@@ -170,32 +188,110 @@ def retry(url: str, projections: Mapping[str, Projection], name: str) -> RetryRe
                 f"The definition of {name} is not the one that generation {generation.generation} was built with.\n"
                 f"Rebuild it: `strandline rebuild {name}` runs all its documents again."
             )
-        tried, still = _projector(connection, projection, generation).retry()
+        tried, still = _projector(connection, projection, generation, stores).retry()
     return RetryResult(name, tried, still)
 
 
-def _run(url: str, projection: Projection, progress: Progress | None, stop: Event) -> None:
-    generation = None
+class Following:
+    """Keeps at the mark what the projection's definition can fill: the live generation, then the one that is kept."""
+
+    def __init__(self, connection: Connection, live: Projector | None, kept: Sequence[tuple[int, Projector]]) -> None:
+        self._connection = connection
+        self._live = live
+        self._kept = kept
+
+    def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
+        """Raises what keeps the live generation from going on; a kept one has it recorded."""
+        if self._live:
+            self._live.run_to_mark(progress, stop)
+        for generation, projector in self._kept:
+            try:
+                projector.run_to_mark(None, stop)
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as exc:
+                with self._connection.transaction():
+                    self._connection.execute(RECORD_FAILURE, [_failure(exc), generation])
+
+
+def projector(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> Following | None:
+    """What fills the live generation, which is made if it is the first, and the kept one of the same definition.
+
+    None where there is nothing to fill: the projection is idle or its store off, or its definition has changed, and it
+    wants a rebuild. What nothing fills is purged here, of all that was redacted up to the mark.
+    """
+    if stores.off(projection):
+        return None
+    live = ensure_generation(connection, projection, stores)
+    frozen.purge(connection, projection)
+    mine = fingerprint(projection)
+    with connection.transaction():
+        kept = [Generation(*row) for row in connection.execute(READ_KEPT, [projection.name, mine])]
+    filling = [(one.generation, _projector(connection, projection, one, stores)) for one in kept]
+    if live is None or live.fingerprint != mine:
+        return Following(connection, None, filling) if filling else None
+    return Following(connection, _projector(connection, projection, live, stores), filling)
+
+
+def record_failure(connection: Connection, projection: Projection, exc: psycopg.Error | StoreFailed) -> None:
+    """Note that the generation cannot go on, and since when; what it writes next takes that back."""
+    with connection.transaction():
+        generation = _live(connection, projection) or _building(connection, projection)
+        if generation is None:
+            raise describe_error(exc) if isinstance(exc, psycopg.Error) else exc
+        failure = str(exc) if isinstance(exc, StoreFailed) else _failure(exc)
+        connection.execute(RECORD_FAILURE, [failure, generation.generation])
+
+
+def _failure(exc: psycopg.Error) -> str:
+    return f"{type(exc).__name__} (SQLSTATE {exc.sqlstate or 'unknown'})"
+
+
+def _run(url: str, projection: Projection, progress: Progress | None, stop: Event, stores: Stores) -> None:
     try:
         with connect(url) as connection:
-            generation = ensure_generation(connection, projection)
-            if generation and generation.fingerprint == fingerprint(projection):
-                _projector(connection, projection, generation).run_to_mark(progress, stop)
-    except psycopg.Error as exc:
-        if generation is None:
-            raise describe_error(exc) from exc
+            if filling := projector(connection, projection, stores):
+                filling.run_to_mark(progress, stop)
+    except (psycopg.Error, StoreFailed) as exc:
         with connect(url) as connection:
-            failure = f"{type(exc).__name__} (SQLSTATE {exc.sqlstate or 'unknown'})"
-            connection.execute(RECORD_FAILURE, [failure, generation.generation])
+            record_failure(connection, projection, exc)
 
 
-def _projector(connection: Connection, projection: Projection, generation: Generation) -> Projector:
-    sink = PostgresqlSink(connection, projection, generation.relation)
+def _projector(connection: Connection, projection: Projection, generation: Generation, stores: Stores) -> Projector:
+    sink = stores.sink(connection, projection, generation.generation, generation.relation)
     return Projector(connection, projection, generation.generation, sink)
+
+
+def _insert_first(connection: Connection, projection: Projection) -> Generation | None:
+    origin = connection.execute(READ_STRAND).fetchone()
+    if origin is None or not _has_tables(connection, projection):
+        return None
+    parameters = {
+        "name": projection.name,
+        "store": projection.store,
+        "fingerprint": fingerprint(projection),
+        "position": origin[0] - 1,
+    }
+    if isinstance(projection, ComposedProjection):
+        ensure_indexes(connection, projection)
+    return Generation(*connection.execute(INSERT_FIRST, parameters).fetchone() or ())
+
+
+def _go_live(connection: Connection, projection: Projection, first: Generation, stores: Stores) -> Generation:
+    sink = stores.sink(connection, projection, first.generation, first.relation)
+    sink.create()
+    sink.serve()
+    row = connection.execute(GO_LIVE, [fingerprint(projection), first.generation]).fetchone()
+    return Generation(*row or ())
 
 
 def _live(connection: Connection, projection: Projection) -> Generation | None:
     row = connection.execute(READ_LIVE, [projection.name]).fetchone()
+    return Generation(*row) if row else None
+
+
+def _building(connection: Connection, projection: Projection) -> Generation | None:
+    row = connection.execute(READ_BUILDING, [projection.name]).fetchone()
     return Generation(*row) if row else None
 
 
@@ -206,13 +302,20 @@ def _has_tables(connection: Connection, projection: Projection) -> bool:
     return bool(row and row[0])
 
 
-def _status(connection: Connection, projection: Projection) -> ProjectionStatus:
+def _status(connection: Connection, projection: Projection, stores: Stores) -> ProjectionStatus:
     generation = _live(connection, projection)
     if generation is None:
-        return ProjectionStatus(projection.name, projection.store, None, None, "idle", 0, 0.0, 0, False, None)
+        first = _building(connection, projection)  # outside, and not made yet
+        state = "off" if stores.off(projection) else "failing" if first and first.failure else "idle"
+        failure, failed_at = (first.failure, first.failed_at) if first and state == "failing" else (None, None)
+        return ProjectionStatus(
+            projection.name, projection.store, None, None, state, 0, 0.0, 0, False, failure, failed_at
+        )
     blocks, lag, waiting = connection.execute(READ_LAG, [generation.generation]).fetchone() or (0, None, 0)
     wants_rebuild = generation.passed_change or generation.fingerprint != fingerprint(projection)
     state = "failing" if generation.failure else "wants_rebuild" if wants_rebuild else "live"
+    if stores.off(projection):
+        state = "off"
     return ProjectionStatus(
         name=projection.name,
         store=projection.store,
@@ -224,4 +327,5 @@ def _status(connection: Connection, projection: Projection) -> ProjectionStatus:
         parked=waiting,
         wants_rebuild=wants_rebuild,
         failure=generation.failure,
+        failed_at=generation.failed_at,
     )

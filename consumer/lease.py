@@ -6,6 +6,7 @@ tells a projector that another has taken over since its last batch.
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # How long a killed process's generation waits for the next one.
 SECONDS = 10
+# The same where a batch writes outside the database: whatever it sends has ended well before its lease does.
+OUTSIDE_SECONDS = 30
+MARGIN_SECONDS = 5
 
 # A batch that takes longer than its lease keeps it: this waits for the batch's row, then looks at the new expiry.
 TAKE = """
@@ -22,12 +26,16 @@ TAKE = """
     SET owner = %(owner)s, token = token + 1, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
     WHERE generation = %(generation)s AND (expires_at IS NULL OR expires_at < clock_timestamp())
     RETURNING token"""
-HOLD = "SELECT position FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s FOR UPDATE"
+HOLD = "SELECT position FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s\
+ FOR NO KEY UPDATE"
 MOVE = """
     UPDATE projection.generation
     SET position = %(position)s, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s),
         failed_at = NULL, failure = NULL
     WHERE generation = %(generation)s AND token = %(token)s AND position <= %(position)s"""
+RENEW = """
+    UPDATE projection.generation SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+    WHERE generation = %(generation)s AND token = %(token)s"""
 RELEASE = """
     UPDATE projection.generation SET owner = NULL, expires_at = NULL
     WHERE generation = %(generation)s AND token = %(token)s"""
@@ -70,6 +78,19 @@ def move(connection: Connection, lease: Lease, position: int) -> None:
     }
     if connection.execute(MOVE, parameters).rowcount != 1:
         raise LeaseLost
+
+
+def renew(connection: Connection, lease: Lease) -> float:
+    """Renew the lease, committed, for a batch that writes outside the database; raises `LeaseLost`.
+
+    Gives the time, of the monotonic clock, by which all that is sent must have ended.
+    """
+    deadline = time.monotonic() + OUTSIDE_SECONDS - MARGIN_SECONDS
+    parameters = {"seconds": OUTSIDE_SECONDS, "generation": lease.generation, "token": lease.token}
+    with connection.transaction():
+        if connection.execute(RENEW, parameters).rowcount != 1:
+            raise LeaseLost
+    return deadline
 
 
 def release(connection: Connection, lease: Lease) -> None:

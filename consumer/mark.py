@@ -15,7 +15,9 @@ from psycopg.pq import TransactionStatus
 
 from consumer import catalog
 from consumer.chain import Candidate, Loser, Walk, walk
+from consumer.cross_check import refuse_differing
 from consumer.erasure import take_redactions
+from consumer.misnamed import first_misnamed
 from consumer.rejected import Refusal, reject
 
 STRAND_LOCK = int.from_bytes(b"strand", "big")
@@ -40,7 +42,7 @@ CANDIDATES = """
                    SELECT FROM journal.revision r WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash)),
            cardinality(array_remove(b.revision_documents, NULL))
     FROM journal.block b
-    WHERE b.sequence_no > %s
+    WHERE b.sequence_no > %s AND (%s::bigint IS NULL OR b.sequence_no < %s)
     ORDER BY b.sequence_no, b.block_hash
     LIMIT %s"""
 
@@ -55,6 +57,11 @@ DELETE_THEIR_REVISIONS = """
     USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, hash)
     WHERE r.sequence_no = lost.sequence_no AND r.hash = lost.hash AND NOT EXISTS (
         SELECT FROM journal.block b WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes))"""
+
+FORGET_OBJECTS = """
+    DELETE FROM journal.object o
+    USING unnest(%s::bigint[]) AS lost (sequence_no)
+    WHERE lost.sequence_no BETWEEN o.first_no AND o.last_no"""
 
 BLOCKS_BETWEEN = """
     SELECT sequence_no, block_hash, previous_hash, false, 0
@@ -156,19 +163,31 @@ def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk]
     with strand_lock(connection, alone=True):
         # Only now, in a statement that begins with the lock held: what another one wrote while this one waited is seen.
         mark = Mark(*_only(connection.execute(LOCK_MARK)))
-        accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
-        rows = connection.execute(CANDIDATES, [mark.sequence_no, window], binary=True, prepare=False).fetchall()
-        way = walk(
-            mark.sequence_no,
-            mark.block_hash,
-            map(Candidate._make, rows),
-            accepted=accepted,
-            more=len(rows) == window,
-        )
-        _drop(connection, [*way.losers, *_passed_over(connection, way.jumped)])
+        way = _walk(connection, mark, window)
+        while refuse_differing(connection, mark.sequence_no + 1, way.sequence_no, mark.strand_id or ""):
+            way = _walk(connection, mark, window)
+        if misnamed := first_misnamed(connection, mark.sequence_no + 1, way.sequence_no):
+            reject(connection, [misnamed])
+            way = _walk(connection, mark, window, below=misnamed.sequence_no)
         if way.sequence_no > mark.sequence_no:
             _raise_to(connection, mark.sequence_no + 1, way)
         return mark, way
+
+
+def _walk(connection: psycopg.Connection[Any], mark: Mark, window: int, below: int | None = None) -> Walk:
+    """How far the chain goes on from the mark, before block `below`; candidates that it leaves behind are rejected."""
+    accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
+    parameters = [mark.sequence_no, below, below, window]
+    rows = connection.execute(CANDIDATES, parameters, binary=True, prepare=False).fetchall()
+    way = walk(
+        mark.sequence_no,
+        mark.block_hash,
+        map(Candidate._make, rows),
+        accepted=accepted,
+        more=len(rows) == window,
+    )
+    _drop(connection, [*way.losers, *_passed_over(connection, way.jumped)])
+    return way
 
 
 def _raise_to(connection: psycopg.Connection[Any], first: int, way: Walk) -> None:
@@ -198,6 +217,8 @@ def _drop(connection: psycopg.Connection[Any], losers: Sequence[Loser]) -> None:
     gone = connection.execute(DELETE_BLOCKS, _columns(keys)).fetchall()
     if revisions := [(number, revision_hash) for number, hashes in gone for revision_hash in hashes]:
         connection.execute(DELETE_THEIR_REVISIONS, _columns(revisions), prepare=False)
+    # Whoever reads the object again must not be told that it is in.
+    connection.execute(FORGET_OBJECTS, [[lost.sequence_no for lost, *_ in losers]])
     reject(
         connection,
         [Refusal(lost.sequence_no, lost.block_hash, SOURCE, None, fault, detail) for lost, fault, detail in losers],

@@ -1,22 +1,21 @@
-"""What revisions mean to a projection: the rows to write, and the documents that must wait. Pure."""
+"""What revisions, or blocks, mean to a projection: the rows to write, and what must wait. Pure."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from consumer.projection import Block, BlockProjection, Projection, Revision, Rows, Unprojectable
+from consumer.parking import Parked
+from consumer.projection import (
+    Block,
+    BlockProjection,
+    Projection,
+    Revision,
+    RowProjection,
+    Rows,
+    Unprojectable,
+    function,
+)
 from consumer.sinks.contract import PreparedRows, Replacement
-
-
-@dataclass(frozen=True)
-class Parked:
-    """A document (or block) that waits, from the revision that could not be taken on; the reason holds no payload."""
-
-    key: str
-    version: int | None
-    sequence_no: int
-    reason: str
 
 
 class Meaning:
@@ -27,7 +26,7 @@ class Meaning:
     batch ends.
     """
 
-    def __init__(self, projection: Projection, prepare: Callable[[Rows], PreparedRows]) -> None:
+    def __init__(self, projection: RowProjection | BlockProjection, prepare: Callable[[Rows], PreparedRows]) -> None:
         self._projection = projection
         self._prepare = prepare
         self._current = not isinstance(projection, BlockProjection) and projection.keeps == "current"
@@ -69,7 +68,7 @@ def reason(exc: Exception, projection: Projection) -> str:
     """
     if isinstance(exc, Unprojectable):
         return str(exc)
-    file = inspect.getfile(projection.rows)
+    file = inspect.getfile(function(projection))
     line, traceback = None, exc.__traceback__
     while traceback:
         if traceback.tb_frame.f_code.co_filename == file:

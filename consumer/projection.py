@@ -1,7 +1,8 @@
 """The projection contract: what one read model is for, as one file in `projections/` says it.
 
 A projection's module has one `PROJECTION`: a purpose, the source tables, the columns, who may read them, and one pure
-function from a revision (or a block) to rows. Positions, batches, retries and SQL are the projector's and the sink's.
+function to rows, from a revision, a block, or what is looked up for a key. Positions, batches, retries and SQL are the
+projector's and the sink's.
 """
 
 import hashlib
@@ -15,15 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from consumer.sinks.sql_types import INDEXABLE, TYPES
 from journal.errors import UsageError
 
+Store = Literal["postgresql", "opensearch"]
 State = Literal["normal", "redacted", "deleted"]
 Rows = Iterable[Mapping[str, object]]
 
 SOURCE_COLUMNS = ("source_document", "source_version", "source_block")
+COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source holds the documents of the key
+_RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS))
 # Leaves room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -77,11 +81,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the read model; `type` is one of `consumer.sinks.sql_types.TYPES`."""
+    """A column of the read model; `type` is one of `consumer.sinks.sql_types.TYPES`.
+
+    `mapping` is the field's in OpenSearch, where it is not what the type says (`consumer.sinks.search_index.FIELDS`).
+    """
 
     name: str
     type: str
     description: str
+    mapping: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,8 @@ class RowProjection:
     rows: Callable[[Revision], Rows]
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
-    store: Literal["postgresql"] = "postgresql"
+    store: Store = "postgresql"
+    analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
 
 
 @dataclass(frozen=True)
@@ -116,10 +125,79 @@ class BlockProjection:
     rows: Callable[[Block], Rows]
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
-    store: Literal["postgresql"] = "postgresql"
+    store: Store = "postgresql"
+    analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
 
 
-Projection = RowProjection | BlockProjection
+@dataclass(frozen=True, slots=True)
+class Through:
+    """The keys of the documents of `table` whose `field` is the text `value`."""
+
+    table: str
+    field: str
+    value: str
+
+
+class Lookup(Protocol):
+    """Finds the current documents of a table whose field is that text, in the order of their ids.
+
+    As of one position of the journal. Only what the projection declares in `lookups` is found; a document without data
+    is not, and a value that is no text finds nothing. It may at first find nothing of what is there: then all that was
+    made of that is thrown away, and made again once the documents are fetched.
+    """
+
+    def __call__(self, table: str, field: str, value: object) -> Sequence[Revision]: ...
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A column that only the view has: what depends on the time of asking. `sql` is over the projection's columns."""
+
+    name: str
+    sql: str
+    description: str
+
+
+@dataclass(frozen=True)
+class ComposedProjection:
+    """A revision touches some keys; the rows of a key are composed from documents as they are at one position.
+
+    `lookups` names the tables and, of each, the fields that documents are found by. `keys` says which keys a revision
+    that has data touches: all for which `compose` would find the document. What the document itself does not tell it
+    names by others (`Through`). A document for which `keys` raises parks, and is found nowhere. `compose` makes a key's
+    rows from what it looks up; where it finds nothing, there are none. Rows are told apart by the key and the `key`
+    columns, which are never empty.
+    """
+
+    name: str
+    purpose: str
+    lookups: Mapping[str, tuple[str, ...]]
+    readers: Literal["analysts", "cleared"]
+    columns: tuple[Column, ...]
+    keys: Callable[[Revision], Iterable[str | Through]]
+    compose: Callable[[str, Lookup], Rows]
+    key: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    computed: tuple[Computed, ...] = ()
+    store: Store = "postgresql"
+    analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(self.lookups)
+
+
+Projection = RowProjection | BlockProjection | ComposedProjection
+
+
+def computed(projection: Projection) -> tuple[Computed, ...]:
+    """The columns that only the projection's view has."""
+    return projection.computed if isinstance(projection, ComposedProjection) else ()
+
+
+def function(projection: Projection) -> Callable[..., Any]:
+    """The function that says what the projection means; its module is the definition."""
+    return projection.compose if isinstance(projection, ComposedProjection) else projection.rows
 
 
 def discover(packages: Sequence[str]) -> dict[str, Projection]:
@@ -132,8 +210,8 @@ def discover(packages: Sequence[str]) -> dict[str, Projection]:
         projection = getattr(module, "PROJECTION", None)
         if projection is None:
             continue
-        if not isinstance(projection, RowProjection | BlockProjection):
-            raise UsageError(f"{module.__name__}: PROJECTION is not a RowProjection or BlockProjection.")
+        if not isinstance(projection, Projection):
+            raise UsageError(f"{module.__name__}: PROJECTION is not a Row-, Block- or ComposedProjection.")
         if fault := _fault(projection):
             raise UsageError(f"{module.__name__}: {fault}")
         if projection.name in found:
@@ -147,7 +225,7 @@ def fingerprint(projection: Projection) -> str:
 
     The same in every Python version. Raises `UsageError` where the module has no source.
     """
-    module = inspect.getmodule(projection.rows)
+    module = inspect.getmodule(function(projection))
     try:
         source = inspect.getsource(module) if module else ""
     except OSError:
@@ -176,10 +254,10 @@ def _import(name: str) -> ModuleType:
 
 
 def _fault(projection: Projection) -> str | None:
-    names = [column.name for column in projection.columns]
+    names = [*(column.name for column in projection.columns), *(column.name for column in computed(projection))]
     if not _NAME.fullmatch(projection.name):
         return "a projection's name has at most 40 small letters, digits and underscores."
-    if odd := [name for name in names if not _NAME.fullmatch(name) or name in SOURCE_COLUMNS]:
+    if odd := [name for name in names if not _NAME.fullmatch(name) or name in _RESERVED]:
         return f"{odd[0]!r} cannot be a column's name."
     if len(set(names)) < len(names):
         return "two columns have one name."
@@ -188,8 +266,19 @@ def _fault(projection: Projection) -> str | None:
     indexable = [column.name for column in projection.columns if column.type in INDEXABLE]
     if odd := [name for part in (projection.key, *projection.indexes) for name in part if name not in indexable]:
         return f"key or index names {odd[0]!r}, which is no column, or not of {', '.join(INDEXABLE)}."
-    if isinstance(projection, RowProjection) and not projection.tables:
+    if not isinstance(projection, BlockProjection) and not projection.tables:
         return "it names no source tables."
+    return _store_fault(projection)
+
+
+def _store_fault(projection: Projection) -> str | None:
+    if projection.store == "postgresql":
+        told = projection.analysis or any(column.mapping for column in projection.columns)
+        return "analyzers and mappings are for OpenSearch only." if told else None
+    if projection.readers != "analysts":
+        return "a restricted read model may not be in OpenSearch."
+    if projection.indexes or (isinstance(projection, ComposedProjection) and projection.computed):
+        return "indexes and computed columns are for PostgreSQL only."
     return None
 
 

@@ -2,36 +2,32 @@
 means, write rows and position together."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Event
 from typing import Any
 
 import psycopg
 
-from consumer import feed, lease
-from consumer.feed import Batch, Limits, key_of
+from consumer import feed, lease, parking
+from consumer.composing import ComposedFilling
+from consumer.feed import Batch, Limits
+from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.lease import Lease, LeaseLost
-from consumer.meaning import Meaning, Parked
-from consumer.projection import BlockProjection, Projection, Revision
+from consumer.projection import ComposedProjection, Projection
 from consumer.sinks.contract import Sink
+from consumer.sinks.outside import OuterSink, StoreFailed, Turn
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
 BUSY_SECONDS = 0.2
-# Documents that are run again at once: each brings all its revisions from the parked or erased one on.
-AGAIN = 100
 
 READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
-READ_ANY_WAITING = "SELECT FROM projection.parked WHERE generation = %s LIMIT 1"
-READ_WAITING = "SELECT key, version FROM projection.parked WHERE generation = %s AND key = ANY(%s)"
-READ_PARKED = """
-    SELECT key, version FROM projection.parked WHERE generation = %s AND key > %s ORDER BY key LIMIT %s"""
-PARK = """
-    INSERT INTO projection.parked (generation, key, version, sequence_no, reason)
-    SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])"""
-UNPARK = "DELETE FROM projection.parked WHERE generation = %s AND key = ANY(%s)"
-LOCK = "SELECT position FROM projection.generation WHERE generation = %s FOR UPDATE"
+LOCK = READ_POSITION + " FOR NO KEY UPDATE"
+SET_POSITION = """
+    UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
 
 
 class Projector:
@@ -49,54 +45,105 @@ class Projector:
         self._projection = projection
         self._generation = generation
         self._sink = sink
+        self._filling = _filling(connection, projection, generation, sink)
         self._limits = limits or Limits()
 
     def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
-        """Bring the generation to the mark, or wait until the projector that holds its lease has done so."""
+        """Bring the generation to the mark, or wait until the projector that holds its lease has done so.
+
+        Raises `StoreFailed` where the read model is in a store outside the database.
+        """
         while not self._at_mark(progress) and not (stop and stop.is_set()):
             held = lease.take(self._connection, self._generation)
             if held is None:
                 time.sleep(BUSY_SECONDS)
                 continue
             try:
-                while not (stop and stop.is_set()) and self.step(held):
-                    self._at_mark(progress)
+                with self._giving_back(held):
+                    while not (stop and stop.is_set()) and self.step(held):
+                        self._at_mark(progress)
             except LeaseLost:
                 continue
-            lease.release(self._connection, held)
 
     def step(self, held: Lease) -> bool:
         """One batch; False where there is none. Raises `LeaseLost`, and then nothing is written."""
+        deadline = self._renew(held)
         with self._connection.transaction():
             position = lease.hold(self._connection, held)
             mark = feed.read_mark(self._connection)
             if position >= mark:
                 return False
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
-            meaning = Meaning(self._projection, self._sink.prepare)
-            some_wait = self._connection.execute(READ_ANY_WAITING, [self._generation]).fetchone() is not None
-            for chunk in batch:
-                meaning.take(chunk, self._waiting({key_of(item) for item in chunk}) if some_wait else ())
-            self._write(meaning)
-            self._erase(position, batch.last)
+            with self._turn(held, deadline, lambda: batch.last):
+                self._filling.fill(batch)
             lease.move(self._connection, held, batch.last)
         return True
 
+    def fill_up(self, mark: int) -> None:
+        """Bring the generation to the mark in the transaction of the caller, who has locked its row."""
+        (position,) = self._connection.execute(READ_POSITION, [self._generation]).fetchone() or (mark,)
+        while position < mark:
+            batch = Batch(self._connection, self._projection, position, mark, self._limits)
+            self._filling.fill(batch)
+            position = batch.last
+        self._connection.execute(SET_POSITION, [position, self._generation])
+
     def retry(self) -> tuple[int, int]:
         """Run every parked document again, up to the position; how many were tried, and how many are parked still."""
+        # In the database the row keeps batches out; a lease would have to wait for the one who has it.
+        if not isinstance(self._sink, OuterSink):
+            return self._retry(None)
+        while (held := lease.take(self._connection, self._generation)) is None:
+            time.sleep(BUSY_SECONDS)
+        with self._giving_back(held):
+            return self._retry(held)
+
+    def _retry(self, held: Lease | None) -> tuple[int, int]:
         tried = still = 0
         last = ""
         while True:
+            deadline = self._renew(held)
             with self._connection.transaction():
-                # The row keeps batches out; a lease would have to wait for the one who has it.
                 locked = self._connection.execute(LOCK, [self._generation]).fetchone()
-                chunk = self._connection.execute(READ_PARKED, [self._generation, last, AGAIN]).fetchall()
-                if not chunk or locked is None:
+                parked = parking.page(self._connection, self._generation, last, AGAIN)
+                if not parked or locked is None:
                     return tried, still
-                self._again(dict(chunk), locked[0])
-                still += len(self._waiting([key for key, _ in chunk]))
-            tried += len(chunk)
-            last = chunk[-1][0]
+                with self._turn(held, deadline, partial(int, locked[0])):
+                    self._filling.again(parked, locked[0])
+                still += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
+            tried += len({key for key, _ in parked})
+            last = parked[-1][0]
+
+    def _renew(self, held: Lease | None) -> float:
+        """By when all that is sent outside must have ended; nothing where nothing is."""
+        if held is None or not isinstance(self._sink, OuterSink):
+            return 0.0
+        return lease.renew(self._connection, held)
+
+    @contextmanager
+    def _turn(self, held: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
+        """What is written within belongs to this lease and position."""
+        if held is None or not isinstance(self._sink, OuterSink):
+            yield
+            return
+        self._sink.begin(Turn(held.token, position, deadline))
+        yield
+        self._sink.settle()
+
+    @contextmanager
+    def _giving_back(self, held: Lease) -> Iterator[None]:
+        """Give the lease back at the end; it runs out by itself where the connection is broken, or where something that
+        was sent outside may still be under way."""
+        unanswered = False
+        try:
+            yield
+        except StoreFailed as exc:
+            unanswered = exc.unanswered
+            raise
+        finally:
+            if not unanswered:
+                with suppress(psycopg.Error):
+                    lease.release(self._connection, held)
 
     def _at_mark(self, progress: Progress | None) -> bool:
         with self._connection.transaction():
@@ -107,57 +154,8 @@ class Projector:
             progress(self._projection.name, position, mark)
         return position >= mark
 
-    def _erase(self, position: int, last: int) -> None:
-        """Let what was projected before blocks after `position` redacted it mean what it means without its data."""
-        if isinstance(self._projection, BlockProjection):
-            return
-        erased = feed.erased(self._connection, self._projection, position, last)
-        if not erased:
-            return
-        self._sink.purge([(revision.document_id, revision.version) for revision in erased])
-        waiting = self._waiting({revision.document_id for revision in erased})
-        again: dict[str, int | None] = {}
-        for revision in erased:
-            parked_at = waiting.get(revision.document_id)
-            # A rebuilt generation meets it erased, and may then take what it could not, or the other way round.
-            if parked_at == revision.version or (
-                self._projection.keeps == "history" and (parked_at is None or parked_at > revision.version)
-            ):
-                first = again.get(revision.document_id)
-                again[revision.document_id] = revision.version if first is None else min(first, revision.version)
-        keys = sorted(again)
-        for start in range(0, len(keys), AGAIN):
-            self._again({key: again[key] for key in keys[start : start + AGAIN]}, last)
 
-    def _again(self, first_versions: dict[str, int | None], position: int) -> None:
-        """Run documents (or blocks) again, from the given versions up to the position."""
-        keys = list(first_versions)
-        self._connection.execute(UNPARK, [self._generation, keys])
-        items: Sequence[feed.Item]
-        if isinstance(self._projection, BlockProjection):
-            items = feed.blocks(self._connection, [int(key) for key in keys])
-        else:
-            wanted = [(key, version or 0) for key, version in first_versions.items()]
-            items = feed.documents(self._connection, self._projection, wanted, position)
-            if self._projection.keeps == "history":
-                # What follows a revision that parks now has no rows.
-                self._sink.purge([(item.document_id, item.version) for item in items if isinstance(item, Revision)])
-        meaning = Meaning(self._projection, self._sink.prepare)
-        meaning.take(items)
-        self._write(meaning)
-
-    def _write(self, meaning: Meaning) -> None:
-        refusals = self._sink.write(meaning.replacements) if meaning.replacements else []
-        parked = {one.key: one for one in meaning.parked}
-        for refusal in refusals:
-            refused = refusal.replacement
-            # It stands before whatever its document was parked for later in the batch.
-            parked[refused.key] = Parked(refused.key, refused.version, refused.sequence_no, refusal.reason)
-        if parked:
-            rows = [(one.key, one.version, one.sequence_no, one.reason) for one in parked.values()]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            self._connection.execute(PARK, [self._generation, *columns])
-
-    def _waiting(self, keys: Sequence[str] | set[str]) -> dict[str, int | None]:
-        rows = self._connection.execute(READ_WAITING, [self._generation, list(keys)])
-        return dict(rows.fetchall())
+def _filling(connection: Connection, projection: Projection, generation: int, sink: Sink) -> Filling:
+    if isinstance(projection, ComposedProjection):
+        return ComposedFilling(connection, projection, generation, sink)
+    return RowFilling(connection, projection, generation, sink)

@@ -1,10 +1,11 @@
 """A user's own query in a read-only transaction, its values exact: as JSON text, not as Python would round them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Loader
@@ -12,6 +13,8 @@ from psycopg.postgres import types
 
 from consumer.database import DatabaseError, connect, describe_error
 from journal.errors import StrandlineError
+
+Row = tuple[Any, ...]
 
 SETTINGS = "SET datestyle = 'ISO'; SET bytea_output = 'hex'; SET default_transaction_read_only = on"
 NUMBERS = ("int2", "int4", "int8", "oid", "float4", "float8", "numeric")
@@ -35,7 +38,7 @@ class Answer:
     """
 
     columns: list[str]
-    rows: Iterator[tuple[Any, ...]]
+    rows: Iterator[Row]
 
 
 @contextmanager
@@ -44,18 +47,22 @@ def query(url: str, text: str) -> Iterator[Answer]:
 
     Raises `QueryError`, also while rows are read, `DatabaseUnreachable`.
     """
-    with connect(url, role=None, application_name="strandline sql") as connection, _told():
+    # Closed, not committed or rolled back: rows may still be on their way.
+    with closing(connect(url, role=None, application_name="strandline sql")) as connection, _told():
         connection.execute(SETTINGS)
         connection.commit()
         connection.read_only = True
         _load_exactly(connection.adapters)
-        with connection.cursor() as cursor:
-            # Streamed, so by the extended protocol: that takes one statement only, and a COMMIT before the real one
-            # would end the read-only transaction.
-            rows = cursor.stream(text.encode())
+        cursor = connection.cursor()
+        # Streamed, so by the extended protocol: that takes one statement only, and a COMMIT before the real one would
+        # end the read-only transaction.
+        with closing(cast(Generator[Row], cursor.stream(text.encode()))) as rows:
             first = next(rows, None)
-            columns = [column.name for column in cursor.description or ()]
-            yield Answer(_distinct(columns), _with_first(first, rows))
+            if first is None:
+                yield Answer(_distinct(_described(connection, text)), rows)
+            else:
+                columns = [column.name for column in cursor.description or ()]
+                yield Answer(_distinct(columns), chain((first,), rows))
 
 
 def json_text(value: Any) -> str:
@@ -67,10 +74,11 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _with_first(first: tuple[Any, ...] | None, rest: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    if first is not None:
-        yield first
-        yield from rest
+def _described(connection: psycopg.Connection[Row], text: str) -> list[str]:
+    """The columns of a query that gave no rows: psycopg tells those of a stream by its first row only."""
+    connection.pgconn.prepare(b"", text.encode())
+    described = connection.pgconn.describe_prepared(b"")
+    return [(described.fname(index) or b"").decode() for index in range(described.nfields)]
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -94,7 +102,7 @@ def _told() -> Iterator[None]:
 
 
 def _meaning(exc: psycopg.Error) -> DatabaseError | QueryError:
-    if exc.sqlstate is None and isinstance(exc, psycopg.ProgrammingError):
+    if exc.sqlstate is None and not isinstance(exc, psycopg.OperationalError):
         return QueryError("The query gives no rows; for commands, use `strandline sql` without a query (psql).")
     if exc.sqlstate is None or exc.sqlstate.startswith(("08", "57P")):
         return describe_error(exc)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -16,6 +17,10 @@ INSERT = """
     ) AS refused (digest)
     ORDER BY digest  -- every writer in the same order, or two could wait for each other
     ON CONFLICT (digest) DO NOTHING"""
+COUNT = "SELECT count(*) FROM journal.rejected"
+READ = """
+    SELECT rejected_at, sequence_no, block_hash, source, position, fault, detail, octet_length(record), purged_at
+    FROM journal.rejected ORDER BY rejected_at, id LIMIT %s"""
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,39 @@ def reject(connection: psycopg.Connection[Any], refusals: Collection[Refusal]) -
         (r.digest, r.sequence_no, r.block_hash, r.source, r.position, r.fault, r.detail, r.record) for r in refusals
     ]
     connection.execute(INSERT, [list(column) for column in zip(*rows, strict=True)])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A refusal as the store keeps it; `size` is of its record's bytes, None where there are none (any more)."""
+
+    rejected_at: datetime
+    sequence_no: int | None
+    block_hash: bytes | None
+    source: str
+    position: str | None
+    fault: str
+    detail: str
+    size: int | None
+    purged_at: datetime | None
+
+    def told(self) -> dict[str, object]:
+        """As JSON tells it."""
+        return {
+            "rejected_at": self.rejected_at.isoformat(),
+            "sequenceNo": self.sequence_no,
+            "block_hash": None if self.block_hash is None else self.block_hash.hex(),
+            "source": self.source,
+            "position": self.position,
+            "fault": self.fault,
+            "detail": self.detail,
+            "bytes": self.size,
+            "purged_at": None if self.purged_at is None else self.purged_at.isoformat(),
+        }
+
+
+def read_rejected(connection: psycopg.Connection[Any], limit: int) -> tuple[int, list[Kept]]:
+    """How much was refused in all, and the oldest of it."""
+    with connection.transaction():
+        row = connection.execute(COUNT).fetchone()
+        return row[0] if row else 0, [Kept(*row) for row in connection.execute(READ, [limit])]

@@ -1,15 +1,19 @@
-"""`replay`: take exports in, verified, move the mark over them, and project up to it."""
+"""`replay`: take exports and archived records in, verified, and move the mark over them."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from consumer.database import connect
-from consumer.decoding import DecodedObject, decode_objects, executor, workers_for
+from consumer.decoding import DecodedItem, decode_items, executor, workers_for
+from consumer.extents import Extent, Spans
 from consumer.mark import advance, gaps
 from consumer.settings import Settings
 from consumer.store import Refusal, Store, TakenObject
-from journal.export import Export, all_objects
+from journal.records import DecodedRecords
+from journal.rows import Decoded, Rows
+from journal.source import Item, Source, all_items
 
 # What one transaction of intake takes: enough that its fixed costs vanish, little enough for flat memory.
 _BATCH_BLOCKS = 5_000
@@ -20,7 +24,11 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay read and changed; `objects_skipped` were wholly in already."""
+    """What a replay read and changed; `objects_skipped` were wholly in already.
+
+    What several sources hold, or a stream delivered twice, may be counted as often. `records` counts a stream's records
+    by kind.
+    """
 
     blocks: int = 0
     new_blocks: int = 0
@@ -28,40 +36,43 @@ class Replay:
     redactions: int = 0
     rejected: int = 0
     objects_skipped: int = 0
-    unexplained: int = 0
     mark: int | None = None
     gaps: list[tuple[int, int]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    records: Counter[str] = field(default_factory=Counter)
+    sources: list[Extent] = field(default_factory=list)
     seconds: float = 0.0
 
 
 def take_in(
     url: str,
-    exports: Sequence[Export],
+    sources: Sequence[Source],
     settings: Settings,
     *,
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Replay:
-    """Take exports into the store and advance the mark; whatever was there already is left as it is.
+    """Take sources into the store and advance the mark; whatever was there already is left as it is.
 
     Resumes: an object that is wholly in, by the SHA-256 of its bytes, is not decoded again.
     """
     result = Replay()
     started = time.monotonic()
-    workers = workers_for(all_objects(exports), settings.workers)
+    spans = Spans()
+    workers = workers_for(all_items(sources), settings.workers)
     with connect(url) as connection, executor(workers) as pool:
         store = Store(connection)
 
-        def skip(digest: bytes) -> bool:
+        def skip(item: Item, digest: bytes) -> bool:
             taken = bool(store.taken([digest]))
-            result.objects_skipped += taken
+            if taken:
+                result.objects_skipped += 1
+                spans.add(item, ())
             return taken
 
-        objects = decode_objects(
-            all_objects(exports), pool, workers=workers, trust_deletions=trust_deletions, skip=skip
-        )
-        for batch in _batches(objects):
+        items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
+        for batch in _batches(items):
+            for item in batch:
+                spans.add(item.item, [link.sequence_no for link in item.decoded.links])
             _take_batch(store, batch, settings.origin, result)
             advance(connection)
             progress(sum(len(item.decoded.links) for item in batch))
@@ -69,14 +80,15 @@ def take_in(
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
         connection.commit()
+    result.sources = spans.extents(sources)
     result.seconds = time.monotonic() - started
     return result
 
 
-def _batches(objects: Iterator[DecodedObject]) -> Iterator[list[DecodedObject]]:
-    batch: list[DecodedObject] = []
+def _batches(items: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
+    batch: list[DecodedItem] = []
     blocks = size = 0
-    for item in objects:
+    for item in items:
         batch.append(item)
         blocks += len(item.decoded.links)
         if item.decoded.rows is not None:
@@ -88,43 +100,54 @@ def _batches(objects: Iterator[DecodedObject]) -> Iterator[list[DecodedObject]]:
         yield batch
 
 
-def _take_batch(store: Store, batch: Sequence[DecodedObject], origin: int, result: Replay) -> None:
+def _take_batch(store: Store, batch: Sequence[DecodedItem], origin: int, result: Replay) -> None:
     refusals: list[Refusal] = []
     taken: list[TakenObject] = []
     for item in batch:
         decoded = item.decoded
-        for strand_id in {link.strand_id for link in decoded.links}:
+        for strand_id in _strands(decoded):
             store.begin_strand(strand_id, origin)
-        hashes = {link.sequence_no: link.block_hash for link in decoded.links}
-        refusals += [
-            Refusal(
-                sequence_no=fault.sequence_no,
-                block_hash=hashes.get(fault.sequence_no) if fault.sequence_no is not None else None,
-                source=item.item.name,
-                position=None,
-                fault=fault.fault,
-                detail=fault.detail,
-            )
-            for fault in decoded.faults
-        ]
-        if decoded.links and not decoded.faults:
-            taken.append(_taken(item))
+        refusals += _refusals(item)
+        if decoded.rows is not None and not decoded.faults:
+            taken.append(_taken(item, decoded.rows))
         result.blocks += len(decoded.links)
-        result.revisions += sum(link.revisions for link in decoded.links)
+        result.revisions += decoded.revision_count
         result.redactions += decoded.redactions
+        if isinstance(decoded, DecodedRecords):
+            result.records.update(decoded.records)
     rows = [item.decoded.rows for item in batch if item.decoded.rows is not None]
     intake = store.intake(rows, source=batch[0].item.name, refusals=refusals, taken=taken)
     result.new_blocks += intake.new_blocks
     result.rejected += intake.refused
 
 
-def _taken(item: DecodedObject) -> TakenObject:
-    numbers = [link.sequence_no for link in item.decoded.links]
+def _strands(decoded: Decoded) -> set[str]:
+    """The strands of what verified; what did not may name any."""
+    faulty = {fault.sequence_no for fault in decoded.faults}
+    strands = {link.strand_id for link in decoded.links if link.sequence_no not in faulty}
+    if isinstance(decoded, DecodedRecords):
+        strands |= {revision.strand_id for revision in decoded.arrived}
+    return strands
+
+
+def _refusals(item: DecodedItem) -> Iterator[Refusal]:
+    decoded = item.decoded
+    hashes = {link.sequence_no: link.block_hash for link in decoded.links}
+    refused = decoded.refused if isinstance(decoded, DecodedRecords) else []
+    for fault, name, position, record in refused:
+        block_hash = hashes.get(fault.sequence_no) if fault.sequence_no is not None else None
+        yield Refusal(fault.sequence_no, block_hash, name, str(position), fault.fault, fault.detail, record)
+    for fault in decoded.faults[len(refused) :]:
+        block_hash = hashes.get(fault.sequence_no) if fault.sequence_no is not None else None
+        yield Refusal(fault.sequence_no, block_hash, item.item.name, None, fault.fault, fault.detail)
+
+
+def _taken(item: DecodedItem, rows: Rows) -> TakenObject:
     return TakenObject(
         digest=item.digest,
         name=item.item.name,
-        first_no=min(numbers),
-        last_no=max(numbers),
-        blocks=len(numbers),
-        revisions=sum(link.revisions for link in item.decoded.links),
+        first_no=rows.first_no,
+        last_no=rows.last_no,
+        blocks=len(item.decoded.links),
+        revisions=item.decoded.revision_count,
     )

@@ -2,12 +2,13 @@
 `STRANDLINE_SETTINGS_FILE` names (`NAME=value` lines; the environment wins)."""
 
 import os
+import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from journal.errors import UsageError
@@ -30,6 +31,20 @@ def _default_home() -> Path:
 class Settings(BaseSettings):
     """All settings, checked; an empty value means "not set".
 
+    Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
+    same when a worker starts again; `listen` is where health and metrics are; `drain_seconds` is the time for what is
+    in hand at SIGTERM; `patience_seconds` how long a store that is down is waited for; a stream that was not heard of
+    for `silent_seconds` is called silent.
+
+    Of redaction: one that is open for longer than `redaction_seconds` degrades health; `rejected_days` is how long
+    `redactions expunge` leaves the bytes of refused records; `subject_fields` name people (`email`, or
+    `Contact.email` for one table) besides those that the projections declare.
+
+    `retention` is the rules that `redact --due` goes by (ledger/retention.py).
+
+    Of OpenSearch: `opensearch_user` and `opensearch_password`; `opensearch_ca`, a file of certificates to trust; with
+    `opensearch_region`, requests are signed by AWS SigV4 for `opensearch_service`, with the credentials boto3 finds.
+
     The URLs may hold passwords: they are left out of the representation, and errors never quote a value.
     """
 
@@ -40,9 +55,25 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     home: Path = Field(default_factory=_default_home)
     opensearch_url: str | None = Field(default=None, repr=False)
+    opensearch_user: str | None = None
+    opensearch_password: str | None = Field(default=None, repr=False)
+    opensearch_ca: Path | None = None
+    opensearch_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,32}$")
+    opensearch_service: Literal["es", "aoss"] = "es"
     projections: Annotated[tuple[str, ...], NoDecode] = ("projections",)
     origin: int = Field(default=0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
+    application: str = Field(default="strandline", pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
+    worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
+    listen: str = Field(default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$")
+    drain_seconds: int = Field(default=20, ge=1)
+    patience_seconds: int = Field(default=300, ge=1)
+    silent_seconds: int = Field(default=900, ge=1)
+    redaction_seconds: int = Field(default=3600, ge=1)
+    rejected_days: int = Field(default=30, ge=0)
+    retention: str | None = None
+    subject_fields: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("database_url")
     @classmethod
@@ -61,6 +92,20 @@ class Settings(BaseSettings):
             raise ValueError("is not a URL that begins with http:// or https://")
         return url
 
+    @model_validator(mode="after")
+    def _has_one_login(self) -> Self:
+        if (self.opensearch_user is None) != (self.opensearch_password is None):
+            raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_PASSWORD go together")
+        if self.opensearch_user is not None and self.opensearch_region is not None:
+            raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_REGION exclude each other")
+        return self
+
+    @property
+    def shown_opensearch_url(self) -> str:
+        """The URL without a login that may stand in it."""
+        scheme, _, rest = (self.opensearch_url or "").partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}"
+
     @field_validator("home")
     @classmethod
     def _is_absolute(cls, home: Path) -> Path:
@@ -69,7 +114,7 @@ class Settings(BaseSettings):
         except RuntimeError:
             raise ValueError("begins with ~, but this account has no home folder") from None
 
-    @field_validator("projections", mode="before")
+    @field_validator("projections", "subject_fields", mode="before")
     @classmethod
     def _split(cls, names: object) -> object:
         if not isinstance(names, str):
@@ -100,7 +145,7 @@ def load_settings() -> Settings:
 def _one_line_each(exc: ValidationError) -> str:
     lines = []
     for error in exc.errors(include_url=False, include_input=False, include_context=False):
-        name = PREFIX + str(error["loc"][0]).upper()
         reason = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        lines.append(f"{name} {reason}")
+        name = PREFIX + str(error["loc"][0]).upper() + " " if error["loc"] else ""
+        lines.append(f"{name}{reason}")
     return "\n".join(lines)

@@ -9,20 +9,30 @@ import psycopg
 from consumer import mark
 from consumer.generations import ProjectionStatus, statuses
 from consumer.projection import Projection
+from consumer.stores import DATABASE_ONLY, Stores
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
 READ_REJECTED = """
     SELECT sequence_no, source, fault, detail FROM journal.rejected ORDER BY id DESC LIMIT %s"""
+# An imported redaction waits for the revision that it names.
 COUNT_PENDING = """
-    SELECT count(DISTINCT (named ->> 'documentId', named ->> 'version'))
-    FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
-    WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL"""
+    SELECT count(*) FROM (
+        SELECT named ->> 'documentId', (named ->> 'version')::bigint
+        FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
+        WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
+        UNION
+        SELECT document_id, version FROM journal.redaction, journal.mark m WHERE effective_no > m.sequence_no
+    ) AS pending"""
 # The data is erased in the transaction that registers the redaction; what can be open is a generation behind it.
 COUNT_REGISTERED = """
-    SELECT count(*) FILTER (WHERE redacted_by > behind), count(*) FILTER (WHERE redacted_by <= behind)
-    FROM journal.redaction,
-         (SELECT coalesce(min(position), 9223372036854775807) AS behind FROM projection.generation) AS generations"""
+    SELECT count(*) FILTER (WHERE NOT done), count(*) FILTER (WHERE done)
+    FROM (
+        SELECT EXISTS (
+            SELECT FROM projection.receipt r
+            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden') AS done
+        FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no
+    ) AS registered"""
 READ_OTHERS = """
     SELECT projection, store, generation, position, state FROM projection.generation
     WHERE generation <> ALL (%s::bigint[]) ORDER BY projection, generation"""
@@ -49,7 +59,8 @@ class Rejected:
 
 @dataclass(frozen=True)
 class RedactionCounts:
-    """`pending`: the mark has not passed their blocks; `open`: some generation has not; `done`: all have."""
+    """`pending`: the mark has not passed their blocks; `open`: some generation has not; `done`: hidden everywhere, with
+    receipts."""
 
     pending: int
     open: int
@@ -88,12 +99,14 @@ class Status:
         return self.head is not None and not self.gaps and (self.mark is None or self.head > self.mark)
 
 
-def read_status(connection: psycopg.Connection[Any], projections: Iterable[Projection]) -> Status:
+def read_status(
+    connection: psycopg.Connection[Any], projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
+) -> Status:
     """How the store and the projections stand; the connection must be outside a transaction."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         at = mark.read_mark(connection)
-        served = statuses(connection, projections)
+        served = statuses(connection, projections, stores)
         known = [one.generation for one in served if one.generation is not None]
         return Status(
             strand_id=at.strand_id,

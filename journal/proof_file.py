@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from journal.block import Level, ShapeError
+from journal.block import Level
 from journal.errors import UnreadableError
+from journal.shape import ShapeError
 
 FORMAT = "strandline-proof/1"
 _HASH_SIZE = 32

@@ -4,9 +4,7 @@ It is the seam for other executors and for a native kernel: nothing in or out bu
 does not verify gives faults and no rows.
 """
 
-import gzip
 import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +17,14 @@ from journal.block import (
     CheckedBlock,
     CheckedRevision,
     Fault,
-    ShapeError,
     check_block,
     is_plain_metadata,
-    statement_kind,
 )
 from journal.errors import UnreadableError
+from journal.gzipped import decompressed
 from journal.ion_json import escape, read_json, to_json
+from journal.shape import ShapeError
+from journal.statements import ERASED, statement_kind
 
 BLOCK_COLUMNS = (
     ("sequence_no", "bigint"),
@@ -64,7 +63,6 @@ REVISION_COLUMNS = (
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _BYTEA, _TEXT = 17, 25
 _LENGTH = struct.Struct(">i").pack
@@ -84,7 +82,10 @@ class Rows(NamedTuple):
 
 
 class Link(NamedTuple):
-    """What the check of a strand needs of a block, whether or not the block itself verified."""
+    """What the check of a strand needs of a block, whether or not the block itself verified.
+
+    `revisions` counts those that it names, which come apart from a stream's summary of it.
+    """
 
     strand_id: str
     sequence_no: int
@@ -98,7 +99,8 @@ class Link(NamedTuple):
 @dataclass(slots=True)
 class Decoded:
     """What an object held. `deletions` counts by the form of their hashes (CheckedRevision.deletion); `redacted` and
-    `named` are (document, version): revisions found without data, and those that a redactionInfo names."""
+    `named` are (document, version): revisions found without data, and those that a redactionInfo names; `erased` are
+    (block, document, version): the revisions of blocks whose statement texts are erased."""
 
     links: list[Link] = field(default_factory=list)
     rows: Rows | None = None
@@ -108,6 +110,12 @@ class Decoded:
     deletions: Counter[str] = field(default_factory=Counter)
     redacted: list[tuple[str, int]] = field(default_factory=list)
     named: list[tuple[str, int]] = field(default_factory=list)
+    erased: list[tuple[int, str, int]] = field(default_factory=list)
+
+    @property
+    def revision_count(self) -> int:
+        """The revisions that came, the system's apart."""
+        return sum(link.revisions for link in self.links)
 
 
 def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
@@ -134,6 +142,7 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
 
 def count_block(block: CheckedBlock, result: Decoded) -> None:
     """Add a block to what was found."""
+    documents = sum(document_id is not None for document_id in block.revision_documents)
     result.links.append(
         Link(
             block.strand_id,
@@ -141,21 +150,23 @@ def count_block(block: CheckedBlock, result: Decoded) -> None:
             block.block_hash,
             block.previous_hash,
             block.level == "full",
-            len(block.revisions),
-            len(block.revision_hashes) - len(block.revisions),
+            documents,
+            len(block.revision_hashes) - documents,
         )
     )
     result.warnings.extend(block.warnings)
     result.redactions += len(block.redactions)
     result.deletions.update(r.deletion for r in block.revisions if r.deletion)
     result.redacted += [(r.document_id, r.version) for r in block.revisions if r.state == "redacted"]
+    if block.statements_erased:
+        result.erased += [(block.sequence_no, r.document_id, r.version) for r in block.revisions]
     if not block.faults:  # nothing unverified may explain a redaction
         result.named += [(redaction.document_id, redaction.version) for redaction in block.redactions]
 
 
 def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> Iterator[CheckedBlock]:
     try:
-        data = _decompressed(data)
+        data = decompressed(data)
         typed: Iterator[tuple[int, Any]] | None = None
         for index, value in enumerate(_values(data)):
             try:
@@ -177,15 +188,6 @@ def _advance(values: Iterator[tuple[int, Any]], index: int) -> Any:
     return next(value for position, value in values if position == index)
 
 
-def _decompressed(data: bytes) -> bytes:
-    if not data.startswith(_GZIP_MAGIC):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error):
-        raise UnreadableError("not readable as gzip: cut short or damaged") from None
-
-
 def _values(data: bytes) -> Iterator[Any]:
     if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
         return ion.read(data)
@@ -195,17 +197,36 @@ def _values(data: bytes) -> Iterator[Any]:
         raise UnreadableError("not readable as JSON: not UTF-8") from None
 
 
+class Shown(NamedTuple):
+    """The columns of a block that say again, for queries, what its transactionInfo and redactionInfo hold."""
+
+    redactions: list[dict[str, str | int]]
+    statement_kinds: list[str]
+    definitions: list[str]
+    tables: dict[str | None, str | None]
+
+
+def shown_of(block: CheckedBlock) -> Shown:
+    """As `pack_block` writes them."""
+    kinds = [statement_kind(statement) for statement in block.statements]
+    return Shown(
+        redactions=[
+            {"sequenceNo": r.sequence_no, "tableId": r.table_id, "documentId": r.document_id, "version": r.version}
+            for r in block.redactions
+        ],
+        statement_kinds=kinds,
+        definitions=[
+            text
+            for text, kind in zip(block.statements, kinds, strict=True)
+            if kind in DEFINING_KEYWORDS and not block.statements_erased
+        ],
+        tables={table.table_id: table.name for table in block.documents.values()},
+    )
+
+
 def pack_block(block: CheckedBlock) -> bytes:
     """One binary COPY tuple of BLOCK_COLUMNS."""
-    redactions = [
-        {"sequenceNo": r.sequence_no, "tableId": r.table_id, "documentId": r.document_id, "version": r.version}
-        for r in block.redactions
-    ]
-    kinds = [statement_kind(statement) for statement in block.statements]
-    definitions = [
-        statement for statement, kind in zip(block.statements, kinds, strict=True) if kind in DEFINING_KEYWORDS
-    ]
-    tables = {table.table_id: table.name for table in block.documents.values()}
+    shown = shown_of(block)
     return b"".join(
         (
             _BLOCK_FIELDS,
@@ -219,18 +240,18 @@ def pack_block(block: CheckedBlock) -> bytes:
             _array(_BYTEA, block.entries_hashes),
             _array(_BYTEA, block.revision_hashes),
             _texts(block.revision_documents),
-            _info(block, block.transaction_info),
+            _info(block, {ERASED: block.transaction_info} if block.statements_erased else block.transaction_info),
             _info(block, block.redaction_info),
-            _jsonb(redactions) if redactions else _NULL,
-            _texts(kinds),
-            _texts(definitions),
-            _jsonb(tables),
+            _jsonb(shown.redactions) if shown.redactions else _NULL,
+            _texts(shown.statement_kinds),
+            _texts(shown.definitions),
+            _jsonb(shown.tables),
         )
     )
 
 
 def pack_revision(block: CheckedBlock, revision: CheckedRevision) -> bytes:
-    """One binary COPY tuple of REVISION_COLUMNS."""
+    """One binary COPY tuple of REVISION_COLUMNS; of the block only the number and level are looked at."""
     normal, full = revision.state == "normal", block.level == "full"
     return b"".join(
         (

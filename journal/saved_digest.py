@@ -15,6 +15,7 @@ from typing import Any
 
 from journal import ion
 from journal.errors import StrandlineError, UnreadableError, UsageError
+from journal.ion_shape import check_shape
 
 _LARGEST_FILE = 16 * 1024 * 1024
 _HASH_SIZE = 32
@@ -81,7 +82,7 @@ def parse_saved_digest(data: bytes, source: str) -> SavedDigest:
     if digest is not None:
         return SavedDigest(source, digest)
     try:
-        return _read_members(_members(ion.read_one(data)), source)
+        return _read_members(_members(_read_ion(data)), source)
     except _WrongMemberError as error:
         raise UnreadableError(f"{source}: {error}; expected {_FORMS}") from None
     except UnreadableError as error:
@@ -90,6 +91,17 @@ def parse_saved_digest(data: bytes, source: str) -> SavedDigest:
 
 class _WrongMemberError(StrandlineError):
     pass
+
+
+def _read_ion(data: bytes) -> Any:
+    if data.startswith(ion.BINARY_VERSION_MARKER):
+        check_shape(data)
+    else:
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            raise UnreadableError("not text in UTF-8") from None
+    return ion.read_one(data)
 
 
 def _read_members(members: dict[str, Any], source: str) -> SavedDigest:

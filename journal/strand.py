@@ -30,7 +30,7 @@ class Chain:
             yield Fault(sequence_no, "previousBlockHash", f"is not the blockHash of block {self.last_no}")
         self.last_no, self._last_hash = sequence_no, block_hash
         self._frontier.append(block_hash)
-        if sequence_no == self._tip:
+        if sequence_no == self._tip and self._frontier.count == sequence_no + 1:
             self._digest = self._frontier.digest()
 
     @property

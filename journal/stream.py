@@ -4,7 +4,7 @@ A record is one binary Ion struct {qldbStreamArn, recordType, payload}; tests/ve
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from journal import ion
 from journal.errors import UnreadableError
+from journal.statements import ERASED
 
 RecordType = Literal["CONTROL", "BLOCK_SUMMARY", "REVISION_DETAILS"]
 _RECORD_TYPES: frozenset[str] = frozenset(get_args(RecordType))
@@ -33,7 +34,7 @@ class StreamRecord:
     """A stream record, decoded; `payload` as QLDB wrote it."""
 
     type: RecordType
-    payload: dict[str, Any]
+    payload: Mapping[str, Any]
     stream_arn: str | None
 
 
@@ -59,7 +60,7 @@ def block_summary(block: dict[str, Any]) -> dict[str, Any]:
 
 def revision_details(block: dict[str, Any]) -> list[dict[str, Any]]:
     """The payloads of a block's REVISION_DETAILS; a system revision has none."""
-    documents = block.get("transactionInfo", {}).get("documents", {})
+    documents = block.get("transactionInfo", block.get(ERASED, {})).get("documents", {})
     return [
         {"tableInfo": _table_info(documents[revision["metadata"]["id"]]), "revision": revision}
         for revision in block.get("revisions", ())
@@ -68,7 +69,12 @@ def revision_details(block: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def aggregate(records: Iterable[UserRecord], size: int = _PACKED_SIZE) -> Iterator[bytes]:
-    """Raw Kinesis records of at most `size` bytes that hold the user records in their order.
+    """The bytes of `pack`'s records."""
+    return (record.data for record in pack(records, size))
+
+
+def pack(records: Iterable[UserRecord], size: int = _PACKED_SIZE) -> Iterator[UserRecord]:
+    """Raw Kinesis records of at most `size` bytes that hold the user records in their order, under the first one's key.
 
     A user record that does not fit goes as it is, unpacked. Format: aggregation-format.md of amazon-kinesis-producer.
     """
@@ -76,13 +82,18 @@ def aggregate(records: Iterable[UserRecord], size: int = _PACKED_SIZE) -> Iterat
     for record in records:
         # 64 bytes are more than the framing and the partition key's index take.
         if len(record.data) + len(record.partition_key) + len(MAGIC) + DIGEST_SIZE + 64 > size:
-            yield record.data
+            yield record
         elif not packed.add_user_record(record.partition_key, record.data):
-            yield packed.get_contents()[2]
+            yield _contents(packed)
             packed = AggRecord(size)
             packed.add_user_record(record.partition_key, record.data)
     if packed.get_num_user_records():
-        yield packed.get_contents()[2]
+        yield _contents(packed)
+
+
+def _contents(packed: AggRecord) -> UserRecord:
+    partition_key, _, data = packed.get_contents()
+    return UserRecord(partition_key, data)
 
 
 def deaggregate(raw: bytes) -> list[bytes]:
@@ -106,13 +117,17 @@ def deaggregate(raw: bytes) -> list[bytes]:
 
 def decode(data: bytes) -> StreamRecord:
     """A user record's bytes as a StreamRecord; UnreadableError where they are not one of QLDB's."""
-    value = ion.read_one(data)
-    if not isinstance(value, dict):
+    return as_record(ion.read_one(data))
+
+
+def as_record(value: Any) -> StreamRecord:
+    """An Ion value as a StreamRecord; UnreadableError where it is none of QLDB's."""
+    if not isinstance(value, Mapping):
         raise UnreadableError("a stream record is not an Ion struct")
     kind, payload, stream_arn = value.get("recordType"), value.get("payload"), value.get("qldbStreamArn")
     if not isinstance(kind, str) or kind not in _RECORD_TYPES:
         raise UnreadableError("a stream record has no recordType that QLDB writes")
-    if not isinstance(payload, dict):
+    if not isinstance(payload, Mapping):
         raise UnreadableError(f"a {kind} stream record has no payload")
     return StreamRecord(cast(RecordType, kind), payload, stream_arn if isinstance(stream_arn, str) else None)
 

@@ -13,7 +13,19 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.cli import database, demo, journal, readmodels, verify
+from consumer.cli import (
+    database,
+    demo,
+    journal,
+    ledger,
+    proofs,
+    readmodels,
+    rebuild,
+    redaction,
+    rejected,
+    verify,
+    worker,
+)
 from consumer.cli.output import complain
 from journal.errors import StrandlineError, UsageError
 
@@ -35,14 +47,27 @@ for command in (
     journal.replay,
     verify.verify,
     journal.digest,
+    proofs.prove,
+    proofs.check_proof,
     readmodels.status,
     readmodels.parked,
     readmodels.retry,
+    rebuild.rebuild,
+    rebuild.rollback,
+    rejected.rejected,
+    rejected.accept_gap,
+    redaction.receipts,
+    redaction.scrub,
+    redaction.find_subject,
     database.sql,
     database.migrate,
     journal.simulate,
+    ledger.redact,
+    worker.worker,
 ):
     app.command()(command)
+app.add_typer(ledger.app)
+app.add_typer(redaction.redactions, name="redactions")
 
 
 @app.callback(invoke_without_command=True)
@@ -61,14 +86,19 @@ def _strandline(
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; gives its exit status and prints its errors."""
     with _ended_in_order():
-        try:
-            status = _invoke(arguments)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Nobody reads on. What is left in the buffer must not be tried again when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return NOT_HELD
-        return status
+        return _flushed(_invoke(arguments))
+
+
+def _flushed(status: int) -> int:
+    """The status, once all that was said is out: nobody may be reading on, or the disk may be full."""
+    try:
+        sys.stdout.flush()
+    except OSError as exc:
+        # What is left in the buffer must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        said = isinstance(exc, BrokenPipeError) or status != HELD
+        return NOT_HELD if said else complain(_system_text(exc), NOT_HELD)
+    return status
 
 
 def _invoke(arguments: Sequence[str] | None) -> int:
@@ -84,7 +114,7 @@ def _invoke(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        raise
+        return NOT_HELD
     except OSError as exc:
         return complain(_system_text(exc), NOT_HELD)
     except sqlite3.OperationalError as exc:

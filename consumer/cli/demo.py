@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 from consumer.cli.journal import simulated, take_in_and_project
 from consumer.cli.output import AsJson, note, say, show_json, show_table
 from consumer.cli.session import discover_projections, open_store
-from consumer.cli.verify import verify_sources
+from consumer.cli.verify import check_sources
 from journal.errors import StrandlineError
 from journal.export_writer import Format
 
 if TYPE_CHECKING:
     from consumer.projection import Projection
     from consumer.settings import Settings
-    from journal.export import Export
     from journal.simulated_strand import Simulated
+    from journal.source import Source
 
 BLOCKS = 2_000
 SEED = 1868  # the same journal each time, so that a second demo finds it taken in
 FOLDER = "demo"
 VERIFIED = (
-    "The journal verified: it is consistent with itself, and with the digest that was saved when it was made. Only such "
-    "a digest,\nsaved while QLDB ran, shows that a journal is QLDB's."
+    "The journal verified: it is consistent with itself, and with the digest that was saved when it was made.\n"
+    "Only such a digest, saved while QLDB ran, shows that a journal is QLDB's."
 )
 READERS = {"analysts": "analysts", "cleared": "cleared readers only"}
 
@@ -40,6 +40,7 @@ class ReadModel:
     name: str
     purpose: str
     rows: int
+    store: str
     readers: str
 
 
@@ -54,8 +55,8 @@ def demo(as_json: AsJson = False) -> int:
         note("2. Verifying every hash and link, and the digest")
         verified = _verify(folder, made)
         note("3. Taking it into the journal store and projecting it")
-        taken = take_in_and_project(url, _exports(folder), settings, projections)
-        models = _read_models(url, projections)
+        taken = take_in_and_project(url, _sources(folder), settings, projections)
+        models = _read_models(url, projections, settings)
     done = verified and taken.complete
     if as_json:
         show_json(
@@ -70,7 +71,7 @@ def demo(as_json: AsJson = False) -> int:
             }
         )
     else:
-        _say(models, folder, verified)
+        _say(models, folder, verified, settings)
     return 0 if done else 1
 
 
@@ -95,39 +96,39 @@ def _check_same_strand(url: str, made: "Simulated") -> None:
 
 
 def _verify(folder: Path, made: "Simulated") -> bool:
-    found = verify_sources([str(folder / "full")], made.tip)
+    found = check_sources([str(folder / "full")], made.tip)
     return found.ok and found.digest == made.digest
 
 
-def _exports(folder: Path) -> Sequence["Export"]:
-    from journal.export import find_exports
+def _sources(folder: Path) -> Sequence["Source"]:
+    from journal.source import local_sources
 
-    return find_exports(str(folder / "full"))
+    return local_sources(str(folder / "full"))
 
 
-def _read_models(url: str, projections: Mapping[str, "Projection"]) -> list[ReadModel]:
-    from psycopg.sql import SQL, Identifier
-
+def _read_models(url: str, projections: Mapping[str, "Projection"], settings: "Settings") -> list[ReadModel]:
     from consumer.database import connect
     from consumer.status import read_status
+    from consumer.stores import open_stores
 
+    stores = open_stores(settings, url)
     models = []
     with connect(url) as connection:
-        for served in read_status(connection, projections.values()).projections:
-            if served.generation is None:
+        for served in read_status(connection, projections.values(), stores).projections:
+            if served.generation is None or served.state in ("off", "failing"):
                 continue
-            statement = SQL("SELECT count(*) FROM read.{}").format(Identifier(served.name))
-            row = connection.execute(statement).fetchone()
             projection = projections[served.name]
-            models.append(ReadModel(served.name, projection.purpose, row[0] if row else 0, READERS[projection.readers]))
+            rows = stores.count(connection, projection)
+            readers = READERS[projection.readers]
+            models.append(ReadModel(served.name, projection.purpose, rows, served.store, readers))
     return models
 
 
-def _say(models: Sequence[ReadModel], folder: Path, verified: bool) -> None:
+def _say(models: Sequence[ReadModel], folder: Path, verified: bool, settings: "Settings") -> None:
     show_table(
-        ("read model", "what it is for", "rows", "who may read it"),
-        [(model.name, model.purpose, model.rows, model.readers) for model in models],
-        title="Read models, in schema read",
+        ("read model", "what it is for", "rows", "where", "who may read it"),
+        [(model.name, model.purpose, model.rows, model.store, model.readers) for model in models],
+        title="Read models: in PostgreSQL in schema read, in OpenSearch as aliases",
     )
     say(VERIFIED if verified else "The journal did NOT verify.")
     say("Now try:")
@@ -143,6 +144,8 @@ def _say(models: Sequence[ReadModel], folder: Path, verified: bool) -> None:
         "digest",
     ):
         say(f"  {program} {words}")
+    if any(model.store == "opensearch" for model in models):
+        say(f"  curl -s {settings.shown_opensearch_url}/endorsement_search/_search?q=points:8")
 
 
 def _program() -> str:

@@ -2,7 +2,7 @@
 
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,17 +15,21 @@ from consumer.cli.session import discover_projections, open_store
 from journal.export_writer import Format
 
 if TYPE_CHECKING:
+    from consumer.extents import Extent
     from consumer.projection import Projection
     from consumer.replay import Replay
     from consumer.settings import Settings
     from consumer.status import Rejected, Status
-    from journal.export import Export
     from journal.simulated_strand import Simulated
+    from journal.source import Source
 
 FAULTS_SHOWN = 5
 GAPS_SHOWN = 5
 
-Sources = Annotated[list[str], typer.Argument(help="Folders, manifests or data objects of exports.", metavar="SOURCE")]
+Sources = Annotated[
+    list[str],
+    typer.Argument(help="Exports (folders, manifests, s3://…) or raw Kinesis records.", metavar="SOURCE"),
+]
 TrustDeletions = Annotated[
     bool,
     typer.Option(
@@ -46,17 +50,18 @@ class TakenIn:
     @property
     def complete(self) -> bool:
         failing = any(one.state == "failing" for one in self.status.projections)
-        return not (self.status.gaps or self.status.waits or self.replay.rejected or failing)
+        open_ = self.status.gaps or self.status.waits or self.status.redactions.open
+        return not (open_ or self.replay.rejected or failing)
 
 
 def replay(sources: Sources, trust_deletions: TrustDeletions = False, as_json: AsJson = False) -> int:
-    """Take exports in, verify them, and project up to the mark; may be repeated, and resumes."""
-    from journal.export import find_exports
+    """Take sources in, verify them, and project up to the mark; may be repeated, and resumes."""
+    from consumer.sources import open_sources
 
     projections = discover_projections()
-    exports = [export for source in sources for export in find_exports(source)]
+    opened = open_sources(sources)
     with open_store() as (settings, url):
-        taken = take_in_and_project(url, exports, settings, projections, trust_deletions=trust_deletions)
+        taken = take_in_and_project(url, opened, settings, projections, trust_deletions=trust_deletions)
     if as_json:
         show_json(_replay_json(taken))
     else:
@@ -66,37 +71,41 @@ def replay(sources: Sources, trust_deletions: TrustDeletions = False, as_json: A
 
 def take_in_and_project(
     url: str,
-    exports: Sequence["Export"],
+    sources: Sequence["Source"],
     settings: "Settings",
     projections: Mapping[str, "Projection"],
     *,
     trust_deletions: bool = False,
 ) -> TakenIn:
-    """Take the exports in and bring every projection to the mark, with progress."""
+    """Take the sources in and bring every projection to the mark, with progress."""
     from consumer.database import connect
     from consumer.generations import project
+    from consumer.receipts import issue_hidden
     from consumer.replay import take_in
     from consumer.status import latest_rejected, read_status
+    from consumer.stores import open_stores
 
+    stores = open_stores(settings, url)
     with meter() as shown:
-        progress = Counter(shown, "taking in", blocks_named(exports))
-        result = take_in(url, exports, settings, trust_deletions=trust_deletions, progress=progress)
+        progress = Counter(shown, "taking in", blocks_named(sources))
+        result = take_in(url, sources, settings, trust_deletions=trust_deletions, progress=progress)
     started = time.monotonic()
     with meter() as shown:
-        project(url, projections, progress=shown.report)
+        project(url, projections, progress=shown.report, stores=stores)
     seconds = time.monotonic() - started
     with connect(url) as connection:
-        status = read_status(connection, projections.values())
+        issue_hidden(connection, projections)
+        status = read_status(connection, projections.values(), stores)
         rejected = latest_rejected(connection, FAULTS_SHOWN) if result.rejected else []
     return TakenIn(result, status, rejected, seconds)
 
 
-def blocks_named(exports: Sequence["Export"]) -> int | None:
+def blocks_named(sources: Sequence["Source"]) -> int | None:
     """How many blocks the objects hold by their names; None where a name does not say."""
-    from journal.export import all_objects
+    from journal.source import all_items
 
     total = 0
-    for item in all_objects(exports):
+    for item in all_items(sources):
         if item.first_no is None or item.last_no is None:
             return None
         total += item.last_no - item.first_no + 1
@@ -129,10 +138,14 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same journal.")] = 1,
     format: Annotated[Format, typer.Option(help="The exports' format.")] = Format.ION_TEXT,
     redactions: Annotated[float, typer.Option(help="The share of blocks that redact.")] = 0.08,
+    stream: Annotated[
+        str | None, typer.Option(help="Put its stream records into this Kinesis stream, too.", metavar="NAME")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Write a valid journal of a made-up licence ledger, as exports and as stream records."""
     made = simulated(directory, blocks, seed, format, redactions)
+    fed = None if stream is None else _feed(stream, directory / "stream")
     summary = {
         "directory": str(directory),
         "strand_id": made.strand_id,
@@ -143,6 +156,8 @@ def simulate(
         "digest": b64encode(made.digest).decode(),
         "tip": made.tip,
     }
+    if fed is not None:
+        summary["records_streamed"] = fed
     if as_json:
         show_json(summary)
     else:
@@ -157,6 +172,14 @@ def simulated(directory: Path, blocks: int, seed: int, format: Format, redaction
 
     with meter("block writes") as shown:
         return simulate(directory, blocks, seed, format, redactions, _labelled(shown, "simulating"))
+
+
+def _feed(stream: str, folder: Path) -> int:
+    """Put the raw records of a folder into a Kinesis stream; gives the number of user records."""
+    from consumer.streaming import archived, feed
+
+    with meter("records") as shown:
+        return feed(stream, archived(folder), Counter(shown, f"streaming to {stream}", None))
 
 
 def _labelled(shown: Meter, label: str) -> Callable[[int, int], None]:
@@ -180,6 +203,8 @@ def _replay_json(taken: TakenIn) -> dict[str, object]:
         ],
         "seconds": round(result.seconds, 3),
         "objects_skipped": result.objects_skipped,
+        "sources": [asdict(one) for one in result.sources],
+        "records": dict(result.records),
         "projecting_seconds": round(taken.projecting_seconds, 3),
         "projections": [asdict(one) for one in taken.status.projections],
     }
@@ -192,6 +217,8 @@ def _say_replay(taken: TakenIn) -> None:
         f"Read {count(result.blocks, 'block')} ({result.new_blocks:,} new), {count(result.revisions, 'revision')}, "
         f"{count(result.redactions, 'redaction')} in {result.seconds:.1f} s{rate}."
     )
+    for told in sources_text(result.sources, result.records):
+        say(told)
     if result.objects_skipped:
         say(f"{count(result.objects_skipped, 'object')} had been taken in before and were passed over.")
     say(mark_text(status))
@@ -207,6 +234,29 @@ def mark_text(status: "Status") -> str:
     if status.mark is None:
         return "The mark has not passed any block yet."
     return f"The mark is at block {status.mark:,}: from block {status.origin} on all is there, checked and linked."
+
+
+def sources_text(sources: "Sequence[Extent]", records: Mapping[str, int]) -> Iterator[str]:
+    """Where several sources lie to one another, and what records of a stream there were."""
+    if len(sources) > 1:
+        for one in sources:
+            yield f"  {one.source}: {_extent_text(one)}"
+    if records:
+        yield "Stream records: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(records.items())) + "."
+
+
+def _extent_text(extent: "Extent") -> str:
+    if extent.first_no is None or extent.last_no is None:
+        return "no blocks"
+    text = span(extent.first_no, extent.last_no)
+    if extent.between is None:
+        return text + (", following the one before" if extent.relation == "follows" else "")
+    between = span(*extent.between)
+    return (
+        f"{text}, after a gap: {between}"
+        if extent.relation == "gap"
+        else f"{text}, of which {between} were there before"
+    )
 
 
 def gaps_text(status: "Status") -> str:
@@ -230,6 +280,11 @@ def _note_what_is_open(taken: TakenIn) -> None:
         note(f"Missing: {gaps_text(status)}. Replay an export that holds them.")
     if status.waits:
         note(f"Open: {waits_text(status)}.")
+    if status.redactions.open:
+        note(
+            f"Open: {count(status.redactions.open, 'redaction')} that not every read model has passed; "
+            "see `strandline status`."
+        )
     for model in status.projections:
         if model.state == "failing":
             note(f"{model.name} cannot go on: {model.failure}.")

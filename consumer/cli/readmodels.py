@@ -1,6 +1,7 @@
 """The commands that face the read models: `status`, `parked` and `retry`."""
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from consumer.cli.session import discover_projections, open_store
 if TYPE_CHECKING:
     from consumer.generations import ParkedDocument, ProjectionStatus
     from consumer.status import Status
+    from consumer.stream_state import StreamState
 
 OPENSEARCH_OFF = "OpenSearch is off: STRANDLINE_OPENSEARCH_URL is not set."
 
@@ -20,15 +22,21 @@ def status(as_json: AsJson = False) -> int:
     """How far the journal is in, what is missing or was refused, and how the read models stand."""
     from consumer.database import connect
     from consumer.status import read_status
+    from consumer.stores import open_stores
+    from consumer.stream_state import read_streams
 
     projections = discover_projections()
     with open_store() as (settings, url), connect(url) as connection:
-        found = read_status(connection, projections.values())
+        streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
+        found = read_status(connection, projections.values(), open_stores(settings, url))
     opensearch = settings.opensearch_url is not None
     if as_json:
-        show_json({**_status_json(found), "opensearch": "on" if opensearch else "off"})
+        shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
+        show_json({**shown, "opensearch": "on" if opensearch else "off"})
     else:
         _say_status(found)
+        for one in streams:
+            say(f"Stream {one.name}: {one.state} since {one.since:%Y-%m-%d %H:%M:%S} UTC.")
         if not opensearch:
             say(OPENSEARCH_OFF)
     return 0
@@ -60,10 +68,11 @@ def retry(
 ) -> int:
     """Run a read model's parked documents again, from the journal."""
     from consumer.generations import retry
+    from consumer.stores import open_stores
 
     projections = discover_projections()
-    with open_store() as (_, url):
-        result = retry(url, projections, name)
+    with open_store() as (settings, url):
+        result = retry(url, projections, name, open_stores(settings, url))
     if as_json:
         show_json(asdict(result))
     elif not result.retried:
@@ -88,6 +97,15 @@ def _status_json(found: "Status") -> dict[str, object]:
     }
 
 
+def _stream_json(one: "StreamState") -> dict[str, object]:
+    return {
+        "name": one.name,
+        "state": one.state,
+        "since": one.since.isoformat(),
+        "heard_at": one.heard_at.isoformat(),
+    }
+
+
 def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
     return {
         "name": one.name,
@@ -99,6 +117,7 @@ def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
         "lag_seconds": one.lag_seconds,
         "parked": one.parked,
         "failure": one.failure,
+        "failed_at": one.failed_at.isoformat() if one.failed_at else None,
     }
 
 
@@ -138,6 +157,7 @@ def _say_status(found: "Status") -> None:
     )
     for failing in found.projections:
         if failing.failure:
-            say(f"{failing.name} cannot go on: {failing.failure}.")
+            since = f" since {failing.failed_at:%Y-%m-%d %H:%M:%S} UTC" if failing.failed_at else ""
+            say(f"{failing.name} cannot go on{since}: {failing.failure.rstrip('.')}.")
     for other in found.other_generations:
         say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")

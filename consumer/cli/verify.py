@@ -2,11 +2,12 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumer.cli.journal import TrustDeletions, blocks_named
+from consumer.cli.journal import TrustDeletions, blocks_named, sources_text
 from consumer.cli.output import AsJson, count, note, say, show_json, span
 from consumer.cli.progress import Counter, meter
 from consumer.cli.session import open_store
@@ -26,7 +27,9 @@ CONSISTENT = (
 
 Sources = Annotated[
     list[str] | None,
-    typer.Argument(help="Folders, manifests or data objects of exports; the store without.", metavar="SOURCE"),
+    typer.Argument(
+        help="Exports (folders, manifests, s3://…) or raw Kinesis records; the store without.", metavar="SOURCE"
+    ),
 ]
 
 
@@ -45,7 +48,12 @@ def verify(
 
     saved = read_saved_digest(digest) if digest is not None else None
     tip = _tip(saved, tip)
-    found = verify_sources(sources, tip, trust_deletions=trust_deletions) if sources else _verify_store(tip)
+    tied_at = saved.last_block if saved is not None and saved.proof is not None else None
+    found = (
+        check_sources(sources, tip, tied_at, trust_deletions=trust_deletions)
+        if sources
+        else _verify_store(tip, tied_at, trust_deletions)
+    )
     found.fault(check_tip(found, saved, tip))
     if as_json:
         show_json(_json(found, tip))
@@ -54,24 +62,30 @@ def verify(
     return 0 if found.ok else 1
 
 
-def verify_sources(sources: list[str], tip: int | None = None, *, trust_deletions: bool = False) -> "Verification":
-    """Exports checked, with progress."""
+def check_sources(
+    sources: list[str], tip: int | None = None, tied_at: int | None = None, *, trust_deletions: bool = False
+) -> "Verification":
+    """Sources checked, with progress."""
     from consumer.settings import load_settings
-    from consumer.verification import verify_exports
-    from journal.export import find_exports
+    from consumer.sources import open_sources
+    from consumer.verification import verify_sources
 
     workers = load_settings().workers
-    exports = [export for source in sources for export in find_exports(source)]
+    opened = open_sources(sources)
     with meter() as shown:
-        progress = Counter(shown, "verifying", blocks_named(exports))
-        return verify_exports(exports, workers=workers, tip=tip, trust_deletions=trust_deletions, progress=progress)
+        progress = Counter(shown, "verifying", blocks_named(opened))
+        return verify_sources(
+            opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
+        )
 
 
 def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> "Iterator[Fault]":
     """What does not hold between the journal and the tip and digest asked for."""
     from journal.block import Fault
 
-    if tip is not None and found.last_no is not None and tip > found.last_no:
+    if saved is not None and saved.last_block is not None:
+        yield from _check_tie(found, saved)
+    elif tip is not None and found.last_no is not None and tip > found.last_no:
         yield Fault(tip, "tip", f"the journal ends at block {found.last_no}, before the tip, block {tip}")
     elif saved is None:
         return
@@ -86,17 +100,30 @@ def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | Non
         yield Fault(None, "strand", f"the digest given is of strand {saved.strand_id}, the journal {found.strand_id}")
 
 
+def _check_tie(found: "Verification", saved: "SavedDigest") -> "Iterator[Fault]":
+    """A digest whose tip lies beyond the export, by the proof that was saved with it."""
+    from journal.block import Fault
+    from journal.proof import check_tip_beyond
+
+    at = saved.last_block
+    if saved.proof is None or found.tied_hash is None:
+        lacking = "the proof saved with it" if saved.proof is None else f"block {at}"
+        yield Fault(at, "digest", f"cannot be checked: {lacking} is missing")
+    elif not check_tip_beyond(found.tied_hash, saved):
+        yield Fault(at, "digest", f"the proof saved with it does not lead from block {at} of this journal to it")
+
+
 def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
     if tip is not None and tip < 0:
         raise UsageError(f"--tip is a block's number, from 0 on, not {tip}.")
-    if saved is None or saved.tip is None:
+    if saved is None or saved.tip is None or saved.last_block is not None:
         return tip
     if tip not in (None, saved.tip):
         raise UsageError(f"--tip is {tip}, but the digest in {saved.source} has the tip {saved.tip}.")
     return saved.tip
 
 
-def _verify_store(tip: int | None) -> "Verification":
+def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -> "Verification":
     from consumer.database import connect
     from consumer.mark import read_mark
     from consumer.verification import verify_store
@@ -105,7 +132,14 @@ def _verify_store(tip: int | None) -> "Verification":
         with connect(url) as connection:
             mark = read_mark(connection)
         progress = Counter(shown, "verifying", mark.sequence_no + 1 - mark.origin)
-        return verify_store(url, workers=settings.workers, tip=tip, progress=progress)
+        return verify_store(
+            url,
+            workers=settings.workers,
+            tip=tip,
+            tied_at=tied_at,
+            trust_deletions=trust_deletions,
+            progress=progress,
+        )
 
 
 def _json(found: "Verification", tip: int | None) -> dict[str, object]:
@@ -126,6 +160,8 @@ def _json(found: "Verification", tip: int | None) -> dict[str, object]:
         "first": found.first_no,
         "last": found.last_no,
         "accepted_gaps": found.accepted_gaps,
+        "sources": [asdict(one) for one in found.sources],
+        "records": dict(found.records),
     }
 
 
@@ -156,6 +192,8 @@ def _say_what_was_checked(found: "Verification") -> None:
         f"Checked {count(found.blocks, 'block')}{where}, {count(found.revisions, 'revision')}, "
         f"and {count(found.system_revisions, 'system revision')}, which hold only a hash."
     )
+    for told in sources_text(found.sources, found.records):
+        say(told)
     if found.level == "chain":
         say(
             "Level chain: from JSON, which has lost Ion's types. The chain and the revisions' hashes in it were "

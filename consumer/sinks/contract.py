@@ -14,7 +14,8 @@ PreparedRows = tuple[tuple[Any, ...], ...]
 class Replacement:
     """All that one source means: a document, of a history one version of it, or (both None) a block.
 
-    `sequence_no` is the block of the revision that says so; `rows` are as `Sink.prepare` made them.
+    Of a composed projection, `document` is the key, without a version. `sequence_no` is the block of the revision that
+    says so, of several the newest; `rows` are as `Sink.prepare` made them.
     """
 
     document: str | None

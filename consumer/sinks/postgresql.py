@@ -10,12 +10,20 @@ import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from consumer.projection import SOURCE_COLUMNS, BlockProjection, Projection, Rows
+from consumer.projection import (
+    COMPOSED_SOURCE_COLUMNS,
+    SOURCE_COLUMNS,
+    BlockProjection,
+    ComposedProjection,
+    Projection,
+    Rows,
+    computed,
+)
 from consumer.sinks.contract import PreparedRows, Refusal, Replacement, Sink
 from consumer.sinks.sql_rows import RowCheck
 
 READERS = {"analysts": ("strandline_analyst", "strandline_cleared"), "cleared": ("strandline_cleared",)}
-SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_block": "bigint"}
+SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_block": "bigint", "source_key": "text"}
 # Of a value, not of the connection or the server: the only errors that blame a document.
 REFUSED = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
@@ -23,14 +31,36 @@ CREATE_TABLE = "CREATE TABLE {table} ({columns}, PRIMARY KEY ({key}))"
 CREATE_INDEX = "CREATE INDEX ON {table} ({columns})"
 WITHOUT_STATISTICS = "ALTER TABLE {table} {columns}"
 CREATE_VIEW = "CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {table}"
+COMPUTED = "({sql}) AS {name}"
 COMMENT_VIEW = "COMMENT ON VIEW {view} IS {text}"
 COMMENT_COLUMN = "COMMENT ON COLUMN {view}.{column} IS {text}"
 GRANT = "GRANT SELECT ON {view} TO {roles}"
+REVOKE = "REVOKE ALL ON {view} FROM {roles}"
+DROP_TABLE = "DROP TABLE IF EXISTS {table}"
+DROP_VIEW = "DROP VIEW {view}"
+VIEW_COLUMNS = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+# The sum of two hashes a row: the same for the same rows, in whatever order.
+SUMMARY = """
+    SELECT count(*), sum(hashtextextended(kept::text, 0)), sum(hashtextextended(kept::text, 1)) FROM {table} AS kept"""
 COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
 DELETE_DOCUMENTS = "DELETE FROM {table} WHERE source_document = ANY(%s)"
 DELETE_VERSIONS = """
     DELETE FROM {table} kept USING unnest(%s::text[], %s::bigint[]) AS gone (document, version)
     WHERE kept.source_document = gone.document AND kept.source_version = gone.version"""
+# What a redaction removes is counted for its receipt, once: run again, a history removes what it had written instead.
+PURGE = f"""
+    WITH gone AS ({DELETE_VERSIONS}
+        RETURNING kept.source_document AS document_id, kept.source_version AS version
+    )
+    INSERT INTO projection.purge (generation, document_id, version, rows)
+    SELECT g.generation, document_id, version, count(*)
+    FROM gone JOIN journal.redaction USING (document_id, version), projection.generation g
+    WHERE g.relation = %s
+    GROUP BY g.generation, document_id, version
+    ON CONFLICT (generation, document_id, version) DO NOTHING"""
+DELETE_KEYS = "DELETE FROM {table} WHERE source_key = ANY(%s)"
 DELETE_BLOCKS = "DELETE FROM {table} WHERE source_block = ANY(%s)"
 
 
@@ -40,33 +70,56 @@ class PostgresqlSink(Sink):
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection, relation: str) -> None:
         self._connection = connection
         self._projection = projection
+        self._relation = relation
         self._table = Identifier("generation", relation)
         self._view = Identifier("read", projection.name)
         self._check = RowCheck(projection)
         self._column_names = tuple(column.name for column in projection.columns)
-        self._copy_types = [*(column.type for column in projection.columns), *SOURCE_TYPES.values()]
-        self._copy = self._sql(COPY, columns=_names((*self._column_names, *SOURCE_COLUMNS)))
+        self._sources = COMPOSED_SOURCE_COLUMNS if isinstance(projection, ComposedProjection) else SOURCE_COLUMNS
+        self._types = {column.name: column.type for column in projection.columns}
+        self._types |= {name: SOURCE_TYPES[name] for name in self._sources}
+        self._copy = self._sql(COPY, columns=_names(tuple(self._types)))
 
     def create(self) -> None:
-        types = {column.name: column.type for column in self._projection.columns} | SOURCE_TYPES
-        columns = [SQL("{} {}").format(Identifier(name), SQL(type_)) for name, type_ in types.items()]
+        columns = [SQL("{} {}").format(Identifier(name), SQL(type_)) for name, type_ in self._types.items()]
         key = _names((*self._source_key, *self._projection.key))
         self._execute(CREATE_TABLE, columns=SQL(", ").join(columns), key=key)
         for index in self._projection.indexes:
             self._execute(CREATE_INDEX, columns=_names(index))
         if not isinstance(self._projection, BlockProjection):
             # PostgreSQL's histograms keep values after the rows are deleted.
-            alter = [
-                SQL("ALTER {} SET STATISTICS 0").format(Identifier(column.name)) for column in self._projection.columns
-            ]
+            payload = [*self._column_names, *{"source_key"}.intersection(self._sources)]
+            alter = [SQL("ALTER {} SET STATISTICS 0").format(Identifier(name)) for name in payload]
             self._execute(WITHOUT_STATISTICS, columns=SQL(", ").join(alter))
 
     def serve(self) -> None:
-        self._execute(CREATE_VIEW, columns=_names((*self._column_names, *SOURCE_COLUMNS)))
+        extra = computed(self._projection)
+        shown: dict[str, Composable] = {name: Identifier(name) for name in self._column_names}
+        shown |= {one.name: SQL(COMPUTED).format(sql=_trusted(one.sql), name=Identifier(one.name)) for one in extra}
+        shown |= {name: Identifier(name) for name in self._sources}
+        # A view is replaced in place only where its columns stay as they are, in their order, and new ones follow.
+        view = self._view.as_string(self._connection)
+        before = [name for (name,) in self._connection.execute(VIEW_COLUMNS, [view]) if name in shown]
+        order = dict.fromkeys([*before, *shown])
+        self._execute(CREATE_VIEW, columns=SQL(", ").join([shown[name] for name in order]))
         self._execute(COMMENT_VIEW, text=Literal(self._projection.purpose))
-        for column in self._projection.columns:
-            self._execute(COMMENT_COLUMN, column=Identifier(column.name), text=Literal(column.description))
+        descriptions = {column.name: column.description for column in self._projection.columns}
+        for name, text in (descriptions | {one.name: one.description for one in extra}).items():
+            self._execute(COMMENT_COLUMN, column=Identifier(name), text=Literal(text))
+        self._execute(REVOKE, roles=_names(READERS["analysts"]))
         self._execute(GRANT, roles=_names(READERS[self._projection.readers]))
+
+    def hide(self) -> None:
+        """Take the view away, for one with other columns; refused where others are built on it."""
+        self._execute(DROP_VIEW)
+
+    def drop(self) -> None:
+        """Take the table away; where there is none, do nothing."""
+        self._execute(DROP_TABLE)
+
+    def summary(self) -> tuple[Any, ...]:
+        """The number of rows, and a digest over all of them."""
+        return self._connection.execute(self._sql(SUMMARY)).fetchone() or ()
 
     def prepare(self, rows: Rows) -> PreparedRows:
         return self._check(rows)
@@ -78,7 +131,7 @@ class PostgresqlSink(Sink):
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         documents, versions = [list(part) for part in zip(*sources, strict=True)] or ([], [])
-        self._connection.execute(self._sql(DELETE_VERSIONS), [documents, versions])
+        self._connection.execute(self._sql(PURGE), [documents, versions, self._relation])
 
     def _write(self, part: Sequence[Replacement], refusals: dict[str, Refusal]) -> None:
         """Write all at once; where that is refused, halve until those are found that are to blame."""
@@ -99,21 +152,28 @@ class PostgresqlSink(Sink):
     def _replace(self, part: Sequence[Replacement]) -> None:
         if isinstance(self._projection, BlockProjection):
             self._connection.execute(self._sql(DELETE_BLOCKS), [[one.sequence_no for one in part]])
+        elif isinstance(self._projection, ComposedProjection):
+            self._connection.execute(self._sql(DELETE_KEYS), [[one.document for one in part]])
         elif self._projection.keeps == "current":
             self._connection.execute(self._sql(DELETE_DOCUMENTS), [[one.document for one in part]])
         else:
             versions = [[one.document for one in part], [one.version for one in part]]
             self._connection.execute(self._sql(DELETE_VERSIONS), versions)
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            copy.set_types(self._copy_types)
+            copy.set_types(list(self._types.values()))
             for one in part:
+                source: tuple[object, ...] = (one.document, one.version, one.sequence_no)
+                if isinstance(self._projection, ComposedProjection):
+                    source = (one.document, one.sequence_no)
                 for row in one.rows:
-                    copy.write_row((*row, one.document, one.version, one.sequence_no))
+                    copy.write_row((*row, *source))
 
     @property
     def _source_key(self) -> tuple[str, ...]:
         if isinstance(self._projection, BlockProjection):
             return ("source_block",)
+        if isinstance(self._projection, ComposedProjection):
+            return ("source_key",)
         return SOURCE_COLUMNS[:1] if self._projection.keeps == "current" else SOURCE_COLUMNS[:2]
 
     def _execute(self, statement: Any, **parts: Composable) -> None:
@@ -125,3 +185,8 @@ class PostgresqlSink(Sink):
 
 def _names(names: Sequence[str]) -> Composed:
     return SQL(", ").join([Identifier(name) for name in names])
+
+
+def _trusted(sql: str) -> SQL:
+    """What the projection's own file says, as it stands there."""
+    return SQL(sql.replace("{", "{{").replace("}", "}}"))

@@ -8,11 +8,13 @@ from typing import Any
 
 from psycopg.types.json import Jsonb, JsonbBinaryDumper
 
+from journal import ion
 from journal.rows import Rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 STRAND = "StrandForTests00000000"
+INFO = ion.write({"statements": []})
 
 
 def digest(*parts: object) -> bytes:
@@ -110,7 +112,7 @@ def _block(block: Block) -> bytes:
         [b"entries"],
         hashes,
         documents,
-        b"info",
+        INFO,
         None,
         Jsonb(redactions) if redactions else None,
         list(block.statement_kinds),
@@ -174,13 +176,21 @@ def _array(values: list[Any], element: int) -> bytes:
 
 
 def strand(count: int, *, per_block: int = 1, redact_every: int = 0, data: dict[str, Any] | None = None) -> list[Block]:
-    """A strand of `count` blocks; each `redact_every`th erases the first version of a document two blocks before."""
+    """A strand of `count` blocks; each `redact_every`th erases a document's version of two blocks before, which the block
+    between has replaced."""
     fields = []
     for number in range(count):
         redacts = redact_every and number and number % redact_every == 0
-        revisions = tuple(
-            Revision(f"D{number % 1000}-{index}", number // 1000, data or {"n": number}) for index in range(per_block)
-        )
-        target = (number - 2, f"D{(number - 2) % 1000}-0", (number - 2) // 1000)
+        replaces = redact_every and number and (number + 1) % redact_every == 0
+        named = [_named(number, index, redact_every) for index in range(per_block)]
+        if replaces:
+            document, version = _named(number - 1, 0, redact_every)
+            named[0] = document, version + 1
+        revisions = tuple(Revision(document, version, data or {"n": number}) for document, version in named)
+        target = (number - 2, *_named(number - 2, 0, redact_every))
         fields.append({"revisions": revisions, "redactions": (target,) if redacts else ()})
     return chain(*fields)
+
+
+def _named(number: int, index: int, redact_every: int) -> tuple[str, int]:
+    return f"D{number % 1000}-{index}", number // 1000 * (2 if redact_every else 1)

@@ -17,6 +17,7 @@ from journal.errors import StrandlineError, UsageError
 from tests.consumer.strand_rows import StrandRows
 
 LICENSING = discover(["projections"])
+OPEN = {"licence_register", "licence_points", "ledger_activity"}
 REGISTER = LICENSING["licence_register"]
 ADA = {"licenceId": "L-1", "contactId": "c", "firstName": "Ada", "lastName": "Byron", "street": "1 Mill Lane",
        "county": "Kent", "postcode": "CT1", "status": "ACTIVE", "userId": "u", "events": [{"n": 1}]}  # fmt: skip
@@ -50,6 +51,13 @@ def licensing(strand: StrandRows) -> None:
     strand.block(("a", 1, "Licence", {**ADA, "county": 7, "status": "REVOKED"}))
     strand.block(("b", 1, "Licence", None), kinds=["DELETE"])
     strand.block(redact=("a", 0), kinds=["EXEC"])
+
+
+def endorsed(strand: StrandRows) -> None:
+    strand.block(
+        ("e", 0, "Endorsement", {"endorsementId": "E-1", "points": 3}),
+        ("m", 0, "Mapping", {"licenceId": "L-1", "endorsementId": "E-1"}),
+    )
 
 
 def test_the_read_models_of_a_licence_ledger(
@@ -87,17 +95,42 @@ def test_the_read_models_of_a_licence_ledger(
     ]
 
 
+def test_the_points_of_a_licence_are_counted_at_the_time_of_asking(
+    connection: psycopg.Connection[Any], strand: StrandRows, database: str
+) -> None:
+    dates = {"past": ("2001-01-01", "2005-01-01"), "now": ("2001-01-01", "2901-01-01"), "none": (None, None)}
+    for number, (licence, when, points) in enumerate(
+        [("L-1", "now", 3), ("L-1", "past", 6), ("L-1", "now", 4), ("L-2", "none", 3), ("L-2", "now", 3),
+         ("L-3", "past", "many"), ("L-4", "now", "many")]
+    ):  # fmt: skip
+        key = f"E-{number}"
+        issued, expires = dates[when]
+        endorsement = {"endorsementId": key, "points": points, "issueDtm": issued, "expiryDtm": expires}
+        strand.block(
+            (f"l{number}", 0, "Licence", {"licenceId": licence}),
+            (f"e{number}", 0, "Endorsement", endorsement),
+            (f"m{number}", 0, "Mapping", {"licenceId": licence, "endorsementId": key}),
+        )
+    project(database, LICENSING)
+    statement = "SELECT licence_id, in_force, points_in_force FROM read.licence_points ORDER BY endorsement_id"
+    assert connection.execute(statement).fetchall() == [
+        ("L-1", True, 7), ("L-1", False, 7), ("L-1", True, 7), ("L-2", None, None), ("L-2", True, None),
+        ("L-3", False, 0), ("L-4", True, None),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("role", "readable"),
     [
-        ("strandline_analyst", {"licence_register", "ledger_activity"}),
-        ("strandline_cleared", {"licence_register", "ledger_activity", "licence_history", "contact_directory"}),
+        ("strandline_analyst", OPEN),
+        ("strandline_cleared", {*OPEN, "licence_history", "contact_directory"}),
     ],
 )
 def test_readers_see_what_is_theirs_and_nothing_else(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, role: str, readable: set[str]
 ) -> None:
     licensing(strand)
+    endorsed(strand)
     project(database, LICENSING)
     relations = connection.execute("SELECT relation FROM projection.generation").fetchall()
     others = [("generation", name) for (name,) in relations]
@@ -167,6 +200,7 @@ def test_a_view_of_that_name_that_is_not_ours_stops_no_other(
     assert [one.name for one in statuses(connection, LICENSING.values()) if one.state == "live"] == [
         "ledger_activity",
         "licence_history",
+        "licence_points",
         "licence_register",
     ]
 
@@ -189,7 +223,7 @@ def test_parked_documents_are_listed_and_retried(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     strand.block(("a", 0, "Licence", {**ADA, "licenceId": 7}), ("b", 0, "Licence", ADA))
-    project(database, LICENSING)
+    project(database, named(REGISTER))
     (waiting,) = parked(connection)
     assert (waiting.projection, waiting.key, waiting.version, waiting.sequence_no, waiting.reason) == (
         "licence_register",

@@ -84,7 +84,13 @@ def test_the_fingerprint_is_the_same_in_every_python_version(package: Callable[.
 
 def test_projections_are_found_in_packages_below_and_in_single_modules() -> None:
     everything = discover(["projections"])
-    assert list(everything) == ["contact_directory", "ledger_activity", "licence_history", "licence_register"]
+    assert list(everything) == [
+        "contact_directory",
+        "ledger_activity",
+        "licence_history",
+        "licence_points",
+        "licence_register",
+    ]
     assert discover(["projections.licensing.licence_register", "projections.ledger_activity"]).keys() == {
         "licence_register",
         "ledger_activity",
@@ -96,7 +102,7 @@ def test_projections_are_found_in_packages_below_and_in_single_modules() -> None
     ("source", "message"),
     [
         ("import no_such_module", "cannot be imported"),
-        ("PROJECTION = 7", "not a RowProjection"),
+        ("PROJECTION = 7", "not a Row-, Block- or ComposedProjection"),
         (MODULE.replace('"sample"', '"Sample; DROP"'), "small letters"),
         (MODULE.replace('Column("label"', 'Column("source_block"'), "cannot be a column's name"),
         (MODULE.replace('"text", ""', '"varchar", ""'), "'varchar' is not a column type"),

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from amazon.ion import simpleion
 
-from consumer.verification import Verification, verify_exports
+from consumer.verification import Verification, verify_sources
 from journal import merkle
-from journal.export import find_exports
 from journal.ion_hash import ion_hash
 from journal.maker import BlockMaker, NewRevision, Statement, later, timestamp
+from journal.source import local_sources
 from tests.journals import ADA, BOB, Block, ion_binary, ion_text, json_lines, small_journal
 
 
 def verify(folder: Path, blocks: list[Block], write: Callable[[list[Block]], bytes] = ion_binary) -> Verification:
     (folder / "export.ion").write_bytes(write(blocks))
-    return verify_exports(find_exports(str(folder / "export.ion")), workers=1)
+    return verify_sources(local_sources(str(folder / "export.ion")), workers=1)
 
 
 def change_data(blocks: list[Block]) -> None:
@@ -225,7 +225,7 @@ def test_trusted_deletions_are_let_through(tmp_path: Path) -> None:
     drop_data(blocks)
     (tmp_path / "export.ion").write_bytes(ion_binary(blocks))
 
-    result = verify_exports(find_exports(str(tmp_path / "export.ion")), workers=1, trust_deletions=True)
+    result = verify_sources(local_sources(str(tmp_path / "export.ion")), workers=1, trust_deletions=True)
 
     assert result.ok
     assert result.deletions == {"nothing": 1, "trusted": 1}
@@ -263,7 +263,7 @@ def test_a_truncated_object_keeps_its_whole_blocks(
 ) -> None:
     (tmp_path / "Strand0000000000000000.0-8.ion").write_bytes(write(small_journal())[:end])
 
-    result = verify_exports(find_exports(str(tmp_path)), workers=1)
+    result = verify_sources(local_sources(str(tmp_path)), workers=1)
 
     assert not result.ok
     assert result.blocks == 8

@@ -220,7 +220,9 @@ TAMPERED: list[tuple[str, str, Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document_id", "change", "reason"), [row[1:] for row in TAMPERED], ids=[r[0] for r in TAMPERED])
+@pytest.mark.parametrize(
+    ("document_id", "change", "reason"), [row[1:] for row in TAMPERED], ids=[r[0] for r in TAMPERED]
+)
 def test_a_tampered_proof_does_not_hold(document_id: str, change: Change, reason: str) -> None:
     proof = make_proof(make_strand(), 3, document_id)
     content = json.loads(proof.to_json())
@@ -287,7 +289,8 @@ def test_what_is_no_proof_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ok"), [("accord.json", True), ("aws-cli_seq100_digest123.json", True), ("kvs_sampleLedgerInfo.json", False)]
+    ("name", "ok"),
+    [("accord.json", True), ("aws-cli_seq100_digest123.json", True), ("kvs_sampleLedgerInfo.json", False)],
 )
 def test_published_receipts(name: str, ok: bool) -> None:
     data = (VECTORS / "proofs" / name).read_bytes()

@@ -1,12 +1,14 @@
 """What each read model of the licence ledger makes of one revision; real data has fields missing or of another type."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from consumer.projection import Revision, State, Unprojectable
-from projections.licensing import contact_directory, licence_history, licence_register
+from consumer.projection import Revision, State, Through, Unprojectable
+from projections.licensing import contact_directory, licence_history, licence_points, licence_register
 
 WRITTEN = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -55,3 +57,55 @@ def test_the_directory_says_how_to_reach_the_holder() -> None:
     assert list(contact_directory.rows(revision("Contact", data))) == [
         {"licence_id": "L-1", "email": "ada@example.org", "mobile": None, "user_id": None}
     ]
+
+
+def points_of(*documents: tuple[str, dict[str, Any]]) -> list[Any]:
+    made = [replace(revision(table, data), document_id=f"d{n}") for n, (table, data) in enumerate(documents)]
+
+    def lookup(table: str, field: str, value: object) -> list[Revision]:
+        return [one for one in made if one.table == table and one.text(field) == value and value is not None]
+
+    return list(licence_points.compose("L-1", lookup))
+
+
+LICENCE = ("Licence", {"licenceId": "L-1"})
+MAPPING = ("Mapping", {"licenceId": "L-1", "endorsementId": "E-1"})
+
+
+def test_an_endorsement_counts_through_its_mapping() -> None:
+    dates = {"issueDtm": "2020-01-01T00:00:00.000Z", "expiryDtm": "2024-01-01"}
+    (row,) = points_of(LICENCE, MAPPING, MAPPING, ("Endorsement", {"endorsementId": "E-1", "points": 6, **dates}))
+    assert row == {
+        "licence_id": "L-1",
+        "endorsement_document": "d3",
+        "endorsement_id": "E-1",
+        "points": 6,
+        "issued_at": datetime(2020, 1, 1, tzinfo=UTC),
+        "expires_at": datetime(2024, 1, 1, tzinfo=UTC),
+    }
+
+
+@pytest.mark.parametrize("odd", [None, "6", True, -1, Decimal("1.5"), 10**40, [3], "0001-01-01T00:00:00+23:59"])
+def test_odd_fields_of_an_endorsement_are_left_empty(odd: Any) -> None:
+    endorsement = {"endorsementId": "E-1", "points": odd, "issueDtm": odd, "expiryDtm": odd}
+    (row,) = points_of(LICENCE, MAPPING, ("Endorsement", endorsement))
+    assert (row["points"], row["issued_at"], row["expires_at"]) == (None, None, None)
+
+
+def test_without_a_licence_or_a_mapping_there_are_no_points() -> None:
+    endorsement = ("Endorsement", {"endorsementId": "E-1", "licenceId": "L-1", "points": 3})
+    assert points_of(MAPPING, endorsement) == []
+    assert points_of(LICENCE, ("Mapping", {"licenceId": "L-1", "endorsementId": 7}), endorsement) == []
+    assert points_of(LICENCE, endorsement) == []
+
+
+def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
+    def keys(table: str, data: Any) -> list[Any]:
+        return list(licence_points.keys(revision(table, data)))
+
+    assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
+    assert keys("Endorsement", {"endorsementId": "E-1"}) == [Through("Mapping", "endorsementId", "E-1")]
+    with pytest.raises(Unprojectable, match=r"^endorsementId is missing or not text$"):
+        keys("Endorsement", {"endorsementId": 7})
+    with pytest.raises(Unprojectable, match=r"^licenceId is missing or not text$"):
+        keys("Mapping", [])

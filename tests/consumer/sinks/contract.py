@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import BlockProjection, Column, Projection, RowProjection, Unprojectable
+from consumer.projection import BlockProjection, Column, ComposedProjection, Projection, RowProjection, Unprojectable
 from consumer.sinks.contract import Replacement, Sink
 
 COLUMNS = (
@@ -25,6 +25,9 @@ CURRENT = RowProjection("current", "Test.", ("T",), "current", "analysts", COLUM
 KEYED = RowProjection("keyed", "Test.", ("T",), "current", "analysts", COLUMNS, _no_rows, key=("label",))
 HISTORY = RowProjection("history", "Test.", ("T",), "history", "analysts", COLUMNS, _no_rows)
 BLOCKS = BlockProjection("blocks", "Test.", "analysts", COLUMNS, _no_rows)
+COMPOSED = ComposedProjection(
+    "composed", "Test.", {"T": ("f",)}, "analysts", COLUMNS, lambda _: [], lambda *_: [], key=("label",)
+)
 
 Row = dict[str, Any]
 
@@ -69,6 +72,25 @@ class SinkContract(ABC):
                 "source_block": 7,
             }
         ]
+
+    def test_a_composed_row_knows_its_key_and_its_newest_block(self) -> None:
+        sink = self.make(COMPOSED)
+        assert sink.write([self.replacement(sink, "k", None, 7, "a")]) == []
+        (row,) = self.contents(sink, COMPOSED)
+        assert row == {"label": "a", "amount": None, "at": None, "source_key": "k", "source_block": 7}
+
+    def test_composed_rows_replace_those_of_their_key(self) -> None:
+        sink = self.make(COMPOSED)
+        sink.write([self.replacement(sink, "k", None, 7, "a", "b"), self.replacement(sink, "l", None, 7, "a")])
+        for _ in range(2):
+            sink.write([self.replacement(sink, "k", None, 6, "b", "c"), self.replacement(sink, "m", None, 9)])
+        assert sorted((row["source_key"], row["label"]) for row in self.contents(sink, COMPOSED)) == [
+            ("k", "b"),
+            ("k", "c"),
+            ("l", "a"),
+        ]
+        sink.write([self.replacement(sink, "k", None, -1)])
+        assert [row["source_key"] for row in self.contents(sink, COMPOSED)] == ["l"]
 
     def test_the_same_write_twice_is_once(self, any_projection: Projection) -> None:
         sink = self.make(any_projection)

@@ -1,0 +1,35 @@
+# The worker, and every other command of `strandline`, without root and on a read-only root file system:
+# only /tmp and STRANDLINE_HOME are written to.
+FROM python:3.12.8-slim-bookworm AS build
+WORKDIR /src
+COPY requirements-worker.lock ./
+RUN python -m venv /opt/strandline \
+ && /opt/strandline/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY journal journal
+COPY consumer consumer
+COPY projections projections
+COPY migrations migrations
+COPY ledger ledger
+RUN /opt/strandline/bin/pip install --no-cache-dir --no-deps .
+
+FROM eclipse-temurin:17.0.13_11-jre-jammy AS java
+
+FROM python:3.12.8-slim-bookworm
+COPY --from=java /opt/java/openjdk /opt/java
+COPY --from=build /opt/strandline /opt/strandline
+RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/strandline strandline \
+ && install -d -o strandline -g strandline -m 700 /var/lib/strandline
+ENV PATH=/opt/strandline/bin:/opt/java/bin:$PATH \
+    JAVA_HOME=/opt/java \
+    JAVA_TOOL_OPTIONS=-XX:MaxRAMPercentage=40 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    STRANDLINE_HOME=/var/lib/strandline \
+    STRANDLINE_LISTEN=0.0.0.0:8080
+USER 10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/livez', timeout=4)"]
+ENTRYPOINT ["strandline"]
+CMD ["worker"]

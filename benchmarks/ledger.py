@@ -1,0 +1,127 @@
+"""What is measured of the ledger that goes on: transactions appended, and how soon a read model shows them."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from benchmarks.steps import _timed
+from consumer.database import connect
+from consumer.migrations import migrate
+from consumer.projection import discover
+from consumer.worker.projecting import Projecting
+from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
+from ledger import Ledger, Transaction
+from ledger.append_sql import ADD_BLOCK, ADD_REVISION
+from ledger.copied import Field, register
+
+_LICENCE = {
+    "licenceId": "",
+    "contactId": "C0000001",
+    "firstName": "Ada",
+    "lastName": "Byron",
+    "street": "12 Mill Lane",
+    "county": "Kent",
+    "postcode": "AB1 2CD",
+    "status": "Valid",
+    "userId": "u1",
+    "events": [{"eventName": "LicenceIssued", "eventDate": "2024-01-01"}],
+}
+
+
+def append(url: str, writers: int, transactions: int) -> tuple[int, float]:
+    """Insert one document a transaction, from so many threads, into a table with one index."""
+    migrate(url)
+    with Ledger(url) as ledger:
+        _ensure_table(ledger)
+
+        def write(writer: int) -> None:
+            for number in range(transactions // writers):
+                document = {**_LICENCE, "licenceId": f"{writer}/{number}"}
+                ledger.execute(partial(_insert, document), retries=20)
+
+        with _timed() as seconds, ThreadPoolExecutor(writers) as pool:
+            list(pool.map(write, range(writers)))
+    return transactions // writers * writers, seconds[0]
+
+
+def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
+    """The last appended blocks and revisions as rows again: two INSERTs a transaction, into tables keyed the same."""
+    with connect(url) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS baseline")
+        for name, key in (("block", "sequence_no, block_hash"), ("revision", "sequence_no, hash")):
+            connection.execute(f"DROP TABLE IF EXISTS baseline.{name}")
+            connection.execute(f"CREATE TABLE baseline.{name} (LIKE journal.{name} INCLUDING CONSTRAINTS)")
+            connection.execute(f"ALTER TABLE baseline.{name} ADD PRIMARY KEY ({key})")
+        connection.execute("CREATE INDEX ON baseline.revision (document_id, version)")
+        register(connection)
+        connection.commit()
+        blocks = _rows(connection, "block", BLOCK_COLUMNS, transactions)
+        revisions = _rows(connection, "revision", REVISION_COLUMNS, transactions)
+        with _timed() as seconds:
+            for block, revision in zip(blocks, revisions, strict=True):
+                with connection.transaction():
+                    connection.execute(ADD_BLOCK.replace("journal.", "baseline."), block)
+                    connection.execute(ADD_REVISION.replace("journal.", "baseline."), revision)
+        connection.execute("DROP SCHEMA baseline CASCADE")
+    return len(blocks), seconds[0]
+
+
+def commit_to_visible(url: str, times: int) -> tuple[int, float]:
+    """From a transaction's end until read.licence_register shows it, while a worker's projectors run."""
+    name = "licence_register"
+    projecting = Projecting(url, {name: discover(("projections",))[name]})
+    projecting.start()
+    waited = 0.0
+    try:
+        with Ledger(url) as ledger, connect(url, autocommit=True) as connection:
+            _ensure_table(ledger)
+            for number in range(times + 1):
+                id_ = ledger.execute(partial(_insert, _LICENCE), retries=20)
+                started = time.perf_counter()
+                _wait_for(connection, name, id_)
+                waited += time.perf_counter() - started if number else 0.0  # the first has all before it to wait for
+    finally:
+        projecting.stop(10.0)
+    return times, waited
+
+
+def _insert(document: Mapping[str, Any], txn: Transaction) -> str:
+    return txn.insert("Licence", document)
+
+
+def _wait_for(connection: psycopg.Connection[Any], name: str, document_id: str) -> None:
+    query = f"SELECT FROM read.{name} WHERE source_document = %s"
+    while True:
+        try:
+            if connection.execute(query, [document_id]).rowcount:
+                return
+        except psycopg.errors.UndefinedTable:  # its first generation is being made
+            time.sleep(0.1)
+        time.sleep(0.001)
+
+
+def _ensure_table(ledger: Ledger) -> None:
+    def create(txn: Transaction) -> None:
+        if "Licence" not in {one.name for one in txn.user_tables()}:
+            txn.create_table("Licence")
+            txn.create_index("Licence", "licenceId")
+
+    ledger.execute(create)
+
+
+def _rows(
+    connection: psycopg.Connection[Any], name: str, columns: tuple[tuple[str, str], ...], count: int
+) -> list[list[Field | None]]:
+    """The newest rows, their values as they lie, so that both ways send the same bytes."""
+    names = ", ".join(column for column, _ in columns)
+    query = f"SELECT {names} FROM journal.{name} ORDER BY sequence_no DESC LIMIT %s"
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(query, [count])
+        result = cursor.pgresult
+        assert result is not None
+        values = [[result.get_value(row, column) for column in range(len(columns))] for row in range(result.ntuples)]
+    return [[None if value is None else Field(value) for value in row] for row in reversed(values)]

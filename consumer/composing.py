@@ -1,0 +1,104 @@
+"""How a generation of a composed projection is filled: key by key, from the documents as of the batch's end.
+
+What is written depends on the journal at that position alone, and not on the way to it. So a key that cannot be
+composed has no rows, rather than those of before, and is composed again whenever one of its documents changes.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from consumer import feed, parking
+from consumer.composition import Composed, Documents, compose, touched
+from consumer.feed import Batch
+from consumer.filling import Filling
+from consumer.finding import BY_INDEX, find
+from consumer.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
+from consumer.projection import ComposedProjection, Revision, Through
+from consumer.sinks.contract import Replacement, Sink
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# Keys that are composed at once: the documents of all of them are in memory.
+KEYS = 2_000
+
+KEYS_OF_DOCUMENTS = "SELECT DISTINCT key FROM projection.source WHERE generation = %s AND document_id = ANY(%s)"
+KEYS_OF_VERSIONS = """
+    SELECT DISTINCT key FROM projection.source
+    JOIN unnest(%s::text[], %s::bigint[]) AS gone (document, erased) ON document_id = document AND version = erased
+    WHERE generation = %s"""
+FORGET_SOURCES = "DELETE FROM projection.source WHERE generation = %s AND key = ANY(%s)"
+COPY_SOURCES = "COPY projection.source (generation, key, document_id, version) FROM STDIN (FORMAT binary)"
+SOURCE_TYPES = ("bigint", "text", "text", "bigint")
+
+
+class ComposedFilling(Filling):
+    """Fills a generation of a composed projection."""
+
+    def __init__(self, connection: Connection, projection: ComposedProjection, generation: int, sink: Sink) -> None:
+        self._connection = connection
+        self._projection = projection
+        self._generation = generation
+        self._sink = sink
+
+    def fill(self, batch: Batch) -> None:
+        latest: dict[str, Revision] = {}
+        for chunk in batch:
+            latest.update({item.document_id: item for item in chunk if isinstance(item, Revision)})
+        erased = feed.erased(self._connection, self._projection, batch.after, batch.last)
+        # Whoever waited by what is erased now waits no longer: there is nothing to take.
+        gone = {(revision.document_id, revision.version) for revision in erased}
+        freed = [one for one in self._waiting(document for document, _ in gone).items() if one in gone]
+        keys = self._keys(KEYS_OF_VERSIONS, *_columns(gone), self._generation) if gone else set()
+        self._settle(list(latest.values()), [document for document, _ in freed], keys, batch.last)
+
+    def again(self, parked: Sequence[tuple[str, int | None]], position: int) -> None:
+        documents = [key for key, version in parked if version is not None]
+        revisions = feed.current(self._connection, self._projection, documents, position)
+        self._settle(revisions, [], {key for key, version in parked if version is None}, position)
+
+    def _settle(self, revisions: Sequence[Revision], freed: Sequence[str], keys: set[str], position: int) -> None:
+        """Compose, as of the position, these keys and those that the documents touch, or touched before."""
+
+        def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
+            return find(self._connection, wanted, position)
+
+        self._connection.execute(BY_INDEX)
+        documents = [revision.document_id for revision in revisions]
+        named, silent = touched(self._projection, [one for one in revisions if one.data is not None], find_there)
+        keys = keys | named | self._keys(KEYS_OF_DOCUMENTS, self._generation, documents)
+        parking.unpark(self._connection, self._generation, [*documents, *freed], UNPARK_DOCUMENTS)
+        parking.park(self._connection, self._generation, silent)
+        order = sorted(keys)
+        for start in range(0, len(order), KEYS):
+            part = order[start : start + KEYS]
+            self._write(part, compose(self._projection, part, find_there, self._sink.prepare))
+
+    def _write(self, keys: Sequence[str], composed: Sequence[Composed]) -> None:
+        faults = {one.key: one.fault for one in composed if one.fault is not None}
+        self._record_sources(keys, composed)
+        refusals = self._sink.write([Replacement(one.key, None, one.sequence_no, one.rows) for one in composed])
+        faults |= {refusal.replacement.key: refusal.reason for refusal in refusals}
+        self._sink.write([Replacement(one.replacement.key, None, one.replacement.sequence_no, ()) for one in refusals])
+        parking.unpark(self._connection, self._generation, keys, UNPARK_KEYS)
+        waiting = [Parked(one.key, None, one.sequence_no, faults[one.key]) for one in composed if one.key in faults]
+        parking.park(self._connection, self._generation, waiting)
+
+    def _record_sources(self, keys: Sequence[str], composed: Sequence[Composed]) -> None:
+        self._connection.execute(FORGET_SOURCES, [self._generation, list(keys)])
+        with self._connection.cursor() as cursor, cursor.copy(COPY_SOURCES) as copy:
+            copy.set_types(SOURCE_TYPES)
+            for one in composed:
+                for document, version in one.sources:
+                    copy.write_row((self._generation, one.key, document, version))
+
+    def _keys(self, statement: str, *parameters: Any) -> set[str]:
+        return {key for (key,) in self._connection.execute(statement.encode(), parameters)}
+
+    def _waiting(self, documents: Iterable[str]) -> dict[str, int | None]:
+        return parking.waiting(self._connection, self._generation, set(documents))
+
+
+def _columns(pairs: Iterable[tuple[str, int]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*pairs, strict=True)]

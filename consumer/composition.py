@@ -1,0 +1,151 @@
+"""What a composed projection makes of documents: which keys they touch, and what rows a key has. Pure, but for `find`.
+
+Documents are fetched for many keys at once. The projection's function simply looks them up, one after the other; where
+it asks for what is not fetched yet it is told that there is nothing, what it then makes is thrown away, and it runs
+again when all that was asked for is there. So a chain of three look-ups takes three rounds, for any number of keys.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from consumer.meaning import reason
+from consumer.parking import Parked
+from consumer.projection import ComposedProjection, Revision, Rows, Through, Unprojectable
+from consumer.sinks.contract import PreparedRows
+from consumer.sinks.sql_types import MOST_INDEXED_BYTES, checked_text
+
+Documents = Sequence[Revision]
+Find = Callable[[Collection[Through]], Mapping[Through, Documents]]
+
+# A function that asks for something new each time would never end.
+MOST_ROUNDS = 20
+_MOST_KEY_BYTES = MOST_INDEXED_BYTES - 100  # a document's id stands beside it in an index
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A key's rows, or why it has none (`fault`), and the documents that this comes from."""
+
+    key: str
+    rows: PreparedRows
+    fault: str | None
+    sources: frozenset[tuple[str, int]]
+    sequence_no: int  # of the newest of the documents
+
+
+def touched(projection: ComposedProjection, revisions: Iterable[Revision], find: Find) -> tuple[set[str], list[Parked]]:
+    """The keys that current revisions touch, and the documents that do not say which."""
+    named: set[str | Through] = set()
+    parked = []
+    for revision in revisions:
+        try:
+            named |= _named(projection, revision)
+        except Exception as exc:
+            why = reason(exc, projection)
+            parked.append(Parked(revision.document_id, revision.version, revision.sequence_no, why))
+    return _followed(projection, named, find), parked
+
+
+def compose(
+    projection: ComposedProjection, keys: Iterable[str], find: Find, prepare: Callable[[Rows], PreparedRows]
+) -> list[Composed]:
+    """The rows of each key, in the keys' order."""
+    done: dict[str, Composed | None] = dict.fromkeys(keys)
+    known: dict[Through, Documents] = {}
+    for last in [False] * (MOST_ROUNDS - 1) + [True]:
+        missing: set[Through] = set()
+        for key in [key for key, composed in done.items() if composed is None]:
+            looking = _Looking(projection, known)
+            composed = _composed(projection, key, looking, prepare)
+            if not looking.missing or last:
+                done[key] = composed
+            missing |= looking.missing
+        if not missing:
+            break
+        for wanted, found in find(missing).items():
+            known[wanted] = [revision for revision in found if _speaks(projection, revision)]
+    return [composed for composed in done.values() if composed is not None]
+
+
+class _Looking:
+    """Look-ups for one key among what is fetched; remembers what was found, and what must be fetched."""
+
+    def __init__(self, projection: ComposedProjection, known: Mapping[Through, Documents]) -> None:
+        self._lookups = projection.lookups
+        self._known = known
+        self.missing: set[Through] = set()
+        self.sources: set[tuple[str, int]] = set()
+        self.newest = -1
+
+    def __call__(self, table: str, field: str, value: object) -> Documents:
+        wanted = _declared(self._lookups, table, field)
+        if not isinstance(value, str):
+            return ()
+        found = self._known.get(Through(*wanted, value))
+        if found is None:
+            self.missing.add(Through(*wanted, value))
+            return ()
+        for revision in found:
+            self.sources.add((revision.document_id, revision.version))
+            self.newest = max(self.newest, revision.sequence_no)
+        return found
+
+
+def _composed(
+    projection: ComposedProjection, key: str, looking: _Looking, prepare: Callable[[Rows], PreparedRows]
+) -> Composed:
+    rows: PreparedRows = ()
+    fault = None
+    try:
+        rows = prepare(projection.compose(key, looking))
+        if looking.missing:
+            raise Unprojectable(f"it looks up in more than {MOST_ROUNDS} rounds")
+    except Exception as exc:
+        fault = reason(exc, projection)
+    if not looking.sources:
+        rows, fault = (), None
+    return Composed(key, rows if fault is None else (), fault, frozenset(looking.sources), looking.newest)
+
+
+def _followed(projection: ComposedProjection, named: Collection[str | Through], find: Find) -> set[str]:
+    keys: set[str] = set()
+    passed: set[Through] = set()
+    while named:
+        keys.update(one for one in named if isinstance(one, str))
+        through = {one for one in named if isinstance(one, Through)} - passed
+        passed |= through
+        found = [revision for revisions in find(through).values() for revision in revisions]
+        named = {one for each in found if _speaks(projection, each) for one in _named(projection, each)}
+    return keys
+
+
+def _speaks(projection: ComposedProjection, revision: Revision) -> bool:
+    """Whether it says its keys: one that does not is parked, and is in no row, for it could not be taken out again."""
+    try:
+        _named(projection, revision)
+    except Exception:
+        return False
+    return True
+
+
+def _named(projection: ComposedProjection, revision: Revision) -> set[str | Through]:
+    named = set(projection.keys(revision))
+    for one in named:
+        if isinstance(one, Through):
+            _declared(projection.lookups, one.table, one.field)
+        elif not _is_key(one):
+            raise Unprojectable("a key is no text, or too long")
+    return named
+
+
+def _is_key(key: object) -> bool:
+    try:
+        return len(checked_text(key).encode()) <= _MOST_KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _declared(lookups: Mapping[str, tuple[str, ...]], table: str, field: str) -> tuple[str, str]:
+    if field not in lookups.get(table, ()):
+        raise Unprojectable("it looks up a field that it does not declare")
+    return table, field

@@ -1,0 +1,84 @@
+"""Blocks and revisions that came apart, from a stream, meet before the mark passes them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from consumer.rejected import Refusal, reject
+from journal import ion
+from journal.block import Table
+from journal.statements import ERASED
+from journal.streamed import Arrived, Summary, differences
+
+SOURCE = "the stream"  # named as the source of what is rejected here
+
+# All that may differ; which of a block's tables a document is in, only its transactionInfo says.
+DOUBTFUL = """
+    SELECT b.sequence_no, b.block_hash, named.document_id, b.transaction_id, b.block_time, b.transaction_info,
+           r.hash, r.document_id, r.version, r.table_id, r.table_name, r.tx_id, r.tx_time
+    FROM journal.block b
+    CROSS JOIN LATERAL unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
+    JOIN journal.revision r ON r.sequence_no = b.sequence_no AND r.hash = named.hash
+    WHERE NOT b.complete AND b.sequence_no BETWEEN %s AND %s AND (
+        r.document_id IS DISTINCT FROM named.document_id
+        OR r.tx_id IS DISTINCT FROM b.transaction_id
+        OR b.tables ->> r.table_id IS DISTINCT FROM r.table_name
+        OR (SELECT count(*) FROM jsonb_object_keys(b.tables)) > 1)
+    ORDER BY b.sequence_no"""
+
+DELETE_REVISIONS = """
+    DELETE FROM journal.revision r
+    USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
+    WHERE r.sequence_no = refused.sequence_no AND r.hash = refused.hash"""
+
+
+def refuse_differing(connection: psycopg.Connection[Any], first: int, last: int, strand_id: str) -> bool:
+    """Reject the revisions of the blocks `first` to `last` whose records say otherwise than their block.
+
+    Their block waits for another copy, then. In the caller's transaction; gives whether there were any.
+    """
+    refusals: dict[tuple[int, bytes], Refusal] = {}
+    for summary, revision in _doubtful(connection, first, last, strand_id):
+        for number, fault, detail in differences(summary, revision):
+            refusals[summary.sequence_no, revision.hash] = Refusal(
+                number, summary.block_hash, SOURCE, None, fault, detail
+            )
+    if refusals:
+        reject(connection, list(refusals.values()))
+        connection.execute(DELETE_REVISIONS, [[n for n, _ in refusals], [digest for _, digest in refusals]])
+    return bool(refusals)
+
+
+def _doubtful(
+    connection: psycopg.Connection[Any], first: int, last: int, strand_id: str
+) -> Iterator[tuple[Summary, Arrived]]:
+    at: bytes | None = None
+    tables: dict[str, Table] = {}
+    for row in connection.execute(DOUBTFUL, [first, last], prepare=False):
+        number, block_hash, named, transaction_id, block_time, info, revision_hash, *revision = row
+        document_id, version, table_id, table_name, tx_id, tx_time = revision
+        if block_hash != at:
+            at, tables = block_hash, _tables(info)
+        table = tables.get(named, Table(None, None))
+        summary = Summary(number, block_hash, revision_hash, named, table, transaction_id, block_time.timestamp())
+        yield (
+            summary,
+            Arrived(
+                number,
+                revision_hash,
+                strand_id,
+                document_id,
+                version,
+                Table(table_id, table_name),
+                tx_id,
+                tx_time.timestamp(),
+            ),
+        )
+
+
+def _tables(transaction_info: bytes | None) -> dict[str, Table]:
+    """The table of each document, as a checked transactionInfo tells."""
+    info = ion.read_one(transaction_info) if transaction_info is not None else {}
+    documents = info.get(ERASED, info).get("documents")
+    return {id_: Table(document["tableId"], document["tableName"]) for id_, document in (documents or {}).items()}

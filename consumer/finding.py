@@ -1,0 +1,59 @@
+"""Documents of the journal, found by the text in a field, as they were at one position."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composed, Literal
+
+from consumer.composition import Documents
+from consumer.projection import ComposedProjection, Revision, Through
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+ENSURE_INDEX = "SELECT journal.ensure_found_by(%s, %s)"
+
+# Table and field are written out, as the index has them: with parameters the planner could not tell that it fits. The
+# index leads to any revision that had the text's hash; whether the document's current one has the text is asked of it.
+FIND = """
+    SELECT r.* FROM (
+        SELECT DISTINCT document_id FROM journal.revision
+        WHERE table_name = {table} AND sequence_no <= %(position)s AND hashtextextended(data ->> {field}, 0) = ANY (
+            ARRAY(SELECT hashtextextended(value, 0) FROM unnest(%(values)s::text[]) AS value))
+    ) AS candidate CROSS JOIN LATERAL (
+        SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash
+        FROM journal.revision
+        WHERE document_id = candidate.document_id AND sequence_no <= %(position)s
+        ORDER BY version DESC LIMIT 1
+    ) AS r
+    WHERE r.state = 'normal'
+    ORDER BY r.document_id"""
+
+# A few documents out of very many: a planner without statistics would rather read the whole journal.
+BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+
+
+def ensure_indexes(connection: Connection, projection: ComposedProjection) -> None:
+    """Make the indexes of the projection's look-ups that are not there yet; intake waits meanwhile."""
+    for table, fields in projection.lookups.items():
+        for field in fields:
+            connection.execute(ENSURE_INDEX, [table, field])
+
+
+def find(connection: Connection, wanted: Collection[Through], position: int) -> Mapping[Through, Documents]:
+    """The documents of each look-up, in the order of their ids: one statement for all of a field."""
+    found: dict[Through, list[Revision]] = {one: [] for one in wanted}
+    for table, field in sorted({(one.table, one.field) for one in wanted}):
+        values = [one.value for one in wanted if (one.table, one.field) == (table, field)]
+        parameters = {"values": values, "position": position}
+        for row in connection.execute(_find(table, field), parameters, binary=True):
+            revision = Revision(*row)
+            value = revision.text(field)
+            if value is not None and (documents := found.get(Through(table, field, value))) is not None:
+                documents.append(revision)
+    return found
+
+
+def _find(table: str, field: str) -> Composed:
+    table, field = (name.replace("%", "%%") for name in (table, field))  # it is written where parameters are looked for
+    return SQL(FIND).format(table=Literal(table), field=Literal(field))

@@ -1,0 +1,60 @@
+"""What waits in a generation: documents (or blocks) by the version from which they wait, composed keys without one."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+READ_ANY = "SELECT FROM projection.parked WHERE generation = %s LIMIT 1"
+READ_WAITING = "SELECT key, version FROM projection.parked WHERE generation = %s AND key = ANY(%s)"
+# A document and a key may have one name, so all of a name come together.
+READ_PAGE = """
+    SELECT key, version FROM projection.parked WHERE generation = %s AND key > %s
+    ORDER BY key FETCH FIRST %s ROWS WITH TIES"""
+PARK = """
+    INSERT INTO projection.parked (generation, key, version, sequence_no, reason)
+    SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])"""
+UNPARK = "DELETE FROM projection.parked WHERE generation = %s AND key = ANY(%s)"
+UNPARK_DOCUMENTS = UNPARK + " AND version IS NOT NULL"
+UNPARK_KEYS = UNPARK + " AND version IS NULL"
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A document (or block) that waits, from the revision that could not be taken on; or a composed key.
+
+    The reason holds no payload.
+    """
+
+    key: str
+    version: int | None
+    sequence_no: int
+    reason: str
+
+
+def any_waiting(connection: Connection, generation: int) -> bool:
+    return connection.execute(READ_ANY, [generation]).fetchone() is not None
+
+
+def waiting(connection: Connection, generation: int, keys: Collection[str]) -> dict[str, int | None]:
+    """Those of the keys that wait, with their versions."""
+    return dict(connection.execute(READ_WAITING, [generation, list(keys)]).fetchall())
+
+
+def page(connection: Connection, generation: int, after: str, limit: int) -> list[tuple[str, int | None]]:
+    """The next that wait, in the order of their keys."""
+    return connection.execute(READ_PAGE, [generation, after, limit]).fetchall()
+
+
+def park(connection: Connection, generation: int, parked: Sequence[Parked]) -> None:
+    if parked:
+        rows = [(one.key, one.version, one.sequence_no, one.reason) for one in parked]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        connection.execute(PARK, [generation, *columns])
+
+
+def unpark(connection: Connection, generation: int, keys: Collection[str], statement: str = UNPARK) -> None:
+    connection.execute(statement.encode(), [generation, list(keys)])

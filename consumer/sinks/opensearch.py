@@ -1,0 +1,204 @@
+"""Read models in OpenSearch: an index a generation, behind an alias.
+
+What is written is recorded first, by a connection of its own that commits; then it is sent; then the control
+transaction moves the position. Versions keep whatever arrives late from undoing what came after it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import ConnectionError, NotFoundError, OpenSearchException, TransportError
+
+from consumer.database import connect
+from consumer.lease import LeaseLost
+from consumer.projection import BlockProjection, ComposedProjection, Projection, Rows
+from consumer.sinks import recorded
+from consumer.sinks.contract import PreparedRows, Refusal, Replacement
+from consumer.sinks.outside import OuterSink, StoreFailed, Turn
+from consumer.sinks.recorded import Source
+from consumer.sinks.search_bulk import Bulk
+from consumer.sinks.search_index import index_body, is_ours, source_names
+from consumer.sinks.search_rows import SearchRows, json_source, short_hash
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A replacement, its source, and its rows by their ids."""
+
+    replacement: Replacement
+    document: str
+    version: int
+    rows: dict[str, bytes]
+
+    @property
+    def sources(self) -> list[Source]:
+        return [Source(self.document, self.version, row_id) for row_id in self.rows]
+
+
+class OpensearchSink(OuterSink):
+    """A generation's index, named by its relation; `url` is the database's, `connection` the control transaction's."""
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        url: str,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        projection: Projection,
+        generation: int,
+        relation: str,
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._connection = connection
+        self._projection = projection
+        self._generation = generation
+        self._relation = relation
+        self._prepare = SearchRows(projection)
+        self._bulk = Bulk(client, relation)
+        self._turn: Turn | None = None
+        self._forgotten: set[Source] = set()
+        composed = isinstance(projection, ComposedProjection)
+        self._replaces_all = composed or (
+            not isinstance(projection, BlockProjection | ComposedProjection) and projection.keeps == "current"
+        )
+        # A row that is one with its document is overwritten. Where there are several, new ones stand beside the old
+        # until all are in: a refusal then takes nothing away.
+        self._in_place = composed or (self._replaces_all and not projection.key)
+
+    def create(self) -> None:
+        def make() -> None:
+            self._client.indices.delete(index=self._relation, params={"ignore_unavailable": "true"})
+            self._client.indices.create(index=self._relation, body=index_body(self._projection, self._relation))
+
+        _asked(make)
+
+    def serve(self) -> None:
+        def point() -> None:
+            name = self._projection.name
+            try:
+                others = set(self._client.indices.get_alias(name=name)) - {self._relation}
+            except NotFoundError:
+                others = set()
+            actions: list[dict[str, Any]] = [{"remove": {"index": other, "alias": name}} for other in sorted(others)]
+            actions.append({"add": {"index": self._relation, "alias": name}})
+            self._client.indices.update_aliases(body={"actions": actions})  # one call: readers see one or the other
+
+        _asked(point)
+
+    def prepare(self, rows: Rows) -> PreparedRows:
+        return self._prepare(rows)
+
+    def begin(self, turn: Turn) -> None:
+        self._turn = turn
+        self._forgotten = set()
+        mapping = _asked(lambda: self._client.indices.get_mapping(index=self._relation))
+        if not is_ours(mapping, self._relation):
+            raise StoreFailed(f"The index {self._relation} is not the one that was made for this read model.")
+
+    def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+        writes = [self._plan(one) for one in replacements]
+        if not writes:
+            return []
+        sources = [source for one in writes for source in one.sources]
+        with connect(self._url, application_name="strandline outside") as own, own.transaction():
+            version = self._next_version(own)
+            held = self._held(own, writes)
+            recorded.add(own, self._generation, sources)
+        self._forgotten.difference_update(sources)
+        rows = {row_id: body for one in writes for row_id, body in one.rows.items()}
+        faults = self._send(rows, version)
+        refusals, gone = self._outcome(writes, held, faults)
+        self._send(dict.fromkeys(gone, None), version + 1)
+        return refusals
+
+    def purge(self, sources: Sequence[tuple[str, int]]) -> None:
+        with connect(self._url, application_name="strandline outside") as own, own.transaction():
+            held = set(recorded.of_versions(own, self._generation, sources)) - self._forgotten
+            version = self._next_version(own) if held else 0
+        self._send({source.row_id: None for source in held}, version)
+        self._forgotten |= held
+
+    def settle(self) -> None:
+        recorded.forget(self._connection, self._generation, self._forgotten)
+
+    def _outcome(
+        self, writes: Iterable[_Write], held: dict[Any, list[Source]], faults: dict[str, str]
+    ) -> tuple[list[Refusal], list[str]]:
+        """What was refused, and the ids that have to go: of former rows, and of what must not stand after a refusal."""
+        refusals: dict[str, Refusal] = {}
+        gone: list[str] = []
+        for one in writes:
+            former = held.get(self._scope(one.document, one.version), [])
+            key = one.replacement.key
+            fault = next((faults[row_id] for row_id in one.rows if row_id in faults), None)
+            if key not in refusals and fault is None:
+                self._forgotten.update(set(former) - set(one.sources))
+                gone += [source.row_id for source in former if source.row_id not in one.rows]
+                continue
+            if key not in refusals:
+                refusals[key] = Refusal(one.replacement, fault or "")
+            if self._in_place:
+                absent = [source for source in one.sources if source.row_id in faults]
+                self._forgotten.update(set(absent) - set(former))
+            else:
+                self._forgotten.update(one.sources)
+                gone += list(one.rows)
+        return list(refusals.values()), gone
+
+    def _held(self, own: psycopg.Connection[tuple[Any, ...]], writes: Iterable[_Write]) -> dict[Any, list[Source]]:
+        if self._replaces_all:
+            found = recorded.of_documents(own, self._generation, [one.document for one in writes])
+        else:
+            found = recorded.of_versions(own, self._generation, [(one.document, one.version) for one in writes])
+        held: dict[Any, list[Source]] = {}
+        for source in found:
+            if source not in self._forgotten:
+                held.setdefault(self._scope(source.document, source.version), []).append(source)
+        return held
+
+    def _scope(self, document: str, version: int) -> Any:
+        return document if self._replaces_all else (document, version)
+
+    def _plan(self, one: Replacement) -> _Write:
+        values: tuple[object, ...] = (one.document, one.version, one.sequence_no)
+        if isinstance(self._projection, BlockProjection):
+            document, version, base = "", one.sequence_no, str(one.sequence_no)
+        elif isinstance(self._projection, ComposedProjection):
+            document, version = short_hash(one.document or ""), 0
+            base, values = document, (one.document, one.sequence_no)
+        else:
+            document, version = one.document or "", one.version or 0
+            base = document if self._in_place else f"{document}/{version}"
+        ending = json_source(source_names(self._projection), values)
+        rows = {f"{base}/{key}" if key else base: f"{{{text},{ending}}}".encode() for key, text in one.rows}
+        return _Write(one, document, version, rows)
+
+    def _next_version(self, own: psycopg.Connection[tuple[Any, ...]]) -> int:
+        assert self._turn is not None
+        version = recorded.next_version(own, self._generation, self._turn.token, self._turn.position())
+        if version is None:
+            raise LeaseLost
+        return version
+
+    def _send(self, actions: dict[str, Any], version: int) -> dict[str, str]:
+        assert self._turn is not None
+        return self._bulk.send(actions, version, self._turn.deadline)
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """What OpenSearch answers; its errors without their texts, which may quote what was sent."""
+    try:
+        return ask()
+    except ConnectionError as exc:
+        raise StoreFailed(f"OpenSearch is not reachable ({type(exc).__name__}).") from None
+    except NotFoundError:
+        raise StoreFailed("OpenSearch does not have the index of this read model.") from None
+    except TransportError as exc:
+        raise StoreFailed(f"OpenSearch refuses (status {exc.status_code}, {exc.error}).") from None
+    except OpenSearchException as exc:
+        raise StoreFailed(f"OpenSearch fails ({type(exc).__name__}).") from None

@@ -1,0 +1,76 @@
+"""The record of the rows that a generation has outside the database, and of the versions it wrote them with.
+
+A row is recorded, and that is committed, before it is sent; it is forgotten in the transaction that moves the position.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# A version says where the position was, then which of the writes at that position it was.
+VERSIONS_A_POSITION = 1 << 20
+
+NEXT_VERSION = """
+    INSERT INTO projection.outside_version AS last (generation, version)
+    SELECT generation, %(least)s FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s
+    ON CONFLICT (generation) DO UPDATE SET version = greatest(last.version + 2, excluded.version)
+    RETURNING version"""
+FIND_DOCUMENTS = """
+    SELECT document, version, row_id FROM projection.outside_row WHERE generation = %s AND document = ANY(%s)"""
+FIND_VERSIONS = """
+    SELECT document, version, row_id FROM projection.outside_row
+    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version) USING (document, version)
+    WHERE generation = %s"""
+ADD = """
+    INSERT INTO projection.outside_row (generation, document, version, row_id)
+    SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
+FORGET = """
+    DELETE FROM projection.outside_row AS kept
+    USING unnest(%s::text[], %s::bigint[], %s::text[]) AS gone (document, version, row_id)
+    WHERE kept.generation = %s
+      AND (kept.document, kept.version, kept.row_id) = (gone.document, gone.version, gone.row_id)"""
+
+
+class Source(NamedTuple):
+    """A row and the revision that it comes from; of a block '' and its number, of a composed key its hash and 0."""
+
+    document: str
+    version: int
+    row_id: str
+
+
+def next_version(connection: Connection, generation: int, token: int, position: int) -> int | None:
+    """Two versions, this and the one above it, higher than all that the generation was written with.
+
+    None where the lease is another's by now.
+    """
+    parameters = {"generation": generation, "token": token, "least": position * VERSIONS_A_POSITION}
+    row = connection.execute(NEXT_VERSION, parameters).fetchone()
+    return int(row[0]) if row else None
+
+
+def of_documents(connection: Connection, generation: int, documents: Collection[str]) -> list[Source]:
+    """The rows that come from any version of these documents."""
+    return [Source(*row) for row in connection.execute(FIND_DOCUMENTS, [generation, list(documents)])]
+
+
+def of_versions(connection: Connection, generation: int, versions: Collection[tuple[str, int]]) -> list[Source]:
+    """The rows that come from exactly these (document, version)s."""
+    return [Source(*row) for row in connection.execute(FIND_VERSIONS, [*_columns(versions, 2), generation])]
+
+
+def add(connection: Connection, generation: int, sources: Collection[Source]) -> None:
+    """Record rows to come; what is recorded already stays."""
+    connection.execute(ADD, [generation, *_columns(sources, 3)])
+
+
+def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:
+    """Take rows that are gone out of the record."""
+    connection.execute(FORGET, [*_columns(sources, 3), generation])
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]

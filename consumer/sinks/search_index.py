@@ -1,0 +1,61 @@
+"""The index of a generation in OpenSearch: strict mappings from the projection's columns, and its analyzers."""
+
+from typing import Any
+
+from consumer.projection import COMPOSED_SOURCE_COLUMNS, SOURCE_COLUMNS, ComposedProjection, Projection
+
+# How long the versions of deleted rows are remembered: very much longer than a lease, so that whatever a dead projector
+# sent meets them. OpenSearch's own minute is not.
+GC_DELETES = "1h"
+
+_TERM = {"type": "keyword", "ignore_above": 8191}  # Lucene's longest term has 32,766 bytes
+_MOMENT = {"type": "date", "format": "strict_date_optional_time"}
+FIELDS: dict[str, dict[str, Any]] = {
+    "text": _TERM,
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer"},
+    "bigint": {"type": "long"},
+    "numeric": {"type": "double"},
+    "timestamptz": _MOMENT,
+    "date": _MOMENT,
+    "jsonb": {"type": "object", "enabled": False},
+    "text[]": _TERM,
+    "bigint[]": {"type": "long"},
+}
+SOURCE_FIELDS = {
+    "source_document": {"type": "keyword"},
+    "source_version": {"type": "long"},
+    "source_block": {"type": "long"},
+    "source_key": _TERM,
+}
+
+
+def source_names(projection: Projection) -> tuple[str, ...]:
+    """The fields that say where a row comes from."""
+    return COMPOSED_SOURCE_COLUMNS if isinstance(projection, ComposedProjection) else SOURCE_COLUMNS
+
+
+def index_body(projection: Projection, relation: str) -> dict[str, Any]:
+    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`."""
+    properties: dict[str, Any] = {
+        column.name: dict(column.mapping or FIELDS[column.type]) for column in projection.columns
+    }
+    properties |= {name: SOURCE_FIELDS[name] for name in source_names(projection)}
+    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES}}
+    if projection.analysis:
+        settings["analysis"] = dict(projection.analysis)
+    meta = {
+        "strandline": relation,
+        "purpose": projection.purpose,
+        "fields": {column.name: column.description for column in projection.columns},
+    }
+    return {"settings": settings, "mappings": {"dynamic": "strict", "_meta": meta, "properties": properties}}
+
+
+def is_ours(mapping: Any, relation: str) -> bool:
+    """Whether an index, by the answer to GET _mapping, is the one made for this generation.
+
+    A bulk write to an index that somebody deleted makes a new one, with mappings guessed.
+    """
+    found = mapping.get(relation, {}).get("mappings", {}).get("_meta", {})
+    return bool(found.get("strandline") == relation)

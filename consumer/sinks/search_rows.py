@@ -1,0 +1,84 @@
+"""Rows that a projection's function gave, checked as for PostgreSQL and written as JSON for OpenSearch."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from consumer.projection import Projection, Rows, Unprojectable
+from consumer.sinks.contract import PreparedRows
+from consumer.sinks.sql_rows import RowCheck
+
+
+class SearchRows:
+    """Makes of each row the hash of its key ('' where the projection has none) and its fields as JSON, without braces.
+
+    Raises `Unprojectable` with the column's name, never its value.
+    """
+
+    def __init__(self, projection: Projection) -> None:
+        self._check = RowCheck(projection)
+        names = [column.name for column in projection.columns]
+        self._fields = [
+            (name, json.dumps(name) + ":", _FRAGMENTS.get(column.type, _other))
+            for name, column in zip(names, projection.columns, strict=True)
+        ]
+        self._key = [names.index(name) for name in projection.key]
+
+    def __call__(self, rows: Rows) -> PreparedRows:
+        return tuple([(self._key_hash(row), self._json(row)) for row in self._check(rows)])
+
+    def _key_hash(self, row: tuple[Any, ...]) -> str:
+        if not self._key:
+            return ""
+        return short_hash(json.dumps([row[at] for at in self._key], default=str))
+
+    def _json(self, row: tuple[Any, ...]) -> str:
+        parts = []
+        for value, (name, label, fragment) in zip(row, self._fields, strict=True):
+            try:
+                parts.append(label + ("null" if value is None else fragment(value)))
+            except ValueError:
+                raise Unprojectable(f"column {name} does not take the value as a number") from None
+        return ",".join(parts)
+
+
+def json_source(names: tuple[str, ...], values: tuple[object, ...]) -> str:
+    """The fields that say where a row comes from, as JSON without braces."""
+    return ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in zip(names, values, strict=True))
+
+
+def short_hash(text: str) -> str:
+    """For ids, which must not hold payload: 128 bits, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _numeric(value: Decimal) -> str:
+    # It stands as it is in the document; the index makes a double of it, and refuses an infinite one.
+    if not math.isfinite(float(value)):
+        raise ValueError
+    return str(value)
+
+
+def _iso(value: Any) -> str:
+    return f'"{value.isoformat()}"'
+
+
+def _jsonb(value: Jsonb) -> str:
+    return str(value.obj)  # JSON text already
+
+
+def _other(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+_FRAGMENTS: dict[str, Callable[[Any], str]] = {
+    "numeric": _numeric,
+    "timestamptz": _iso,
+    "date": _iso,
+    "jsonb": _jsonb,
+}

@@ -1,0 +1,107 @@
+"""`find-subject`: where a person is, by the identifier fields that the projections and a setting declare."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from consumer.projection import BlockProjection, ComposedProjection, Projection
+from journal.errors import StrandlineError, UsageError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
+
+MAY_LOOK = "SELECT pg_has_role(session_user, 'strandline_cleared', 'MEMBER')"
+# Of any version: a name that has changed since is the person's still.
+FIND_DOCUMENTS = """
+    SELECT DISTINCT document_id FROM journal.revision
+    WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
+      AND (%(table)s::text IS NULL OR table_name = %(table)s) AND data ->> %(field)s = %(value)s"""
+READ_VERSIONS = """
+    SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
+           r.state = 'normal' AND r.data ->> %(field)s IS NOT DISTINCT FROM %(value)s
+    FROM journal.revision r
+    WHERE r.document_id = ANY (%(documents)s) AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)
+    ORDER BY r.table_name, r.document_id, r.version"""
+READ_GENERATIONS = """
+    SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""
+READ_ROWS = """
+    SELECT source_document, source_version, count(*) FROM {table}
+    WHERE source_document = ANY (%s) GROUP BY 1, 2"""
+READ_COMPOSED = """
+    SELECT document_id, version, count(*) FROM projection.source
+    WHERE generation = %s AND document_id = ANY (%s) GROUP BY 1, 2"""
+
+
+@dataclass(frozen=True)
+class Held:
+    """One version of a document; `named` says that it holds the value itself, `read_models` who has rows of it."""
+
+    table: str | None
+    document_id: str
+    version: int
+    sequence_no: int
+    state: str
+    tx_time: str
+    named: bool
+    read_models: tuple[str, ...]
+
+
+def identifier_fields(projections: Iterable[Projection], declared: Sequence[str]) -> dict[str, tuple[str | None, str]]:
+    """The fields by which people are found, as they are named, each with its table (None for any) and field."""
+    names = [name for projection in projections for name in getattr(projection, "subjects", ())]
+    fields: dict[str, tuple[str | None, str]] = {}
+    for name in (*names, *declared):
+        match = _FIELD.fullmatch(name)
+        if match is None:
+            raise UsageError(f"STRANDLINE_SUBJECT_FIELDS: {name} is no field, such as email or Contact.email.")
+        fields[name] = (match["table"], match["field"])
+    return dict(sorted(fields.items()))
+
+
+def find_subject(
+    connection: Connection, projections: Mapping[str, Projection], fields: Mapping[str, tuple[str | None, str]],
+    name: str, value: str,
+) -> list[Held]:  # fmt: skip
+    """Every version of every document that has, or once had, the value in the field.
+
+    Raises UsageError for a field that is not declared, StrandlineError where the login is not cleared.
+    """
+    if name not in fields:
+        known = ", ".join(fields) or "none"
+        raise UsageError(f"{name} is not declared as naming people; there are {known} (STRANDLINE_SUBJECT_FIELDS).")
+    cleared = connection.execute(MAY_LOOK).fetchone()
+    if not cleared or not cleared[0]:
+        raise StrandlineError("The database login is not cleared: let an administrator GRANT strandline_cleared to it.")
+    table, field = fields[name]
+    parameters: dict[str, Any] = {"table": table, "field": field, "value": value}
+    documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
+    models = _read_models(connection, projections, documents)
+    rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
+    return [
+        Held(in_table, id_, version, number, state, at.isoformat(), named, tuple(models.get((id_, version), ())))
+        for in_table, id_, version, number, state, at, named in rows
+    ]
+
+
+def _read_models(
+    connection: Connection, projections: Mapping[str, Projection], documents: Sequence[str]
+) -> dict[tuple[str, int], list[str]]:
+    models: dict[tuple[str, int], list[str]] = {}
+    for generation, name, relation, store, state in connection.execute(READ_GENERATIONS).fetchall():
+        projection = projections.get(name)
+        if store != "postgresql" or projection is None or isinstance(projection, BlockProjection):
+            continue
+        label = name if state == "live" else f"{name} (generation {generation}, {state})"
+        if isinstance(projection, ComposedProjection):
+            rows = connection.execute(READ_COMPOSED, [generation, list(documents)]).fetchall()
+        else:
+            statement = SQL(READ_ROWS).format(table=Identifier("generation", relation))
+            rows = connection.execute(statement, [list(documents)]).fetchall()
+        for document_id, version, _ in rows:
+            models.setdefault((document_id, version), []).append(label)
+    return models

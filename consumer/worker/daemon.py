@@ -1,0 +1,180 @@
+"""KCL's MultiLangDaemon: the Java process that reads the stream and hands each shard's records to a process of ours."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Thread
+
+import structlog
+
+from consumer.settings import Settings
+from consumer.worker import metrics
+from journal.errors import StrandlineError, UsageError
+
+MAIN_CLASS = "software.amazon.kinesis.multilang.MultiLangDaemon"
+SHARD_MODULE = "consumer.worker.shard"
+PR_SET_PDEATHSIG = 1
+
+# What was tried, and found to move shards fast: docs/running.md tells each one's reason.
+PROPERTIES = {
+    "AwsCredentialsProvider": "DefaultCredentialsProvider",
+    "initialPositionInStream": "TRIM_HORIZON",
+    "retrievalMode": "POLLING",
+    "clientVersionConfig": "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X",
+    "failoverTimeMillis": "3000",
+    "leaseAssignmentIntervalMillis": "3000",
+    "shardSyncIntervalMillis": "5000",
+    "parentShardPollIntervalMillis": "1000",
+    "idleTimeBetweenReadsInMillis": "250",
+    "maxRecords": "10000",
+    "metricsLevel": "NONE",
+    "workerMetricsReporterFreqInMillis": "1000",
+}
+# The names by which AWS's own tools know them.
+ENDPOINTS = {"kinesisEndpoint": "AWS_ENDPOINT_URL_KINESIS", "dynamoDBEndpoint": "AWS_ENDPOINT_URL_DYNAMODB"}
+
+log = structlog.get_logger()
+
+
+def properties(settings: Settings, environment: Mapping[str, str], *, trust_deletions: bool) -> dict[str, str]:
+    """KCL's settings; raises `UsageError` where the stream or the region is not told."""
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    if settings.stream is None:
+        raise UsageError("STRANDLINE_STREAM is not set: name the Kinesis stream that QLDB wrote to.")
+    if not region:
+        raise UsageError("AWS_REGION is not set: name the region of the Kinesis stream.")
+    # The daemon splits the command at blanks, and looks its first word up on the PATH.
+    command = f"{Path(sys.executable).name} -m {SHARD_MODULE}"
+    if trust_deletions:
+        command += " --trust-deletions"
+    endpoints = {
+        name: url
+        for name, variable in ENDPOINTS.items()
+        if (url := environment.get(variable) or environment.get("AWS_ENDPOINT_URL"))
+    }
+    return {
+        "executableName": command,
+        "streamName": settings.stream,
+        "applicationName": settings.application,
+        "workerId": settings.worker_id,
+        "regionName": region,
+        "shutdownGraceMillis": str(settings.drain_seconds * 1000),
+        **PROPERTIES,
+        **endpoints,
+    }
+
+
+class Daemon:
+    """The running daemon; what it and the shards' processes log goes line by line to `say`."""
+
+    def __init__(self, process: "subprocess.Popen[str]", say: Callable[[str], None]) -> None:
+        self._process = process
+        self._say = say
+        self._pump = Thread(target=self._pass_on, name="daemon's log", daemon=True)
+        self._pump.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ended(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self._process.poll()
+
+    def ask_to_stop(self) -> None:
+        """Let what is in hand be stored and checkpointed, and the leases be given back."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status; None where it had to be killed, which loses nothing but time."""
+        try:
+            status: int | None = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            status = None
+        self._pump.join(5)
+        return status
+
+    def _pass_on(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._say(line.rstrip("\n"))
+
+
+def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions: bool) -> Daemon:
+    """Start Java with KCL; `url` is the database's, `folder` is this worker's own, for what must be in files.
+
+    Raises `StrandlineError` where Java or KCL is not installed.
+    """
+    given = properties(settings, os.environ, trust_deletions=trust_deletions)
+    jars, java = _jars(), _java()
+    file = folder / "kcl.properties"
+    file.write_text("".join(f"{name} = {value}\n" for name, value in given.items()), encoding="utf-8")
+    logback = folder / "logback.xml"
+    logback.write_bytes(files("consumer.worker").joinpath("logback.xml").read_bytes())
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "STRANDLINE_DATABASE_URL": url,
+        metrics.FOLDER: str(folder / "metrics"),
+    }
+    (folder / "metrics").mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [
+            # The second compiler costs more time at the start than it ever saves on what is mostly waiting.
+            java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", MAIN_CLASS,
+            "--properties-file", str(file), "--log-configuration", str(logback),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        # Ctrl-C is for the worker alone, which then asks the daemon to stop.
+        start_new_session=True,
+        preexec_fn=_die_with_parent,  # started before any other thread
+    )  # fmt: skip
+    log.info("daemon started", pid=process.pid, worker_id=settings.worker_id, stream=settings.stream)
+    return Daemon(process, _say)
+
+
+def _say(line: str) -> None:
+    """JSON of a shard's process as it is, any other line as an event of KCL's."""
+    if line.startswith("{"):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    elif line:
+        say = log.error if line.startswith("ERROR ") else log.warning
+        say("kcl", text=line)
+
+
+def _die_with_parent() -> None:
+    """A worker that is killed must not leave a daemon that goes on beside the next one (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _jars() -> Path:
+    spec = find_spec("amazon_kclpy")
+    if spec is None or spec.origin is None:
+        raise StrandlineError("The worker needs KCL: install it with `pip install 'strandline[worker]'`.")
+    return Path(spec.origin).parent / "jars"
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    if java is None:
+        raise StrandlineError("The worker needs Java 17 or later: install it, or set JAVA_HOME.")
+    return java

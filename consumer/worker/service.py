@@ -1,0 +1,171 @@
+"""The worker as a whole: KCL's daemon, projectors, health and metrics, from their start to a clean end."""
+
+import fcntl
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+import psycopg
+import structlog
+
+from consumer.database import connect
+from consumer.mark import gaps
+from consumer.projection import Projection
+from consumer.receipts import open_for
+from consumer.settings import Settings
+from consumer.stores import open_stores
+from consumer.worker.daemon import Daemon, start_daemon
+from consumer.worker.exposition import Exposition
+from consumer.worker.health import Answer, HealthServer, checks
+from consumer.worker.projecting import Projecting
+from journal.errors import StrandlineError, UsageError
+
+TICK_SECONDS = 0.2
+GAP_SECONDS = 30.0
+SLACK_SECONDS = 5.0  # beyond the drain, for the daemon's own end
+
+log = structlog.get_logger()
+
+
+def run_worker(
+    settings: Settings, url: str, projections: Mapping[str, Projection], *, trust_deletions: bool = False
+) -> bool:
+    """Take in and project until SIGTERM or SIGINT; whether it ended because of that and in order.
+
+    A daemon that ends by itself ends the worker, for whoever runs it to start it again.
+    """
+    with _asked_to_stop() as stop, _alone(settings), tempfile.TemporaryDirectory(prefix="strandline-worker-") as name:
+        folder = Path(name)
+        # First of all: KCL's daemon must be forked before there are threads.
+        daemon = start_daemon(settings, url, folder, trust_deletions=trust_deletions)
+        worker = _Worker(settings, url, projections, folder / "metrics", daemon)
+        try:
+            worker.start()
+            worker.run(stop)
+        finally:
+            in_order = worker.stop()
+        return in_order and stop.is_set()
+
+
+class _Worker:
+    def __init__(
+        self, settings: Settings, url: str, projections: Mapping[str, Projection], folder: Path, daemon: Daemon
+    ) -> None:
+        self._settings = settings
+        self._url = url
+        self._daemon = daemon
+        self._projecting = Projecting(url, projections, open_stores(settings, url))
+        self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds))
+        self._health: HealthServer | None = None
+        self._ticked_at = time.monotonic()
+        self._seen: set[tuple[int, int]] = set()
+        self._reported: set[tuple[int, int]] = set()
+
+    def start(self) -> None:
+        self._projecting.start()
+        routes: dict[str, Callable[[], Answer]] = {
+            "/livez": lambda: checks(self.live()),
+            "/readyz": lambda: checks(self.ready()),
+            "/metrics": self._exposition,
+        }
+        self._health = HealthServer(self._settings.listen, routes)
+        self._health.start()
+        log.info("worker started", port=self._health.port)
+
+    def run(self, stop: Event) -> None:
+        gaps_due = time.monotonic() + GAP_SECONDS
+        while not stop.wait(TICK_SECONDS):
+            self._ticked_at = time.monotonic()
+            if (status := self._daemon.ended()) is not None:
+                log.error("daemon ended by itself", status=status)
+                return
+            if time.monotonic() >= gaps_due:
+                self._report_gaps()
+                gaps_due = time.monotonic() + GAP_SECONDS
+
+    def stop(self) -> bool:
+        """No new batches; what is in hand is stored and checkpointed; projectors end with their transactions."""
+        log.info("worker stops")
+        self._daemon.ask_to_stop()
+        projected = self._projecting.stop(self._settings.drain_seconds)
+        status = self._daemon.wait(self._settings.drain_seconds + SLACK_SECONDS)
+        if self._health is not None:
+            self._health.stop()
+        log.info("worker stopped", daemon=status, projectors="ended" if projected else "cut off")
+        return projected and status is not None
+
+    def live(self) -> dict[str, str | None]:
+        """Whether to leave this process running."""
+        still = time.monotonic() - self._ticked_at
+        ended = [name for name, pulse in self._projecting.pulses.items() if pulse.ended]
+        return {
+            "worker": f"has not ticked for {still:.0f} s" if still > 30 else None,
+            "daemon": "has ended" if self._daemon.ended() is not None else None,
+            "projectors": f"ended: {', '.join(ended)}" if ended else None,
+        }
+
+    def ready(self) -> dict[str, str | None]:
+        """Whether it does its work."""
+        projectors = {f"projector {name}": pulse.fault() for name, pulse in self._projecting.pulses.items()}
+        return {**self.live(), **self._store_faults(), **projectors}
+
+    def _store_faults(self) -> dict[str, str | None]:
+        try:
+            with connect(self._url, application_name="strandline health") as connection:
+                waiting = open_for(connection)
+        except (psycopg.Error, StrandlineError) as error:
+            return {"store": f"cannot be reached ({type(error).__name__})"}
+        late = waiting is not None and waiting > self._settings.redaction_seconds
+        return {"store": None, "redactions": f"one is open for {waiting:.0f} s" if late else None}
+
+    def _report_gaps(self) -> None:
+        """Say once of every gap that stays which blocks are missing, and what to do."""
+        try:
+            with connect(self._url, application_name="strandline gaps") as connection:
+                found = set(gaps(connection))
+        except (psycopg.Error, StrandlineError):
+            return
+        for first, last in sorted(found & self._seen - self._reported):
+            log.warning("gap", first=first, last=last, todo="replay an export or archived records that hold them")
+            self._reported.add((first, last))
+        self._seen = found
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Event]:
+    stop = Event()
+
+    def ask(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    before = {one: signal.signal(one, ask) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Two daemons with one worker id would take each other's leases for their own."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(settings.home / f"worker-{settings.worker_id}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise UsageError(
+            f"A worker with the id {settings.worker_id} runs here already: give this one STRANDLINE_WORKER_ID."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,183 @@
+"""The process that KCL's daemon starts for each shard: it stores what it is handed, then checkpoints.
+
+KCL delivers the next batch whether or not one was checkpointed, and `amazon_kclpy` swallows what a processor raises. So
+everything is caught here: a store that is down is waited for, and when that cannot help the process ends, and with it
+the daemon. A checkpoint is asked for only when all before it is durable.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from typing import Any, NoReturn
+
+import psycopg
+import structlog
+from amazon_kclpy.checkpoint_error import CheckpointError
+from amazon_kclpy.kcl import KCLProcess
+
+from consumer.database import connect
+from consumer.logging import log_json
+from consumer.settings import Settings, load_settings
+from consumer.worker import metrics
+from consumer.worker.intake import StreamIntake
+from consumer.worker.records import Received
+from journal.errors import StrandlineError
+
+TRUST_DELETIONS = "--trust-deletions"
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+CHECKPOINT_TRIES = 6
+HANGS_SECONDS = 30  # beyond the patience, for a connection that neither answers nor fails
+
+log = structlog.get_logger()
+
+
+class ShardProcessor:
+    """KCL's record processor, version 3 of its interface."""
+
+    version = 3
+
+    def __init__(self, settings: Settings, *, trust_deletions: bool) -> None:
+        assert settings.database_url is not None
+        assert settings.stream is not None
+        self._url = settings.database_url
+        self._stream = settings.stream
+        self._origin = settings.origin
+        self._patience = settings.patience_seconds
+        self._trust_deletions = trust_deletions
+        self._shard = ""
+        self._connection: psycopg.Connection[Any] | None = None
+        self._intake: StreamIntake | None = None
+
+    def initialize(self, given: Any) -> None:
+        self._shard = given.shard_id
+        structlog.contextvars.bind_contextvars(shard=self._shard)
+        log.info("shard begun", at=given.sequence_number)
+
+    def process_records(self, given: Any) -> None:
+        metrics.BEHIND.labels(self._shard).set((given.millis_behind_latest or 0) / 1000)
+        records = given.records
+        if not records:
+            return
+        started = time.monotonic()
+        with self._ends_process_on_failure(), self._ends_process_if_it_hangs():
+            batch = [Received(one.binary_data, f"{one.sequence_number}.{one.sub_sequence_number}") for one in records]
+            self._store(batch)
+            last = records[-1]
+            self._checkpoint(given.checkpointer, last.sequence_number, last.sub_sequence_number)
+        metrics.BATCH_SECONDS.observe(time.monotonic() - started)
+
+    def lease_lost(self, _: Any) -> None:
+        log.info("lease lost")
+        self._close()
+
+    def shard_ended(self, given: Any) -> None:
+        log.info("shard ended")
+        self._close()
+        with self._ends_process_on_failure():
+            self._checkpoint(given.checkpointer)
+
+    def shutdown_requested(self, given: Any) -> None:
+        log.info("shutdown requested")
+        self._close()
+        with self._ends_process_on_failure():
+            self._checkpoint(given.checkpointer)
+
+    def _store(self, batch: list[Received]) -> None:
+        """Store a batch, however long the store is away, up to the patience."""
+        deadline = time.monotonic() + self._patience
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                taken = self._open().take(batch)
+                break
+            except (psycopg.Error, StrandlineError) as error:
+                self._close()
+                metrics.RETRIES.inc()
+                sqlstate = getattr(error, "sqlstate", None)
+                log.warning("store failed", error=type(error).__name__, sqlstate=sqlstate, records=len(batch))
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        metrics.count(taken)
+        log.info(
+            "batch", records=taken.records, blocks=taken.blocks, revisions=taken.revisions, refused=taken.refused,
+            mark=taken.mark,
+        )  # fmt: skip
+
+    def _open(self) -> StreamIntake:
+        if self._intake is None:
+            self._connection = connect(self._url, application_name=f"strandline {self._shard}")
+            self._intake = StreamIntake(
+                self._connection,
+                stream=self._stream,
+                shard=self._shard,
+                origin=self._origin,
+                trust_deletions=self._trust_deletions,
+            )
+        return self._intake
+
+    def _close(self) -> None:
+        self._intake = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _checkpoint(self, checkpointer: Any, sequence_number: str | None = None, sub: int | None = None) -> None:
+        """Checkpoint what is stored, by default to the end of the last batch; the next makes up for one that fails."""
+        pause = FIRST_PAUSE
+        for _ in range(CHECKPOINT_TRIES):
+            try:
+                checkpointer.checkpoint(sequence_number, sub)
+                return
+            except CheckpointError as error:
+                if error.value == "ShutdownException":
+                    log.info("lease lost before a checkpoint")
+                    return
+                log.warning("checkpoint failed", error=error.value)
+            time.sleep(pause)
+            pause *= 2
+
+    @contextmanager
+    def _ends_process_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._close()
+            # By its kind only: a driver's text may hold what the record held.
+            text = str(error) if isinstance(error, StrandlineError) else type(error).__name__
+            log.error("processor ends", error=text, sqlstate=getattr(error, "sqlstate", None))
+            sys.exit(1)
+
+    @contextmanager
+    def _ends_process_if_it_hangs(self) -> Iterator[None]:
+        timer = Timer(self._patience + HANGS_SECONDS, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> NoReturn:
+        log.error("processor hangs and ends")
+        os._exit(1)
+
+
+def main() -> None:
+    """Speak KCL's protocol on standard input and output; whatever else is printed goes to standard error."""
+    # They may reach this process before the daemon has asked for the shutdown; it obeys the daemon.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    protocol, sys.stdout = sys.stdout, sys.stderr
+    log_json()
+    processor = ShardProcessor(load_settings(), trust_deletions=TRUST_DELETIONS in sys.argv[1:])
+    KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
+
+
+if __name__ == "__main__":
+    main()

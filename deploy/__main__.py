@@ -1,0 +1,18 @@
+"""`pulumi up`: Strandline on AWS. Step by step: docs/running.md."""
+
+import pulumi
+from stack import Choices, Strandline
+
+config = pulumi.Config("strandline")
+made = Strandline(
+    "strandline",
+    Choices(
+        image=config.require("image"),
+        vpc_id=config.require("vpcId"),
+        subnet_ids=tuple(config.require_object("subnetIds")),
+        stream=config.get("stream") or None,
+        workers=config.get_int("workers") or 2,
+    ),
+)
+for name in ("stream_name", "exports_bucket", "database_endpoint", "search_endpoint", "cluster", "service"):
+    pulumi.export(name, getattr(made, name))

@@ -1,0 +1,26 @@
+"""Ids in the form of QLDB's: 22 characters of base62."""
+
+import hashlib
+import secrets
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LENGTH = 22
+
+
+def new_id() -> str:
+    """An id that nothing else has."""
+    return _spell(secrets.randbits(128))
+
+
+def derived_id(*parts: str) -> str:
+    """The id that follows from the parts, the same each time; as unlike any other as a new one."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return _spell(int.from_bytes(digest[:16], "big"))
+
+
+def _spell(number: int) -> str:
+    letters = []
+    for _ in range(_LENGTH):
+        number, digit = divmod(number, 62)
+        letters.append(_ALPHABET[digit])
+    return "".join(reversed(letters))

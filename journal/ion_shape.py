@@ -1,0 +1,168 @@
+"""Whether binary Ion is whole, checked before amazon.ion reads bytes that strangers made.
+
+amazon.ion 0.15's C extension loops for ever where a symbol table holds a value that is longer than what it stands in,
+and crashes the process where a symbol's text is not UTF-8; damaged lengths of other values make it loop too.
+`check_shape` sees to all of it; `sound_length` does the same for an export, at a fifth of the cost of reading it.
+"""
+
+from journal.errors import UnreadableError
+
+_VERSION_MARKER = b"\xe0\x01\x00\xea"
+_BOOL, _FLOAT, _STRING, _STRUCT, _ANNOTATION = 1, 4, 8, 13, 14
+_CONTAINERS = (11, 12, 13)
+_MOST_LENGTH_BYTES = 9
+_DEEPEST = 500
+_LENGTH_FOLLOWS = 255
+
+
+def check_shape(data: bytes) -> None:
+    """Pass whole binary Ion.
+
+    Raises UnreadableError where it is cut short, nested too deeply, holds a value that does not fit into the one around
+    it, or text that is not UTF-8.
+    """
+    if not data.startswith(_VERSION_MARKER):
+        raise UnreadableError("not binary Ion")
+    try:
+        _walk(data)
+    except (IndexError, UnicodeDecodeError):
+        raise _damaged() from None
+
+
+def sound_length(data: bytes) -> int:
+    """How many bytes from the start of binary Ion are whole values at the top, each sound within."""
+    position, end = 0, len(data)
+    try:
+        while position < end:
+            if data.startswith(_VERSION_MARKER, position):
+                position += len(_VERSION_MARKER)
+                continue
+            kind, start, value_end = _header(data, position, end)
+            if kind == _ANNOTATION:  # all that a symbol table can be
+                check_shape(_VERSION_MARKER + data[position:value_end])
+            elif kind in _CONTAINERS:
+                _check_lengths(data, start, value_end, kind == _STRUCT)
+            position = value_end
+    except (UnreadableError, IndexError):
+        pass
+    return position
+
+
+def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> None:
+    """Pass the contents of a container where everything fits into what it stands in; written for speed."""
+    around: list[tuple[int, bool]] = []
+    while True:
+        if position >= end:
+            if position > end:
+                raise _damaged()
+            if not around:
+                return
+            end, is_struct = around.pop()
+            continue
+        if is_struct:
+            while data[position] < 0x80:
+                position += 1
+            position += 1
+        step = _STEPS[data[position]] if position < end else 0
+        if step == _LENGTH_FOLLOWS and data[position + 1] >= 0x80:
+            position += 2 + (data[position + 1] & 0x7F)
+            continue
+        if 0 < step < _LENGTH_FOLLOWS:
+            position += step
+            continue
+        kind, position, value_end = _header(data, position, end)
+        if kind == _ANNOTATION:
+            names, position = _var_uint(data, position, value_end)
+            kind, position, inner_end = _header(data, position + names, value_end)
+            if kind == _ANNOTATION or inner_end != value_end or not names:
+                raise _damaged()
+        if kind in _CONTAINERS:
+            around.append((end, is_struct))
+            if len(around) > _DEEPEST:
+                raise UnreadableError(f"nested more than {_DEEPEST} deep")
+            end, is_struct = value_end, kind == _STRUCT
+        else:
+            position = value_end
+
+
+def _step(first: int) -> int:
+    """The size of a value that holds no others, where its first byte alone tells it; 0 for what wants a closer look."""
+    kind, low = first >> 4, first & 15
+    if kind >= min(_CONTAINERS):
+        return 1 if low == 15 and kind < _ANNOTATION else 0
+    if low == 15 or kind == _BOOL:
+        return 1 if low in (0, 1, 15) else 0
+    if kind == _FLOAT and low not in (0, 4, 8):
+        return 0
+    return _LENGTH_FOLLOWS if low == 14 else 1 + low
+
+
+def _walk(data: bytes) -> None:
+    around = [(len(data), False)]  # the ends of the values around, and whether they are structs
+    position = 0
+    while True:
+        end, is_struct = around[-1]
+        if position == end:
+            around.pop()
+            if not around:
+                return
+            continue
+        if len(around) == 1 and data.startswith(_VERSION_MARKER, position):
+            position += len(_VERSION_MARKER)
+            continue
+        if is_struct:
+            _, position = _var_uint(data, position, end)
+        kind, position, value_end = _header(data, position, end)
+        if kind == _ANNOTATION:
+            names, position = _var_uint(data, position, value_end)
+            kind, position, inner_end = _header(data, position + names, value_end)
+            if kind == _ANNOTATION or inner_end != value_end or not names:
+                raise _damaged()
+        if kind in _CONTAINERS:
+            around.append((value_end, kind == _STRUCT))
+            if len(around) > _DEEPEST:
+                raise UnreadableError(f"nested more than {_DEEPEST} deep")
+        else:
+            if kind == _STRING:
+                data[position:value_end].decode()
+            position = value_end
+
+
+def _header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
+    """The type of the value at `position`, where what it holds starts, and where it ends."""
+    if position >= end:
+        raise _damaged()
+    kind, low = data[position] >> 4, data[position] & 15
+    position += 1
+    if low == 15 and kind < _ANNOTATION:
+        return 0, position, position
+    if kind == _BOOL:
+        if low > 1:
+            raise _damaged()
+        return kind, position, position
+    if kind > _ANNOTATION or low == 15 or (kind == _FLOAT and low not in (0, 4, 8)):
+        raise _damaged()
+    length = low
+    if low == 14 or (kind == _STRUCT and low == 1):
+        length, position = _var_uint(data, position, end)
+    if position + length > end:
+        raise _damaged()
+    return kind, position, position + length
+
+
+def _var_uint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    number = 0
+    for place in range(position, min(end, position + _MOST_LENGTH_BYTES)):
+        number = number << 7 | data[place] & 0x7F
+        if data[place] & 0x80:
+            return number, place + 1
+    raise _damaged()
+
+
+def _damaged() -> UnreadableError:
+    return UnreadableError(
+        "damaged Ion: cut short, a value that does not fit into the one around it, or text that is not UTF-8"
+    )
+
+
+_STEPS = bytes(_step(first) for first in range(256))

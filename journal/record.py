@@ -1,0 +1,118 @@
+"""Checking one user record of a stream by itself: a block's summary, a revision's details, or a control record."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from journal import ion, stream
+from journal.block import CheckedBlock, CheckedRevision, Fault, Table, check_block, check_revision
+from journal.errors import UnreadableError
+from journal.rows import Rows, pack_block, pack_revision
+from journal.shape import ShapeError, id_in, number_in, struct_in, text_in
+from journal.streamed import Arrived
+
+_Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRecord:
+    """A record and its faults; of a BLOCK_SUMMARY the `block`, of REVISION_DETAILS the `revision` and what it says.
+
+    `kind` is the recordType, with CONTROL records as CONTROL CREATED and CONTROL COMPLETED; "unreadable" for what is
+    no record of QLDB's. A summary's block says what revisions are to come; one of details holds only their address.
+    """
+
+    kind: str
+    faults: list[Fault] = field(default_factory=list)
+    block: CheckedBlock | None = None
+    revision: CheckedRevision | None = None
+    arrived: Arrived | None = None
+
+    def rows(self) -> Rows | None:
+        """Ready for COPY; None where there is a fault, or nothing to store."""
+        if self.block is None or self.faults:
+            return None
+        number = self.block.sequence_no
+        if self.revision is not None:
+            return Rows(b"", pack_revision(self.block, self.revision), number, number)
+        revisions = b"".join(pack_revision(self.block, revision) for revision in self.block.revisions)
+        return Rows(pack_block(self.block), revisions, number, number)
+
+
+def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[CheckedRecord]:
+    """The user records that `data` holds: one, or several one after another as a delivery stream writes them.
+
+    Raises UnreadableError, after the whole ones, where the bytes stop being Ion.
+    """
+    for index, value in enumerate(ion.read(data)):
+        record = _check(value, trust_deletions)
+        if record.faults and record.kind != "unreadable":
+            # A struct may repeat a field, which plain dicts lose: read this value again with all of them.
+            again = _check(next(islice(ion.read_typed(data), index, None)), trust_deletions)
+            record = record if again.faults else again
+        yield record
+
+
+def _check(value: Any, trust_deletions: bool) -> CheckedRecord:
+    try:
+        record = stream.as_record(value)
+    except UnreadableError as error:
+        return CheckedRecord("unreadable", [Fault(None, "unreadable", str(error))])
+    if record.type == "CONTROL":
+        event = record.payload.get("controlRecordType")
+        return CheckedRecord(f"CONTROL {event}" if event in ("CREATED", "COMPLETED") else "CONTROL")
+    check = _CHECKS[record.type]
+    try:
+        return check(record.payload, trust_deletions)
+    except ShapeError as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "nested too deeply"
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        # Ion can hold anything anywhere; what it was is payload, so only the kind of failure is told.
+        reason = f"a member is not what it holds ({type(error).__name__})"
+    return CheckedRecord(record.type, [Fault(None, "shape", f"a {record.type} record is none: {reason}")])
+
+
+def _check_summary(payload: _Payload, trust_deletions: bool) -> CheckedRecord:
+    _check_blob(payload, "blockHash")
+    block = check_block(payload, trust_deletions=trust_deletions)
+    return CheckedRecord("BLOCK_SUMMARY", block.faults, block)
+
+
+def _check_details(payload: _Payload, trust_deletions: bool) -> CheckedRecord:
+    value, info = struct_in(payload, "revision"), struct_in(payload, "tableInfo")
+    address = struct_in(value, "blockAddress")
+    _check_blob(value, "hash")
+    block = CheckedBlock(id_in(address, "strandId"), number_in(address, "sequenceNo"), b"", b"", "full")
+    revision, fault = check_revision(value, level="full", trust_deletions=trust_deletions)
+    revision.table = Table(id_in(info, "tableId"), text_in(info, "tableName"))
+    name = f"revision {revision.document_id} version {revision.version}"
+    if fault == "deletion":
+        block.fault("deletion-hash", f"{name}: has no data, and its hash is not that of a deletion")
+    elif fault:
+        block.fault("revision-hash", f"{name}: {fault}")
+    arrived = Arrived(
+        block.sequence_no,
+        revision.hash,
+        block.strand_id,
+        revision.document_id,
+        revision.version,
+        revision.table,
+        revision.tx_id,
+        revision.tx_time.timestamp(),
+    )
+    return CheckedRecord("REVISION_DETAILS", block.faults, block, revision, arrived)
+
+
+def _check_blob(payload: _Payload, name: str) -> None:
+    """Text in a hash's place would be taken for JSON's, of which less is asked; a stream has none."""
+    if isinstance(payload.get(name), str):
+        raise ShapeError(f"{name} is not a blob")
+
+
+_CHECKS: dict[str, Callable[[_Payload, bool], CheckedRecord]] = {
+    "BLOCK_SUMMARY": _check_summary,
+    "REVISION_DETAILS": _check_details,
+}

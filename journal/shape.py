@@ -1,0 +1,78 @@
+"""Members of a block, a revision or a record, read as the type that they must have; Ion can hold anything anywhere."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_LONGEST_ID = 128  # QLDB's have 22 characters of base62
+
+
+class ShapeError(Exception):
+    """A member that is missing or of the wrong type."""
+
+
+def is_null(value: Any) -> bool:
+    return value is None or type(value).__name__ == "IonPyNull"
+
+
+def struct_in(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    member = value.get(name)
+    if not isinstance(member, Mapping):
+        raise ShapeError(f"{name} is missing or not a struct")
+    return member
+
+
+def list_in(value: Mapping[str, Any], name: str) -> list[Any]:
+    member = value.get(name)
+    if not isinstance(member, list):
+        raise ShapeError(f"{name} is missing or not a list")
+    return member
+
+
+def text_in(value: Mapping[str, Any], name: str) -> str:
+    member = value.get(name)
+    if not isinstance(member, str):
+        raise ShapeError(f"{name} is missing or not text")
+    return member
+
+
+def id_in(value: Mapping[str, Any], name: str) -> str:
+    member = text_in(value, name)
+    if not 0 < len(member) <= _LONGEST_ID or not member.isprintable():
+        raise ShapeError(f"{name} is not an id")
+    return member
+
+
+def number_in(value: Mapping[str, Any], name: str) -> int:
+    member = value.get(name)
+    if not isinstance(member, int) or isinstance(member, bool) or not 0 <= member < 2**63:
+        raise ShapeError(f"{name} is missing or not a whole number from 0")
+    return member
+
+
+def hash_in(value: Mapping[str, Any], name: str, *, empty: bool = False) -> bytes:
+    return as_hash(value.get(name), name, empty=empty)
+
+
+def as_hash(member: Any, name: str, *, empty: bool) -> bytes:
+    if isinstance(member, str):
+        try:
+            member = b64decode(member, validate=True)
+        except ValueError:
+            raise ShapeError(f"{name} is not base64") from None
+    if isinstance(member, bytes) and (len(member) == 32 or (empty and not member)):
+        return member
+    raise ShapeError(f"{name} is missing or not a SHA-256 hash")
+
+
+def time_in(value: Mapping[str, Any], name: str) -> datetime:
+    member = value.get(name)
+    try:
+        if isinstance(member, str):
+            member = datetime.fromisoformat(member)
+        if isinstance(member, datetime):
+            return member if member.tzinfo is not None else member.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ShapeError(f"{name} is missing or not a time")

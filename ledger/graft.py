@@ -1,0 +1,37 @@
+"""The graft: the first block that is appended after QLDB, which says so in the journal itself.
+
+An ordinary block that inserts one document into the table StrandlineGraft: QLDB's last block address and blockHash,
+and the time. In a journal that begins here it is the first block, and its document has the time alone.
+"""
+
+import time
+from typing import Any
+
+from consumer.graft import TABLE
+from journal.ids import derived_id, new_id
+from journal.maker import NewRevision, Statement, timestamp
+from ledger import statements
+from ledger.changes import Reads
+from ledger.transaction import Prepared
+from ledger.values import as_json
+
+
+def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prepared:
+    """The graft's transaction, after block `sequence_no`; `block_hash` is None where there is none before."""
+    now = timestamp(time.time_ns() // 1_000_000)
+    document: dict[str, Any] = {"graftedAt": now}
+    if block_hash is not None:
+        address = {"strandId": strand_id, "sequenceNo": sequence_no}
+        document = {"lastBlockAddress": address, "lastBlockHash": block_hash, **document}
+    transaction_id = new_id()
+    table_id, document_id = derived_id(transaction_id, TABLE), derived_id(transaction_id, "document", "0")
+    return Prepared(
+        transaction_id,
+        (Statement(statements.insert(TABLE), now, (document,)),),
+        (NewRevision(document_id, table_id, TABLE, 0, document),),
+        (as_json(document),),
+        (),
+        (),
+        defines=False,
+        reads=Reads(sequence_no, sequence_no),
+    )

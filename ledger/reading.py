@@ -1,0 +1,189 @@
+"""What a transaction reads: one state of the journal, that of the mark at its first look."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.types.json import Jsonb
+
+from journal import ion
+from journal.ion_json import to_json
+from ledger.errors import RequestDone
+from ledger.values import Document
+
+SNAPSHOT = """
+    SELECT m.sequence_no, p.sequence_no = m.sequence_no
+           AND p.change_id = coalesce((SELECT max(id) FROM journal.change), 0)
+    FROM journal.mark m, journal.lookup_position p"""
+FOLLOW = "SELECT journal.follow_lookups()"
+
+_COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
+_LAST = """
+    FROM journal.revision r
+    WHERE r.document_id = {document} AND r.sequence_no <= %(end)s
+    ORDER BY r.version DESC LIMIT 1"""
+
+BY_ID = f"SELECT {_COLUMNS}, r.table_id {_LAST.format(document='%(document)s')}"
+
+BY_VALUE = f"""
+    SELECT {_COLUMNS.replace("r.", "found.")}
+    FROM ({{candidates}}) AS candidate,
+    LATERAL (SELECT r.* {_LAST.format(document="candidate.document_id")}) AS found
+    WHERE found.table_id = %(table)s AND {{matches}}
+    ORDER BY found.document_id"""
+LOOKED_UP = """
+    SELECT document_id FROM journal.lookup
+    WHERE table_id = %(table)s AND field = %(field)s AND value_hash = journal.value_hash(%(value)s)"""
+# Look-ups know the present: what matched at an earlier block matches still, or has changed since.
+LOOKED_UP_THEN = f"""
+    {LOOKED_UP}
+    UNION SELECT document_id FROM journal.revision WHERE sequence_no > %(end)s AND table_id = %(table)s"""
+MATCHES = "found.data -> %(field)s::text = %(value)s"
+# Of one that was redacted since nobody can say whether it matched.
+MATCHES_OR_GONE = f"({MATCHES} OR found.state = 'redacted')"
+
+HISTORY = f"""
+    SELECT {_COLUMNS.replace("r.", "p.")}
+    FROM (
+        SELECT r.*, lead(r.tx_time) OVER (PARTITION BY r.document_id ORDER BY r.version) AS replaced_at
+        FROM journal.revision r
+        WHERE r.table_id = %(table)s AND {{documents}} AND r.sequence_no <= %(end)s
+    ) AS p
+    WHERE (%(to)s::timestamptz IS NULL OR p.tx_time <= %(to)s)
+      AND (%(from)s::timestamptz IS NULL OR p.replaced_at IS NULL OR p.replaced_at > %(from)s)
+    ORDER BY p.document_id, p.version"""
+
+ERASED_SINCE = """
+    SELECT EXISTS (
+        SELECT FROM journal.redaction d
+        JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS read (document_id, version)
+             USING (document_id, version)
+        WHERE d.redacted_by > %(end)s)"""
+
+AT_ADDRESS = """
+    SELECT r.version,
+           CASE WHEN EXISTS (
+                    SELECT FROM journal.redaction d
+                    WHERE d.document_id = r.document_id AND d.version = r.version AND d.redacted_by > %(end)s)
+                THEN 'normal' ELSE r.state END,
+           EXISTS (SELECT FROM journal.revision later
+                   WHERE later.document_id = r.document_id AND later.version > r.version
+                     AND later.sequence_no <= %(end)s)
+    FROM journal.revision r
+    WHERE r.sequence_no = %(number)s AND r.document_id = %(document)s AND r.table_id = %(table)s
+      AND r.sequence_no <= %(end)s"""
+
+
+class Reading:
+    """The journal as of one block, over a connection of its own; `close` ends the database transaction.
+
+    As of an earlier block (`end`, then `earlier`) it gives what was read then, without what was redacted since.
+    """
+
+    def __init__(self, connection: Callable[[], psycopg.Connection[Any]], end: int | None = None) -> None:
+        self._connect = connection
+        self._connection: psycopg.Connection[Any] | None = None
+        self._end = end
+        self.earlier = end is not None
+
+    @property
+    def begun(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def end(self) -> int:
+        """The block as of which all is read."""
+        self._run()
+        assert self._end is not None
+        return self._end
+
+    def document(self, table_id: str, document_id: str) -> Document | None:
+        """The document's current revision; None where it is deleted, or not in this table."""
+        row = self._one(BY_ID, document=document_id)
+        if row is None or row[-1] != table_id or row[4] == "deleted":
+            return None
+        return self._document(row)
+
+    def matching(self, table_id: str, field: str, value: Any) -> Iterator[Document]:
+        """The current documents whose indexed field has the value."""
+        then = {"candidates": LOOKED_UP_THEN, "matches": MATCHES_OR_GONE}
+        statement = BY_VALUE.format(**(then if self.earlier else {"candidates": LOOKED_UP, "matches": MATCHES}))
+        jsonb = Jsonb(value, dumps=to_json)
+        return map(self._document, self._all(statement, table=table_id, field=field, value=jsonb))
+
+    def history(
+        self, table_id: str, document_id: str | None, from_time: datetime | None, to_time: datetime | None
+    ) -> Iterator[Document]:
+        """The revisions that were active at some time of the period, by document and version."""
+        documents = "true" if document_id is None else "r.document_id = %(document)s"
+        more = {"from": from_time, "to": to_time}
+        statement = HISTORY.format(documents=documents)
+        return map(self._document, self._all(statement, table=table_id, document=document_id, **more))
+
+    def revision_at(self, sequence_no: int, table_id: str, document_id: str) -> tuple[int, str, bool] | None:
+        """Version and state of the revision that a block brought, and whether a later one took its place."""
+        row = self._one(AT_ADDRESS, number=sequence_no, table=table_id, document=document_id)
+        return None if row is None else (row[0], row[1], row[2])
+
+    def check_held(self, documents: Sequence[Document]) -> None:
+        """Raises RequestDone where one of them, as of an earlier block, held data that was redacted since."""
+        erased = [(one.document_id, one.version) for one in documents if one.state == "redacted"]
+        if not self.earlier or not erased:
+            return
+        documents_, versions = zip(*erased, strict=True)
+        if self._one(ERASED_SINCE, documents=list(documents_), versions=list(versions)) == (True,):
+            raise RequestDone("it happened before; what it read has been redacted, so its result cannot be had again")
+
+    def close(self) -> psycopg.Connection[Any] | None:
+        """End; gives the connection back, if one was needed."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            with suppress(psycopg.OperationalError):  # a lost connection has nothing to end, and is closed
+                connection.rollback()
+        return connection
+
+    def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}).fetchone()
+        return row
+
+    def _all(self, statement: str, **named: Any) -> list[tuple[Any, ...]]:
+        return self._run().execute(statement, {**named, "end": self._end}).fetchall()
+
+    def _run(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            self._connection = self._connect()
+            mark_no = _begin(self._connection)
+            self._end = mark_no if self._end is None else self._end
+        return self._connection
+
+    @staticmethod
+    def _document(row: tuple[Any, ...]) -> Document:
+        document_id, version, data_ion, data, state, sequence_no, tx_id, tx_time = row[:8]
+        return Document(
+            document_id,
+            version,
+            ion.read_one(data_ion) if data_ion is not None else data,
+            state,
+            sequence_no,
+            tx_id,
+            tx_time,
+        )
+
+
+def _begin(connection: psycopg.Connection[Any]) -> int:
+    """Begin to read one state of the database, whose look-ups are those of its mark; gives the mark."""
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    while True:
+        row = connection.execute(SNAPSHOT).fetchone()
+        assert row is not None
+        number, followed = row
+        if followed:
+            return int(number)
+        connection.rollback()
+        connection.isolation_level = IsolationLevel.READ_COMMITTED
+        connection.execute(FOLLOW)
+        connection.commit()
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -1,0 +1,67 @@
+"""The PartiQL that a transaction's steps are recorded as, with a question mark for every value."""
+
+import re
+from collections.abc import Iterable
+
+_PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+# Of PartiQL's reserved words those that people name tables and fields with.
+_RESERVED = frozenset(
+    "ADD ALL AND AS ASC AT BETWEEN BY CASE CHECK COLUMN CREATE DATE DEFAULT DELETE DESC DISTINCT DROP ELSE END EXISTS "
+    "FROM GROUP IN INDEX INSERT INTO IS KEY LIKE LIMIT LIST MISSING NOT NULL ON OR ORDER REMOVE SELECT SET SEXP STRUCT "
+    "SYMBOL TABLE THEN TIME TIMESTAMP TO TUPLE UNION UPDATE USER USING VALUE VALUES VIEW WHEN WHERE WITH".split()
+)
+
+
+def name(text: str) -> str:
+    """An identifier, in double quotes where it must be."""
+    if _PLAIN.fullmatch(text) and text.upper() not in _RESERVED:
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def create_table(table: str) -> str:
+    return f"CREATE TABLE {name(table)}"
+
+
+def create_index(table: str, field: str) -> str:
+    return f"CREATE INDEX ON {name(table)} ({name(field)})"
+
+
+def drop_table(table: str) -> str:
+    return f"DROP TABLE {name(table)}"
+
+
+def insert(table: str) -> str:
+    return f"INSERT INTO {name(table)} ?"
+
+
+def update(table: str, fields: Iterable[str]) -> str:
+    changes = ", ".join(f"d.{name(field)} = ?" for field in fields)
+    return f"UPDATE {name(table)} AS d BY id SET {changes} WHERE id = ?"
+
+
+def remove(table: str, field: str) -> str:
+    return f"FROM {name(table)} AS d BY id WHERE id = ? REMOVE d.{name(field)}"
+
+
+def delete(table: str) -> str:
+    return f"DELETE FROM {name(table)} AS d BY id WHERE id = ?"
+
+
+def find_by_id(table: str) -> str:
+    return f"SELECT d.* FROM {name(table)} AS d BY id WHERE id = ?"
+
+
+def find_by_value(table: str, field: str) -> str:
+    return f"SELECT id, d.* FROM {name(table)} AS d BY id WHERE d.{name(field)} = ?"
+
+
+def history(table: str, *, period: int, document: bool) -> str:
+    """`period` is the number of times given: none, from, or from and to."""
+    arguments = "".join([", ?"] * period)
+    where = " WHERE h.metadata.id = ?" if document else ""
+    return f"SELECT * FROM history({name(table)}{arguments}) AS h{where}"
+
+
+REDACT = "EXEC redact_revision ?, ?, ?"
+USER_TABLES = "SELECT * FROM information_schema.user_tables"

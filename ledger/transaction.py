@@ -1,0 +1,333 @@
+"""A transaction: what it reads, and the block that it would become."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from consumer.catalog import Table
+from consumer.graft import TABLE as GRAFT
+from journal.ids import derived_id
+from journal.ion_hash import ion_hash
+from journal.maker import NewRevision, Redaction, Statement, timestamp
+from ledger import errors, statements
+from ledger.changes import Reads
+from ledger.reading import Reading
+from ledger.values import Document, as_document, as_ion, as_json, comparable
+
+MOST_DOCUMENTS = 40
+MOST_BYTES = 4 * 1024 * 1024
+MOST_TABLES = 20
+_TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class UserTable:
+    """A table as `information_schema.user_tables` has it; `table_id` is None where QLDB made it and left it empty."""
+
+    table_id: str | None
+    name: str
+    indexes: tuple[str, ...]
+    status: str = "ACTIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """The revision that a transaction redacts."""
+
+    strand_id: str
+    sequence_no: int
+    table_id: str
+    document_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a transaction has come to: all that its block needs but its place."""
+
+    transaction_id: str
+    statements: tuple[Statement, ...]
+    revisions: tuple[NewRevision, ...]
+    json: tuple[Any, ...]  # the revisions' data as jsonb has it
+    redactions: tuple[Redaction, ...]
+    system_revisions: tuple[bytes, ...]
+    defines: bool
+    reads: Reads
+    request_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Change:
+    """What the transaction makes of one document."""
+
+    table: Table
+    table_id: str
+    version: int
+    data: dict[str, Any] | None
+    size: int
+    statements: list[int] = field(default_factory=list)
+
+
+class Transaction:
+    """What the function given to `Ledger.execute` works with; of no use after it.
+
+    It sees the ledger as of one block, and what it has itself written. Documents are structs of Ion values: dicts of
+    str, int, bool, float, Decimal, bytes, None, datetime, Timestamp, lists and dicts.
+    """
+
+    def __init__(
+        self, transaction_id: str, strand_id: str | None, tables: Mapping[str, Table], tables_at: int, reading: Reading
+    ) -> None:
+        """`tables` are the active ones as of block `tables_at`."""
+        self.transaction_id = transaction_id
+        self._strand_id = strand_id
+        self._tables = dict(tables)
+        self._reading = reading
+        self._reads = Reads(tables_at, tables_at)
+        self._statements: list[Statement] = []
+        self._changes: dict[str, _Change] = {}
+        self._redactions: list[Redaction] = []
+        self._system_revisions: list[bytes] = []
+        self._indexed: set[tuple[str, str]] = set()
+        self._inserted = 0
+        self._defines = False
+
+    def create_table(self, name: str) -> str:
+        """Create a table; gives its id. Raises TableExists, TooManyTables, ReservedTable."""
+        if not _TABLE_NAME.fullmatch(name):
+            raise errors.WrongDocument("a table's name is letters, digits and underscores, at most 128")
+        if name == GRAFT:
+            raise errors.ReservedTable(f"{GRAFT} is the ledger's own table; take another name")
+        if name in self._tables:
+            raise errors.TableExists(f"there is a table {name} already")
+        if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
+            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that it may have")
+        table_id = derived_id(self.transaction_id, name)
+        self._define(statements.create_table(name), {"id": table_id, "name": name})
+        self._tables[name] = Table(name, -1, table_id, table_id)
+        return table_id
+
+    def create_index(self, table: str, field: str) -> None:
+        """Let documents be found by a field; usable once this transaction is in the journal. Raises IndexExists."""
+        known = self._table(table)
+        if not field or not field.isprintable() or set(field) & set('")'):
+            raise errors.WrongDocument("an index is on one field, whose name holds no quotes and no parenthesis")
+        if field in known.indexes or (table, field) in self._indexed:
+            raise errors.IndexExists(f"table {table} has an index on this field already")
+        self._define(statements.create_index(table, field), {"table": known.name, "field": field})
+        self._indexed.add((table, field))
+
+    def drop_table(self, table: str) -> None:
+        """Drop a table: its name is free, its documents stay in the journal."""
+        known = self._table(table)
+        if table == GRAFT:
+            raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and stays")
+        self._define(statements.drop_table(table), {"table": known.name, "dropped": True})
+        del self._tables[table]
+
+    def insert(self, table: str, document: Mapping[str, Any]) -> str:
+        """Insert a document; gives its id."""
+        known = self._writable(table)
+        data, size = as_document(document)
+        document_id = derived_id(self.transaction_id, "document", str(self._inserted))
+        self._inserted += 1
+        index = self._record(statements.insert(table), data)
+        self._change(document_id, _Change(known, _id(known), 0, data, size, [index]))
+        return document_id
+
+    def update(self, table: str, document_id: str, values: Mapping[str, Any]) -> None:
+        """Set attributes of a document; the others stay. Raises NoSuchDocument."""
+        if not values:
+            raise errors.WrongDocument("an update sets at least one attribute")
+        taken = {name: as_ion(value)[0] for name, value in values.items()}
+        known, before = self._writable(table), self._current(table, document_id)
+        index = self._record(statements.update(table, taken), *taken.values(), document_id)
+        self._rewrite(known, before, {**self._data(before), **taken}, index)
+
+    def remove(self, table: str, document_id: str, attribute: str) -> None:
+        """Remove an attribute of a document; one that it does not have may be removed too. Raises NoSuchDocument."""
+        known, before = self._writable(table), self._current(table, document_id)
+        index = self._record(statements.remove(table, attribute), document_id)
+        self._rewrite(known, before, {k: v for k, v in self._data(before).items() if k != attribute}, index)
+
+    def delete(self, table: str, document_id: str) -> None:
+        """Delete a document: its older revisions stay in the history. Raises NoSuchDocument."""
+        known, before = self._writable(table), self._current(table, document_id)
+        index = self._record(statements.delete(table), document_id)
+        self._rewrite(known, before, None, index)
+
+    def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> Redacted:
+        """Redact the revision of a document that the block at this address brought: `{strandId, sequenceNo}`.
+
+        Raises NoSuchRevision, ActiveRevision, NothingToRedact, TooManyRedactions (QLDB allows one a transaction).
+        """
+        strand_id, number = block_address.get("strandId"), block_address.get("sequenceNo")
+        if self._strand_id is None or strand_id != self._strand_id or not isinstance(number, int):
+            raise errors.NoSuchRevision("the address is of another strand, or holds no sequenceNo")
+        if self._redactions:
+            raise errors.TooManyRedactions("a transaction redacts one revision; redact the next in another")
+        self._reads.documents.add(document_id)
+        found = self._reading.revision_at(number, table_id, document_id)
+        if found is None:
+            raise errors.NoSuchRevision(f"block {number} brought no revision of document {document_id} in that table")
+        version, state, replaced = found
+        if not replaced and state != "deleted":
+            raise errors.ActiveRevision(
+                f"version {version} of document {document_id} is its current one: update or delete the document first"
+            )
+        if state != "normal":
+            raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it holds no data")
+        address = {"strandId": strand_id, "sequenceNo": number}
+        self._record(statements.REDACT, address, table_id, document_id)
+        self._redactions.append(Redaction(number, table_id, document_id, version))
+        return Redacted(self._strand_id, number, table_id, document_id, version)
+
+    def get(self, table: str, document_id: str) -> Document | None:
+        """The current document of this id; None where the table has none."""
+        known = self._table(table)
+        self._record(statements.find_by_id(table), document_id)
+        found = self._find(known, document_id)
+        self._reading.check_held([found] if found is not None else [])
+        return found
+
+    def find(self, table: str, field: str, value: Any) -> list[Document]:
+        """The current documents whose indexed field equals the value. Raises NotIndexed."""
+        known, wanted = self._table(table), as_ion(value)[0]
+        if field not in known.indexes:
+            raise errors.NotIndexed(f"table {table} has no index on this field: create_index it, or get by document id")
+        self._record(statements.find_by_value(table, field), wanted)
+        table_id = _id(known)
+        self._reads.equalities.setdefault((table_id, field), []).append(as_json(wanted))
+        found = [one for one in self._reading.matching(table_id, field, wanted) if one.document_id not in self._changes]
+        self._reading.check_held(found)
+        self._reads.documents.update(one.document_id for one in found)
+        return found + self._own_matching(table_id, field, as_json(wanted))
+
+    def history(
+        self,
+        table: str,
+        document_id: str | None = None,
+        *,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+    ) -> list[Document]:
+        """The committed revisions of a document, or of a whole table, that were active at some time of the period.
+
+        Deletions and redacted revisions are among them, by their `state`.
+        """
+        known = self._table(table)
+        period = [from_time or _BEGINNING, to_time] if to_time else [from_time] if from_time else []
+        values: list[Any] = [timestamp(round(time.timestamp() * 1000)) for time in period if time]
+        values += [document_id] if document_id is not None else []
+        text = statements.history(table, period=len(period), document=document_id is not None)
+        self._record(text, *values)
+        table_id = _id(known)
+        if document_id is None:
+            self._reads.tables.add(table_id)
+        else:
+            self._reads.documents.add(document_id)
+        found = list(self._reading.history(table_id, document_id, from_time, to_time))
+        self._reading.check_held(found)
+        return found
+
+    def user_tables(self) -> list[UserTable]:
+        """The active tables, by name."""
+        self._record(statements.USER_TABLES)
+        return [UserTable(t.table_id, t.name, tuple(t.indexes)) for _, t in sorted(self._tables.items())]
+
+    def prepare(self, request_id: str | None = None) -> Prepared | None:
+        """What it has come to; None where it did nothing."""
+        if not self._statements:
+            return None
+        if self._reading.begun:
+            self._reads.since = self._reading.end
+        changes = [(id_, change) for id_, change in self._changes.items() if change.version or change.data is not None]
+        return Prepared(
+            self.transaction_id,
+            tuple(self._statements),
+            tuple(
+                NewRevision(id_, c.table_id, c.table.name, c.version, c.data, tuple(c.statements)) for id_, c in changes
+            ),
+            tuple(None if change.data is None else as_json(change.data) for _, change in changes),
+            tuple(self._redactions),
+            tuple(self._system_revisions),
+            self._defines,
+            self._reads,
+            request_id,
+        )
+
+    def _table(self, name: str) -> Table:
+        if (table := self._tables.get(name)) is None:
+            raise errors.NoSuchTable(f"there is no active table {name}")
+        return table
+
+    def _writable(self, name: str) -> Table:
+        if name == GRAFT:
+            raise errors.ReservedTable(f"{GRAFT} is the ledger's own table")
+        return self._table(name)
+
+    def _define(self, text: str, what: dict[str, Any]) -> None:
+        # QLDB shows of a table's or an index's own revision nothing but a hash.
+        self._system_revisions.append(ion_hash({**what, "txId": self.transaction_id}))
+        self._defines = True
+        self._record(text)
+
+    def _record(self, text: str, *parameters: Any) -> int:
+        self._statements.append(Statement(text, timestamp(time.time_ns() // 1_000_000), parameters))
+        return len(self._statements) - 1
+
+    def _find(self, table: Table, document_id: str) -> Document | None:
+        table_id = _id(table)
+        if (own := self._changes.get(document_id)) is not None:
+            gone = own.data is None or own.table_id != table_id
+            return None if gone else Document(document_id, own.version, own.data)
+        self._reads.documents.add(document_id)
+        return self._reading.document(table_id, document_id)
+
+    def _own_matching(self, table_id: str, field: str, value: Any) -> list[Document]:
+        return [
+            Document(id_, own.version, own.data)
+            for id_, own in self._changes.items()
+            if own.table_id == table_id
+            and own.data is not None
+            and comparable(as_json(own.data).get(field, _MISSING)) == comparable(value)
+        ]
+
+    def _current(self, table: str, document_id: str) -> Document:
+        found = self._find(self._table(table), document_id)
+        if found is None:
+            raise errors.NoSuchDocument(f"table {table} has no current document {document_id}")
+        return found
+
+    def _data(self, document: Document) -> dict[str, Any]:
+        if document.data is None and self._reading.earlier:
+            return {}  # redacted since; nothing is written now, so what it was does not matter
+        if document.data is None:
+            raise errors.NoSuchDocument(f"document {document.document_id} has no data: its revision is redacted")
+        return document.data
+
+    def _rewrite(self, table: Table, before: Document, data: dict[str, Any] | None, index: int) -> None:
+        after, size = as_document(data) if data is not None else (None, 0)
+        own = self._changes.get(before.document_id)
+        version = before.version + 1 if own is None else own.version
+        indexes = [*(own.statements if own else ()), index]
+        self._change(before.document_id, _Change(table, _id(table), version, after, size, indexes))
+
+    def _change(self, document_id: str, change: _Change) -> None:
+        if document_id not in self._changes and len(self._changes) >= MOST_DOCUMENTS:
+            raise errors.TooManyDocuments(f"a transaction writes {MOST_DOCUMENTS} documents at most; begin another")
+        others = sum(own.size for id_, own in self._changes.items() if id_ != document_id)
+        if others + change.size > MOST_BYTES:
+            raise errors.TransactionTooLarge(f"a transaction's documents have {MOST_BYTES:,} bytes at most")
+        self._changes[document_id] = change
+
+
+def _id(table: Table) -> str:
+    table_id = table.table_id or table.derived_id
+    assert table_id is not None
+    return table_id

@@ -1,0 +1,68 @@
+"""Documents as the ledger takes, keeps and compares them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from journal import ion
+from journal.block import State
+from journal.ion_json import to_json
+from ledger.errors import DocumentTooLarge, WrongDocument
+
+MOST_DOCUMENT_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A revision of a document; `data` is a dict of Ion values, None where it was deleted or redacted.
+
+    `sequence_no`, `tx_id` and `tx_time` are those of the block that wrote it: of one that this transaction itself
+    writes, not known yet (None).
+    """
+
+    document_id: str
+    version: int
+    data: dict[str, Any] | None
+    state: State = "normal"
+    sequence_no: int | None = None
+    tx_id: str | None = None
+    tx_time: datetime | None = None
+
+
+def as_ion(value: Any) -> tuple[Any, int]:
+    """A value as it will be read again, and the bytes that it takes; WrongDocument where Ion has no such value."""
+    try:
+        data = ion.write(value)
+        return ion.read_one(data), len(data)
+    # amazon.ion raises almost anything for what it cannot write, with the value in its text.
+    except Exception as error:
+        raise WrongDocument(f"a value that Ion does not have ({type(error).__name__})") from None
+
+
+def as_document(value: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """A document as it will be read again, and the bytes that it takes."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise WrongDocument(f"a document is a struct with named members, not {type(value).__name__}")
+    document, size = as_ion(dict(value))
+    if size > MOST_DOCUMENT_BYTES:
+        raise DocumentTooLarge(f"a document of {size:,} bytes; it may have {MOST_DOCUMENT_BYTES:,}")
+    return document, size
+
+
+def as_json(value: Any) -> Any:
+    """A value as jsonb holds it, numbers exact."""
+    return json.loads(to_json(value), parse_float=Decimal)
+
+
+def comparable(value: Any) -> Any:
+    """What two JSON values have in common exactly where jsonb says that they are equal (1 and 1.0; not 1 and true)."""
+    if isinstance(value, bool) or value is None:
+        return (type(value), value)
+    if isinstance(value, dict):
+        return (dict, tuple(sorted((name, comparable(member)) for name, member in value.items())))
+    if isinstance(value, list):
+        return (list, tuple(map(comparable, value)))
+    return value

@@ -1,0 +1,258 @@
+//! Checks a block of an export (`journal/block.py`, `check_block`): the same checks, in the same order and words.
+//!
+//! Only what an export in Ion holds is checked here; a block of another shape is handed over.
+
+use crate::hash::{Hash, Hasher};
+use crate::members::{self, Members};
+use crate::merkle::{dot, root};
+use crate::revision::{self, Revision, RevisionFault, Table};
+use crate::value::{Field, HandOver, IonType, Names, Read, Value};
+
+/// From txTime to blockTimestamp, in microseconds.
+const MOST_TIME_TO_BLOCK: i64 = 60_000_000;
+/// QLDB's own quota is 40 documents a transaction; looking through more, one by one, would take long.
+const MOST_DOCUMENTS: usize = 200;
+
+/// A member that does not hold, and why.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Fault {
+    pub fault: &'static str,
+    pub detail: String,
+}
+
+/// A revision that a block's redactionInfo names.
+#[allow(missing_docs)]
+pub struct Redaction<'v> {
+    pub sequence_no: i64,
+    pub table_id: &'v str,
+    pub document_id: &'v str,
+    pub version: i64,
+}
+
+/// A block and its faults; nothing of it may be used as verified while there is one.
+#[allow(missing_docs)]
+pub struct Block<'v, 'a> {
+    pub strand_id: &'v str,
+    pub sequence_no: i64,
+    pub block_hash: Hash,
+    pub previous_hash: Option<Hash>,
+    pub transaction_id: &'v str,
+    pub block_time: i64,
+    pub entries: Vec<Option<Hash>>,
+    pub transaction_info: Option<&'v [Field<'a>]>,
+    pub redaction_info: Option<&'v [Field<'a>]>,
+    pub redactions: Vec<Redaction<'v>>,
+    pub documents: Vec<(&'v str, Table<'v>)>,
+    pub statements: Vec<&'v str>,
+    pub revision_hashes: Vec<Option<Hash>>,
+    pub revision_documents: Vec<Option<&'v str>>,
+    pub revisions: Vec<Revision<'v, 'a>>,
+    pub faults: Vec<Fault>,
+    pub warnings: Vec<Fault>,
+}
+
+/// Checks a block.
+pub fn check<'v, 'a>(
+    value: &'v Value<'a>,
+    names: &'v Names<'a>,
+    hasher: &mut Hasher,
+    trust_deletions: bool,
+) -> Read<Block<'v, 'a>> {
+    let value = Members::of(value)?;
+    let address = value.members(members::BLOCK_ADDRESS)?;
+    let mut block = Block {
+        strand_id: address.id(members::STRAND_ID)?,
+        sequence_no: address.number(members::SEQUENCE_NO)?,
+        block_hash: value.hash(members::BLOCK_HASH)?,
+        previous_hash: value.hash_or_empty(members::PREVIOUS_BLOCK_HASH)?,
+        transaction_id: value.id(members::TRANSACTION_ID)?,
+        block_time: value.time(members::BLOCK_TIMESTAMP)?,
+        entries: entries(value)?,
+        transaction_info: None,
+        redaction_info: None,
+        redactions: Vec::new(),
+        documents: Vec::new(),
+        statements: Vec::new(),
+        revision_hashes: Vec::new(),
+        revision_documents: Vec::new(),
+        revisions: Vec::new(),
+        faults: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if value.get(members::REVISIONS).is_none() && value.get(members::REVISION_SUMMARIES).is_some() {
+        return Err(HandOver("a block summary of a stream"));
+    }
+    if value.get(members::ERASED_TRANSACTION_INFO).is_some() {
+        return Err(HandOver("a block whose statements are erased"));
+    }
+    block.check_hashes(value.hash(members::ENTRIES_HASH)?);
+    block.read_transaction(value, names, hasher)?;
+    block.read_redactions(value, names, hasher)?;
+    block.check_revisions(value.list(members::REVISIONS)?, names, hasher, trust_deletions)?;
+    block.check_cross_references();
+    Ok(block)
+}
+
+fn entries(value: Members<'_, '_>) -> Read<Vec<Option<Hash>>> {
+    match value.get(members::ENTRIES_HASH_LIST) {
+        Some(Value::List(hashes)) => hashes.iter().map(members::hash).collect(),
+        _ => Err(HandOver("entriesHashList is missing or not a list")),
+    }
+}
+
+impl<'v, 'a> Block<'v, 'a> {
+    fn fault(&mut self, fault: &'static str, detail: impl Into<String>) {
+        self.faults.push(Fault { fault, detail: detail.into() });
+    }
+
+    fn check_hashes(&mut self, entries_hash: Hash) {
+        if root(&self.entries) != Some(entries_hash) {
+            self.fault("entriesHash", "is not the Merkle root of entriesHashList");
+        }
+        if dot(Some(&entries_hash), self.previous_hash.as_ref()) != Some(self.block_hash) {
+            self.fault("blockHash", "is not the hash of entriesHash and previousBlockHash");
+        }
+    }
+
+    fn read_transaction(
+        &mut self,
+        value: Members<'v, 'a>,
+        names: &'v Names<'a>,
+        hasher: &mut Hasher,
+    ) -> Read<()> {
+        let Some(info) = value.value(members::TRANSACTION_INFO)? else { return Ok(()) };
+        let info = Members::of(info)?;
+        self.transaction_info = Some(info.0);
+        if !self.entries.contains(&Some(hasher.hash_struct(info.0, names))) {
+            self.fault("transactionInfo", "its hash is not in entriesHashList");
+        }
+        for statement in info.list(members::STATEMENTS)? {
+            self.statements.push(Members::of(statement)?.text(members::STATEMENT)?);
+        }
+        let documents = match info.get(members::DOCUMENTS) {
+            None | Some(Value::Null(IonType::Null)) => return Ok(()),
+            Some(documents) => Members::of(documents)?.0,
+        };
+        if documents.len() > MOST_DOCUMENTS {
+            return Err(HandOver("very many documents"));
+        }
+        for (name, document) in documents {
+            let document_id = names.text(*name).ok_or(HandOver("a document without id"))?;
+            let document = Members::of(document)?;
+            let table =
+                Table { id: document.id(members::TABLE_ID)?, name: document.text(members::TABLE_NAME)? };
+            self.documents.push((document_id, table));
+        }
+        Ok(())
+    }
+
+    fn read_redactions(
+        &mut self,
+        value: Members<'v, 'a>,
+        names: &Names<'_>,
+        hasher: &mut Hasher,
+    ) -> Read<()> {
+        let Some(info) = value.value(members::REDACTION_INFO)? else { return Ok(()) };
+        let info = Members::of(info)?;
+        self.redaction_info = Some(info.0);
+        if !self.entries.contains(&Some(hasher.hash_struct(info.0, names))) {
+            self.fault("redactionInfo", "its hash is not in entriesHashList");
+        }
+        if info.value(members::REVISIONS)?.is_none() {
+            return Err(HandOver("a redactionInfo without revisions"));
+        }
+        for revision in info.list(members::REVISIONS)? {
+            let revision = Members::of(revision)?;
+            let address = revision.members(members::BLOCK_ADDRESS)?;
+            if address.id(members::STRAND_ID)? != self.strand_id {
+                self.fault("redactionInfo", "names a revision of another strand");
+            }
+            self.redactions.push(Redaction {
+                sequence_no: address.number(members::SEQUENCE_NO)?,
+                table_id: revision.id(members::TABLE_ID)?,
+                document_id: revision.id(members::DOCUMENT_ID)?,
+                version: revision.number(members::VERSION)?,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_revisions(
+        &mut self,
+        revisions: &'v [Value<'a>],
+        names: &Names<'_>,
+        hasher: &mut Hasher,
+        trust_deletions: bool,
+    ) -> Read<()> {
+        for value in revisions {
+            let value = Members::of(value)?;
+            if value.get(members::METADATA).is_none() {
+                self.revision_hashes.push(Some(value.hash(members::HASH)?));
+                self.revision_documents.push(None);
+                if value.value(members::DATA)?.is_some() || value.value(members::DATA_HASH)?.is_some() {
+                    self.fault("revision", "a system revision holds more than a hash");
+                }
+                continue;
+            }
+            let mut revision = revision::check(value, names, hasher, trust_deletions)?;
+            revision.table =
+                self.documents.iter().find(|(id, _)| *id == revision.document_id).map(|(_, table)| *table);
+            self.revision_hashes.push(Some(revision.hash));
+            self.revision_documents.push(Some(revision.document_id));
+            self.name_revision_faults(value, &revision)?;
+            self.revisions.push(revision);
+        }
+        if self.revisions.len() > MOST_DOCUMENTS {
+            return Err(HandOver("very many revisions"));
+        }
+        if !self.revision_hashes.is_empty() && !self.entries.contains(&root(&self.revision_hashes)) {
+            self.fault("revisions", "the Merkle root of the revisions' hashes is not in entriesHashList");
+        }
+        Ok(())
+    }
+
+    fn name_revision_faults(&mut self, value: Members<'v, 'a>, revision: &Revision<'v, 'a>) -> Read<()> {
+        let name = || format!("revision {} version {}", revision.document_id, revision.version);
+        match revision.fault {
+            Some(RevisionFault::Deletion) => {
+                self.fault("deletion-hash", name() + ": has no data, and its hash is not that of a deletion");
+            }
+            Some(RevisionFault::Hash(fault)) => self.fault("revision-hash", format!("{}: {fault}", name())),
+            None => {}
+        }
+        let address = value.members(members::BLOCK_ADDRESS)?;
+        if address.id(members::STRAND_ID)? != self.strand_id
+            || address.number(members::SEQUENCE_NO)? != self.sequence_no
+        {
+            self.fault("revision-address", name() + ": its blockAddress is not this block's");
+        }
+        Ok(())
+    }
+
+    /// What no hash covers, against what one does (DESIGN.md, "What a chain proves").
+    fn check_cross_references(&mut self) {
+        let mut named: Vec<&str> = self.revision_documents.iter().copied().flatten().collect();
+        named.sort_unstable();
+        named.dedup();
+        let same = named.len() == self.documents.len()
+            && self.documents.iter().all(|(id, _)| named.binary_search(id).is_ok());
+        if !same && self.redaction_info.is_none() {
+            let (said, found) = (self.documents.len(), named.len());
+            let detail =
+                format!("transactionInfo names {said} documents, the revisions {found}; they differ");
+            self.fault("documents", detail);
+        }
+        for revision in &self.revisions {
+            if revision.tx_id != self.transaction_id {
+                let detail =
+                    format!("revision {}: its txId is not the block's transactionId", revision.document_id);
+                self.faults.push(Fault { fault: "transactionId", detail });
+            }
+            if !(revision.tx_time..revision.tx_time + MOST_TIME_TO_BLOCK).contains(&self.block_time) {
+                let detail = "is not within a minute after the revisions' txTime".to_owned();
+                self.warnings.push(Fault { fault: "blockTimestamp", detail });
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The seam: the bytes of an export object to verified rows (`journal/rows.py`, `decode`).
+
+use crate::block::{self, Block, Fault};
+use crate::hash::{Hash, Hasher};
+use crate::members;
+use crate::reader_binary::{BinaryReader, VERSION_MARKER};
+use crate::reader_text::TextReader;
+use crate::revision::State;
+use crate::rows::Rows;
+use crate::symbols::SYSTEM;
+use crate::value::{HandOver, Names, Read, Value};
+
+/// JSON has up to seven bytes for one that was read, of values and of the names that stand for their symbol ids (see
+/// `symbols`, which has the same bound), so that no length in a row is beyond 31 bits.
+const MOST_BYTES: usize = 1 << 27;
+
+/// What the check of a strand needs of a block.
+#[allow(missing_docs)]
+pub struct Link {
+    pub strand_id: String,
+    pub sequence_no: i64,
+    pub block_hash: Hash,
+    pub previous_hash: Option<Hash>,
+    pub revisions: usize,
+    pub system_revisions: usize,
+}
+
+/// What an object held.
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct Decoded {
+    pub links: Vec<Link>,
+    pub rows: Rows,
+    /// The numbers of the blocks in `rows`, the least and the greatest.
+    pub packed: Option<(i64, i64)>,
+    pub faults: Vec<(i64, Fault)>,
+    pub warnings: Vec<(i64, Fault)>,
+    pub redactions: usize,
+    pub deletions: Vec<&'static str>,
+    pub redacted: Vec<(String, i64)>,
+    pub named: Vec<(String, i64)>,
+}
+
+/// Ion text or Ion binary.
+enum Reader<'a> {
+    Binary(BinaryReader<'a>),
+    Text(TextReader<'a>),
+}
+
+impl<'a> Reader<'a> {
+    fn new(data: &'a [u8]) -> Read<Self> {
+        if data.starts_with(&VERSION_MARKER) {
+            return Ok(Self::Binary(BinaryReader::new(data)));
+        }
+        let space = data.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0x0B).count();
+        if data.get(space..).is_some_and(|text| text.starts_with(b"{\"")) {
+            return Err(HandOver("JSON"));
+        }
+        let text = str::from_utf8(data).map_err(|_| HandOver("not UTF-8"))?;
+        Ok(Self::Text(TextReader::new(text)))
+    }
+
+    fn next(&mut self, names: &mut Names<'a>) -> Read<Option<Value<'a>>> {
+        match self {
+            Self::Binary(reader) => reader.next(names),
+            Self::Text(reader) => reader.next(names),
+        }
+    }
+
+    fn repeated(&self) -> bool {
+        match self {
+            Self::Binary(reader) => reader.repeated,
+            Self::Text(reader) => reader.repeated,
+        }
+    }
+}
+
+/// Reads, verifies and packs the blocks of one export object, or hands it over as a whole.
+pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decoded> {
+    if data.len() > MOST_BYTES {
+        return Err(HandOver("a very large object"));
+    }
+    let mut names = names();
+    let mut reader = Reader::new(data)?;
+    let mut hasher = Hasher::default();
+    let mut decoded = Decoded::default();
+    while let Some(value) = reader.next(&mut names)? {
+        if reader.repeated() {
+            return Err(HandOver("a struct with a repeated field")); // of which plain Python values hold but the last
+        }
+        let block = block::check(&value, &names, &mut hasher, trust_deletions)?;
+        decoded.count(&block);
+        if block.faults.is_empty() && with_rows {
+            decoded.rows.push(&block, &names);
+            let (first, last) = decoded.packed.unwrap_or((block.sequence_no, block.sequence_no));
+            decoded.packed = Some((first.min(block.sequence_no), last.max(block.sequence_no)));
+        }
+        let sequence_no = block.sequence_no;
+        decoded.faults.extend(block.faults.into_iter().map(|fault| (sequence_no, fault)));
+        decoded.warnings.extend(block.warnings.into_iter().map(|warning| (sequence_no, warning)));
+    }
+    Ok(decoded)
+}
+
+/// For tests against the plain Python: each top-level value's Ion Hash, JSON and Ion.
+pub fn values(data: &[u8]) -> Read<Vec<(Hash, String, Vec<u8>)>> {
+    let mut names = names();
+    let mut reader = Reader::new(data)?;
+    let (mut hasher, mut writer) = (Hasher::default(), crate::writer::Writer::default());
+    let mut found = Vec::new();
+    while let Some(value) = reader.next(&mut names)? {
+        let (mut json, mut ion) = (String::new(), Vec::new());
+        crate::json::write(&value, &names, &mut json);
+        writer.write(&value, &names, &mut ion);
+        found.push((hasher.hash(&value, &names), json, ion));
+    }
+    Ok(found)
+}
+
+fn names<'a>() -> Names<'a> {
+    Names::new(&[&SYSTEM[..], members::NAMES].concat())
+}
+
+impl Decoded {
+    fn count(&mut self, block: &Block<'_, '_>) {
+        self.links.push(Link {
+            strand_id: block.strand_id.to_owned(),
+            sequence_no: block.sequence_no,
+            block_hash: block.block_hash,
+            previous_hash: block.previous_hash,
+            revisions: block.revisions.len(),
+            system_revisions: block.revision_hashes.len() - block.revisions.len(),
+        });
+        self.redactions += block.redactions.len();
+        for revision in &block.revisions {
+            self.deletions.extend(revision.deletion);
+            if revision.state == State::Redacted {
+                self.redacted.push((revision.document_id.to_owned(), revision.version));
+            }
+        }
+        if block.faults.is_empty() {
+            let named = block.redactions.iter().map(|named| (named.document_id.to_owned(), named.version));
+            self.named.extend(named);
+        }
+    }
+}

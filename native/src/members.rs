@@ -1,0 +1,155 @@
+//! The members of a block's structs by name, each as the type it must have; what has another is handed over.
+
+use crate::calendar::microseconds;
+use crate::hash::Hash;
+use crate::symbols::SYSTEM;
+use crate::value::{Field, HandOver, IonType, Magnitude, NameId, Read, Value};
+
+const LONGEST_ID: usize = 128;
+
+macro_rules! members {
+    ($($constant:ident $text:literal,)*) => {
+        /// The names of the members, which follow the system's symbols in [`crate::value::Names`].
+        pub const NAMES: &[&str] = &[$($text),*];
+
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Place { $($constant),* }
+
+        $(#[doc = $text] pub const $constant: NameId = SYSTEM.len() + 1 + Place::$constant as usize;)*
+    };
+}
+
+members! {
+    BLOCK_ADDRESS "blockAddress",
+    STRAND_ID "strandId",
+    SEQUENCE_NO "sequenceNo",
+    TRANSACTION_ID "transactionId",
+    BLOCK_TIMESTAMP "blockTimestamp",
+    BLOCK_HASH "blockHash",
+    ENTRIES_HASH "entriesHash",
+    PREVIOUS_BLOCK_HASH "previousBlockHash",
+    ENTRIES_HASH_LIST "entriesHashList",
+    TRANSACTION_INFO "transactionInfo",
+    ERASED_TRANSACTION_INFO "erasedTransactionInfo",
+    REDACTION_INFO "redactionInfo",
+    REVISIONS "revisions",
+    REVISION_SUMMARIES "revisionSummaries",
+    STATEMENTS "statements",
+    STATEMENT "statement",
+    DOCUMENTS "documents",
+    TABLE_ID "tableId",
+    TABLE_NAME "tableName",
+    DOCUMENT_ID "documentId",
+    HASH "hash",
+    DATA "data",
+    DATA_HASH "dataHash",
+    METADATA "metadata",
+    ID "id",
+    TX_TIME "txTime",
+    TX_ID "txId",
+}
+
+/// The system's symbol of that text.
+pub const VERSION: NameId = 5;
+
+/// A struct's members.
+#[derive(Clone, Copy)]
+pub struct Members<'v, 'a>(pub &'v [Field<'a>]);
+
+impl<'v, 'a> Members<'v, 'a> {
+    /// The members of a value that is a struct.
+    pub fn of(value: &'v Value<'a>) -> Read<Self> {
+        match value {
+            Value::Struct(fields) => Ok(Self(fields)),
+            _ => Err(HandOver("a member that is not a struct")),
+        }
+    }
+
+    /// A member, if it is there.
+    pub fn get(self, name: NameId) -> Option<&'v Value<'a>> {
+        self.0.iter().find(|(id, _)| *id == name).map(|(_, value)| value)
+    }
+
+    /// A member that is there and not null of any type.
+    pub fn value(self, name: NameId) -> Read<Option<&'v Value<'a>>> {
+        match self.get(name) {
+            Some(Value::Annotated(annotated)) if matches!(annotated.1, Value::Null(_)) => {
+                Err(HandOver("an annotated null"))
+            }
+            value => Ok(value.filter(|value| !matches!(value, Value::Null(_)))),
+        }
+    }
+
+    /// A struct.
+    pub fn members(self, name: NameId) -> Read<Self> {
+        self.get(name).map(Self::of).unwrap_or(Err(HandOver("a struct that is missing")))
+    }
+
+    /// A list; empty where it is missing or null.
+    pub fn list(self, name: NameId) -> Read<&'v [Value<'a>]> {
+        match self.get(name) {
+            None | Some(Value::Null(IonType::Null)) => Ok(&[]),
+            Some(Value::List(members)) => Ok(members),
+            Some(_) => Err(HandOver("a member that is not a list")),
+        }
+    }
+
+    /// Text of any kind.
+    pub fn text(self, name: NameId) -> Read<&'v str> {
+        match self.get(name) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(HandOver("a member that is not text")),
+        }
+    }
+
+    /// An id: printable, and not long.
+    pub fn id(self, name: NameId) -> Read<&'v str> {
+        let text = self.text(name)?;
+        let valid =
+            (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if valid { Ok(text) } else { Err(HandOver("a member that is not an id")) }
+    }
+
+    /// A whole number from 0 that a bigint holds.
+    pub fn number(self, name: NameId) -> Read<i64> {
+        match self.get(name) {
+            Some(Value::Int { negative: false, magnitude: Magnitude::Small(value) }) => {
+                i64::try_from(*value).map_err(|_| HandOver("a number of too many bits"))
+            }
+            _ => Err(HandOver("a member that is not a whole number")),
+        }
+    }
+
+    /// A SHA-256 hash.
+    pub fn hash(self, name: NameId) -> Read<Hash> {
+        self.get(name)
+            .and_then(|value| hash(value).ok().flatten())
+            .ok_or(HandOver("a member that is not a hash"))
+    }
+
+    /// A SHA-256 hash, or none where it is empty.
+    pub fn hash_or_empty(self, name: NameId) -> Read<Option<Hash>> {
+        self.get(name).map(hash).unwrap_or(Err(HandOver("a hash that is missing")))
+    }
+
+    /// A time, in microseconds from 2000.
+    pub fn time(self, name: NameId) -> Read<i64> {
+        match self.get(name) {
+            Some(Value::Timestamp(time)) => {
+                microseconds(time).ok_or(HandOver("a time that a block does not hold"))
+            }
+            _ => Err(HandOver("a member that is not a time")),
+        }
+    }
+}
+
+/// A SHA-256 hash, or none where it is empty.
+pub fn hash(value: &Value<'_>) -> Read<Option<Hash>> {
+    match value {
+        Value::Blob(data) if data.is_empty() => Ok(None),
+        Value::Blob(data) => {
+            data.as_ref().try_into().map(Some).map_err(|_| HandOver("a hash of another length"))
+        }
+        _ => Err(HandOver("a member that is not a hash")),
+    }
+}

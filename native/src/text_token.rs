@@ -1,0 +1,236 @@
+//! The words of Ion text: space, names, strings and lobs.
+
+use crate::value::{HandOver, Read, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+
+/// A place in a text.
+#[derive(Clone)]
+pub struct Scanner<'a> {
+    text: &'a str,
+    position: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// The start of a text.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, position: 0 }
+    }
+
+    /// The byte here.
+    pub fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.position).copied()
+    }
+
+    /// Goes on by so many bytes.
+    pub fn advance(&mut self, bytes: usize) {
+        self.position += bytes;
+    }
+
+    /// Whether this comes here.
+    pub fn follows(&self, expected: &str) -> bool {
+        self.rest().starts_with(expected.as_bytes())
+    }
+
+    /// Goes past this, if it comes here.
+    pub fn skip_if(&mut self, expected: &str) -> bool {
+        let follows = self.follows(expected);
+        if follows {
+            self.advance(expected.len());
+        }
+        follows
+    }
+
+    /// Goes past white space and comments.
+    pub fn space(&mut self) -> Read<()> {
+        loop {
+            self.while_byte(is_space);
+            if self.skip_if("//") {
+                self.while_byte(|byte| byte != b'\n' && byte != b'\r');
+            } else if self.skip_if("/*") {
+                let end =
+                    memchr::memmem::find(self.rest(), b"*/").ok_or(HandOver("a comment without end"))?;
+                self.advance(end + 2);
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A name without quotes; empty if there is none here.
+    pub fn identifier(&mut self) -> &'a str {
+        let start = self.position;
+        self.while_byte(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$');
+        self.since(start)
+    }
+
+    /// A number or timestamp, of which only the letters and the end were looked at.
+    pub fn number(&mut self) -> Read<&'a str> {
+        let start = self.position;
+        self.while_byte(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b':' | b'_')
+        });
+        self.end_of_word()?;
+        Ok(self.since(start))
+    }
+
+    /// Makes sure that something here ends a word; what else may, amazon.ion does not take behind every word.
+    pub fn end_of_word(&self) -> Read<()> {
+        match self.peek() {
+            None | Some(b',' | b']' | b')' | b'}') => Ok(()),
+            Some(byte) if is_space(byte) => Ok(()),
+            Some(_) => Err(HandOver("a word with something behind it")),
+        }
+    }
+
+    /// A string or symbol in quotes, the first of which is here.
+    pub fn quoted(&mut self, quote: u8) -> Read<Cow<'a, str>> {
+        self.advance(1);
+        let start = self.position;
+        self.while_byte(|byte| byte >= b' ' && byte != quote && byte != b'\\');
+        let plain = self.since(start);
+        if self.peek() == Some(quote) {
+            self.advance(1);
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut text = plain.to_owned();
+        loop {
+            let start = self.position;
+            self.while_byte(|byte| byte >= b' ' && byte != quote && byte != b'\\');
+            text.push_str(self.since(start));
+            match self.peek() {
+                Some(b'\\') => text.extend(self.escape()?),
+                Some(byte) if byte == quote => {
+                    self.advance(1);
+                    return Ok(Cow::Owned(text));
+                }
+                _ => return Err(HandOver("a control character, or no end, in a string")),
+            }
+        }
+    }
+
+    /// A string of segments in three quotes each, the first of which are here.
+    pub fn long_string(&mut self) -> Read<Cow<'a, str>> {
+        let mut text = String::new();
+        let mut after = self.clone();
+        while self.skip_if("'''") {
+            self.long_segment(&mut text)?;
+            after = self.clone();
+            self.space()?;
+            if self.peek() == Some(b'\'') && !self.follows("'''") {
+                return Err(HandOver("a quote behind a long string")); // which amazon.ion takes for one more segment
+            }
+        }
+        *self = after;
+        Ok(Cow::Owned(text))
+    }
+
+    fn long_segment(&mut self, text: &mut String) -> Read<()> {
+        loop {
+            let start = self.position;
+            self.while_byte(|byte| (byte >= b' ' || byte == b'\n') && byte != b'\'' && byte != b'\\');
+            text.push_str(self.since(start));
+            match self.peek() {
+                Some(b'\\') => text.extend(self.escape()?),
+                Some(b'\'') if self.skip_if("'''") => return Ok(()),
+                Some(b'\'') => {
+                    self.advance(1);
+                    text.push('\'');
+                }
+                _ => return Err(HandOver("a control character, or no end, in a string")),
+            }
+        }
+    }
+
+    /// A blob or clob, from behind its opening braces.
+    pub fn lob(&mut self) -> Read<Value<'a>> {
+        self.while_byte(is_space);
+        let value = match self.peek() {
+            Some(b'"') => self.clob(|scanner| scanner.quoted(b'"'))?,
+            Some(b'\'') => self.clob(Self::long_string)?,
+            _ => self.blob()?,
+        };
+        self.while_byte(is_space);
+        if self.skip_if("}}") { Ok(value) } else { Err(HandOver("a lob without end")) }
+    }
+
+    fn clob(&mut self, text: impl FnOnce(&mut Self) -> Read<Cow<'a, str>>) -> Read<Value<'a>> {
+        let start = self.position;
+        let text = text(self)?;
+        let written = self.since(start);
+        // Its characters are bytes: written as themselves if ASCII, by \x if not.
+        if !written.is_ascii() || ["\\u", "\\U", "/*", "//"].iter().any(|refused| written.contains(refused)) {
+            return Err(HandOver("a clob of another form"));
+        }
+        let bytes = text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or_default());
+        Ok(Value::Clob(Cow::Owned(bytes.collect())))
+    }
+
+    fn blob(&mut self) -> Read<Value<'a>> {
+        let start = self.position;
+        self.while_byte(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=') || is_space(byte)
+        });
+        let written = self.since(start).as_bytes();
+        let decoded = if written.iter().copied().any(is_space) {
+            STANDARD.decode(written.iter().copied().filter(|byte| !is_space(*byte)).collect::<Vec<u8>>())
+        } else {
+            STANDARD.decode(written)
+        };
+        decoded.map(|data| Value::Blob(Cow::Owned(data))).map_err(|_| HandOver("not base64"))
+    }
+
+    /// The character that an escape stands for; none for an escaped end of a line.
+    fn escape(&mut self) -> Read<Option<char>> {
+        self.advance(1);
+        let kind = self.peek().ok_or(HandOver("ends early"))?;
+        self.advance(1);
+        Ok(Some(match kind {
+            b'0' => '\0',
+            b'a' => '\u{7}',
+            b'b' => '\u{8}',
+            b't' => '\t',
+            b'n' => '\n',
+            b'f' => '\u{C}',
+            b'r' => '\r',
+            b'v' => '\u{B}',
+            b'"' | b'\'' | b'?' | b'\\' | b'/' => char::from(kind),
+            b'\n' => return Ok(None),
+            b'x' => self.hexadecimal(2)?,
+            b'u' => self.hexadecimal(4)?,
+            b'U' => self.hexadecimal(8)?,
+            _ => return Err(HandOver("not an escape")),
+        }))
+    }
+
+    fn hexadecimal(&mut self, digits: usize) -> Read<char> {
+        let start = self.position;
+        self.advance(digits);
+        let written = self.since(start);
+        let valid = written.len() == digits && written.bytes().all(|digit| digit.is_ascii_hexdigit());
+        u32::from_str_radix(written, 16)
+            .ok()
+            .filter(|_| valid)
+            .and_then(char::from_u32)
+            .ok_or(HandOver("not a character's number")) // or one of a surrogate
+    }
+
+    fn while_byte(&mut self, holds: impl Fn(u8) -> bool) {
+        let rest = self.rest();
+        self.position += rest.iter().position(|byte| !holds(*byte)).unwrap_or(rest.len());
+    }
+
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.position).unwrap_or_default()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.position..).unwrap_or_default()
+    }
+}
+
+/// Without the vertical tab and the form feed, which amazon.ion does not take for an end of a word.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}

@@ -1,0 +1,275 @@
+//! Ion values with every type kept that a hash depends on, borrowing from the bytes they were read from.
+
+use num_bigint::BigUint;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Why an object is left to the plain Python, which says what is wrong with it, or reads what is rare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandOver(pub &'static str);
+
+/// What reading gives.
+pub type Read<T> = Result<T, HandOver>;
+
+/// Values nested deeper than this are handed over, so that no input can exhaust a thread's stack.
+pub const MOST_DEPTH: u32 = 100;
+
+/// Integers and coefficients of more bytes are handed over: their digits take quadratic time.
+pub const MOST_MAGNITUDE_BYTES: usize = 1_250;
+
+/// Ion's types, in the order of their codes in binary Ion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum IonType {
+    Null,
+    Bool,
+    Int,
+    Float,
+    Decimal,
+    Timestamp,
+    Symbol,
+    String,
+    Clob,
+    Blob,
+    List,
+    Sexp,
+    Struct,
+}
+
+impl IonType {
+    /// The type descriptor of its null in binary Ion, which Ion Hash takes too.
+    pub fn null_descriptor(self) -> u8 {
+        match self {
+            Self::Null => 0x0F,
+            Self::Bool => 0x1F,
+            Self::Int => 0x2F,
+            Self::Float => 0x4F,
+            Self::Decimal => 0x5F,
+            Self::Timestamp => 0x6F,
+            Self::Symbol => 0x7F,
+            Self::String => 0x8F,
+            Self::Clob => 0x9F,
+            Self::Blob => 0xAF,
+            Self::List => 0xBF,
+            Self::Sexp => 0xCF,
+            Self::Struct => 0xDF,
+        }
+    }
+}
+
+/// A field name, symbol or annotation: its index in [`Names`].
+pub type NameId = usize;
+
+/// An Ion value.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value<'a> {
+    Null(IonType),
+    Bool(bool),
+    Int { negative: bool, magnitude: Magnitude },
+    Float(f64),
+    Decimal(Box<Decimal>),
+    Timestamp(Box<Timestamp>),
+    Symbol(NameId),
+    String(Cow<'a, str>),
+    Clob(Cow<'a, [u8]>),
+    Blob(Cow<'a, [u8]>),
+    List(Vec<Value<'a>>),
+    Sexp(Vec<Value<'a>>),
+    Struct(Vec<Field<'a>>),
+    Annotated(Box<(Vec<NameId>, Value<'a>)>),
+}
+
+/// A struct's field.
+pub type Field<'a> = (NameId, Value<'a>);
+
+/// The absolute value of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Magnitude {
+    /// Up to 64 bits.
+    Small(u64),
+    /// More than 64 bits.
+    Big(Box<BigUint>),
+}
+
+/// An Ion decimal: `coefficient` times ten to the `exponent`; negative zero is a value of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Decimal {
+    pub negative: bool,
+    pub coefficient: Magnitude,
+    pub exponent: i32,
+}
+
+/// How much of a timestamp is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Precision {
+    Year,
+    Month,
+    Day,
+    Minute,
+    Second,
+}
+
+/// An Ion timestamp in local time, as text has it; what its precision leaves out is the least it can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Timestamp {
+    pub precision: Precision,
+    pub civil: Civil,
+    /// Minutes east of UTC; none where it is not known.
+    pub offset: Option<i32>,
+    /// The digits of the second's fraction and how many they are.
+    pub fraction: u64,
+    pub fraction_digits: u32,
+}
+
+/// A day and a time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Civil {
+    pub year: i32,
+    pub month: u32,
+    pub day: u32,
+    pub hour: u32,
+    pub minute: u32,
+    pub second: u32,
+}
+
+impl Magnitude {
+    /// The number of these big-endian bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Read<Self> {
+        let significant = bytes.without_leading_zeros();
+        if significant.len() <= 8 {
+            return Ok(Self::Small(significant.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))));
+        }
+        if significant.len() > MOST_MAGNITUDE_BYTES {
+            return Err(HandOver("a number of very many digits"));
+        }
+        Ok(Self::Big(Box::new(BigUint::from_bytes_be(significant))))
+    }
+
+    /// The number of these digits, which are digits of the radix (at most 16).
+    pub fn from_digits(digits: &[u8], radix: u32) -> Read<Self> {
+        let mut small: u64 = 0;
+        for digit in digits {
+            let next = char::from(*digit)
+                .to_digit(radix)
+                .and_then(|digit| small.checked_mul(u64::from(radix))?.checked_add(u64::from(digit)));
+            let Some(next) = next else { return Self::from_many_digits(digits, radix) };
+            small = next;
+        }
+        Ok(Self::Small(small))
+    }
+
+    fn from_many_digits(digits: &[u8], radix: u32) -> Read<Self> {
+        if digits.len() > 2 * MOST_MAGNITUDE_BYTES {
+            return Err(HandOver("a number of very many digits"));
+        }
+        let big = BigUint::parse_bytes(digits, radix).ok_or(HandOver("not a number"))?;
+        Ok(u64::try_from(&big).map_or_else(|_| Self::Big(Box::new(big)), Self::Small))
+    }
+
+    /// Whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        matches!(self, Self::Small(0))
+    }
+
+    /// Appends the big-endian bytes without leading zeros; none for zero.
+    pub fn write_bytes(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Small(value) => out.extend(value.to_be_bytes().without_leading_zeros()),
+            Self::Big(value) => out.extend(value.to_bytes_be()),
+        }
+    }
+
+    /// The decimal digits.
+    pub fn digits(&self) -> String {
+        match self {
+            Self::Small(value) => value.to_string(),
+            Self::Big(value) => value.to_string(),
+        }
+    }
+}
+
+trait LeadingZeros {
+    fn without_leading_zeros(&self) -> &[u8];
+}
+
+impl LeadingZeros for [u8] {
+    fn without_leading_zeros(&self) -> &[u8] {
+        let zeros = self.iter().take_while(|byte| **byte == 0).count();
+        self.get(zeros..).unwrap_or_default()
+    }
+}
+
+/// Every name that an object holds, once; what hashing and JSON need of it is made once too.
+pub struct Names<'a> {
+    ids: HashMap<Cow<'a, str>, NameId>,
+    names: Vec<Name<'a>>,
+}
+
+/// A name's text (none for symbol zero, whose text is not known) and its serialization for Ion Hash.
+#[allow(missing_docs)]
+pub struct Name<'a> {
+    pub text: Option<Cow<'a, str>>,
+    pub hashed: Vec<u8>,
+}
+
+impl<'a> Names<'a> {
+    /// Symbol zero, then the texts given, in order: their ids are 1 and up.
+    pub fn new(texts: &[&'static str]) -> Self {
+        let unknown = Name { text: None, hashed: crate::hash::serialized_name(None) };
+        let mut names = Self { ids: HashMap::new(), names: vec![unknown] };
+        for text in texts {
+            names.id(Cow::Borrowed(text));
+        }
+        names
+    }
+
+    /// The id of a name.
+    pub fn id(&mut self, text: Cow<'a, str>) -> NameId {
+        if let Some(id) = self.ids.get(text.as_ref()) {
+            return *id;
+        }
+        let id = self.names.len();
+        let hashed = crate::hash::serialized_name(Some(&text));
+        self.names.push(Name { text: Some(text.clone()), hashed });
+        self.ids.insert(text, id);
+        id
+    }
+
+    /// The name of an id; symbol zero for an id that is none.
+    pub fn text(&self, id: NameId) -> Option<&str> {
+        self.names.get(id)?.text.as_deref()
+    }
+
+    /// The name's serialization for Ion Hash.
+    pub fn hashed(&self, id: NameId) -> &[u8] {
+        self.names.get(id).map_or(&[], |name| &name.hashed)
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Never true: symbol zero is always there.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// Whether a struct has a field twice; plain Python values lose all but the last.
+pub fn repeats(fields: &[Field<'_>]) -> bool {
+    if fields.len() <= 24 {
+        return fields
+            .iter()
+            .enumerate()
+            .any(|(index, (id, _))| fields.iter().take(index).any(|(other, _)| other == id));
+    }
+    let mut ids: Vec<NameId> = fields.iter().map(|(id, _)| *id).collect();
+    ids.sort_unstable();
+    ids.windows(2).any(|pair| pair.first() == pair.last())
+}

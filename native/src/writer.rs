@@ -1,0 +1,187 @@
+//! Writes one value as binary Ion, with its own version marker and symbol table, as `journal.ion.write` does.
+
+use crate::encoding::{self, var_uint};
+use crate::reader_binary::VERSION_MARKER;
+use crate::symbols::SYSTEM;
+use crate::value::{Field, NameId, Names, Value};
+
+const LONGEST_SHORT: usize = 13;
+/// `$ion_symbol_table` as the one annotation, and the field name `symbols`.
+const ANNOTATED_AS_TABLE: [u8; 2] = [0x81, 0x83];
+const SYMBOLS_FIELD: u8 = 0x87;
+
+/// Writes values; its buffers are used again from one value to the next.
+#[derive(Default)]
+pub struct Writer {
+    body: Vec<u8>,
+    /// The symbol id of each name, if it was given one for the value of that number.
+    ids: Vec<(u64, usize)>,
+    value_number: u64,
+    symbols: Vec<NameId>,
+}
+
+impl Writer {
+    /// Appends the value's Ion.
+    pub fn write(&mut self, value: &Value<'_>, names: &Names<'_>, out: &mut Vec<u8>) {
+        self.start(names);
+        self.value(value);
+        self.finish(names, out);
+    }
+
+    /// Appends the Ion of a struct of these fields.
+    pub fn write_struct(&mut self, fields: &[Field<'_>], names: &Names<'_>, out: &mut Vec<u8>) {
+        self.start(names);
+        self.fields(fields);
+        self.finish(names, out);
+    }
+
+    fn start(&mut self, names: &Names<'_>) {
+        self.body.clear();
+        self.symbols.clear();
+        self.value_number += 1;
+        self.ids.resize(names.len(), (0, 0));
+    }
+
+    fn finish(&mut self, names: &Names<'_>, out: &mut Vec<u8>) {
+        out.extend(VERSION_MARKER);
+        if !self.symbols.is_empty() {
+            let table = out.len();
+            out.extend(ANNOTATED_AS_TABLE);
+            let structure = out.len();
+            out.push(SYMBOLS_FIELD);
+            let list = out.len();
+            for symbol in &self.symbols {
+                text(names.text(*symbol).unwrap_or_default(), out);
+            }
+            enclose(0xB0, list, out);
+            enclose(0xD0, structure, out);
+            enclose(0xE0, table, out);
+        }
+        out.extend_from_slice(&self.body);
+    }
+
+    fn value(&mut self, value: &Value<'_>) {
+        let start = self.body.len();
+        match value {
+            Value::Null(ion_type) => self.body.push(ion_type.null_descriptor()),
+            Value::Bool(value) => self.body.push(0x10 | u8::from(*value)),
+            Value::Int { negative, magnitude } => {
+                magnitude.write_bytes(&mut self.body);
+                enclose(if *negative { 0x30 } else { 0x20 }, start, &mut self.body);
+            }
+            Value::Float(value) if value.to_bits() == 0 => self.body.push(0x40),
+            Value::Float(value) => {
+                self.body.push(0x48);
+                self.body.extend(value.to_be_bytes());
+            }
+            Value::Decimal(value) => {
+                encoding::decimal(value, &mut self.body);
+                enclose(0x50, start, &mut self.body);
+            }
+            Value::Timestamp(value) => {
+                encoding::timestamp(value, &mut self.body);
+                enclose(0x60, start, &mut self.body);
+            }
+            Value::Symbol(name) => self.symbol(*name),
+            Value::String(value) => text(value, &mut self.body),
+            Value::Clob(data) => bytes(0x90, data, &mut self.body),
+            Value::Blob(data) => bytes(0xA0, data, &mut self.body),
+            Value::List(members) => self.members(0xB0, members),
+            Value::Sexp(members) => self.members(0xC0, members),
+            Value::Struct(fields) => self.fields(fields),
+            Value::Annotated(annotated) => self.annotated(&annotated.0, &annotated.1),
+        }
+    }
+
+    fn symbol(&mut self, name: NameId) {
+        let id = self.symbol_id(name);
+        let significant = id.to_be_bytes().into_iter().skip_while(|byte| *byte == 0);
+        let start = self.body.len();
+        self.body.extend(significant);
+        enclose(0x70, start, &mut self.body);
+    }
+
+    fn members(&mut self, code: u8, members: &[Value<'_>]) {
+        let start = self.body.len();
+        for member in members {
+            self.value(member);
+        }
+        enclose(code, start, &mut self.body);
+    }
+
+    fn fields(&mut self, fields: &[Field<'_>]) {
+        let start = self.body.len();
+        for (name, value) in fields {
+            self.reserve(value);
+            let id = self.symbol_id(*name);
+            var_uint(id, &mut self.body);
+            self.value(value);
+        }
+        enclose(0xD0, start, &mut self.body);
+    }
+
+    fn annotated(&mut self, annotations: &[NameId], value: &Value<'_>) {
+        self.reserve(value);
+        let start = self.body.len();
+        let mut ids = Vec::new();
+        for annotation in annotations {
+            var_uint(self.symbol_id(*annotation), &mut ids);
+        }
+        var_uint(ids.len(), &mut self.body);
+        self.body.extend(ids);
+        self.value(value);
+        enclose(0xE0, start, &mut self.body);
+    }
+
+    /// amazon.ion gives a symbol its id before its field's name and annotations; to be the same is to be comparable.
+    fn reserve(&mut self, value: &Value<'_>) {
+        match value {
+            Value::Symbol(name) => {
+                self.symbol_id(*name);
+            }
+            Value::Annotated(annotated) => self.reserve(&annotated.1),
+            _ => {}
+        }
+    }
+
+    fn symbol_id(&mut self, name: NameId) -> usize {
+        if name <= SYSTEM.len() {
+            return name;
+        }
+        let next = SYSTEM.len() + 1 + self.symbols.len();
+        let Some(known) = self.ids.get_mut(name) else { return 0 };
+        if known.0 != self.value_number {
+            *known = (self.value_number, next);
+            self.symbols.push(name);
+        }
+        known.1
+    }
+}
+
+fn text(value: &str, out: &mut Vec<u8>) {
+    bytes(0x80, value.as_bytes(), out);
+}
+
+fn bytes(code: u8, data: &[u8], out: &mut Vec<u8>) {
+    descriptor(code, data.len(), out);
+    out.extend_from_slice(data);
+}
+
+fn descriptor(code: u8, length: usize, out: &mut Vec<u8>) {
+    if length <= LONGEST_SHORT {
+        out.push(code | length as u8);
+    } else {
+        out.push(code | 14);
+        var_uint(length, out);
+    }
+}
+
+/// Puts the descriptor of what was written from `start` on before it.
+fn enclose(code: u8, start: usize, out: &mut Vec<u8>) {
+    let end = out.len();
+    descriptor(code, end - start, out);
+    let size = out.len() - end;
+    if let Some(written) = out.get_mut(start..) {
+        written.rotate_right(size);
+    }
+}

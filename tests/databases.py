@@ -1,0 +1,76 @@
+"""PostgreSQL for tests and for `make soak`: a server, and databases in it that are gone afterwards."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Composed, Identifier
+
+from consumer.embedded import embedded_postgres
+from consumer.migrations import migrate
+
+
+@contextmanager
+def postgres(home: Path) -> Iterator[str]:
+    """URL of a server's maintenance database, as a superuser: the embedded server of `home`, or the one that
+    `STRANDLINE_TEST_DATABASE_URL` names, or with `STRANDLINE_TEST_CONTAINERS=1` a container."""
+    if url := os.environ.get("STRANDLINE_TEST_DATABASE_URL"):
+        yield url
+    elif os.environ.get("STRANDLINE_TEST_CONTAINERS") == "1":
+        from testcontainers.postgres import PostgresContainer
+
+        with PostgresContainer("postgres:18", driver=None) as container:
+            yield container.get_connection_url()
+    else:
+        with embedded_postgres(home) as url:
+            with psycopg.connect(url, autocommit=True) as conn:
+                conn.execute("ALTER SYSTEM SET fsync = off")
+                conn.execute("SELECT pg_reload_conf()")
+            yield url
+
+
+@contextmanager
+def migrated_template(server: str) -> Iterator[str]:
+    """Name of a migrated database to copy."""
+    with temporary_database(server) as (name, url):
+        migrate(url)
+        yield name
+
+
+@contextmanager
+def migrated_database(server: str, template: str) -> Iterator[str]:
+    """URL of a fresh copy of the template, as a superuser."""
+    with temporary_database(server, template) as (name, url):
+        with psycopg.connect(url, autocommit=True) as conn:
+            # A copy has all of its template but the rights on the database itself.
+            grant = SQL("GRANT CREATE, TEMPORARY ON DATABASE {} TO strandline_worker")
+            conn.execute(grant.format(Identifier(name)))
+        yield url
+
+
+@contextmanager
+def temporary_database(server: str, template: str = "template1") -> Iterator[tuple[str, str]]:
+    """Name and URL of a fresh database."""
+    name = f"test_{uuid.uuid4().hex}"
+    _execute(server, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    try:
+        yield name, _other_database(server, name)
+    finally:
+        _execute(server, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _execute(url: str, statement: Composed) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(statement)
+
+
+def _other_database(url: str, name: str) -> str:
+    """The same server and login; the database is the path of the URL, whatever stands around it."""
+    old = conninfo_to_dict(url).get("dbname", "")
+    head, _, query = url.partition("?")
+    head = head.removesuffix(f"/{old}").rstrip("/") if old else head.rstrip("/")
+    return f"{head}/{name}" + (f"?{query}" if query else "")

@@ -1,0 +1,147 @@
+"""Dockerfile, compose file and alert rules against the settings, commands, metrics and versions that they speak of.
+
+No Docker runs where this was written: what can be checked without it is checked here, the rest is said in
+docs/running.md.
+"""
+
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ruamel = pytest.importorskip("ruamel.yaml", reason="check-jsonschema brings it")
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = ("Dockerfile", "deploy/emulators/Dockerfile")
+IMAGE = re.compile(r"^[a-z./-]+:[0-9]+\.[0-9]+(\.[0-9]+)?([_.-][a-z0-9_.-]+)?$")
+
+
+def text(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def yaml(path: str) -> Any:
+    return ruamel.YAML(typ="safe").load(text(path))
+
+
+@pytest.fixture
+def compose() -> dict[str, Any]:
+    return dict(yaml("docker-compose.yml"))
+
+
+def tool(name: str, *arguments: str) -> None:
+    subprocess.run([Path(sys.executable).parent / name, *arguments], cwd=ROOT, check=True)
+
+
+def test_compose_schema() -> None:
+    tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+
+
+@pytest.mark.parametrize("path", DOCKERFILES)
+def test_hadolint(path: str) -> None:
+    tool("hadolint", path)
+
+
+def test_images_are_pinned(compose: dict[str, Any]) -> None:
+    bases = [line.split()[1] for path in DOCKERFILES for line in text(path).splitlines() if line.startswith("FROM")]
+    images = [service["image"] for service in compose["services"].values() if "build" not in service]
+    for image in [*bases, *images]:
+        assert IMAGE.match(image), image
+
+
+def test_every_setting_that_is_given_exists(compose: dict[str, Any]) -> None:
+    from consumer.settings import PREFIX, Settings
+
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    given = {name for service in compose["services"].values() for name in service.get("environment", {})}
+    given |= set(re.findall(r"STRANDLINE_[A-Z_]+", text("Dockerfile") + text("deploy/stack.py")))
+    assert {name for name in given if name.startswith(PREFIX)} <= known
+
+
+def test_every_command_that_is_run_exists(compose: dict[str, Any]) -> None:
+    import typer
+
+    from consumer.cli.app import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    run = [service["command"] for service in compose["services"].values() if "strandline:local" in service["image"]]
+    for command, *arguments in run:
+        known = {option for parameter in commands[command].params for option in parameter.opts}
+        assert {one for one in arguments if one.startswith("--")} <= known
+    assert 'CMD ["worker"]' in text("Dockerfile")
+
+
+def test_settings_of_the_worker_are_accepted(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from consumer.settings import load_settings
+
+    for name, value in compose["services"]["worker"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    assert (
+        load_settings().stream == compose["services"]["kinesis"]["environment"]["INITIALIZE_STREAMS"].partition(":")[0]
+    )
+
+
+def test_ports_fit(compose: dict[str, Any]) -> None:
+    exposed = re.search(r"^EXPOSE (\d+)$", text("Dockerfile"), re.M)
+    assert exposed is not None
+    assert f"STRANDLINE_LISTEN=0.0.0.0:{exposed[1]}" in text("Dockerfile")
+    assert f"127.0.0.1:{exposed[1]}/livez" in text("Dockerfile")
+    assert compose["services"]["worker"]["ports"] == [f"127.0.0.1:{exposed[1]}:{exposed[1]}"]
+    assert f"PORT = {exposed[1]}" in text("deploy/stack.py")
+
+
+def test_nothing_is_open_to_other_machines(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_the_drain_fits_into_the_grace(compose: dict[str, Any]) -> None:
+    from consumer.settings import Settings
+
+    drain = Settings.model_fields["drain_seconds"].default
+    # Projectors and the daemon are waited for one after the other.
+    assert 2 * drain + 10 < int(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))
+    stop = re.search(r"DRAIN_SECONDS, STOP_SECONDS = (\d+), (\d+)", text("deploy/stack.py"))
+    assert stop is not None
+    assert 2 * int(stop[1]) + 10 < int(stop[2]) <= 120
+
+
+def test_versions_are_those_that_the_tests_use(compose: dict[str, Any]) -> None:
+    kinesis = re.search(r"kinesis-local@([0-9.]+)", text("Makefile"))
+    assert kinesis is not None
+    assert kinesis[0] in text("deploy/emulators/Dockerfile")
+    moto = re.search(r"^moto==([0-9.]+)", text("requirements-dev.lock"), re.M)
+    assert moto is not None
+    assert compose["services"]["dynamodb"]["image"] == f"motoserver/moto:{moto[1]}"
+    assert "requirements-worker.lock" in text("Dockerfile")
+    assert re.search(r"^amazon-kclpy==3\.1\.3 ", text("requirements-worker.lock"), re.M)
+
+
+def test_packages_are_all_copied() -> None:
+    import tomllib
+
+    packages = tomllib.loads(text("pyproject.toml"))["tool"]["setuptools"]["packages"]
+    for top in {package.partition(".")[0] for package in packages}:
+        assert f"COPY {top} {top}" in text("Dockerfile")
+        assert f"!{top}\n" in text(".dockerignore")
+
+
+def test_alerts_speak_of_metrics_that_exist(database: str, tmp_path: Path) -> None:
+    from prometheus_client import Counter
+    from prometheus_client.parser import text_string_to_metric_families
+
+    from consumer.worker import metrics
+    from consumer.worker.exposition import Exposition
+
+    _, _, body = Exposition(database, tmp_path, {}, timedelta(hours=1))()
+    shown = {family.name for family in text_string_to_metric_families(body.decode())}
+    shown |= {f"{one._name}_total" for one in vars(metrics).values() if isinstance(one, Counter)}
+    rules = [rule for group in yaml("deploy/alerts.yml")["groups"] for rule in group["rules"]]
+    for rule in rules:
+        for name in re.findall(r"strandline_[a-z_]+", rule["expr"]):
+            assert name in shown, rule["alert"]
+        assert {"summary", "action"} <= rule["annotations"].keys()

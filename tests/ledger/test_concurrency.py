@@ -1,0 +1,190 @@
+"""Many writers: one chain, serial results, nothing lost or doubled."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import psycopg
+import pytest
+
+from consumer.database import connect
+from consumer.verification import verify_store
+from ledger import Ledger, Transaction, errors
+from ledger.changes import Changes, Reads, conflict
+from ledger.group import Group
+
+
+def run_together(*works: Callable[[], Any]) -> list[Any]:
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result() for future in [pool.submit(work) for work in works]]
+
+
+class TestSerializable:
+    def test_no_update_is_lost(self, licences: Ledger, database: str) -> None:
+        id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
+
+        def increment(txn: Transaction) -> None:
+            found = txn.get("Licence", id_)
+            assert found is not None
+            assert found.data is not None
+            txn.update("Licence", id_, {"n": found.data["n"] + 1})
+
+        def work(ledger: Ledger) -> None:
+            for _ in range(10):
+                ledger.execute(increment, retries=100)
+
+        with Ledger(database) as other:  # another process would have its own, too
+            run_together(*[lambda l=l: work(l) for l in (licences, licences, other, other)])  # noqa: E741
+        found = licences.execute(lambda txn: txn.get("Licence", id_))
+        assert found is not None
+        assert found.data == {"n": 40}
+        assert found.version == 40
+        assert verify_store(database, workers=1).ok
+
+    def test_no_phantom(self, licences: Ledger) -> None:
+        """Each inserts if nobody has: one does."""
+
+        def claim(txn: Transaction) -> bool:
+            if txn.find("Licence", "licenceId", "A1"):
+                return False
+            txn.insert("Licence", {"licenceId": "A1"})
+            return True
+
+        claimed = run_together(*[lambda: licences.execute(claim, retries=50)] * 8)
+        assert sum(claimed) == 1
+
+    def test_a_conflict_after_the_last_retry(self, licences: Ledger) -> None:
+        id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
+
+        def meddle(txn: Transaction) -> None:
+            txn.get("Licence", id_)
+            licences.execute(lambda other: other.update("Licence", id_, {"n": 1}))
+
+        with pytest.raises(errors.Conflict, match=id_):
+            licences.execute(meddle, retries=1)
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda txn, id_: txn.get("Licence", id_),
+            lambda txn, id_: txn.find("Licence", "licenceId", "A1"),
+            lambda txn, id_: txn.find("Licence", "licenceId", "A2"),
+            lambda txn, id_: txn.history("Licence", id_),
+            lambda txn, id_: txn.history("Licence"),
+        ],
+    )
+    def test_what_was_read_and_changed_since_is_a_conflict(self, licences: Ledger, read: Any) -> None:
+        id_ = licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
+
+        def meddle(txn: Transaction) -> None:
+            read(txn, id_)
+            licences.execute(lambda other: other.update("Licence", id_, {"licenceId": "A2"}))
+
+        with pytest.raises(errors.Conflict):
+            licences.execute(meddle, retries=0)
+
+    def test_what_was_not_read_is_none(self, licences: Ledger) -> None:
+        one, two = licences.execute(lambda txn: [txn.insert("Licence", {"licenceId": x}) for x in ("A1", "A2")])
+
+        def work(txn: Transaction) -> None:
+            txn.find("Licence", "licenceId", "A1")
+            licences.execute(lambda other: other.update("Licence", two, {"licenceId": "A3"}))
+            txn.update("Licence", one, {"x": 1})
+
+        licences.execute(work, retries=0)
+
+
+class TestConflict:
+    def test_members_of_one_group(self) -> None:
+        changes = Changes(revisions=[(7, "T", "D", {"a": 1})], redactions=[(8, "T", "E")], defined=3)
+        assert conflict(Reads(3, 6), changes) is None
+        assert conflict(Reads(2, 6), changes) is not None
+        assert conflict(Reads(3, 6, {"D"}), changes) is not None
+        assert conflict(Reads(3, 7, {"D"}), changes) is None
+        assert conflict(Reads(3, 7, {"E"}), changes) is not None
+        assert conflict(Reads(3, 6, equalities={("T", "a"): [1]}), changes) is not None
+        assert conflict(Reads(3, 6, equalities={("T", "a"): [True]}), changes) is None
+        assert conflict(Reads(3, 6, equalities={("U", "a"): [1]}), changes) is None
+        assert conflict(Reads(3, 8, tables={"T"}), changes) is None
+        assert conflict(Reads(3, 7, tables={"T"}), changes) is not None
+
+
+class TestGroup:
+    def test_those_who_wait_are_served_together(self) -> None:
+        sizes = []
+        barrier = Barrier(9)
+
+        def serve(items: Any) -> Any:
+            if not sizes:
+                barrier.wait()
+            sizes.append(len(items))
+            return [item * 2 for item in items]
+
+        group: Group[int, int] = Group(serve)
+
+        def late(item: int) -> int:
+            barrier.wait()
+            return group.submit(item)
+
+        first, *others = run_together(lambda: group.submit(1), *[lambda n=n: late(n) for n in range(2, 10)])
+        assert [first, *others] == [n * 2 for n in range(1, 10)]
+        assert max(sizes) > 1
+
+    def test_an_error_reaches_each(self) -> None:
+        def serve(_: Any) -> Any:
+            raise ValueError("for all")
+
+        group: Group[int, int] = Group(serve)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="all"):
+                group.submit(1)
+
+    def test_several_transactions_are_one_commit(self, licences: Ledger, database: str) -> None:
+        run_together(*[lambda: [licences.execute(lambda txn: txn.insert("Licence", {})) for _ in range(10)]] * 8)
+        with connect(database) as connection:
+            blocks, commits = connection.execute(
+                "SELECT count(*), count(DISTINCT xmin::text) FROM journal.block WHERE 'INSERT' = ANY (statement_kinds)"
+            ).fetchone() or (0, 0)
+        assert blocks == 81  # the graft, too
+        assert commits < blocks
+        assert verify_store(database, workers=1).ok
+
+
+class TestLostConnections:
+    def kill(self, database: str) -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'strandline ledger' AND datname = current_database()"
+            )
+
+    def test_before_the_append(self, licences: Ledger, database: str) -> None:
+        kills = iter([self.kill])
+
+        def work(txn: Transaction) -> str:
+            for kill in kills:
+                kill(database)
+            return txn.insert("Licence", {"licenceId": "A1"})
+
+        licences.execute(work)
+        licences.execute(lambda txn: txn.insert("Licence", {}))
+        assert verify_store(database, workers=1).ok
+
+    def test_after_the_commit(self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The commit went through, its confirmation did not."""
+        appender = licences._appender
+        append = appender.append
+
+        def lost(group: Any) -> Any:
+            append(group)
+            monkeypatch.undo()
+            raise psycopg.OperationalError
+
+        monkeypatch.setattr(appender, "append", lost)
+        done = licences.run(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
+        with connect(database) as connection:
+            held = connection.execute(
+                "SELECT sequence_no FROM journal.revision WHERE table_name = 'Licence'"
+            ).fetchall()
+        assert held == [(done.sequence_no,)]

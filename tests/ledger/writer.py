@@ -1,0 +1,26 @@
+"""A process that writes to a ledger until it is killed: `python -m tests.ledger.writer URL NAME [COUNT]`."""
+
+import sys
+
+from ledger import Ledger, Transaction
+from ledger.redaction import redact_revision
+
+
+def write(url: str, name: str, count: int) -> None:
+    """`count` requests: each inserts a document, changes the one before, and now and then redacts its old revision."""
+    with Ledger(url) as ledger:
+        before: str | None = None
+        for number in range(count):
+
+            def work(txn: Transaction, number: int = number, before: str | None = before) -> str:
+                if before is not None:
+                    txn.update("Licence", before, {"status": "old"})
+                return txn.insert("Licence", {"licenceId": f"{name}/{number}", "status": "new"})
+
+            changed, before = before, ledger.execute(work, request_id=f"{name}/{number}", retries=50)
+            if changed is not None and number % 10 == 9:
+                redact_revision(ledger, changed, 0)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1], sys.argv[2], int(sys.argv[3]))

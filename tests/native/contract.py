@@ -1,0 +1,223 @@
+"""What every kernel promises: a class of tests that the native kernel and the plain Python are both held to."""
+
+import gzip
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from amazon.ion import simpleion
+
+from journal.export_writer import Format
+from journal.ion_hash import ion_hash
+from journal.maker import BlockMaker, NewRevision, Statement, timestamp
+from journal.rows import Decoded
+from journal.simulate import simulate
+from tests.consumer.test_tampering import TABLE as TAMPERED
+from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
+from tests.native.odd_journals import SCALARS, odd_journal
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+WHOLE_BLOCK = VECTORS / "blocks/aws-cli_get-block_seq100.ion"
+FORMS = pytest.mark.parametrize("write", [ion_binary, ion_text])
+# Faults that only show between blocks, which decoding does not look at.
+OF_THE_STRAND = {"missing", "order", "conflict", "previousBlockHash", "strand"}
+
+Write = Callable[[list[Block]], bytes]
+
+
+def block_with(data: Any) -> Block:
+    return BlockMaker(STRAND).make(
+        transaction_id="Transaction00000000000",
+        tx_time=timestamp(1_000),
+        block_time=timestamp(1_007),
+        statements=[Statement("INSERT INTO T ?", timestamp(0))],
+        revisions=[NewRevision(ADA, TABLE, "T", 0, data)],
+    )
+
+
+class KernelContract(ABC):
+    @abstractmethod
+    def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
+        """The kernel under test."""
+
+    @FORMS
+    def test_a_journal_verifies(self, write: Write) -> None:
+        decoded = self.decode(write(small_journal()))
+
+        assert decoded.faults == decoded.warnings == []
+        assert [link.sequence_no for link in decoded.links] == list(range(9))
+        assert sum(link.revisions for link in decoded.links) == 6
+        assert sum(link.system_revisions for link in decoded.links) == 2
+        assert all(link.full and link.strand_id == STRAND for link in decoded.links)
+        assert decoded.rows is not None
+        assert (decoded.rows.first_no, decoded.rows.last_no) == (0, 8)
+        assert decoded.redacted == decoded.named == [(BOB, 0)]
+        assert decoded.redactions == 1
+        assert decoded.deletions == {"nothing": 1}
+
+    @FORMS
+    def test_rows_are_only_made_when_asked_for(self, write: Write) -> None:
+        decoded = self.decode(write(small_journal()), with_rows=False)
+
+        assert decoded.rows is None
+        assert len(decoded.links) == 9
+
+    def test_a_real_block_verifies(self) -> None:
+        decoded = self.decode(WHOLE_BLOCK.read_bytes())
+
+        assert decoded.faults == decoded.warnings == []
+        assert [(link.sequence_no, link.full, link.revisions) for link in decoded.links] == [(100, True, 1)]
+
+    @pytest.mark.parametrize(("tamper", "expected"), TAMPERED, ids=[tamper.__name__ for tamper, _ in TAMPERED])
+    @FORMS
+    def test_what_was_tampered_with_is_named(
+        self, write: Write, tamper: Callable[[list[Block]], None], expected: tuple[int, str]
+    ) -> None:
+        blocks = small_journal()
+        tamper(blocks)
+
+        decoded = self.decode(write(blocks))
+
+        if expected[1] not in OF_THE_STRAND:
+            assert expected in [(fault.sequence_no, fault.fault) for fault in decoded.faults]
+        assert all("Ada" not in fault.detail.replace(ADA, "") for fault in decoded.faults)
+
+    @FORMS
+    def test_nothing_of_a_block_at_fault_is_packed(self, write: Write) -> None:
+        blocks = small_journal()
+        blocks[8]["revisions"][0]["data"]["status"] = "Changed"
+
+        decoded = self.decode(write(blocks))
+
+        assert decoded.rows is not None
+        assert decoded.rows.last_no == 7
+        assert b"Changed" not in decoded.rows.revisions
+
+    @FORMS
+    def test_deletions_are_trusted_only_when_asked_to(self, write: Write) -> None:
+        blocks = small_journal()
+        del blocks[3]["revisions"][0]["data"]
+
+        assert [fault.fault for fault in self.decode(write(blocks)).faults] == ["deletion-hash"]
+        trusted = self.decode(write(blocks), trust_deletions=True)
+        assert trusted.faults == []
+        assert trusted.deletions == {"nothing": 1, "trusted": 1}
+
+    @pytest.mark.parametrize("scalar", [*SCALARS, "nan", "'a'::b::[{c:d::1}]"])
+    def test_every_value_verifies_in_both_forms(self, scalar: str) -> None:
+        block = block_with(simpleion.loads(f"{{v:{scalar}, w:[{scalar}]}}"))
+        text = self.decode(ion_text([block]))
+
+        assert text.faults == []
+        if "d1" not in scalar and "d-1" not in scalar and "d2" not in scalar and "d-2" not in scalar:
+            assert self.decode(ion_binary([block])).faults == []
+
+    @FORMS
+    def test_a_repeated_field_counts_with_all_its_values(self, write: Write) -> None:
+        block = block_with(simpleion.loads('{name: "first", name: "second"}'))
+
+        assert self.decode(write([block])).faults == []
+        block["revisions"][0]["data"] = {"name": "second"}
+        assert [fault.fault for fault in self.decode(write([block])).faults] == ["revision-hash"]
+
+    def test_symbol_tables_are_set_appended_and_reset(self) -> None:
+        blocks = small_journal()
+        stream = b"".join(ion_binary([block]) for block in blocks)  # a version marker and a table before each
+        appended = ion_text(blocks[:2]) + b'\n$ion_symbol_table::{symbols:["hash"]}\n'
+        appended += b'$ion_symbol_table::{imports:$ion_symbol_table, symbols:["data"]}\n'
+        appended += ion_text(blocks[2:5]).replace(b",hash:", b",$10:").replace(b",data:", b",$11:")
+        appended += b"\n$ion_1_0\n" + ion_text(blocks[5:])
+
+        for data in (stream, appended):
+            decoded = self.decode(data)
+            assert decoded.faults == []
+            assert len(decoded.links) == 9
+
+    @FORMS
+    def test_a_block_whose_statements_are_erased_says_so(self, write: Write) -> None:
+        blocks = small_journal()
+        info = blocks[3].pop("transactionInfo")
+        (statement,) = info["statements"]
+        left = {"kind": "UPDATE"} | {name: statement[name] for name in ("startTime", "statementDigest")}
+        blocks[3]["erasedTransactionInfo"] = {
+            "hash": ion_hash(info), "documents": info["documents"], "statements": [left],
+        }  # fmt: skip
+
+        decoded = self.decode(write(blocks))
+
+        assert decoded.faults == []
+        assert decoded.erased == [(3, ADA, 1)]
+
+    def test_json_is_of_level_chain(self) -> None:
+        decoded = self.decode(json_lines(small_journal()))
+
+        assert decoded.faults == []
+        assert [link.full for link in decoded.links] == [False] * 9
+
+    @FORMS
+    def test_gzip_is_unpacked(self, write: Write) -> None:
+        assert self.decode(gzip.compress(write(small_journal()))) == self.decode(write(small_journal()))
+
+    @pytest.mark.parametrize("end", [-1, -40, -400])
+    @FORMS
+    def test_a_truncated_object_keeps_its_whole_blocks(self, write: Write, end: int) -> None:
+        decoded = self.decode(write(small_journal())[:end])
+
+        assert [fault.fault for fault in decoded.faults] == ["unreadable"]
+        assert len(decoded.links) == 8
+
+    @pytest.mark.parametrize("data", [b"", b" \n", b"\xe0\x01\x00\xea"])
+    def test_nothing_is_no_fault(self, data: bytes) -> None:
+        assert self.decode(data) == Decoded()
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"\xff" * 100, b"\xe0\x01\x00\xea\xde\xff", b"\xe0\x01\x00\xea\xde" + b"\x7f" * 9 + b"\xff",
+            b"{", b"{a:", b"[" * 100_000, b"\xe0\x01\x00\xea" + b"\xbe\xff" * 1_000, b'"', b"'''", b"{{", b"/*",
+            b"{v:1d99999999999}", b"{v:" + b"9" * 100_000 + b"}", b"{v:2020-01-01T00:00:00." + b"1" * 100_000 + b"Z}",
+            b"$ion_symbol_table::{symbols:[null]} {a:$10}", b"{a:$4294967296}",
+            b"\xe0\x01\x00\xea" + b"\xb2" * 50_000,
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_read_is_a_fault(self, data: bytes) -> None:
+        decoded = self.decode(data)
+
+        assert decoded.links == []
+        assert decoded.faults
+
+    def test_values_that_are_no_blocks_are_faults(self) -> None:
+        decoded = self.decode(b"5 {a:1} " + ion_text(small_journal()))
+
+        assert [fault.fault for fault in decoded.faults] == ["shape", "shape"]
+        assert len(decoded.links) == 9
+
+    def test_a_redacted_form_of_a_real_revision_verifies(self) -> None:
+        """Derived: nothing public holds a redacted revision, but its hash would be this one."""
+        block: Any = simpleion.loads(WHOLE_BLOCK.read_text())
+        revision = block["revisions"][0]
+        revision["dataHash"] = ion_hash(revision.pop("data"))
+
+        decoded = self.decode(ion_binary([block]))
+
+        assert decoded.faults == []
+        assert [version for _, version in decoded.redacted] == [3]
+
+    @pytest.mark.parametrize("form", [Format.ION_TEXT, Format.ION_BINARY, Format.JSON])
+    def test_a_simulated_journal_verifies(self, form: Format, tmp_path: Path) -> None:
+        made = simulate(tmp_path / "journal", 120, seed=2, format=form)
+        decoded = [
+            self.decode(path.read_bytes()) for path in (tmp_path / "journal/full").rglob(f"{made.strand_id}.*-*")
+        ]
+
+        assert sum(len(one.links) for one in decoded) == 120
+        assert [fault for one in decoded for fault in one.faults] == []
+        assert {(d, v) for one in decoded for d, v in one.redacted} <= {(d, v) for one in decoded for d, v in one.named}
+
+    def test_odd_journals_verify(self) -> None:
+        for seed in range(50):
+            blocks = odd_journal(Random(seed))
+            assert self.decode(ion_text(blocks)).faults == []

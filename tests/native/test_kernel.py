@@ -1,0 +1,89 @@
+"""Both kernels, held to one contract; and which of them a process takes."""
+
+import gzip
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from journal import kernel, rows
+from journal.rows import Decoded
+from tests.journals import ion_binary, ion_text, json_lines, small_journal
+from tests.native.contract import FORMS, KernelContract, Write
+from tests.native.odd_journals import STRUCTURES
+
+WHICH = "from journal.kernel import KERNEL; print(KERNEL)"
+
+
+class TestPlainPython(KernelContract):
+    def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
+        return rows.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
+
+
+class TestNative(KernelContract):
+    """With the plain Python behind it for what it hands over, as it is used."""
+
+    @pytest.fixture(autouse=True)
+    def _built(self) -> None:
+        pytest.importorskip("strandline_native", reason="not built: make native")
+
+    def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
+        return kernel.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
+
+    @FORMS
+    def test_what_exports_hold_is_not_handed_over(self, write: Write) -> None:
+        native: Any = pytest.importorskip("strandline_native")
+        blocks = small_journal()
+        blocks[3]["revisions"][0]["data"]["status"] = "Changed"  # nor is it for a fault
+
+        data = write(blocks)
+        assert kernel.decode_natively(native, data, False, True) == rows.decode(data)
+        assert kernel.decode_natively(native, gzip.compress(data), False, True) == rows.decode(data)
+
+    def test_why_it_hands_over_is_said_without_payload(self) -> None:
+        native: Any = pytest.importorskip("strandline_native")
+
+        assert native.decode(json_lines(small_journal()), False, True) == "JSON"
+        assert native.decode(b"{a:1,a:2}", False, True) == "a struct with a repeated field"
+        assert native.decode(b"\xff", False, True) == "not UTF-8"
+
+    def test_the_values_a_few_levels_deep_are_not_handed_over(self) -> None:
+        native: Any = pytest.importorskip("strandline_native")
+
+        for structure in STRUCTURES:
+            assert not isinstance(native.values(f"[{structure.replace('#', '1')}]".encode()), str)
+
+
+def kernel_of_a_process(**environment: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", WHICH], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def test_the_plain_python_can_be_asked_for() -> None:
+    assert kernel_of_a_process(STRANDLINE_KERNEL="python") == "python"
+
+
+def test_the_native_kernel_is_taken_where_it_is_there() -> None:
+    pytest.importorskip("strandline_native", reason="not built: make native")
+
+    assert kernel_of_a_process(STRANDLINE_KERNEL="") == "native"
+
+
+def test_a_build_of_another_seam_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    native: Any = pytest.importorskip("strandline_native", reason="not built: make native")
+    monkeypatch.setattr(native, "SEAM", 0)
+
+    assert kernel._native() is None
+
+
+def test_threads_decode_side_by_side() -> None:
+    """The same bytes in several threads, as the worker does it; each has its own names and buffers."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    data = [ion_binary(small_journal()), ion_text(small_journal())] * 20
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(kernel.decode, data)) == [kernel.decode(item) for item in data]

@@ -1,0 +1,60 @@
+"""A store that journals of canaries are replayed into, with the licence ledger's read models."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from consumer.database import connect
+from consumer.generations import project
+from consumer.projection import Projection, discover
+from consumer.receipts import issue_hidden
+from consumer.replay import Replay, take_in
+from consumer.settings import Settings
+from journal.export_writer import Format
+from journal.source import local_sources
+from tests.journals import Block
+from tests.redaction.canaries import write_export
+
+PROJECTIONS = discover(("projections",))
+
+
+@dataclass
+class Replayed:
+    """A database, and the ways to fill it."""
+
+    url: str
+    folder: Path
+    exports: int = 0
+    projections: Mapping[str, Projection] = None  # type: ignore[assignment]
+
+    def replay(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
+        """As the command does: take in, project, write the receipts."""
+        result = self.take(blocks, format)
+        project(self.url, self.projections)
+        with connect(self.url) as connection:
+            assert issue_hidden(connection, self.projections).found == []
+        return result
+
+    def take(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
+        self.exports += 1
+        source = write_export(self.folder / str(self.exports), blocks, format)
+        return take_in(self.url, local_sources(str(source)), Settings(workers=1))
+
+    def rows(self, statement: str, *parameters: Any, returns: bool = True) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as connection:
+            done = connection.execute(statement.encode(), parameters)
+            return done.fetchall() if returns else []
+
+
+@pytest.fixture
+def new_store(tmp_path: Path) -> Callable[[str], Replayed]:
+    return lambda url: Replayed(url, tmp_path, projections=PROJECTIONS)
+
+
+@pytest.fixture
+def store(database: str, new_store: Callable[[str], Replayed]) -> Replayed:
+    return new_store(database)

@@ -1,0 +1,85 @@
+"""A proxy before PostgreSQL that can lose the connection, hold it up, or swallow what is said."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+Mode = Literal["pass", "refuse", "delay", "black hole"]
+DELAY_SECONDS = 0.05
+CHUNK = 65_536
+
+
+class Proxy:
+    """Listens on loopback; `url` is the database behind it. A mode holds for what comes from then on."""
+
+    def __init__(self, url: str) -> None:
+        given = conninfo_to_dict(url)
+        self._behind = str(given["host"]), int(given.get("port", 5432))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = make_conninfo("", **{**given, "host": "127.0.0.1", "port": self._server.getsockname()[1]})
+        self.mode: Mode = "pass"
+        self.passed = 0  # pieces of what was said, by either side
+        self.cut_after: int | None = None  # where that many have passed, the database goes away
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End every connection there is, in the middle of whatever it does."""
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._server.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                if self.mode == "refuse":
+                    client.close()
+                    continue
+                behind = self._connect()
+                self._pairs.append((client, behind))
+                for source, target in ((client, behind), (behind, client)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        host, port = self._behind
+        if not host.startswith("/"):
+            return socket.create_connection((host, port))
+        behind = socket.socket(socket.AF_UNIX)
+        behind.connect(str(Path(host) / f".s.PGSQL.{port}"))
+        return behind
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK):
+                if self.mode == "delay":
+                    time.sleep(DELAY_SECONDS)
+                self.passed += 1
+                if self.cut_after is not None and self.passed > self.cut_after:
+                    self.mode = "refuse"
+                    self.cut()
+                elif self.mode != "black hole":
+                    target.sendall(data)
+        with source, suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def proxy(url: str) -> Iterator[Proxy]:
+    made = Proxy(url)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,92 @@
+"""Batches into the store: any order, any repetition; what is refused takes nothing else with it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
+
+import psycopg
+import pytest
+
+from consumer.database import connect
+from consumer.stream_state import hear, read_streams
+from consumer.worker.intake import StreamIntake
+from consumer.worker.records import Received
+from journal.stream import block_records, control_record
+from tests.journals import STRAND, small_journal
+from tests.worker.test_records import ARN, changed_data
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with connect(database) as made:
+        yield made
+
+
+@pytest.fixture
+def intake(connection: psycopg.Connection[tuple[object, ...]]) -> StreamIntake:
+    return StreamIntake(connection, stream="licences", shard="shard-1", origin=0, trust_deletions=False)
+
+
+def streamed(strand: str = STRAND) -> list[Received]:
+    records = [one.data for block in small_journal(strand) for one in block_records(ARN, block)]
+    return [Received(data, f"{at}.0") for at, data in enumerate(records)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_and_repetition(intake: StreamIntake, seed: int) -> None:
+    random, records = Random(seed), streamed()
+    records += random.sample(records, 5)
+    random.shuffle(records)
+    for start in range(0, len(records), 4):
+        taken = intake.take(records[start : start + 4])
+    assert taken.mark == 8
+    assert intake.take(records).blocks == 0
+
+
+def test_what_does_not_verify_is_kept_and_shown(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    bad = changed_data()
+    kept = [one for one in streamed() if one.data != bad.data]
+    assert intake.take([kept[0], bad, *kept[1:]]).refused == 1
+    rows = connection.execute("SELECT sequence_no, source, position, fault, record FROM journal.rejected").fetchall()
+    assert rows == [(3, "licences/shard-1", "1.0", "revision-hash", bad.data)]
+
+
+def test_another_strand_is_refused_and_the_rest_taken(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    own, other = streamed(), streamed("Another000000000000000")
+    taken = intake.take([*own[:2], *other, *own[2:]])
+    assert (taken.mark, taken.refused) == (8, len(other))
+    [(detail,)] = connection.execute("SELECT DISTINCT detail FROM journal.rejected").fetchall()
+    assert STRAND in str(detail)
+    assert "Another" in str(detail)
+
+
+def test_a_record_that_postgresql_refuses_stops_no_other(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    connection.execute("ALTER TABLE journal.block ADD CONSTRAINT odd CHECK (sequence_no <> 4)")
+    connection.commit()
+    taken = intake.take(streamed())
+    assert (taken.mark, taken.refused, taken.blocks) == (3, 1, 8)
+    [(number, fault, detail)] = connection.execute("SELECT sequence_no, fault, detail FROM journal.rejected").fetchall()
+    assert (number, fault) == (4, "refused")
+    assert "23514" in str(detail)
+
+
+def test_a_stream_is_live_silent_or_completed(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    soon, late = timedelta(0), timedelta(hours=1)
+    assert read_streams(connection, late) == []
+    intake.take([Received(control_record(ARN, "CREATED").data, "0.0"), *streamed()])
+    assert [one.state for one in read_streams(connection, late)] == ["live"]
+    assert [one.state for one in read_streams(connection, soon)] == ["silent"]
+    intake.take([Received(control_record(ARN, "COMPLETED").data, "9.0")])
+    [state] = read_streams(connection, soon)
+    assert (state.name, state.state) == ("licences", "completed")
+    hear(connection, "licences")
+    [again] = read_streams(connection, soon)
+    assert again.since == state.since

@@ -1,0 +1,114 @@
+"""The worker with KCL's real daemon: what is streamed is in the read models, whatever ends in between."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from consumer.streaming import feed
+from journal.stream import UserRecord, decode
+from tests.worker.conftest import BLOCKS
+from tests.worker.live import Cloud, contents, in_read_models, mark, replay, scalar, wait_for, worker
+from tests.worker.proxy import proxy
+
+TIP = BLOCKS - 1
+LOST = range(200, 203)
+
+
+@pytest.fixture(autouse=True)
+def as_client(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def replayed(database: str, journal: Path) -> dict[str, list[Any]]:
+    """What the same journal is like when it was replayed from its last export and then projected."""
+    replay(database, journal / "full")
+    return contents(database)
+
+
+@pytest.fixture
+def store(empty_database: str) -> str:
+    from consumer.migrations import migrate
+
+    migrate(empty_database)
+    return empty_database
+
+
+def number_of(record: UserRecord) -> int | None:
+    payload = decode(record.data).payload
+    address = payload.get("blockAddress") or payload.get("revision", {}).get("blockAddress")
+    return address["sequenceNo"] if address else None
+
+
+def test_start_stop_start_and_a_gap_that_an_export_closes(
+    cloud: Cloud,
+    store: str,
+    streamed: list[UserRecord],
+    journal: Path,
+    replayed: dict[str, list[Any]],
+    tmp_path: Path,
+) -> None:
+    name = cloud.environment["STRANDLINE_STREAM"]
+    sent = [record for record in streamed if number_of(record) not in LOST]
+    half = len(sent) // 2
+    feed(name, sent[:half])
+    with worker(cloud, store, tmp_path) as first:
+        wait_for(lambda: scalar(store, "SELECT count(*) FROM journal.block") > 100, [first])
+        wait_for(lambda: first.get("readyz")[0] == 200, [first])
+        assert first.stop() == 0
+    assert {lease["checkpoint"] for lease in cloud.leases().values()}.isdisjoint({"TRIM_HORIZON"})
+    feed(name, sent[half:])
+    with worker(cloud, store, tmp_path) as second:
+        wait_for(lambda: mark(store) == LOST[0] - 1, [second])
+        wait_for(lambda: scalar(store, "SELECT completed_at IS NOT NULL FROM journal.stream"), [second])
+        assert "strandline_gaps 1.0" in second.get("metrics")[1]
+        # The last batch of the first run was checkpointed: nothing of it came again.
+        taken = [line["records"] for line in [*first.log(), *second.log()] if line["event"] == "batch"]
+        assert sum(taken) == len(sent)
+        replay(store, journal / "full")
+        wait_for(lambda: in_read_models(store) == TIP, [second])
+        assert second.stop() == 0
+    assert contents(store) == replayed
+    assert scalar(store, "SELECT count(*) FROM journal.rejected") == 0
+
+
+def test_two_workers_one_killed_a_reshard_and_a_store_that_goes_away(
+    cloud: Cloud, store: str, streamed: list[UserRecord], replayed: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    name = cloud.environment["STRANDLINE_STREAM"]
+    third = len(streamed) // 3
+    feed(name, streamed[:third])
+    with (
+        proxy(store) as between,
+        worker(cloud, between.url, tmp_path, "one") as one,
+        worker(cloud, between.url, tmp_path, "two") as two,
+    ):
+        wait_for(lambda: {lease.get("leaseOwner") for lease in cloud.leases().values()} == {"one", "two"}, [one, two])
+        wait_for(lambda: scalar(store, "SELECT count(*) FROM journal.block") > 50, [one, two])
+
+        between.mode = "refuse"
+        between.cut()
+        feed(name, streamed[third : 2 * third])
+        wait_for(lambda: any(line["event"] == "store failed" for line in [*one.log(), *two.log()]), [one, two])
+        assert one.get("readyz")[0] == 503
+        before = {key: lease["checkpoint"] for key, lease in cloud.leases().items()}
+        between.mode = "pass"
+
+        wait_for(lambda: all(cloud.leases()[key]["checkpoint"] != before[key] for key in before), [one, two])
+        one.kill()
+        shard = cloud.shards()[0]
+        first, last = (int(shard["HashKeyRange"][key]) for key in ("StartingHashKey", "EndingHashKey"))
+        cloud.kinesis.split_shard(
+            StreamName=name, ShardToSplit=shard["ShardId"], NewStartingHashKey=str((first + last) // 2)
+        )
+        cloud.wait_until_active()
+        feed(name, streamed[2 * third :])
+        wait_for(lambda: in_read_models(store) == TIP, [two])
+        assert two.stop() == 0
+    assert contents(store) == replayed
+    assert scalar(store, "SELECT count(*) FROM journal.rejected") == 0
+    with psycopg.connect(store) as connection:
+        assert connection.execute("SELECT completed_at IS NOT NULL FROM journal.stream").fetchone() == (True,)
