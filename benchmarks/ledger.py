@@ -61,6 +61,7 @@ def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
         connection.commit()
         blocks = _rows(connection, "block", BLOCK_COLUMNS, transactions)
         revisions = _rows(connection, "revision", REVISION_COLUMNS, transactions)
+        connection.commit()  # or each transaction below would be a part of this one
         with _timed() as seconds:
             for block, revision in zip(blocks, revisions, strict=True):
                 with connection.transaction():

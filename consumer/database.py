@@ -1,9 +1,7 @@
 """Connections to PostgreSQL, and what its errors mean to the person who runs Strandline."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -14,6 +12,7 @@ from psycopg.types.json import set_json_loads
 from consumer.embedded import embedded_postgres
 from consumer.settings import Settings
 from journal.errors import StrandlineError, UsageError
+from journal.ion_json import exact
 
 WORKER = "strandline_worker"
 OLDEST_VERSION = 15
@@ -28,11 +27,8 @@ class DatabaseUnreachable(DatabaseError):
     """No connection to PostgreSQL could be made."""
 
 
-_decode_jsonb = json.JSONDecoder(parse_float=Decimal).decode  # json.loads would make a decoder at every call
-
-
 def _read_jsonb(text: str | bytes) -> Any:
-    return _decode_jsonb(text if isinstance(text, str) else str(text, "utf-8"))
+    return exact(text if isinstance(text, str) else str(text, "utf-8"))
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from journal.block import Fault
 from journal.errors import StrandlineError
 from journal.export import check_numbers
+from journal.kernel import decode
 from journal.records import decode_records
-from journal.rows import Decoded, decode
+from journal.rows import Decoded
 from journal.source import Item, RecordFiles
 
 _SMALL = 2 * 1024 * 1024  # bytes that are decoded sooner than processes start

@@ -27,12 +27,15 @@ READ_TEXTS = """
     WHERE b.transaction_info IS NOT NULL AND b.sequence_no <= (SELECT sequence_no FROM journal.mark)"""
 READ_KEYS_OF_BLOCKS = "SELECT document_id, version FROM journal.redaction WHERE sequence_no = ANY (%s)"
 READ_GENERATIONS = """
-    SELECT generation, projection, relation, fingerprint, state FROM projection.generation
-    WHERE store = 'postgresql' ORDER BY generation"""
+    SELECT generation, projection, relation, fingerprint, store FROM projection.generation ORDER BY generation"""
 READ_SOURCES = """
     SELECT DISTINCT document_id, version FROM projection.source
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
     WHERE generation = %s"""
+READ_OUTSIDE = """
+    SELECT DISTINCT o.document, o.version FROM projection.outside_row o
+    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document, version) USING (document, version)
+    WHERE o.generation = %s"""
 READ_ROWS = """
     SELECT source_document, source_version, {columns} FROM {table}
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version)
@@ -58,14 +61,14 @@ class _Generation:
     projection: str
     relation: str
     fingerprint: str
-    state: str
+    store: str
 
 
 def probe(connection: Connection, projections: Mapping[str, Projection], keys: Sequence[Key]) -> Iterator[Found]:
     """What is there still of redacted revisions, in the journal and the read models, in the caller's transaction.
 
-    Of a generation whose definition is gone only what its projection is known to keep can be asked: nothing where that
-    is a history, whose rows without data nobody can tell from those with it.
+    Of what is in OpenSearch, the rows that are recorded as sent there. A generation whose definition is gone is not
+    asked: nobody can tell which of its rows hold data.
     """
     columns = [list(column) for column in zip(*keys, strict=True)] or [[], []]
     for document_id, version in {*connection.execute(READ_DATA, columns), *_with_texts(connection, columns)}:
@@ -88,13 +91,14 @@ def _with_texts(connection: Connection, columns: list[list[Any]]) -> list[Key]:
 def _in_generation(
     connection: Connection, projection: Projection, generation: _Generation, columns: list[list[Any]]
 ) -> list[Key]:
-    if isinstance(projection, BlockProjection):
+    if isinstance(projection, BlockProjection) or generation.fingerprint != fingerprint(projection):
         return []
     if isinstance(projection, ComposedProjection):
         return connection.execute(READ_SOURCES, [*columns, generation.generation]).fetchall()
     names = [column.name for column in projection.columns]
-    if projection.keeps == "history" and generation.fingerprint != fingerprint(projection):
-        return []
+    if generation.store != "postgresql":
+        held = connection.execute(READ_OUTSIDE, [*columns, generation.generation]).fetchall()
+        return held if projection.keeps == "current" else []
     if projection.keeps == "current":
         names = ["source_block"]
     statement = SQL(READ_ROWS).format(

@@ -99,6 +99,7 @@ class RowProjection:
     `keeps` current: a revision replaces all rows of its document, a deletion or redaction leaves none, and `rows` is
     called for normal revisions only. `keeps` history: `rows` is called for every revision, `data` None where redacted
     or deleted. Rows are told apart by the document (history: and version) and the `key` columns, which are never empty.
+    `subjects` are the fields of the ledger's documents, as `Contact.email`, by which `find-subject` finds a person.
     """
 
     name: str
@@ -112,6 +113,7 @@ class RowProjection:
     indexes: tuple[tuple[str, ...], ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

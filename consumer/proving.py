@@ -7,11 +7,12 @@ from psycopg.rows import dict_row
 
 from consumer.database import connect
 from consumer.digest import BlockHashes, Progress
+from consumer.graft import read_graft, written_by
 from consumer.stored import Row
 from journal import ion
 from journal.block import metadata_value
 from journal.errors import StrandlineError
-from journal.proof import PathCollector, Proof, revision_proof
+from journal.proof import PathCollector, Proof, Writer, revision_proof
 
 _REVISION = """
     SELECT * FROM journal.revision
@@ -42,10 +43,10 @@ def prove(
         hashes = BlockHashes(connection, tip, progress=progress)
         for block_hash in hashes:
             path.append(block_hash)
-        return _proof(revision, block, path, hashes.strand_id)
+        return _proof(revision, block, path, hashes.strand_id, written_by(number, read_graft(connection)))
 
 
-def _proof(revision: Row, block: Row, path: PathCollector, strand_id: str) -> Proof:
+def _proof(revision: Row, block: Row, path: PathCollector, strand_id: str, writer: Writer) -> Proof:
     full = block["level"] == "full"
     siblings = revision_proof(
         block["entries_hashes"], block["revision_hashes"], revision["hash"], block["previous_hash"], path.path()
@@ -56,7 +57,7 @@ def _proof(revision: Row, block: Row, path: PathCollector, strand_id: str) -> Pr
         strand_id=strand_id,
         sequence_no=revision["sequence_no"],
         level=block["level"],
-        written_by="qldb",
+        written_by=writer,
         hash=revision["hash"],
         metadata=_metadata(revision) if full else None,
         data=revision["data_ion"],

@@ -133,7 +133,7 @@ def rollback(url: str, projections: Mapping[str, Projection], name: str, *, stal
             else:
                 show = swap.show_as_before(connection, name, query, readers)
             swap.serve(connection, name, retired.generation, mine, show)
-            rows = sink.summary()[0]
+            rows = sink.count()
     return Served(name, retired.generation, rows, time.monotonic() - started, True)
 
 
@@ -186,13 +186,16 @@ def _fill(
     sink = PostgresqlSink(connection, projection, building.relation)
     if isinstance(projection, RowProjection) and projection.keeps == "current":
         with connection.transaction():
-            mark = feed.read_mark(connection)
+            (live,) = _lock(connection, [live.generation])
             same = live.fingerprint == building.fingerprint
+            # What waits is known as far as the one served has come; from there on every revision is read.
+            last = live.position if same else feed.read_mark(connection)
             waiting = {key for (key,) in connection.execute(READ_WAITING, [live.generation])} if same else set()
             (origin,) = connection.execute(READ_ORIGIN).fetchone() or (0,)
-        if building.position < origin:
-            filling = RowFilling(connection, projection, building.generation, sink)
-            LatestFill(connection, projection, building.generation, filling, mark).run(url, waiting, progress)
+        if building.position < origin <= last:
+            empty = PostgresqlSink(connection, projection, building.relation, empty=True)
+            filling = RowFilling(connection, projection, building.generation, empty)
+            LatestFill(connection, projection, building.generation, filling, last).run(url, waiting, progress)
     Projector(connection, projection, building.generation, sink).run_to_mark(progress)
 
 
@@ -217,7 +220,7 @@ def _finish(
         if swapped:
             mine = fingerprint(projection)
             swap.serve(connection, projection.name, building.generation, mine, swap.show_generation(sink))
-        rows = sink.summary()[0]
+        rows = sink.count()
     return Served(projection.name, building.generation, rows, time.monotonic() - started, swapped, found)
 
 

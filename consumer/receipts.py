@@ -56,7 +56,7 @@ READ_NAMED = """
     ORDER BY d.document_id, d.version"""
 READ_STORES = "SELECT DISTINCT store FROM projection.generation WHERE store <> 'postgresql'"
 READ_MODELS = """
-    SELECT projection, generation, position FROM projection.generation
+    SELECT projection, generation, clean_no FROM projection.generation
     WHERE store = %s ORDER BY projection, generation"""
 READ_PURGES = """
     SELECT document_id, version, generation, rows FROM projection.purge

@@ -8,6 +8,7 @@ import psycopg
 
 from consumer import mark
 from consumer.generations import ProjectionStatus, statuses
+from consumer.graft import read_graft
 from consumer.projection import Projection
 from consumer.stores import DATABASE_ONLY, Stores
 
@@ -80,7 +81,10 @@ class OtherGeneration:
 
 @dataclass(frozen=True)
 class Status:
-    """One snapshot; `mark` and `head` are None while the store holds no block up to the mark, or none at all."""
+    """One snapshot; `mark` and `head` are None while the store holds no block up to the mark, or none at all.
+
+    `graft` is the first block that was appended since QLDB, None where there is none.
+    """
 
     strand_id: str | None
     origin: int
@@ -92,6 +96,7 @@ class Status:
     redactions: RedactionCounts
     projections: list[ProjectionStatus]
     other_generations: list[OtherGeneration]
+    graft: int | None = None
 
     @property
     def waits(self) -> bool:
@@ -119,6 +124,7 @@ def read_status(
             redactions=RedactionCounts(_row(connection, COUNT_PENDING)[0], *_row(connection, COUNT_REGISTERED)),
             projections=served,
             other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
+            graft=read_graft(connection),
         )
 
 

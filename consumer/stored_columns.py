@@ -1,13 +1,11 @@
 """What the store says again in columns, for queries, against what the hashes cover: that is what analysts see."""
 
-import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from journal import ion
 from journal.block import CheckedBlock, CheckedRevision, Fault
-from journal.ion_json import escape, to_json
+from journal.ion_json import escape, exact, to_json
 from journal.rows import shown_of
 
 Row = Mapping[str, Any]
@@ -63,4 +61,4 @@ def _check_revision(checked: CheckedBlock, revision: CheckedRevision, row: Row) 
 
 
 def _as_json(value: Any) -> Any:
-    return json.loads(to_json(value), parse_float=Decimal)
+    return exact(to_json(value))

@@ -48,9 +48,10 @@ class Stores:
     def count(self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection) -> int:
         """How many rows readers of the read model can find now."""
         if projection.store == OPENSEARCH:
+            from consumer.sinks.search_asking import count
+
             assert self.opensearch is not None
-            self.opensearch.indices.refresh(index=projection.name)
-            return int(self.opensearch.count(index=projection.name)["count"])
+            return count(self.opensearch, projection.name)
         row = connection.execute(SQL(COUNT).format(Identifier(projection.name))).fetchone()
         return int(row[0]) if row else 0
 

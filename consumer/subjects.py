@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from consumer.projection import BlockProjection, ComposedProjection, Projection
+from consumer.projection import Projection, RowProjection
 from journal.errors import StrandlineError, UsageError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -29,6 +29,10 @@ READ_VERSIONS = """
     ORDER BY r.table_name, r.document_id, r.version"""
 READ_GENERATIONS = """
     SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""
+READ_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)"
+READ_OUTSIDE = """
+    SELECT document, version, count(*) FROM projection.outside_row
+    WHERE generation = %s AND document = ANY (%s) GROUP BY 1, 2"""
 READ_ROWS = """
     SELECT source_document, source_version, count(*) FROM {table}
     WHERE source_document = ANY (%s) GROUP BY 1, 2"""
@@ -53,7 +57,7 @@ class Held:
 
 def identifier_fields(projections: Iterable[Projection], declared: Sequence[str]) -> dict[str, tuple[str | None, str]]:
     """The fields by which people are found, as they are named, each with its table (None for any) and field."""
-    names = [name for projection in projections for name in getattr(projection, "subjects", ())]
+    names = [name for one in projections if isinstance(one, RowProjection) for name in one.subjects]
     fields: dict[str, tuple[str | None, str]] = {}
     for name in (*names, *declared):
         match = _FIELD.fullmatch(name)
@@ -64,7 +68,7 @@ def identifier_fields(projections: Iterable[Projection], declared: Sequence[str]
 
 
 def find_subject(
-    connection: Connection, projections: Mapping[str, Projection], fields: Mapping[str, tuple[str | None, str]],
+    connection: Connection, fields: Mapping[str, tuple[str | None, str]],
     name: str, value: str,
 ) -> list[Held]:  # fmt: skip
     """Every version of every document that has, or once had, the value in the field.
@@ -80,7 +84,7 @@ def find_subject(
     table, field = fields[name]
     parameters: dict[str, Any] = {"table": table, "field": field, "value": value}
     documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
-    models = _read_models(connection, projections, documents)
+    models = _read_models(connection, documents)
     rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
     return [
         Held(in_table, id_, version, number, state, at.isoformat(), named, tuple(models.get((id_, version), ())))
@@ -88,20 +92,18 @@ def find_subject(
     ]
 
 
-def _read_models(
-    connection: Connection, projections: Mapping[str, Projection], documents: Sequence[str]
-) -> dict[tuple[str, int], list[str]]:
+def _read_models(connection: Connection, documents: Sequence[str]) -> dict[tuple[str, int], list[str]]:
+    """The read models that have rows of each version; by what they have, since their definition may be gone."""
     models: dict[tuple[str, int], list[str]] = {}
     for generation, name, relation, store, state in connection.execute(READ_GENERATIONS).fetchall():
-        projection = projections.get(name)
-        if store != "postgresql" or projection is None or isinstance(projection, BlockProjection):
-            continue
+        table = Identifier("generation", relation)
+        columns = {column for (column,) in connection.execute(READ_COLUMNS, [table.as_string(connection)])}
+        rows = connection.execute(READ_COMPOSED, [generation, list(documents)]).fetchall()
+        if store != "postgresql":
+            rows += connection.execute(READ_OUTSIDE, [generation, list(documents)]).fetchall()
+        elif "source_document" in columns:
+            rows += connection.execute(SQL(READ_ROWS).format(table=table), [list(documents)]).fetchall()
         label = name if state == "live" else f"{name} (generation {generation}, {state})"
-        if isinstance(projection, ComposedProjection):
-            rows = connection.execute(READ_COMPOSED, [generation, list(documents)]).fetchall()
-        else:
-            statement = SQL(READ_ROWS).format(table=Identifier("generation", relation))
-            rows = connection.execute(statement, [list(documents)]).fetchall()
         for document_id, version, _ in rows:
             models.setdefault((document_id, version), []).append(label)
     return models

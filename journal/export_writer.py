@@ -9,9 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from amazon.ion import simpleion
-
-from journal.ion import Timestamp, write_text
+from journal.ion import Timestamp, write_stream, write_text
 from journal.ion_json import to_json
 
 
@@ -30,7 +28,7 @@ class Format(StrEnum):
 def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:
     """The bytes of one data object: a block a line, or one binary stream with one symbol table."""
     if format is Format.ION_BINARY:
-        return bytes(simpleion.dumps(blocks, binary=True, sequence_as_stream=True))
+        return write_stream(blocks)
     write = to_json if format is Format.JSON else write_text
     return "".join([write(block) + "\n" for block in blocks]).encode()
 

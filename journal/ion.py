@@ -5,20 +5,28 @@ Timestamp, SymbolToken) and amazon.ion's IonPy classes where it is not (typed nu
 A struct read as a dict keeps only the last of a repeated field; `read_typed` keeps them all, at a tenth of the speed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from io import BytesIO
+from itertools import islice
 from typing import Any
 
 from amazon.ion import simpleion
 from amazon.ion.core import Timestamp
+from amazon.ion.exceptions import IonException
 from amazon.ion.simpleion import IonPyValueModel
 from amazon.ion.symbols import SymbolToken
 
 from journal.errors import UnreadableError
 from journal.ion_shape import sound_length
 
-__all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_text"]
+__all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_stream", "write_text"]
 
 BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
+
+# amazon.ion 0.15's C extension writes beside its memory where a number is larger, and then crashes.
+_MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 6_000
+_LEAVES = frozenset((str, bool, float, bytes, type(None), Timestamp, SymbolToken))
 
 _PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
 
@@ -49,9 +57,19 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     count = 0
     sound = sound_length(data) if data.startswith(BINARY_VERSION_MARKER) else len(data)
     try:
-        for value in simpleion.loads(data[:sound], single_value=False, parse_eagerly=False, value_model=model):
-            yield value
-            count += 1
+        try:
+            for value in simpleion.loads(data[:sound], single_value=False, parse_eagerly=False, value_model=model):
+                yield value
+                count += 1
+        except IonException as error:
+            # The C extension takes no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
+            # the plain Python does, twenty times slower.
+            if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR")):
+                raise
+            values = simpleion.load_python(BytesIO(data[:sound]), single_value=False, parse_eagerly=False)
+            for value in islice(values, count, None):
+                yield value
+                count += 1
     except GeneratorExit:
         raise
     # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
@@ -64,9 +82,41 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
 
 def write(value: Any) -> bytes:
     """One value as binary Ion, with its own version marker and symbol table."""
-    return bytes(simpleion.dumps(value, binary=True))
+    return _written(value, binary=True)
+
+
+def write_stream(values: Sequence[Any]) -> bytes:
+    """Values one after another as binary Ion, with one symbol table."""
+    return _written(values, binary=True, sequence_as_stream=True)
 
 
 def write_text(value: Any) -> str:
     """One value as Ion text, on one line, without a version marker."""
-    return str(simpleion.dumps(value, binary=False, omit_version_marker=True))
+    return _written(value, binary=False, omit_version_marker=True).decode()
+
+
+def _written(value: Any, **options: bool) -> bytes:
+    file = BytesIO()
+    dump = simpleion.dump_python if _hold_large_number((value,)) else simpleion.dump
+    dump(value, file, **options)
+    return file.getvalue()
+
+
+def _hold_large_number(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind in _LEAVES:
+            continue
+        if isinstance(value, Mapping):
+            if _hold_large_number(value.values()):
+                return True
+        elif isinstance(value, list | tuple):
+            if _hold_large_number(value):
+                return True
+        elif isinstance(value, Decimal):
+            _, digits, exponent = value.as_tuple()
+            if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_EXPONENT:  # type: ignore[arg-type]
+                return True
+        elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            return True
+    return False

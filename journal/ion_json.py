@@ -156,6 +156,11 @@ _AS_IS = _Writer(_quote_as_is)
 _ESCAPED_TEXT = _Writer(lambda text: _quote_as_is(escape(text)))
 
 
+def exact(text: str) -> Any:
+    """The value of one JSON text; no number loses a digit, or has too many."""
+    return _DECODER.decode(text)
+
+
 def read_json(text: str) -> Iterator[Any]:
     """The values of JSON text that has one after another; no number loses a digit.
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from amazon.ion.exceptions import IonException
+
 from journal import ion
 from journal.block import (
     DEFINING_KEYWORDS,
@@ -132,9 +134,14 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
         if block.faults:
             result.faults.extend(block.faults)
         elif with_rows:
+            try:
+                packed = pack_block(block), [pack_revision(block, revision) for revision in block.revisions]
+            except IonException:  # such as a timestamp whose UTC form is outside years 1 to 9999
+                result.faults.append(Fault(block.sequence_no, "shape", "holds a value that cannot be written as Ion"))
+                continue
             numbers.append(block.sequence_no)
-            packed_blocks.append(pack_block(block))
-            packed_revisions.extend(pack_revision(block, revision) for revision in block.revisions)
+            packed_blocks.append(packed[0])
+            packed_revisions.extend(packed[1])
     if numbers:
         result.rows = Rows(b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers))
     return result

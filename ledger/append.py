@@ -16,7 +16,6 @@ from consumer import catalog, mark
 from consumer.database import connect
 from consumer.erasure import take_redactions
 from consumer.graft import read_graft
-from consumer.rejected import Refusal, reject
 from consumer.stored import check_stored
 from journal.block import CheckedBlock, check_block
 from journal.ids import new_id
@@ -28,12 +27,12 @@ from ledger import copied
 from ledger.changes import Changes, Reads, conflict
 from ledger.errors import CannotAppend, Conflict
 from ledger.graft import graft_of
-from ledger.transaction import Prepared
+from ledger.prepared import Prepared
+from ledger.settling import settle
 
 # Transactions that read longer ago conflict without a closer look, so that the look has an end.
 MOST_BLOCKS_SINCE = 10_000
 _PARTITION = 100_000  # blocks (migrations/0002_journal.sql)
-SOURCE = "the ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Appender:
                     return self._append(connection, end, group)
                 connection.rollback()
                 if not settled:
-                    _settle(connection)
+                    settle(connection)
         except BaseException:
             self._forget()
             if not connection.closed:
@@ -290,26 +289,6 @@ def _note(changes: Changes, prepared: Prepared, number: int) -> None:
     changes.redactions += [(number, one.table_id, one.document_id) for one in prepared.redactions]
     if prepared.defines:
         changes.defined = number
-
-
-def _settle(connection: psycopg.Connection[Any]) -> None:
-    """Let the mark take in what waits above it, and refuse what hangs on blocks that were refused."""
-    mark.advance(connection)
-    with mark.strand_lock(connection, alone=True):
-        lost = connection.execute(sql.DESCENDANTS).fetchall()
-        if not lost:
-            return
-        keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
-        connection.execute(sql.DROP_CANDIDATES, [*keys, *keys], prepare=False)
-        reject(
-            connection,
-            [
-                Refusal(
-                    number, block_hash, SOURCE, None, "fork", f"its chain leads to a refused block, {previous.hex()}"
-                )
-                for number, block_hash, previous in lost
-            ],
-        )
 
 
 def _milliseconds(moment: datetime | None) -> int:

@@ -33,36 +33,6 @@ WRITTEN = """
     SELECT sequence_no FROM journal.block
     WHERE sequence_no > %s AND sequence_no <= (SELECT sequence_no FROM journal.mark) AND transaction_id = %s"""
 
-# Candidates whose chain leads down to a block that was refused can never come in.
-DESCENDANTS = """
-    WITH RECURSIVE lost AS (
-        SELECT b.sequence_no, b.block_hash, b.previous_hash
-        FROM journal.block b, journal.mark m
-        WHERE b.sequence_no > m.sequence_no AND EXISTS (
-            SELECT FROM journal.rejected r
-            WHERE r.sequence_no = b.sequence_no - 1 AND r.block_hash = b.previous_hash)
-        UNION
-        SELECT b.sequence_no, b.block_hash, b.previous_hash
-        FROM lost JOIN journal.block b ON b.sequence_no = lost.sequence_no + 1 AND b.previous_hash = lost.block_hash
-    )
-    SELECT sequence_no, block_hash, previous_hash FROM lost ORDER BY sequence_no"""
-DROP_CANDIDATES = """
-    WITH dropped AS (
-        DELETE FROM journal.block b
-        USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, block_hash)
-        WHERE b.sequence_no = lost.sequence_no AND b.block_hash = lost.block_hash
-        RETURNING b.sequence_no, b.revision_hashes
-    )
-    DELETE FROM journal.revision r
-    USING dropped
-    WHERE r.sequence_no = dropped.sequence_no AND r.hash = ANY (dropped.revision_hashes)
-      AND NOT EXISTS (
-          SELECT FROM journal.block b
-          WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes)
-            AND NOT EXISTS (
-                SELECT FROM unnest(%s::bigint[], %s::bytea[]) AS gone (sequence_no, block_hash)
-                WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
-
 
 def _insert(table: str, columns: Sequence[tuple[str, str]]) -> str:
     names, places = ", ".join(name for name, _ in columns), ", ".join(["%b"] * len(columns))

@@ -12,7 +12,7 @@ from journal.ids import derived_id, new_id
 from journal.maker import NewRevision, Statement, timestamp
 from ledger import statements
 from ledger.changes import Reads
-from ledger.transaction import Prepared
+from ledger.prepared import Prepared
 from ledger.values import as_json
 
 

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, LifoQueue
 from threading import Lock
 from typing import Any, TypeVar
@@ -19,8 +19,9 @@ from journal.ids import new_id
 from ledger.append import Appended, Appender
 from ledger.errors import Conflict, LedgerError, RequestDone
 from ledger.group import Group
+from ledger.prepared import Prepared
 from ledger.reading import Reading
-from ledger.transaction import Prepared, Transaction
+from ledger.transaction import Transaction
 
 Result = TypeVar("Result")
 RETRIES = 4  # as QLDB's driver
@@ -140,6 +141,7 @@ class Ledger:
             raise Conflict(str(outcome))
         if outcome.repeated:
             return self._again(work, outcome)
+        self._learn(tables, prepared, outcome.sequence_no)
         return Executed(result, outcome.transaction_id, outcome.sequence_no)
 
     def _again(self, work: Callable[[Transaction], Any], done: Appended) -> Executed:
@@ -188,6 +190,12 @@ class Ledger:
                         active = read_active(connection, at.sequence_no)
                 self._known = _Tables(at.strand_id, at.sequence_no, active)
             return self._known
+
+    def _learn(self, tables: _Tables, prepared: Prepared, sequence_no: int) -> None:
+        """That it was no conflict says that up to its block no table was defined but by itself."""
+        with self._loading:
+            if self._known is tables:
+                self._known = None if prepared.defines else replace(tables, at=sequence_no)
 
     def _defined_since(self, number: int) -> bool:
         with self._borrowed() as connection, connection.transaction():

@@ -14,6 +14,7 @@ from journal.ion_hash import ion_hash
 from journal.maker import NewRevision, Redaction, Statement, timestamp
 from ledger import errors, statements
 from ledger.changes import Reads
+from ledger.prepared import Prepared, Redacted, UserTable
 from ledger.reading import Reading
 from ledger.values import Document, as_document, as_ion, as_json, comparable
 
@@ -23,42 +24,6 @@ MOST_TABLES = 20
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MISSING = object()
-
-
-@dataclass(frozen=True, slots=True)
-class UserTable:
-    """A table as `information_schema.user_tables` has it; `table_id` is None where QLDB made it and left it empty."""
-
-    table_id: str | None
-    name: str
-    indexes: tuple[str, ...]
-    status: str = "ACTIVE"
-
-
-@dataclass(frozen=True, slots=True)
-class Redacted:
-    """The revision that a transaction redacts."""
-
-    strand_id: str
-    sequence_no: int
-    table_id: str
-    document_id: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a transaction has come to: all that its block needs but its place."""
-
-    transaction_id: str
-    statements: tuple[Statement, ...]
-    revisions: tuple[NewRevision, ...]
-    json: tuple[Any, ...]  # the revisions' data as jsonb has it
-    redactions: tuple[Redaction, ...]
-    system_revisions: tuple[bytes, ...]
-    defines: bool
-    reads: Reads
-    request_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -1,15 +1,13 @@
 """Documents as the ledger takes, keeps and compares them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from journal import ion
 from journal.block import State
-from journal.ion_json import to_json
+from journal.ion_json import exact, to_json
 from ledger.errors import DocumentTooLarge, WrongDocument
 
 MOST_DOCUMENT_BYTES = 128 * 1024
@@ -54,7 +52,7 @@ def as_document(value: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
 def as_json(value: Any) -> Any:
     """A value as jsonb holds it, numbers exact."""
-    return json.loads(to_json(value), parse_float=Decimal)
+    return exact(to_json(value))
 
 
 def comparable(value: Any) -> Any:

@@ -37,7 +37,7 @@ INSERT INTO journal.lookup_position DEFAULT VALUES;
 CREATE FUNCTION journal.strand_end(
     OUT strand_id text, OUT origin bigint, OUT sequence_no bigint, OUT block_hash bytea, OUT block_time timestamptz,
     OUT candidates boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     SELECT m.strand_id, m.origin, m.sequence_no, m.block_hash,
            (SELECT b.block_time FROM journal.block b
@@ -59,7 +59,7 @@ RETURN jsonb_hash_extended(value, 0);
 -- Brings the look-ups to the mark. An append calls it in its own transaction; what replays brought is caught up with.
 -- A few documents out of very many: by hash joins the planner, which cannot know how few, would read them all.
 CREATE FUNCTION journal.follow_lookups() RETURNS void LANGUAGE plpgsql
-SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     at journal.lookup_position;
     mark_no bigint;

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from amazon.ion import simpleion
-
-from journal.ion import write_text
+from journal.ion import write_stream, write_text
 from journal.ion_hash import sha256
 from journal.ion_json import to_json
 from journal.maker import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
@@ -59,7 +57,7 @@ def small_journal(strand: str = STRAND) -> list[Block]:
 
 
 def ion_binary(blocks: list[Block]) -> bytes:
-    return bytes(simpleion.dumps(blocks, binary=True, sequence_as_stream=True))
+    return write_stream(blocks)
 
 
 def ion_text(blocks: list[Block]) -> bytes:

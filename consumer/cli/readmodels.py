@@ -24,6 +24,7 @@ def status(as_json: AsJson = False) -> int:
     from consumer.status import read_status
     from consumer.stores import open_stores
     from consumer.stream_state import read_streams
+    from journal.kernel import KERNEL
 
     projections = discover_projections()
     with open_store() as (settings, url), connect(url) as connection:
@@ -32,7 +33,7 @@ def status(as_json: AsJson = False) -> int:
     opensearch = settings.opensearch_url is not None
     if as_json:
         shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
-        show_json({**shown, "opensearch": "on" if opensearch else "off"})
+        show_json({**shown, "opensearch": "on" if opensearch else "off", "kernel": KERNEL})
     else:
         _say_status(found)
         for one in streams:
@@ -94,6 +95,7 @@ def _status_json(found: "Status") -> dict[str, object]:
         "other_generations": [asdict(one) for one in found.other_generations],
         "redactions": asdict(found.redactions),
         "strand_id": found.strand_id,
+        "graft": found.graft,
     }
 
 
@@ -136,6 +138,8 @@ def _parked_json(one: "ParkedDocument") -> dict[str, object]:
 def _say_status(found: "Status") -> None:
     say(f"Strand {found.strand_id}." if found.strand_id else "The store is empty: take an export in with `replay`.")
     say(mark_text(found))
+    if found.graft is not None:
+        say(f"Blocks from {found.graft:,} on were appended since QLDB.")
     if found.head is not None and found.head != found.mark:
         say(f"The highest block seen is {found.head:,}.")
     if found.gaps:

@@ -159,7 +159,7 @@ def find_subject(
         value = sys.stdin.readline().removesuffix("\n")
     with open_store() as (settings, url), connect(url) as connection:
         fields = identifier_fields(projections.values(), settings.subject_fields)
-        found = find_subject(connection, projections, fields, field, value)
+        found = find_subject(connection, fields, field, value)
     if as_json:
         show_json({"field": field, "versions": [asdict(one) for one in found]})
     elif not found:

@@ -4,13 +4,13 @@ What is written is recorded first, by a connection of its own that commits; then
 transaction moves the position. Versions keep whatever arrives late from undoing what came after it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import ConnectionError, NotFoundError, OpenSearchException, TransportError
+from opensearchpy.exceptions import NotFoundError
 
 from consumer.database import connect
 from consumer.lease import LeaseLost
@@ -19,11 +19,10 @@ from consumer.sinks import recorded
 from consumer.sinks.contract import PreparedRows, Refusal, Replacement
 from consumer.sinks.outside import OuterSink, StoreFailed, Turn
 from consumer.sinks.recorded import Source
+from consumer.sinks.search_asking import asked
 from consumer.sinks.search_bulk import Bulk
 from consumer.sinks.search_index import index_body, is_ours, source_names
 from consumer.sinks.search_rows import SearchRows, json_source, short_hash
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class OpensearchSink(OuterSink):
             self._client.indices.delete(index=self._relation, params={"ignore_unavailable": "true"})
             self._client.indices.create(index=self._relation, body=index_body(self._projection, self._relation))
 
-        _asked(make)
+        asked(make)
 
     def serve(self) -> None:
         def point() -> None:
@@ -88,7 +87,7 @@ class OpensearchSink(OuterSink):
             actions.append({"add": {"index": self._relation, "alias": name}})
             self._client.indices.update_aliases(body={"actions": actions})  # one call: readers see one or the other
 
-        _asked(point)
+        asked(point)
 
     def prepare(self, rows: Rows) -> PreparedRows:
         return self._prepare(rows)
@@ -96,7 +95,7 @@ class OpensearchSink(OuterSink):
     def begin(self, turn: Turn) -> None:
         self._turn = turn
         self._forgotten = set()
-        mapping = _asked(lambda: self._client.indices.get_mapping(index=self._relation))
+        mapping = asked(lambda: self._client.indices.get_mapping(index=self._relation))
         if not is_ours(mapping, self._relation):
             raise StoreFailed(f"The index {self._relation} is not the one that was made for this read model.")
 
@@ -188,17 +187,3 @@ class OpensearchSink(OuterSink):
     def _send(self, actions: dict[str, Any], version: int) -> dict[str, str]:
         assert self._turn is not None
         return self._bulk.send(actions, version, self._turn.deadline)
-
-
-def _asked(ask: Callable[[], T]) -> T:
-    """What OpenSearch answers; its errors without their texts, which may quote what was sent."""
-    try:
-        return ask()
-    except ConnectionError as exc:
-        raise StoreFailed(f"OpenSearch is not reachable ({type(exc).__name__}).") from None
-    except NotFoundError:
-        raise StoreFailed("OpenSearch does not have the index of this read model.") from None
-    except TransportError as exc:
-        raise StoreFailed(f"OpenSearch refuses (status {exc.status_code}, {exc.error}).") from None
-    except OpenSearchException as exc:
-        raise StoreFailed(f"OpenSearch fails ({type(exc).__name__}).") from None

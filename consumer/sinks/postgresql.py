@@ -44,6 +44,7 @@ VIEW_COLUMNS = """
 # The sum of two hashes a row: the same for the same rows, in whatever order.
 SUMMARY = """
     SELECT count(*), sum(hashtextextended(kept::text, 0)), sum(hashtextextended(kept::text, 1)) FROM {table} AS kept"""
+COUNT = "SELECT count(*) FROM {table}"
 COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
 DELETE_DOCUMENTS = "DELETE FROM {table} WHERE source_document = ANY(%s)"
 DELETE_VERSIONS = """
@@ -65,9 +66,20 @@ DELETE_BLOCKS = "DELETE FROM {table} WHERE source_block = ANY(%s)"
 
 
 class PostgresqlSink(Sink):
-    """A generation's table `generation.<relation>`; all is done in the connection's open transaction."""
+    """A generation's table `generation.<relation>`; all is done in the connection's open transaction.
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection, relation: str) -> None:
+    `empty` says that the table has no rows of any source that is written.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        projection: Projection,
+        relation: str,
+        *,
+        empty: bool = False,
+    ) -> None:
+        self._empty = empty
         self._connection = connection
         self._projection = projection
         self._relation = relation
@@ -117,6 +129,10 @@ class PostgresqlSink(Sink):
         """Take the table away; where there is none, do nothing."""
         self._execute(DROP_TABLE)
 
+    def count(self) -> int:
+        (rows,) = self._connection.execute(self._sql(COUNT)).fetchone() or (0,)
+        return int(rows)
+
     def summary(self) -> tuple[Any, ...]:
         """The number of rows, and a digest over all of them."""
         return self._connection.execute(self._sql(SUMMARY)).fetchone() or ()
@@ -150,6 +166,11 @@ class PostgresqlSink(Sink):
                 refusals[part[0].key] = Refusal(part[0], reason)
 
     def _replace(self, part: Sequence[Replacement]) -> None:
+        if not self._empty:
+            self._delete(part)
+        self._add(part)
+
+    def _delete(self, part: Sequence[Replacement]) -> None:
         if isinstance(self._projection, BlockProjection):
             self._connection.execute(self._sql(DELETE_BLOCKS), [[one.sequence_no for one in part]])
         elif isinstance(self._projection, ComposedProjection):
@@ -159,6 +180,8 @@ class PostgresqlSink(Sink):
         else:
             versions = [[one.document for one in part], [one.version for one in part]]
             self._connection.execute(self._sql(DELETE_VERSIONS), versions)
+
+    def _add(self, part: Sequence[Replacement]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
             copy.set_types(list(self._types.values()))
             for one in part:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from consumer.database import connect
 from consumer.projection import Projection
 from consumer.status import Status, read_status
+from consumer.stores import DATABASE_ONLY, Stores
 from consumer.stream_state import StreamState, read_streams
 from consumer.worker.health import Answer
 from journal.errors import StrandlineError
@@ -25,8 +26,10 @@ READ_OLDEST = """
         SELECT b.block_time AS since FROM journal.block b, journal.mark m
         WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
         UNION ALL
-        SELECT registered_at FROM journal.redaction
-        WHERE redacted_by > (SELECT min(position) FROM projection.generation)
+        SELECT d.registered_at FROM journal.redaction d, journal.mark m
+        WHERE d.effective_no <= m.sequence_no AND NOT EXISTS (
+            SELECT FROM projection.receipt r
+            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')
     ) AS waiting"""
 STATES = ("live", "completed", "silent")
 
@@ -34,11 +37,18 @@ STATES = ("live", "completed", "silent")
 class Exposition:
     """Text in Prometheus' format; `strandline_up` is 0, and nothing else of it shown, while the store is away."""
 
-    def __init__(self, url: str, folder: Path, projections: Mapping[str, Projection], silent_after: timedelta) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        projections: Mapping[str, Projection],
+        silent_after: timedelta,
+        stores: Stores = DATABASE_ONLY,
+    ) -> None:
         self._folder = folder
         self._registry = CollectorRegistry()
         MultiProcessCollector(self._registry, path=str(folder))  # type: ignore[no-untyped-call]
-        self._registry.register(_StoreCollector(url, projections, silent_after))
+        self._registry.register(_StoreCollector(url, projections, silent_after, stores))
 
     def __call__(self) -> Answer:
         self._forget_dead_processes()
@@ -52,8 +62,11 @@ class Exposition:
 
 
 class _StoreCollector(Collector):
-    def __init__(self, url: str, projections: Mapping[str, Projection], silent_after: timedelta) -> None:
+    def __init__(
+        self, url: str, projections: Mapping[str, Projection], silent_after: timedelta, stores: Stores
+    ) -> None:
         self._url = url
+        self._stores = stores
         self._projections = projections
         self._silent_after = silent_after
 
@@ -66,7 +79,7 @@ class _StoreCollector(Collector):
                 streams = read_streams(connection, self._silent_after)
                 with connection.transaction():
                     oldest = connection.execute(READ_OLDEST).fetchone()
-                status = read_status(connection, self._projections.values())
+                status = read_status(connection, self._projections.values(), self._stores)
         except (psycopg.Error, StrandlineError):
             yield _gauge("up", "Whether the store can be reached.", 0)
             return

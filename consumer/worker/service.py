@@ -61,8 +61,9 @@ class _Worker:
         self._settings = settings
         self._url = url
         self._daemon = daemon
-        self._projecting = Projecting(url, projections, open_stores(settings, url))
-        self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds))
+        stores = open_stores(settings, url)
+        self._projecting = Projecting(url, projections, stores)
+        self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds), stores)
         self._health: HealthServer | None = None
         self._ticked_at = time.monotonic()
         self._seen: set[tuple[int, int]] = set()

@@ -28,5 +28,6 @@ PROJECTION = RowProjection(
         Column("user_id", "text", "Who wrote the current revision."),
     ),
     rows=rows,
+    subjects=("Contact.licenceId", "Contact.email", "Contact.mobile"),
     indexes=(("licence_id",),),
 )

@@ -44,4 +44,5 @@ PROJECTION = RowProjection(
     ),
     rows=rows,
     indexes=(("licence_id",),),
+    subjects=("Licence.licenceId",),
 )

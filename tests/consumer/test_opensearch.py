@@ -274,15 +274,17 @@ def test_what_opensearch_refuses_parks_without_its_value_and_is_retried(
         lambda revision: [{"label": (revision.data or {})["label"]}], store="opensearch",
     )  # fmt: skip
     strand.block(("a", 0, "T", {"label": "::1"}), ("b", 0, "T", {"label": "::2"}))
-    strand.block(("a", 1, "T", {"label": "Ada Byron"}))
     project(database, {"odd": odd}, stores=stores)
-    strand.block(("a", 2, "T", {"label": "::3"}))
+    strand.block(("a", 1, "T", {"label": "Ada Byron"}))
     project(database, {"odd": odd}, stores=stores)
     (waiting,) = parked(connection)
     assert (waiting.key, waiting.reason) == ("a", "OpenSearch refuses the row (mapper_parsing_exception)")
     assert [(row["source_document"], row["label"]) for row in found(opensearch, "odd")] == [("a", "::1"), ("b", "::2")]
     result = retry(database, {"odd": odd}, "odd", stores)
     assert (result.retried, result.parked) == (1, 1)
+    strand.block(("a", 2, "T", {"label": "::3"}))
+    project(database, {"odd": odd}, stores=stores)
+    assert len(parked(connection)) == 1
     connection.execute('UPDATE journal.revision SET data = \'{"label": "::2"}\' WHERE version = 1')
     result = retry(database, {"odd": odd}, "odd", stores)
     assert (result.retried, result.parked) == (1, 0)
@@ -321,8 +323,9 @@ def test_a_projector_that_lost_its_lease_writes_nothing(
 
 
 def test_the_data_of_a_batch_is_in_no_error(
-    connection: Connection, strand: StrandRows, database: str, opensearch_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+    connection: Connection, strand: StrandRows, database: str, opensearch_url: str, opensearch: OpenSearch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     strand.block(("e", 0, "Endorsement", endorsement("Ada Byron")))
     with Proxy(opensearch_url).running() as proxy:
         stores = open_stores(Settings(opensearch_url=proxy.url), database)
@@ -341,7 +344,6 @@ def test_the_data_of_a_batch_is_in_no_error(
         assert failure == "OpenSearch is not able to write (status 400)."
         assert "Ada" not in caplog.text
         assert stores.opensearch
-        stores.opensearch.indices.delete(index="endorsement_search_*")
         stores.opensearch.close()
 
 

@@ -86,6 +86,7 @@ def test_projections_are_found_in_packages_below_and_in_single_modules() -> None
     everything = discover(["projections"])
     assert list(everything) == [
         "contact_directory",
+        "endorsement_search",
         "ledger_activity",
         "licence_history",
         "licence_points",

@@ -111,9 +111,8 @@ class TestRebuild:
         assert told
         check_no_orphans(connection)
 
-    def test_current_reads_the_last_revisions_only(
-        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
-    ) -> None:
+    def test_current_reads_the_last_revisions_only(self, strand: StrandRows, database: str, redefined: Any) -> None:
+        redefined("the same")
         history(strand)
         project(database, named(CURRENT))
         seen = []
@@ -140,10 +139,7 @@ class TestRebuild:
         connection.execute(SQL("DELETE FROM {}").format(table))
         connection.execute("DELETE FROM projection.parked WHERE key = 'c'")
         done = rebuild_one(database, named(CURRENT), "now")
-        assert (
-            done.difference == "0 rows served, 3 rebuilt; parked: 1 only in the one served, 1 only in the rebuilt one"
-            or (done.difference is not None and "rows served" in done.difference)
-        )
+        assert done.difference == "0 rows served, 3 rebuilt"
         assert states(connection) == [(generation, "live", position)]
         check_no_orphans(connection)
 
@@ -279,7 +275,7 @@ class TestView:
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
-        connection.execute("CREATE VIEW public.built_on AS SELECT label FROM read.now")
+        connection.execute("CREATE VIEW read.built_on AS SELECT label FROM read.now")
         redefined("second")
         wider = replace(
             CURRENT,
@@ -292,22 +288,22 @@ class TestView:
             assert [column.name for column in cursor.description or ()] == [
                 "label", "amount", "source_document", "source_version", "source_block", "extra",
             ]  # fmt: skip
-        assert connection.execute("SELECT DISTINCT label FROM public.built_on").fetchall() == [("x",)]
-        connection.execute("DROP VIEW public.built_on")
+        assert connection.execute("SELECT DISTINCT label FROM read.built_on").fetchall() == [("x",)]
+        connection.execute("DROP VIEW read.built_on")
 
     def test_other_changes_are_refused_where_others_build_on_it(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
-        connection.execute("CREATE VIEW public.built_on AS SELECT label FROM read.now")
+        connection.execute("CREATE VIEW read.built_on AS SELECT label FROM read.now")
         redefined("second")
         narrower = replace(CURRENT, columns=CURRENT.columns[:1], rows=lambda _: [{"label": "x"}])
         before = labels(connection)
-        with pytest.raises(ViewInUse, match=r"built on it: (public\.)?built_on"):
+        with pytest.raises(ViewInUse, match=r"built on it: read\.built_on"):
             rebuild_one(database, named(narrower), "now")
         assert labels(connection) == before
         check_no_orphans(connection)
-        connection.execute("DROP VIEW public.built_on")
+        connection.execute("DROP VIEW read.built_on")
         assert rebuild_one(database, named(narrower), "now").swapped
         assert labels(connection) == ["x"] * 3
 
@@ -321,7 +317,7 @@ class TestView:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 analyst.execute("SELECT FROM read.now")
             roll_back(database, named(replace(CURRENT, readers="cleared")), "now", stale=True)
-            assert analyst.execute("SELECT count(*) FROM read.now").fetchone() == (3,) or True
+            assert analyst.execute("SELECT count(*) FROM read.now").fetchone() == (2,)
 
     def test_a_reader_that_stays_stops_the_swap_and_no_other_reader(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
@@ -383,7 +379,7 @@ class TestKept:
         project(database, ALL)
         for name in ALL:
             (kept, _, at), (live, _, _) = states(connection, name)
-            assert at == 6
+            assert at == strand.next_no - 1
             before = all_rows(connection, name)
             strand.block()
             done = roll_back(database, ALL, name)
@@ -462,7 +458,7 @@ class TestKept:
 KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(KINDS)), max_size=12),
     stops=st.sets(st.integers(0, 11), max_size=3),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from consumer.cli.app import run
 from journal import stream
-from journal.ion_json import escape
+from journal.ion_json import escape, exact
 from journal.maker import BlockMaker, NewRevision, Statement, timestamp
 from journal.records import decode_records
 from journal.rows import decode
@@ -60,6 +60,7 @@ ODD: dict[str, Any] = {
     "1 MB": {"long": "x" * 1_000_000},
     "40 digits": {"whole": 10**39 + 7, "fine": Decimal("0." + "1234567890" * 4)},
     "1e200000": {"large": Decimal("1e200000"), "small": Decimal("1e-200000")},
+    "5,000 digits": {"whole": 10**5_000 + 1, "fine": Decimal(f"{'1' * 5_000}.5")},
     "NUL": {"a\0b": "c\0d", "\ufdd0": "\ufdd00000"},
     "empty names": {"": {"": ""}},
     "a field twice": simpleion.loads('{name: "first", name: "second", inner: {a: 1, a: 2}}'),
@@ -93,6 +94,7 @@ def replayed(
         status = run(["replay", "--json", str(tmp_path / "journal.ion")])
         said = capsys.readouterr()
         assert "Traceback" not in said.err
+        assert said.out, said.err
         return status, json.loads(said.out)
 
     return replay
@@ -100,7 +102,7 @@ def replayed(
 
 def ask(query: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     assert run(["sql", "--json", query]) == 0
-    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out, parse_float=Decimal)["rows"]
+    rows: list[dict[str, Any]] = exact(capsys.readouterr().out)["rows"]
     return rows
 
 
@@ -112,9 +114,13 @@ def test_an_odd_document(
     name: str,
     form: str,
 ) -> None:
+    if (name, form) == ("a field twice", "json"):
+        pytest.skip("JSON that is made of it has lost one of the fields")
+    if (name, form) == ("5,000 digits", "text"):
+        pytest.skip("Python writes no text of so many digits")
     data = FORMS[form](journal(ODD[name]))
-    if name == "a field twice" and form == "json":
-        pytest.skip("JSON that was made of it has lost one of the fields")
+    if form == "json":  # as others write it: the escapes are our own
+        data = data.replace(b"\xef\xb7\x900000", rb"\u0000").replace(b"\xef\xb7\x90fdd0", b"\xef\xb7\x90")
     status, told = replayed(data)
     assert (status, told["mark"], told["rejected"]) == (0, 2, 0)
     assert run(["verify", "--json"]) == 0

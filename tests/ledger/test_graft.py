@@ -17,8 +17,10 @@ from consumer.digest import store_digest
 from consumer.graft import read_graft, written_by
 from consumer.mark import advance, read_mark
 from consumer.migrations import migrate
+from consumer.proving import prove
 from consumer.replay import take_in
 from consumer.settings import Settings
+from consumer.status import read_status
 from consumer.store import Store
 from consumer.verification import verify_sources, verify_store
 from journal.export_writer import Format
@@ -101,8 +103,11 @@ class TestGraft:
         assert data["lastBlockAddress"] == {"strandId": STRAND, "sequenceNo": 8}
         assert last["blockAddress"] == data["lastBlockAddress"]
         with connect(grafted) as connection:
+            assert read_status(connection, []).graft == 9
             graft = read_graft(connection)
+            connection.commit()
             assert read_mark(connection).sequence_no == 10
+        assert [prove(grafted, ADA, version).written_by for version in (2, 3)] == ["qldb", "strandline"]
         assert [written_by(number, graft) for number in (8, 9, 10)] == ["qldb", "strandline", "strandline"]
         assert verify_store(grafted, workers=1).ok
 

@@ -60,13 +60,15 @@ def opensearch_url() -> str:
 
 @pytest.fixture
 def opensearch(opensearch_url: str) -> Iterator[OpenSearch]:
-    """A client whose indices, those made during the test, are deleted after it."""
-    client = OpenSearch(hosts=[opensearch_url], timeout=30, max_retries=0)
-    before = set(client.indices.get(index="*"))
-    yield client
-    for name in set(client.indices.get(index="*")) - before:
-        client.indices.delete(index=name, params={"ignore_unavailable": "true"})
-    client.close()
+    """A client, for one test at a time: read models have the same names in all. What the test makes is deleted."""
+    with (Path(os.environ[HOME]) / "in-use").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        client = OpenSearch(hosts=[opensearch_url], timeout=30, max_retries=0)
+        before = set(client.indices.get(index="*"))
+        yield client
+        for name in set(client.indices.get(index="*")) - before:
+            client.indices.delete(index=name, params={"ignore_unavailable": "true"})
+        client.close()
 
 
 def start_node(data: Path, log: Path, owner: int, port: int | None = None) -> tuple[int, str]:

@@ -1,0 +1,88 @@
+"""What redactions cost: the purge of many at once, and a replay of a journal with 1 % of them (`make_journal` with the
+shares 0 and 0.01, then `benchmarks.steps.replay` of each)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks.steps import _timed
+from consumer.database import connect
+from consumer.generations import project
+from consumer.mark import advance
+from consumer.projection import discover
+from consumer.receipts import issue_hidden
+from consumer.store import Store
+from journal.export_writer import Format, encode
+from journal.licence_ledger import new_id
+from journal.maker import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from journal.rows import decode
+from journal.simulate import simulate
+
+Block = dict[str, Any]
+_TABLE = "TableLicence0000000000"
+_AT_ONCE = 2_000
+
+
+def make_journal(folder: str, blocks: int, share: float) -> tuple[int, float]:
+    """A journal of which that share of blocks redacts."""
+    with _timed() as seconds:
+        made = simulate(Path(folder), blocks, seed=1, format=Format.ION_BINARY, redactions=share)
+    return made.revisions, seconds[0]
+
+
+def purge(url: str, redactions: int) -> tuple[int, float]:
+    """Redactions that arrive at once, on a store whose read models hold what they erase: purges in all of them."""
+    projections = discover(("projections",))
+    documents, redacting = _blocks(redactions)
+    with connect(url) as connection:
+        _take(Store(connection), documents)
+        advance(connection)
+    project(url, projections)
+    with connect(url) as connection:
+        _take(Store(connection), redacting)
+    with _timed() as seconds:
+        with connect(url) as connection:
+            advance(connection)
+        project(url, projections)
+        with connect(url) as connection:
+            done = issue_hidden(connection, projections)
+    assert done.receipts == redactions
+    return redactions, seconds[0]
+
+
+def _blocks(count: int) -> tuple[list[Block], list[Block]]:
+    """A licence each, inserted by a statement with a literal and then changed; and a redaction of each insertion."""
+    random = Random(1)
+    maker = BlockMaker(new_id(random))
+    ids = [new_id(random) for _ in range(count)]
+    documents = list(_written(maker, ids))
+    redacting = [
+        _block(maker, "EXEC redact_revision ?, ?, ?", redactions=[Redaction(2 * index, _TABLE, id_, 0)])
+        for index, id_ in enumerate(ids)
+    ]
+    return documents, redacting
+
+
+def _written(maker: BlockMaker, ids: Sequence[str]) -> Iterator[Block]:
+    for id_ in ids:
+        for version in (0, 1):
+            data = {"licenceId": id_[:8], "status": "ACTIVE", "county": "Devon", "firstName": f"Name {id_}"}
+            revision = NewRevision(id_, _TABLE, "Licence", version, data)
+            yield _block(maker, f"UPDATE Licence SET firstName = 'Name {id_}'", revisions=[revision])
+
+
+def _block(maker: BlockMaker, statement: str, **more: Any) -> Block:
+    at = timestamp(1_600_000_000_000 + maker.next_sequence_no * 100)
+    transaction_id = f"Tx{maker.next_sequence_no:020d}"
+    statements = [Statement(statement, at)]
+    return maker.make(transaction_id=transaction_id, tx_time=at, block_time=at, statements=statements, **more)
+
+
+def _take(store: Store, blocks: Sequence[Block]) -> None:
+    store.begin_strand(blocks[0]["blockAddress"]["strandId"], 0)
+    for start in range(0, len(blocks), _AT_ONCE):
+        decoded = decode(encode(blocks[start : start + _AT_ONCE], Format.ION_BINARY))
+        assert decoded.rows is not None
+        assert not decoded.faults
+        store.intake([decoded.rows], source="benchmark")

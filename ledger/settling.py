@@ -1,0 +1,63 @@
+"""What waits above the mark before an append: taken in, or refused where it can never come in.
+
+Blocks of QLDB's beyond the graft are such: the first of them contends with the graft and was refused.
+"""
+
+from typing import Any
+
+import psycopg
+
+from consumer import mark
+from consumer.rejected import Refusal, reject
+
+SOURCE = "the ledger"
+
+# Candidates whose chain leads down to a block that was refused can never come in.
+DESCENDANTS = """
+    WITH RECURSIVE lost AS (
+        SELECT b.sequence_no, b.block_hash, b.previous_hash
+        FROM journal.block b, journal.mark m
+        WHERE b.sequence_no > m.sequence_no AND EXISTS (
+            SELECT FROM journal.rejected r
+            WHERE r.sequence_no = b.sequence_no - 1 AND r.block_hash = b.previous_hash)
+        UNION
+        SELECT b.sequence_no, b.block_hash, b.previous_hash
+        FROM lost JOIN journal.block b ON b.sequence_no = lost.sequence_no + 1 AND b.previous_hash = lost.block_hash
+    )
+    SELECT sequence_no, block_hash, previous_hash FROM lost ORDER BY sequence_no"""
+DROP_CANDIDATES = """
+    WITH dropped AS (
+        DELETE FROM journal.block b
+        USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, block_hash)
+        WHERE b.sequence_no = lost.sequence_no AND b.block_hash = lost.block_hash
+        RETURNING b.sequence_no, b.revision_hashes
+    )
+    DELETE FROM journal.revision r
+    USING dropped
+    WHERE r.sequence_no = dropped.sequence_no AND r.hash = ANY (dropped.revision_hashes)
+      AND NOT EXISTS (
+          SELECT FROM journal.block b
+          WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes)
+            AND NOT EXISTS (
+                SELECT FROM unnest(%s::bigint[], %s::bytea[]) AS gone (sequence_no, block_hash)
+                WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
+
+
+def settle(connection: psycopg.Connection[Any]) -> None:
+    """Let the mark take in what waits above it, and refuse what hangs on blocks that were refused."""
+    mark.advance(connection)
+    with mark.strand_lock(connection, alone=True):
+        lost = connection.execute(DESCENDANTS).fetchall()
+        if not lost:
+            return
+        keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
+        connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
+        reject(
+            connection,
+            [
+                Refusal(
+                    number, block_hash, SOURCE, None, "fork", f"its chain leads to a refused block, {previous.hex()}"
+                )
+                for number, block_hash, previous in lost
+            ],
+        )

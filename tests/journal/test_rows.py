@@ -1,0 +1,60 @@
+"""The seam: bytes of an export object in, verified rows out; nothing raised, whatever the bytes hold."""
+
+import gzip
+
+import pytest
+
+from journal.maker import BlockMaker, NewRevision, Statement, timestamp
+from journal.rows import decode
+from tests.journals import ADA, Block, ion_binary, ion_text, json_lines, small_journal
+
+
+def block_with(text: str) -> Block:
+    from journal import ion
+
+    return BlockMaker("Strand0000000000000000").make(
+        transaction_id="Transaction00000000000",
+        tx_time=timestamp(1),
+        block_time=timestamp(2),
+        statements=[Statement("INSERT INTO T ?", timestamp(0))],
+        revisions=[NewRevision(ADA, "TableT0000000000000000", "T", 0, ion.read_one(text.encode()))],
+    )
+
+
+@pytest.mark.parametrize("write", [ion_binary, ion_text, json_lines])
+def test_what_is_gzipped_decodes_the_same(write) -> None:  # type: ignore[no-untyped-def]
+    data = write(small_journal())
+
+    assert decode(gzip.compress(data, mtime=0)) == decode(data)
+    assert decode(gzip.compress(data, mtime=0)[:-9]).faults[0].fault == "unreadable"
+
+
+def test_rows_are_left_out_where_not_wanted() -> None:
+    data = ion_binary(small_journal())
+
+    assert decode(data, with_rows=False).rows is None
+    assert decode(data, with_rows=False).links == decode(data).links
+
+
+def test_a_faulty_block_gives_no_rows_but_its_neighbours_do() -> None:
+    blocks = small_journal()
+    blocks[3]["revisions"][0]["data"]["status"] = "Forged"
+
+    decoded = decode(ion_binary(blocks))
+
+    assert decoded.rows is not None
+    assert b"Forged" not in decoded.rows.revisions
+    assert b"licenceId" in decoded.rows.revisions
+    assert {fault.sequence_no for fault in decoded.faults} == {3}
+
+
+def test_a_value_that_cannot_be_written_again_is_a_fault() -> None:
+    """Its instant in UTC lies beyond the year 9999, where amazon.ion's writer stops."""
+    text = ion_text([block_with("{at: 2020-01-01T00:00:00.000Z}")]).replace(
+        b"at:2020-01-01T00:00:00.000Z", b"at:9999-12-31T23:59:59.999-01:00"
+    )
+
+    decoded = decode(text)
+
+    assert decoded.rows is None
+    assert decoded.faults
