@@ -31,6 +31,7 @@ ATTEMPTS = 3
 
 _GENERATION = "generation, projection, relation, fingerprint, position, passed_change, failure, failed_at"
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('rebuild.' || %s, 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('rebuild.' || %s, 0))"
 READ_BUILDING = f"SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'building'"
 READ_RETIRED = f"""
     SELECT {_GENERATION}, view_query, view_readers FROM projection.generation
@@ -152,7 +153,11 @@ def _alone(url: str, name: str) -> Iterator[None]:
     with connect(url, autocommit=True) as guard:
         if guard.execute(TRY_LOCK, [name]).fetchone() != (True,):
             raise StrandlineError(f"{name} is being rebuilt or rolled back already: wait until that has ended.")
-        yield
+        try:
+            yield
+        finally:
+            # The server may notice the end of a connection only later.
+            guard.execute(UNLOCK, [name])
 
 
 def _begin(connection: Connection, projection: Projection) -> Generation:

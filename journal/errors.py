@@ -9,5 +9,9 @@ class UnreadableError(StrandlineError):
     """Bytes that are not what they should be: Ion that does not parse, JSON that does not, an unknown format."""
 
 
+class UnwritableError(StrandlineError):
+    """A value that Ion can hold and that cannot be written."""
+
+
 class UsageError(StrandlineError):
     """A wrong setting or argument (exit status 2)."""

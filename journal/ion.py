@@ -17,7 +17,7 @@ from amazon.ion.exceptions import IonException
 from amazon.ion.simpleion import IonPyValueModel
 from amazon.ion.symbols import SymbolToken
 
-from journal.errors import UnreadableError
+from journal.errors import UnreadableError, UnwritableError
 from journal.ion_shape import sound_length
 
 __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_stream", "write_text"]
@@ -25,7 +25,7 @@ __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write"
 BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
 # amazon.ion 0.15's C extension writes beside its memory where a number is larger, and then crashes.
-_MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 6_000
+_MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
 _LEAVES = frozenset((str, bool, float, bytes, type(None), Timestamp, SymbolToken))
 
 _PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
@@ -81,7 +81,11 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
 
 
 def write(value: Any) -> bytes:
-    """One value as binary Ion, with its own version marker and symbol table."""
+    """One value as binary Ion, with its own version marker and symbol table.
+
+    Raises UnwritableError for the little that amazon.ion cannot write, such as a timestamp whose UTC form is outside
+    years 1 to 9999.
+    """
     return _written(value, binary=True)
 
 
@@ -98,7 +102,10 @@ def write_text(value: Any) -> str:
 def _written(value: Any, **options: bool) -> bytes:
     file = BytesIO()
     dump = simpleion.dump_python if _hold_large_number((value,)) else simpleion.dump
-    dump(value, file, **options)
+    try:
+        dump(value, file, **options)
+    except (IonException, ValueError, ArithmeticError, TypeError, AttributeError, RecursionError) as error:
+        raise UnwritableError(f"holds a value that cannot be written as Ion ({type(error).__name__})") from None
     return file.getvalue()
 
 

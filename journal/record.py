@@ -7,7 +7,7 @@ from typing import Any
 
 from journal import ion, stream
 from journal.block import CheckedBlock, CheckedRevision, Fault, Table, check_block, check_revision
-from journal.errors import UnreadableError
+from journal.errors import UnreadableError, UnwritableError
 from journal.rows import Rows, pack_block, pack_revision
 from journal.shape import ShapeError, id_in, number_in, struct_in, text_in
 from journal.streamed import Arrived
@@ -30,14 +30,18 @@ class CheckedRecord:
     arrived: Arrived | None = None
 
     def rows(self) -> Rows | None:
-        """Ready for COPY; None where there is a fault, or nothing to store."""
+        """Ready for COPY; None where there is a fault, which may show only here, or nothing to store."""
         if self.block is None or self.faults:
             return None
         number = self.block.sequence_no
-        if self.revision is not None:
-            return Rows(b"", pack_revision(self.block, self.revision), number, number)
-        revisions = b"".join(pack_revision(self.block, revision) for revision in self.block.revisions)
-        return Rows(pack_block(self.block), revisions, number, number)
+        try:
+            if self.revision is not None:
+                return Rows(b"", pack_revision(self.block, self.revision), number, number)
+            revisions = b"".join(pack_revision(self.block, revision) for revision in self.block.revisions)
+            return Rows(pack_block(self.block), revisions, number, number)
+        except UnwritableError as error:
+            self.faults.append(Fault(number, "shape", str(error)))
+            return None
 
 
 def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[CheckedRecord]:

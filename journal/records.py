@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from journal import ion, stream
 from journal.block import Fault
-from journal.errors import UnreadableError
+from journal.errors import UnreadableError, UnwritableError
 from journal.gzipped import decompressed
 from journal.record import CheckedRecord, check_records
 from journal.rows import Decoded, Rows, count_block
@@ -85,12 +85,12 @@ def _take(
     kinds: list[str] = []
     try:
         for record in check_records(data, trust_deletions=trust_deletions):
+            if rows is not None and (packed := record.rows()) is not None:
+                rows.append(packed)
             if record.faults:
                 _refuse(result, record.faults, name, position + len(kinds), _one(data, len(kinds)))
             _count(record, result)
             kinds.append(record.kind)
-            if rows is not None and (packed := record.rows()) is not None:
-                rows.append(packed)
         if not kinds:
             raise UnreadableError("holds no record")
     except UnreadableError as error:
@@ -116,7 +116,10 @@ def _one(data: bytes, index: int) -> bytes:
     """Of several records one after another only the one, or a fault in each would keep all of them as often."""
     if sum(1 for _ in islice(ion.read(data), 2)) < 2:
         return data
-    return ion.write(next(islice(ion.read_typed(data), index, None)))
+    try:
+        return ion.write(next(islice(ion.read_typed(data), index, None)))
+    except UnwritableError:
+        return data
 
 
 def _refuse(result: DecodedRecords, faults: Sequence[Fault], name: str, position: int, record: bytes) -> None:

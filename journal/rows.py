@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from amazon.ion.exceptions import IonException
-
 from journal import ion
 from journal.block import (
     DEFINING_KEYWORDS,
@@ -22,7 +20,7 @@ from journal.block import (
     check_block,
     is_plain_metadata,
 )
-from journal.errors import UnreadableError
+from journal.errors import UnreadableError, UnwritableError
 from journal.gzipped import decompressed
 from journal.ion_json import escape, read_json, to_json
 from journal.shape import ShapeError
@@ -136,8 +134,8 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
         elif with_rows:
             try:
                 packed = pack_block(block), [pack_revision(block, revision) for revision in block.revisions]
-            except IonException:  # such as a timestamp whose UTC form is outside years 1 to 9999
-                result.faults.append(Fault(block.sequence_no, "shape", "holds a value that cannot be written as Ion"))
+            except UnwritableError as error:
+                result.faults.append(Fault(block.sequence_no, "shape", str(error)))
                 continue
             numbers.append(block.sequence_no)
             packed_blocks.append(packed[0])

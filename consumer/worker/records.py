@@ -41,9 +41,10 @@ def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool 
     result = Sorted()
     for received in records:
         for record in _checked(received, trust_deletions):
+            rows = record.rows()
             if record.faults:
                 result.refusals.append(_refusal(received, source, record))
-            elif (rows := record.rows()) is not None and record.block is not None:
+            elif rows is not None and record.block is not None:
                 result.parts.append(Part(received, record.block.strand_id, rows))
             result.created |= record.kind == "CONTROL CREATED"
             result.completed |= record.kind == "CONTROL COMPLETED"

@@ -176,7 +176,7 @@ def _array(values: list[Any], element: int) -> bytes:
 
 
 def strand(count: int, *, per_block: int = 1, redact_every: int = 0, data: dict[str, Any] | None = None) -> list[Block]:
-    """A strand of `count` blocks; each `redact_every`th erases a document's version of two blocks before, which the block
+    """A strand of `count` blocks; each `redact_every`th erases a version of two blocks before, which the block
     between has replaced."""
     fields = []
     for number in range(count):

@@ -262,6 +262,33 @@ class TestParked:
         run(connection)
         assert parked(connection) == [("A", None, 0, "it says so")]
 
+    def test_a_document_that_does_not_say_its_keys_is_in_no_row(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
+        run(connection)
+        strand.block(("l1", 1, "Line", {"order": "A", "code": "x", "raise keys": 1}))
+        run(connection)
+        assert labels(connection) == []
+        assert [row[0] for row in parked(connection)] == ["l1"]
+
+    def test_an_erased_document_waits_no_longer(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(product("p1", 7))
+        run(connection)
+        assert [row[0] for row in parked(connection)] == ["p1"]
+        strand.block(redact=("p1", 0))
+        run(connection)
+        assert parked(connection) == []
+
+    def test_what_is_made_of_nothing_is_no_row(self, connection: Connection, strand: StrandRows) -> None:
+        always = replace(ORDERS, compose=lambda key, lookup: [{"label": f"{len(lookup('Order', 'order', key))}"}])
+        strand.block(order("o1", "A"))
+        run(connection, always)
+        assert labels(connection) == ["1"]
+        strand.block(("o1", 1, "Order", None))
+        run(connection, always)
+        assert labels(connection) == []
+
     def test_another_errors_text_is_never_kept(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("o1", 0, "Order", {"order": "A", "raise keys": "Ada"}))
         run(connection)

@@ -52,7 +52,6 @@ def run(seed: int, seconds: float, kept: Path, url: str | None) -> Counter[str]:
         decoded = take(form, data)
         counts[form] += 1
         counts["with faults"] += bool(decoded.faults)
-        assert decoded.faults or decoded.links or form in ("records", "packed") or not data.strip()
         if connection is not None and decoded.rows is not None:
             _store(connection, decoded)
             counts["stored"] += 1

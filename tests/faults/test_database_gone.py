@@ -14,7 +14,9 @@ from tests.faults.kills import contents
 from tests.worker.proxy import proxy
 
 # psycopg leaves a server-side cursor open where the connection is lost while it closes it.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in.*ServerCursor:pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in.*ServerCursor:pytest.PytestUnraisableExceptionWarning"
+)
 
 BLOCKS = 60
 CUTS = 6  # of each command, from its first words to its last
