@@ -12,8 +12,9 @@ READ_ANY = "SELECT FROM projection.parked WHERE generation = %s LIMIT 1"
 READ_WAITING = "SELECT key, version FROM projection.parked WHERE generation = %s AND key = ANY(%s)"
 # A document and a key may have one name, so all of a name come together.
 READ_PAGE = """
-    SELECT key, version FROM projection.parked WHERE generation = %s AND key > %s
+    SELECT key, version FROM projection.parked WHERE generation = %s {}
     ORDER BY key FETCH FIRST %s ROWS WITH TIES"""
+READ_FIRST_PAGE, READ_NEXT_PAGE = READ_PAGE.format(""), READ_PAGE.format("AND key > %s")
 PARK = """
     INSERT INTO projection.parked (generation, key, version, sequence_no, reason)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])"""
@@ -44,9 +45,11 @@ def waiting(connection: Connection, generation: int, keys: Collection[str]) -> d
     return dict(connection.execute(READ_WAITING, [generation, list(keys)]).fetchall())
 
 
-def page(connection: Connection, generation: int, after: str, limit: int) -> list[tuple[str, int | None]]:
-    """The next that wait, in the order of their keys."""
-    return connection.execute(READ_PAGE, [generation, after, limit]).fetchall()
+def page(connection: Connection, generation: int, after: str | None, limit: int) -> list[tuple[str, int | None]]:
+    """The next that wait, in the order of their keys; the first where `after` is None (a key may be empty)."""
+    if after is None:
+        return connection.execute(READ_FIRST_PAGE.encode(), [generation, limit]).fetchall()
+    return connection.execute(READ_NEXT_PAGE.encode(), [generation, after, limit]).fetchall()
 
 
 def park(connection: Connection, generation: int, parked: Sequence[Parked]) -> None:

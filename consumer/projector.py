@@ -100,7 +100,7 @@ class Projector:
 
     def _retry(self, held: Lease | None) -> tuple[int, int]:
         tried = still = 0
-        last = ""
+        last: str | None = None
         while True:
             deadline = self._renew(held)
             with self._connection.transaction():

@@ -64,7 +64,7 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
         except IonException as error:
             # The C extension takes no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
             # the plain Python does, twenty times slower.
-            if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR")):
+            if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL")):
                 raise
             values = simpleion.load_python(BytesIO(data[:sound]), single_value=False, parse_eagerly=False)
             for value in islice(values, count, None):

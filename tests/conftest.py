@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import databases
 
 HOME = "STRANDLINE_TEST_HOME"
 pytest_plugins = ["tests.opensearch.node"]
+
+# The same examples in every run, so that a failure is one of the change at hand; other seeds are for longer runs.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -65,4 +65,6 @@ def ion_text(blocks: list[Block]) -> bytes:
 
 
 def json_lines(blocks: list[Block]) -> bytes:
-    return "\n".join(to_json(block) for block in blocks).encode()
+    """As QLDB wrote JSON: what the store must escape stands in it by JSON's own means."""
+    text = "\n".join(to_json(block) for block in blocks)
+    return text.replace("\ufdd00000", "\\u0000").replace("\ufdd0fdd0", "\\ufdd0").encode()

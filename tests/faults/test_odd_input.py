@@ -119,8 +119,6 @@ def test_an_odd_document(
     if (name, form) == ("5,000 digits", "text"):
         pytest.skip("Python writes no text of so many digits")
     data = FORMS[form](journal(ODD[name]))
-    if form == "json":  # as others write it: the escapes are our own
-        data = data.replace(b"\xef\xb7\x900000", rb"\u0000").replace(b"\xef\xb7\x90fdd0", b"\xef\xb7\x90")
     status, told = replayed(data)
     assert (status, told["mark"], told["rejected"]) == (0, 2, 0)
     assert run(["verify", "--json"]) == 0
