@@ -1,83 +1,44 @@
-"""`make bench`: measure, and print each figure with its ratio to COPY."""
+"""`make bench`: measure every group of benchmarks, or those that are named, and print each figure with its ratio."""
 
 import argparse
-import os
+import importlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import steps
-from benchmarks.steps import Measured, run
-from consumer.database import connect
-from consumer.embedded import embedded_postgres
-from consumer.migrations import migrate
+from benchmarks.measuring import Figure, Options
 
-_REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
-_COPIES = 3
+# Each is a module here with `measure(options: Options) -> Iterator[Figure]`.
+GROUPS = ("journal", "ledger", "redaction")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--revisions", type=int, default=100_000, help="at least this many in the simulated journal")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all if none is named")
+    parser.add_argument("--revisions", type=int, default=100_000, help="at least this many in a simulated journal")
     parser.add_argument("--forms", nargs="*", default=["ION_BINARY", "ION_TEXT"])
-    options = parser.parse_args()
-    blocks = int(options.revisions / _REVISIONS_A_BLOCK)
-    workers = os.cpu_count() or 1
-    table = Table("form", "step", "revisions", "seconds", "a second", "ratio to COPY", "peak MB", title="Strandline")
-    with tempfile.TemporaryDirectory(prefix="strandline-bench-") as folder:
-        for form in options.forms:
-            for step, measured, ratio in measure(Path(folder) / form, form, blocks, workers):
-                table.add_row(
-                    form, step, f"{measured.rows:,}", f"{measured.seconds:.2f}", f"{measured.rate:,.0f}",
-                    f"{ratio:.3f}", str(measured.peak_mb),
-                )  # fmt: skip
-    Console().print(table)
+    given = parser.parse_args()
+    if unknown := set(given.groups) - set(GROUPS):
+        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    console = Console(width=130)
+    for group in given.groups or GROUPS:
+        table = Table("of", "step", "rows", "seconds", "a second", "ratio", "to", "peak MB", title=group)
+        with tempfile.TemporaryDirectory(prefix="strandline-bench-") as folder:
+            options = Options(given.revisions, tuple(given.forms), Path(folder))
+            for figure in importlib.import_module(f"benchmarks.{group}").measure(options):
+                table.add_row(*_cells(figure))
+        console.print(table)
 
 
-def measure(folder: Path, form: str, blocks: int, workers: int) -> Iterator[tuple[str, Measured, float]]:
-    journal = str(folder / "journal")
-    run(steps.make_journal, journal, blocks, form)
-    full = str(folder / "journal" / "full")
-    with database(folder) as url:
-        migrate(url)
-        replayed = run(steps.replay, full, url)
-        results = [
-            ("verify an export", run(steps.verify_alone, full, workers)),
-            ("replay", replayed),
-            ("verify the store", run(steps.verify_in_store, url, workers)),
-            ("project licence_register", run(steps.project_one, url, "licence_register")),
-        ]
-        baseline = str(folder / "baseline.copy")
-        rows = run(steps.save_baseline, url, baseline).rows
-        copies = [run(steps.copy_baseline, url, baseline, rows) for _ in range(_COPIES)]
-    copy = median(measured.rate for measured in copies)
-    yield "COPY", next(measured for measured in copies if measured.rate == copy), 1.0
-    for step, measured in results:
-        yield step, measured, measured.rate / copy
-
-
-@contextmanager
-def database(home: Path) -> Iterator[str]:
-    """A fresh embedded PostgreSQL, or a fresh database on the server of STRANDLINE_TEST_DATABASE_URL."""
-    given = os.environ.get("STRANDLINE_TEST_DATABASE_URL")
-    if not given:
-        with embedded_postgres(home / "postgres") as url:
-            yield url
-        return
-    from psycopg.conninfo import make_conninfo
-
-    name = f"strandline_bench_{os.getpid()}"
-    with connect(given, role=None, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        try:
-            yield make_conninfo(given, dbname=name)
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def _cells(figure: Figure) -> tuple[str, ...]:
+    measured = figure.measured
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.3f}"
+    return (
+        figure.subject, figure.step, f"{measured.rows:,}", f"{measured.seconds:.2f}", f"{measured.rate:,.0f}",
+        ratio, figure.baseline, str(measured.peak_mb),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """What is measured of the ledger that goes on: transactions appended, and how soon a read model shows them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import psycopg
 
-from benchmarks.steps import _timed
+from benchmarks.measuring import Figure, Options, database, run, server, timed
 from consumer.database import connect
-from consumer.migrations import migrate
 from consumer.projection import discover
 from consumer.worker.projecting import Projecting
 from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
@@ -32,9 +31,25 @@ _LICENCE = {
 }
 
 
+_TRANSACTIONS = 4_000
+_VISIBLE = 200
+
+
+def measure(options: Options) -> Iterator[Figure]:
+    """Transactions a second with one writer and with eight, to plain INSERTs; and from commit to a read model."""
+    with server(options.folder) as url:
+        for writers in (1, 8):
+            with database(url, f"append_{writers}") as store:
+                appended = run(append, store, writers, _TRANSACTIONS)
+                plain = run(plain_inserts, store, _TRANSACTIONS)
+            yield Figure(f"{writers} at once", "append", appended, appended.rate / plain.rate, "plain INSERTs")
+            yield Figure("", "plain INSERTs", plain, 1.0)
+        with database(url, "visible") as store:
+            yield Figure("one by one", "commit to visible", run(commit_to_visible, store, _VISIBLE))
+
+
 def append(url: str, writers: int, transactions: int) -> tuple[int, float]:
     """Insert one document a transaction, from so many threads, into a table with one index."""
-    migrate(url)
     with Ledger(url) as ledger:
         _ensure_table(ledger)
 
@@ -43,7 +58,7 @@ def append(url: str, writers: int, transactions: int) -> tuple[int, float]:
                 document = {**_LICENCE, "licenceId": f"{writer}/{number}"}
                 ledger.execute(partial(_insert, document), retries=20)
 
-        with _timed() as seconds, ThreadPoolExecutor(writers) as pool:
+        with timed() as seconds, ThreadPoolExecutor(writers) as pool:
             list(pool.map(write, range(writers)))
     return transactions // writers * writers, seconds[0]
 
@@ -62,7 +77,7 @@ def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
         blocks = _rows(connection, "block", BLOCK_COLUMNS, transactions)
         revisions = _rows(connection, "revision", REVISION_COLUMNS, transactions)
         connection.commit()  # or each transaction below would be a part of this one
-        with _timed() as seconds:
+        with timed() as seconds:
             for block, revision in zip(blocks, revisions, strict=True):
                 with connection.transaction():
                     connection.execute(ADD_BLOCK.replace("journal.", "baseline."), block)

@@ -1,12 +1,12 @@
-"""What redactions cost: the purge of many at once, and a replay of a journal with 1 % of them (`make_journal` with the
-shares 0 and 0.01, then `benchmarks.steps.replay` of each)."""
+"""What redactions cost: the purge of many at once, and a replay of a journal with 1 % of them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.steps import _timed
+from benchmarks.journal import replay
+from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
 from consumer.database import connect
 from consumer.generations import project
 from consumer.mark import advance
@@ -22,11 +22,31 @@ from journal.simulate import simulate
 Block = dict[str, Any]
 _TABLE = "TableLicence0000000000"
 _AT_ONCE = 2_000
+_PURGES = (1_000, 10_000)
+_SHARE = 0.01
+
+
+def measure(options: Options) -> Iterator[Figure]:
+    """Purges a second, of few and of many; a replay with redactions as a ratio to one without."""
+    with server(options.folder) as url:
+        for count in _PURGES:
+            with database(url, f"purge_{count}") as store:
+                yield Figure(f"{count:,} at once", "purge", run(purge, store, count))
+        without, with_them = (_replayed(url, options, share) for share in (0.0, _SHARE))
+        yield Figure("no redactions", "replay", without, 1.0)
+        yield Figure(f"{_SHARE:.0%} redactions", "replay", with_them, with_them.rate / without.rate, "none")
+
+
+def _replayed(url: str, options: Options, share: float) -> Measured:
+    folder = str(options.folder / f"share_{share}")
+    run(make_journal, folder, int(options.revisions / 1.65), share)
+    with database(url, "replay") as store:
+        return run(replay, f"{folder}/full", store)
 
 
 def make_journal(folder: str, blocks: int, share: float) -> tuple[int, float]:
     """A journal of which that share of blocks redacts."""
-    with _timed() as seconds:
+    with timed() as seconds:
         made = simulate(Path(folder), blocks, seed=1, format=Format.ION_BINARY, redactions=share)
     return made.revisions, seconds[0]
 
@@ -41,7 +61,7 @@ def purge(url: str, redactions: int) -> tuple[int, float]:
     project(url, projections)
     with connect(url) as connection:
         _take(Store(connection), redacting)
-    with _timed() as seconds:
+    with timed() as seconds:
         with connect(url) as connection:
             advance(connection)
         project(url, projections)

@@ -1,15 +1,15 @@
-"""What is measured. Each step runs in a process of its own, so that its memory is its own."""
+"""The main job: verify an export, replay it into the store, verify the store, project one read model; by each kernel.
 
-import multiprocessing
-import resource
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+The ratio is to one binary COPY, in one transaction, of the same revisions as rows into the same PostgreSQL.
+"""
+
+import importlib.util
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from statistics import median
 
+from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
 from consumer.database import connect
 from consumer.generations import project
 from consumer.projection import discover
@@ -27,64 +27,82 @@ _BASELINE_ROWS = """
     TO STDOUT (FORMAT binary)
 """
 _CHUNK = 1 << 20
+_REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Rows dealt with, seconds, and the largest resident memory of any process of the step, PostgreSQL apart."""
-
-    rows: int
-    seconds: float
-    peak_mb: int
-
-    @property
-    def rate(self) -> float:
-        return self.rows / self.seconds
+def measure(options: Options) -> Iterator[Figure]:
+    """Each form by each kernel that is there."""
+    kernels = ["native"] if importlib.util.find_spec("strandline_native") else []
+    with server(options.folder) as url:
+        for form in options.forms:
+            journal = str(options.folder / form)
+            run(make_journal, journal, int(options.revisions / _REVISIONS_A_BLOCK), form)
+            yield from _of_form(url, form, f"{journal}/full", [*kernels, "python"])
 
 
-def run(step: Callable[..., tuple[int, float]], *arguments: Any) -> Measured:
-    """Run a step in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_measured, step, *arguments).result()
+def _of_form(url: str, form: str, export: str, kernels: list[str]) -> Iterator[Figure]:
+    workers = os.cpu_count() or 1
+    copies: list[Measured] = []
+    found: list[tuple[str, str, Measured]] = []
+    for kernel in kernels:
+        with database(url, kernel) as store:
+            baseline = Baseline(store, f"{export}.copy")
+
+            def add(step: str, measured: Measured, kernel: str = kernel, baseline: Baseline = baseline) -> None:
+                found.append((kernel, step, measured))
+                copies.append(baseline.copy())  # among the steps, since a machine is not equally fast all the time
+
+            add("replay", run(replay, export, store, kernel=kernel))
+            add("verify an export", run(verify_alone, export, workers, kernel=kernel))
+            add("verify the store", run(verify_in_store, store, workers, kernel=kernel))
+            add("project licence_register", run(project_one, store, "licence_register", kernel=kernel))
+    rate = median(copy.rate for copy in copies)
+    yield Figure(form, f"COPY, the median of {len(copies)}", min(copies, key=lambda copy: abs(copy.rate - rate)), 1.0)
+    for kernel, step, measured in found:
+        yield Figure(f"{form}, {kernel}", step, measured, measured.rate / rate, "COPY")
 
 
-def _measured(step: Callable[..., tuple[int, float]], *arguments: Any) -> Measured:
-    rows, seconds = step(*arguments)
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return Measured(rows, seconds, peak // 1024)
+class Baseline:
+    """The revisions of a store as rows in a file, COPY's binary form, to be taken in as often as is asked."""
+
+    def __init__(self, url: str, path: str) -> None:
+        self._url, self._path, self._rows = url, path, 0
+
+    def copy(self) -> Measured:
+        if not self._rows:
+            self._rows = run(save_baseline, self._url, self._path).rows
+        return run(copy_baseline, self._url, self._path, self._rows)
 
 
-@contextmanager
-def _timed() -> Iterator[list[float]]:
-    seconds = [0.0]
-    started = time.perf_counter()
-    yield seconds
-    seconds[0] = time.perf_counter() - started
+def checkpoint(url: str) -> None:
+    """So that what earlier steps wrote is not written out during the next."""
+    with connect(url, role=None, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
 
 
 def make_journal(folder: str, blocks: int, form: str) -> tuple[int, float]:
-    with _timed() as seconds:
+    with timed() as seconds:
         made = simulate(Path(folder), blocks, seed=1, format=Format(form))
     return made.revisions, seconds[0]
 
 
 def verify_alone(folder: str, workers: int) -> tuple[int, float]:
-    with _timed() as seconds:
+    with timed() as seconds:
         found = verify_sources(local_sources(folder), workers=workers)
     assert found.ok
     return found.revisions, seconds[0]
 
 
 def replay(folder: str, url: str) -> tuple[int, float]:
-    with _timed() as seconds:
+    checkpoint(url)
+    with timed() as seconds:
         done = take_in(url, local_sources(folder), Settings())
     assert done.mark == done.blocks - 1
     return done.revisions, seconds[0]
 
 
 def verify_in_store(url: str, workers: int) -> tuple[int, float]:
-    with _timed() as seconds:
+    with timed() as seconds:
         found = verify_store(url, workers=workers)
     assert found.ok
     return found.revisions, seconds[0]
@@ -93,7 +111,7 @@ def verify_in_store(url: str, workers: int) -> tuple[int, float]:
 def project_one(url: str, name: str) -> tuple[int, float]:
     """Rows: the revisions of the projection's own tables, which are those that it reads."""
     projection = discover(("projections",))[name]
-    with _timed() as seconds:
+    with timed() as seconds:
         project(url, {name: projection})
     with connect(url) as connection:
         (rows,) = connection.execute(
@@ -104,7 +122,7 @@ def project_one(url: str, name: str) -> tuple[int, float]:
 
 def save_baseline(url: str, path: str) -> tuple[int, float]:
     """The same revisions as rows, in COPY's binary form, in a file."""
-    with _timed() as seconds, connect(url) as connection, Path(path).open("wb") as file:
+    with timed() as seconds, connect(url) as connection, Path(path).open("wb") as file:
         with connection.cursor() as cursor, cursor.copy(_BASELINE_ROWS) as copy:
             for data in copy:
                 file.write(data)
@@ -114,13 +132,14 @@ def save_baseline(url: str, path: str) -> tuple[int, float]:
 
 def copy_baseline(url: str, path: str, rows: int) -> tuple[int, float]:
     """One binary COPY, in one transaction, into a table with a primary key."""
+    checkpoint(url)
     with connect(url) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS baseline")
         connection.execute("DROP TABLE IF EXISTS baseline.revision")
         connection.execute(f"CREATE TABLE baseline.revision ({BASELINE}, PRIMARY KEY (document_id, version))")
         connection.commit()
         with (
-            _timed() as seconds,
+            timed() as seconds,
             connection.transaction(),
             Path(path).open("rb") as file,
             connection.cursor() as cursor,

@@ -1,0 +1,108 @@
+"""How a step is measured: in a process of its own; its rows, seconds and memory, beside what it is compared with."""
+
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import make_conninfo
+
+from consumer.database import connect
+from consumer.embedded import embedded_postgres
+from consumer.migrations import migrate
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a group of benchmarks is given: the least revisions of a journal, its forms, and an empty folder."""
+
+    revisions: int
+    forms: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows dealt with, seconds, and the largest resident memory of any process of the step, PostgreSQL apart."""
+
+    rows: int
+    seconds: float
+    peak_mb: int
+
+    @property
+    def rate(self) -> float:
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table: what was measured (`subject`, `step`), and its ratio to what `baseline` names, if any."""
+
+    subject: str
+    step: str
+    measured: Measured
+    ratio: float | None = None
+    baseline: str = ""
+
+
+def run(step: Callable[..., tuple[int, float]], *arguments: Any, kernel: str | None = None) -> Measured:
+    """Run a step, which gives its rows and seconds, in a fresh process; with `kernel`, by that one (journal.kernel)."""
+    before = os.environ.get("STRANDLINE_KERNEL")
+    if kernel is not None:
+        os.environ["STRANDLINE_KERNEL"] = kernel  # which the process, and those that it starts, inherit
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(_measured, step, arguments, kernel).result()
+    finally:
+        if kernel is not None:
+            del os.environ["STRANDLINE_KERNEL"]
+            os.environ |= {} if before is None else {"STRANDLINE_KERNEL": before}
+
+
+def _measured(step: Callable[..., tuple[int, float]], arguments: tuple[Any, ...], kernel: str | None) -> Measured:
+    from journal.kernel import KERNEL  # in the process that runs the step
+
+    assert kernel in (None, KERNEL)
+    rows, seconds = step(*arguments)
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return Measured(rows, seconds, peak // 1024)
+
+
+@contextmanager
+def timed() -> Iterator[list[float]]:
+    """The seconds of the block, in the one element of the list, after it."""
+    seconds = [0.0]
+    started = time.perf_counter()
+    yield seconds
+    seconds[0] = time.perf_counter() - started
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A fresh embedded PostgreSQL below `folder`, or the server of STRANDLINE_TEST_DATABASE_URL."""
+    given = os.environ.get("STRANDLINE_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    with embedded_postgres(folder / "postgres") as url:
+        yield url
+
+
+@contextmanager
+def database(url: str, name: str) -> Iterator[str]:
+    """A fresh, migrated database on a server, dropped at the end."""
+    name = f"strandline_bench_{name}_{os.getpid()}"
+    with connect(url, role=None, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            fresh = make_conninfo(url, dbname=name)
+            migrate(fresh)
+            yield fresh
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
