@@ -18,10 +18,13 @@ from consumer import cluster
 from consumer.embedded import embedded_postgres
 from journal.errors import StrandlineError
 
+# Ctrl-C counts also where the tests run in a shell's background, which has it ignored.
 USER = """
+import signal
 import sys
 from pathlib import Path
 from consumer.embedded import embedded_postgres
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
