@@ -14,10 +14,10 @@ from consumer.projection import discover
 from consumer.receipts import issue_hidden
 from consumer.store import Store
 from journal.export_writer import Format, encode
-from journal.licence_ledger import new_id
 from journal.maker import BlockMaker, NewRevision, Redaction, Statement, timestamp
 from journal.rows import decode
 from journal.simulate import simulate
+from journal.simulated_ledger import new_id
 
 Block = dict[str, Any]
 _TABLE = "TableLicence0000000000"

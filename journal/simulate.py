@@ -1,4 +1,4 @@
-"""Writes a whole journal of a made-up licence ledger, of any size: as exports and as stream records.
+"""Writes a whole journal of a made-up ledger, of any size: as exports and as stream records.
 
 The strand is made once, block by block, and kept in a temporary file as it was written. A second pass knows every
 redaction and writes the exports. Memory stays flat but for what names the redacted revisions. The same seed, number of
@@ -18,14 +18,14 @@ from typing import IO, Any
 from journal import ion, stream
 from journal.errors import UsageError
 from journal.export_writer import ExportWriter, Format, encode
-from journal.licence_ledger import new_id
+from journal.licence_ledger import LicenceLedger
 from journal.maker import Redaction, redact
+from journal.simulated_ledger import SimulatedLedger, new_id
 from journal.simulated_strand import Simulated, SimulatedStrand
 
 Progress = Callable[[int, int], None]
 """Called with the blocks done and the blocks there are; each block is done twice, made and exported."""
 
-_LEDGER = "licences"
 _MAX_OBJECT_BLOCKS = 1000
 _SPOOLED_BLOCKS = 200
 # User records among which the stream's order is random, and the shares of them and of Kinesis records that come twice.
@@ -39,22 +39,27 @@ def simulate(
     blocks: int,
     seed: int,
     format: Format,
-    redactions: float = 0.08,
+    redactions: float | None = None,
     progress: Progress | None = None,
+    kind: type[SimulatedLedger] = LicenceLedger,
 ) -> Simulated:
     """Writes `full/`, `early/`, `late/`, `stream/` and `full.digest.json` into a new or empty directory.
 
     `full/` holds all blocks as exported last; `early/` the first half, exported before the redactions in the second;
     `late/` the second half; `stream/` raw Kinesis records, a file each, as streamed when written: out of order, some
-    twice. `redactions` is the share of blocks that redact, from 0 up to 1, as far as there is something to redact.
+    twice. `redactions` is the share of blocks that redact, from 0 up to 1, as far as there is something to redact; the
+    ledger's own share unless given.
     Raises UsageError for a directory that holds something or cannot be made, or a number out of range.
     """
+    redactions = kind.redactions if redactions is None else redactions
     _check(directory, blocks, redactions)
     count = _Count(progress, 2 * blocks)
-    strand = SimulatedStrand(seed, blocks, redactions)
+    strand = SimulatedStrand(kind, seed, blocks, redactions)
     with TemporaryFile(dir=directory) as file:
         spool = _Spool(file)
-        _write_stream(directory / "stream", count.through(spool.keep(strand.make())), Random(f"{seed} stream"))
+        _write_stream(
+            directory / "stream", kind.name, count.through(spool.keep(strand.make())), Random(f"{seed} stream")
+        )
         _write_exports(directory, format, strand, count.through(spool.read()))
     simulated = strand.summary()
     _write_digest(directory / "full.digest.json", simulated)
@@ -119,9 +124,9 @@ class _Count:
                 self._progress(self._done, self._total)
 
 
-def _write_stream(directory: Path, blocks: Iterable[dict[str, Any]], random: Random) -> None:
+def _write_stream(directory: Path, ledger: str, blocks: Iterable[dict[str, Any]], random: Random) -> None:
     directory.mkdir()
-    arn = f"arn:aws:qldb:eu-west-2:123456789012:stream/{_LEDGER}/{new_id(random)}"
+    arn = f"arn:aws:qldb:eu-west-2:123456789012:stream/{ledger}/{new_id(random)}"
     records = chain.from_iterable(stream.block_records(arn, block) for block in blocks)
     sent = chain(
         [stream.control_record(arn, "CREATED")],
@@ -181,7 +186,8 @@ def _writer(directory: Path, name: str, format: Format, strand: SimulatedStrand)
         prefix=f"{name}/",
         object_blocks=min(_MAX_OBJECT_BLOCKS, strand.blocks // 6 + 1),
     )
-    writer.start(ledger=_LEDGER, bucket="licences-journal", start_time=strand.start_time(), end_time=strand.end_time())
+    name = strand.ledger.name
+    writer.start(ledger=name, bucket=f"{name}-journal", start_time=strand.start_time(), end_time=strand.end_time())
     return writer
 
 

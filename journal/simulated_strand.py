@@ -7,9 +7,9 @@ from random import Random
 from typing import Any
 
 from journal.ion import Timestamp
-from journal.licence_ledger import TABLES, LicenceLedger, Transaction, new_id
 from journal.maker import BlockMaker, Redaction, Statement, timestamp
 from journal.merkle import Frontier
+from journal.simulated_ledger import SimulatedLedger, Transaction, new_id
 
 _FIRST_TIME = 1_672_628_400_000  # 2023-01-02T03:00:00Z
 
@@ -30,10 +30,10 @@ class Simulated:
 class SimulatedStrand:
     """Makes the strand's blocks, and knows afterwards what is in them."""
 
-    def __init__(self, seed: int, blocks: int, redactions: float) -> None:
+    def __init__(self, kind: type[SimulatedLedger], seed: int, blocks: int, redactions: float) -> None:
         self.random = Random(seed)
         self.blocks = blocks
-        self.ledger = LicenceLedger(self.random)
+        self.ledger = kind(self.random)
         self.maker = BlockMaker(new_id(self.random))
         self.redacted: dict[int, list[tuple[Redaction, int]]] = defaultdict(list)
         """By block: its revisions that are redacted, and the blocks that redact them."""
@@ -43,7 +43,7 @@ class SimulatedStrand:
         self._milliseconds = _FIRST_TIME
         wanted = round(redactions * blocks)
         self._redactions_wanted = max(wanted, 1) if redactions and blocks >= 100 else wanted
-        self._openings = _openings()
+        self._openings = _openings(kind)
 
     def make(self) -> Iterator[dict[str, Any]]:
         for number in range(self.blocks):
@@ -84,16 +84,14 @@ class SimulatedStrand:
 
     def _transaction(self, number: int, since_opening: int) -> Transaction:
         time = self._time()
-        if since_opening < 3:
-            return self.ledger.transaction(number, time, "look up" if since_opening == 2 else "register")
-        if not self.ledger.deletions and number >= self.blocks // 4:
-            return self.ledger.transaction(number, time, "close")
+        late = number >= self.blocks // 4
         wanted, left = self._redactions_wanted - self.redactions, self.blocks - number
+        due = since_opening < 3 or (late and self.ledger.deletes and not self.ledger.deletions)
         # A redaction may take two blocks: with nothing to redact, an update leaves something for the next one.
-        if not wanted or (left > 2 * wanted + 2 and self.random.random() * left >= wanted):
-            return self.ledger.transaction(number, time)
+        if due or not wanted or (left > 2 * wanted + 2 and self.random.random() * left >= wanted):
+            return self.ledger.transaction(number, time, first=since_opening, late=late)
         redaction = self.ledger.redaction(number, time, self.maker.strand_id)
-        return redaction or self.ledger.transaction(number, time, "move")
+        return redaction or self.ledger.outdating(number, time)
 
     def _make(self, transaction: Transaction, system_revisions: int = 0) -> dict[str, Any]:
         started = self._milliseconds - self.random.randrange(20, 60)
@@ -117,8 +115,8 @@ class SimulatedStrand:
         return timestamp(self._milliseconds)
 
 
-def _openings() -> list[list[str]]:
+def _openings(kind: type[SimulatedLedger]) -> list[list[str]]:
     """The statements of the first blocks: the system's own, then a table or an index each."""
-    tables = [[f"CREATE TABLE {table}"] for table in TABLES]
-    indexes = [[f"CREATE INDEX ON {table} ({field})"] for table, field in TABLES.items()]
+    tables = [[f"CREATE TABLE {table}"] for table in kind.tables]
+    indexes = [[f"CREATE INDEX ON {table} ({field})"] for table, field in kind.tables.items()]
     return [[], *tables, *indexes]

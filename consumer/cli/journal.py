@@ -13,6 +13,7 @@ from consumer.cli.output import AsJson, count, note, say, show_json, show_table,
 from consumer.cli.progress import Counter, Meter, meter
 from consumer.cli.session import discover_projections, open_store
 from journal.export_writer import Format
+from journal.simulated_ledgers import LEDGERS, LedgerName
 
 if TYPE_CHECKING:
     from consumer.extents import Extent
@@ -137,14 +138,17 @@ def simulate(
     blocks: Annotated[int, typer.Option(help="How many blocks, the system's too.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same journal.")] = 1,
     format: Annotated[Format, typer.Option(help="The exports' format.")] = Format.ION_TEXT,
-    redactions: Annotated[float, typer.Option(help="The share of blocks that redact.")] = 0.08,
+    ledger: Annotated[LedgerName, typer.Option(help="Which made-up ledger.")] = LedgerName.LICENSING,
+    redactions: Annotated[
+        float | None, typer.Option(help="The share of blocks that redact; 0.08 for licensing, else 0, unless given.")
+    ] = None,
     stream: Annotated[
         str | None, typer.Option(help="Put its stream records into this Kinesis stream, too.", metavar="NAME")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a valid journal of a made-up licence ledger, as exports and as stream records."""
-    made = simulated(directory, blocks, seed, format, redactions)
+    """Write a valid journal of a made-up ledger, as exports and as stream records."""
+    made = simulated(directory, blocks, seed, format, redactions, ledger)
     fed = None if stream is None else _feed(stream, directory / "stream")
     summary = {
         "directory": str(directory),
@@ -166,12 +170,19 @@ def simulate(
     return 0
 
 
-def simulated(directory: Path, blocks: int, seed: int, format: Format, redactions: float = 0.08) -> "Simulated":
+def simulated(
+    directory: Path,
+    blocks: int,
+    seed: int,
+    format: Format,
+    redactions: float | None = None,
+    ledger: LedgerName = LedgerName.LICENSING,
+) -> "Simulated":
     """A simulated journal written into the folder, with progress."""
     from journal.simulate import simulate
 
     with meter("block writes") as shown:
-        return simulate(directory, blocks, seed, format, redactions, _labelled(shown, "simulating"))
+        return simulate(directory, blocks, seed, format, redactions, _labelled(shown, "simulating"), LEDGERS[ledger])
 
 
 def _feed(stream: str, folder: Path) -> int:

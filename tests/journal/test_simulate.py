@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from journal import ion, ion_json, merkle, stream
+from journal.block import check_block
 from journal.errors import UsageError
 from journal.export_writer import Format
 from journal.ion_hash import ion_hash
 from journal.simulate import simulate
+from journal.simulated_ledgers import LEDGERS, LedgerName
 from journal.simulated_strand import Simulated
 
 BLOCKS = 150
@@ -212,3 +214,19 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         simulate(tmp_path / "new", 0, 1, Format.JSON)
     with pytest.raises(UsageError, match="share of redactions"):
         simulate(tmp_path / "new", 10, 1, Format.JSON, redactions=1.5)
+
+
+@pytest.mark.parametrize("name", LedgerName)
+def test_every_ledger_has_a_chain_that_holds_and_redactions_where_asked_for(name: LedgerName, tmp_path: Path) -> None:
+    plain = simulate(tmp_path / "plain", 120, 5, Format.ION_BINARY, kind=LEDGERS[name])
+    redacting = simulate(tmp_path / "redacting", 120, 5, Format.ION_BINARY, redactions=0.1, kind=LEDGERS[name])
+    assert plain.redactions == (10 if name is LedgerName.LICENSING else 0)
+    assert redacting.redactions == 12
+    blocks = read(tmp_path / "redacting" / "full")
+    assert {name for block in blocks for name in tables_of(block)} == set(LEDGERS[name].tables)
+    assert [fault for block in blocks for fault in check_block(block).faults] == []
+    assert [block["previousBlockHash"] for block in blocks[1:]] == [block["blockHash"] for block in blocks[:-1]]
+
+
+def tables_of(block: dict[str, Any]) -> list[str]:
+    return [document["tableName"] for document in block.get("transactionInfo", {}).get("documents", {}).values()]
