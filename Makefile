@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench native test-native fuzz kinesis opensearch test-deploy lock clean
+.PHONY: demo test lint types check bench native test-native fuzz kinesis opensearch test-deploy soak lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/strandline demo
@@ -34,6 +34,12 @@ INPUTS ?= 1000000
 SEED ?= $(shell date +%s)
 fuzz: native $(VENV)/.installed-dev
 	$(BIN)/python -m tests.native.fuzz --inputs $(INPUTS) --seed $(SEED)
+
+# Every long test, for its share of the time: make soak DURATION=600 SEED=1 [ONLY="replay fuzz"]
+DURATION ?= 600
+ONLY ?=
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak --duration $(DURATION) --seed $(SEED) $(ONLY)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

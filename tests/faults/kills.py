@@ -60,9 +60,9 @@ def environment(url: str) -> dict[str, str]:
     return {**os.environ, "STRANDLINE_DATABASE_URL": url, "STRANDLINE_WORKERS": "2"}
 
 
-def take_in_whole(url: str, journal: Path) -> None:
+def take_in_whole(url: str, *sources: Path) -> None:
     """Only the store, without read models, so that projectors have all before them."""
-    take_in(url, local_sources(str(journal)), load_settings())
+    take_in(url, [one for source in sources for one in local_sources(str(source))], load_settings())
 
 
 def run(command: Sequence[str], url: str) -> None:

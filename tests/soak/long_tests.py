@@ -1,0 +1,17 @@
+"""The long tests, by name."""
+
+from collections.abc import Callable
+
+from tests.soak.fuzz import fuzz
+from tests.soak.kills import projectors, replay
+from tests.soak.machine import state_machine
+from tests.soak.outcome import Outcome
+
+LongTest = Callable[[float, int], Outcome]
+
+LONG_TESTS: dict[str, LongTest] = {
+    "replay": replay,
+    "projectors": projectors,
+    "state-machine": state_machine,
+    "fuzz": fuzz,
+}
