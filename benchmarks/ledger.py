@@ -14,7 +14,6 @@ from consumer.projection import discover
 from consumer.worker.projecting import Projecting
 from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
 from ledger import Ledger, Transaction
-from ledger.append_sql import ADD_BLOCK, ADD_REVISION
 from ledger.copied import Field, register
 
 _LICENCE = {
@@ -80,8 +79,8 @@ def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
         with timed() as seconds:
             for block, revision in zip(blocks, revisions, strict=True):
                 with connection.transaction():
-                    connection.execute(ADD_BLOCK.replace("journal.", "baseline."), block)
-                    connection.execute(ADD_REVISION.replace("journal.", "baseline."), revision)
+                    connection.execute(_insert_into("block", BLOCK_COLUMNS), block)
+                    connection.execute(_insert_into("revision", REVISION_COLUMNS), revision)
         connection.execute("DROP SCHEMA baseline CASCADE")
     return len(blocks), seconds[0]
 
@@ -127,6 +126,11 @@ def _ensure_table(ledger: Ledger) -> None:
             txn.create_index("Licence", "licenceId")
 
     ledger.execute(create)
+
+
+def _insert_into(name: str, columns: tuple[tuple[str, str], ...]) -> str:
+    names, places = ", ".join(column for column, _ in columns), ", ".join(["%b"] * len(columns))
+    return f"INSERT INTO baseline.{name} ({names}) VALUES ({places})"
 
 
 def _rows(

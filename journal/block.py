@@ -63,6 +63,7 @@ class CheckedRevision:
     tx_time: datetime
     data: Any = None
     data_hash: bytes | None = None
+    data_ion: bytes | None = field(default=None, compare=False)  # the data as binary Ion, where it is at hand
     table: Table = field(default=NO_TABLE)
     deletion: str | None = None  # of a deletion: what its hash was found to be
 

@@ -5,6 +5,7 @@ import secrets
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LENGTH = 22
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 
 def new_id() -> str:
@@ -19,8 +20,8 @@ def derived_id(*parts: str) -> str:
 
 
 def _spell(number: int) -> str:
-    letters = []
-    for _ in range(_LENGTH):
-        number, digit = divmod(number, 62)
-        letters.append(_ALPHABET[digit])
-    return "".join(reversed(letters))
+    pairs = []
+    for _ in range(_LENGTH // 2):
+        number, pair = divmod(number, 62 * 62)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))

@@ -37,7 +37,8 @@ class Statement:
 class NewRevision:
     """A document's next version; `data` is an Ion struct, or None where the revision deletes the document.
 
-    `statements` are the indexes of the statements that touched it.
+    `statements` are the indexes of the statements that touched it; `data_hash` and `data_ion` are the data's Ion Hash
+    and bytes, where they are at hand.
     """
 
     document_id: str
@@ -46,6 +47,8 @@ class NewRevision:
     version: int
     data: Any | None
     statements: tuple[int, ...] = (0,)
+    data_hash: bytes | None = None
+    data_ion: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class BlockMaker:
         """
         address = {"strandId": self.strand_id, "sequenceNo": self.next_sequence_no}
         # A statement's parameter is often the whole document: hashing it once saves a third of the work.
-        data_hashes = {id(new.data): ion_hash(new.data) for new in revisions if new.data is not None}
+        data_hashes = {id(new.data): new.data_hash or ion_hash(new.data) for new in revisions if new.data is not None}
         whole = [{"hash": digest} for digest in system_revisions] + [
             _revision(address, new, data_hashes.get(id(new.data), _DELETED_DATA_HASH), tx_time, transaction_id)
             for new in revisions

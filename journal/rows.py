@@ -272,7 +272,7 @@ def pack_revision(block: CheckedBlock, revision: CheckedRevision) -> bytes:
             _text(revision.tx_id),
             _time(revision.tx_time),
             _jsonb(revision.data) if normal else _NULL,
-            _bytes(ion.write(revision.data)) if normal and full else _NULL,
+            _bytes(revision.data_ion or ion.write(revision.data)) if normal and full else _NULL,
             _bytes(revision.data_hash) if revision.data_hash is not None else _NULL,
             _bytes(ion.write(revision.metadata)) if full and not is_plain_metadata(revision.metadata) else _NULL,
         )

@@ -2,12 +2,14 @@
 
 The strand's lock is held alone from the look at the end to the commit, so however many processes write, each block
 follows the one before. The mark moves with the blocks; a crash leaves all of them or none.
+
+A writer who found the end where it had left it, and so wrote alone, makes the next blocks at once and appends them
+straight, in one trip, which does nothing where the end has moved. Otherwise it looks first, carefully: in a transaction
+that begins with the lock.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -17,17 +19,16 @@ from consumer.database import connect
 from consumer.erasure import take_redactions
 from consumer.graft import read_graft
 from consumer.stored import check_stored
-from journal.block import CheckedBlock, check_block
 from journal.ids import new_id
-from journal.ion import Timestamp
-from journal.maker import BlockMaker, timestamp
 from journal.rows import pack_block, pack_revision
 from ledger import append_sql as sql
 from ledger import copied
-from ledger.changes import Changes, Reads, conflict
+from ledger.changes import Changed, Changes, Reads, conflict
+from ledger.end import End, Following
 from ledger.errors import CannotAppend, Conflict
 from ledger.graft import graft_of
 from ledger.prepared import Prepared
+from ledger.recent import Recent
 from ledger.settling import settle
 
 # Transactions that read longer ago conflict without a closer look, so that the look has an end.
@@ -44,18 +45,6 @@ class Appended:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """The journal's end: the mark, the time of its block, and whether anything waits above it."""
-
-    strand_id: str | None
-    origin: int
-    sequence_no: int
-    block_hash: bytes | None
-    block_time: datetime | None
-    candidates: bool
-
-
 class Appender:
     """Appends to one store over a connection of its own; to be used by one thread at a time."""
 
@@ -64,9 +53,7 @@ class Appender:
         self._origin = origin
         self._connection: psycopg.Connection[Any] | None = None
         self._checked = False
-        self._grafted = False
-        self._partition: int | None = None
-        self._tables: set[str] = set()  # ids that the catalogue knows
+        self._forget()
 
     def append(self, group: Sequence[Prepared]) -> list[Appended | Conflict]:
         """Append what does not conflict, in this order; gives for each where it is, or the conflict.
@@ -78,10 +65,12 @@ class Appender:
         try:
             if not self._checked:
                 self._check_end(connection)
+            if (outcomes := self._straight(connection, group)) is not None:
+                return outcomes
             for settled in (False, True):
                 end = self._begin(connection)
                 if not end.candidates:
-                    return self._append(connection, end, group)
+                    return self._carefully(connection, end, group)
                 connection.rollback()
                 if not settled:
                     settle(connection)
@@ -114,16 +103,23 @@ class Appender:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, autocommit=True, application_name="strandline ledger")
             self._connection.prepare_threshold = 2
+            # At a stricter level a statement would see what was there before its wait for the lock.
+            self._connection.execute("SET default_transaction_isolation = 'read committed'")
             copied.register(self._connection)
+            self._block_type = copied.RowType(self._connection, "journal.block")
+            self._revision_type = copied.RowType(self._connection, "journal.revision")
             self._forget()
         return self._connection
 
     def _forget(self) -> None:
         """What was learned in a transaction that failed may not be so."""
-        self._grafted, self._partition = False, None
-        self._tables.clear()
+        self._grafted = False
+        self._partition: int | None = None
+        self._tables: set[str] = set()  # ids that the catalogue knows
+        self._recent: Recent | None = None
+        self._alone = False
 
-    def _begin(self, connection: psycopg.Connection[Any]) -> _End:
+    def _begin(self, connection: psycopg.Connection[Any]) -> End:
         """The journal's end, in a transaction that holds the strand's lock; an empty journal becomes a strand."""
         end = _end(connection, sql.BEGIN)
         if end.strand_id is None:
@@ -147,93 +143,121 @@ class Appender:
             )
         self._checked = True
 
-    def _append(
-        self, connection: psycopg.Connection[Any], end: _End, group: Sequence[Prepared]
+    def _straight(
+        self, connection: psycopg.Connection[Any], group: Sequence[Prepared]
+    ) -> list[Appended | Conflict] | None:
+        """Append to the end as it was left; None where that takes a closer look."""
+        recent = self._recent
+        if recent is None or not self._alone or not all(map(self._is_simple, group)):
+            return None
+        following = Following(recent.end)
+        if self._partition != (recent.end.sequence_no + len(group)) // _PARTITION:
+            return None
+        outcomes, noted = _decide(following, group, recent.changes, {})
+        if not following.blocks:
+            return outcomes
+        requests = [one.request_id for one in following.added]
+        parameters = [
+            mark.STRAND_LOCK, mark.CHANNEL, recent.end.sequence_no, recent.end.block_hash, *self._rows(following),
+            requests if any(requests) else None,
+        ]  # fmt: skip
+        try:
+            (done,) = connection.execute(sql.APPEND, parameters, prepare=True).fetchone() or (False,)
+        except psycopg.errors.UniqueViolation:  # a request that has happened before
+            return None
+        if not done:
+            self._alone = False
+            return None
+        recent.went_on(following, noted)
+        return outcomes
+
+    def _is_simple(self, prepared: Prepared) -> bool:
+        """Whether it brings revisions of known tables only, and all that came since it began to read is at hand."""
+        assert self._recent is not None
+        return (
+            not prepared.redactions
+            and not prepared.defines
+            and min(prepared.reads.since, prepared.reads.tables_at) >= self._recent.since
+            and all(one.table_id in self._tables for one in prepared.revisions)
+        )
+
+    def _carefully(
+        self, connection: psycopg.Connection[Any], end: End, group: Sequence[Prepared]
     ) -> list[Appended | Conflict]:
         assert end.strand_id is not None
         if end.block_hash is None and end.sequence_no >= end.origin:
             raise CannotAppend(f"The journal ends in an accepted gap, at block {end.sequence_no}: replay what follows.")
+        self._alone = self._recent is not None and self._recent.ends_at(end)
         done = _done_before(connection, group)
         changes = _changes(connection, end, [prepared.reads for prepared in group])
-        writer = _Writer(end)
+        following = Following(end)
         if not self._grafted and read_graft(connection) is None:
-            writer.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
-        outcomes = list[Appended | Conflict]()
-        for prepared in group:
-            if (request := done.get(prepared.request_id or "")) is not None:
-                outcomes.append(request)
-            elif end.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
-                outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
-            elif reason := conflict(prepared.reads, changes):
-                outcomes.append(Conflict(f"another transaction came first: {reason}"))
-            else:
-                appended = Appended(prepared.transaction_id, writer.add(prepared))
-                _note(changes, prepared, appended.sequence_no)
-                outcomes.append(appended)
-                if prepared.request_id is not None:
-                    done[prepared.request_id] = Appended(appended.transaction_id, appended.sequence_no, True)
-                    connection.execute(
-                        sql.ADD_REQUEST, [prepared.request_id, appended.transaction_id, appended.sequence_no]
-                    )
+            following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
+        outcomes, noted = _decide(following, group, changes, done)
         if any(isinstance(outcome, Appended) and not outcome.repeated for outcome in outcomes):
-            self._write(connection, end, writer)
+            self._write(connection, following)
             self._grafted = True
+            if self._recent is None or not self._alone:
+                self._recent = Recent(end)
+            self._recent.went_on(following, noted)
         else:
             connection.rollback()
         return outcomes
 
-    def _write(self, connection: psycopg.Connection[Any], end: _End, writer: "_Writer") -> None:
+    def _write(self, connection: psycopg.Connection[Any], following: Following) -> None:
         """Rows, and everything that follows from blocks passing the mark, as a step of the mark does it."""
-        first, last = end.sequence_no + 1, writer.maker.next_sequence_no - 1
+        new = following.new_end()
+        first, last = following.first_no, new.sequence_no
         if self._partition != last // _PARTITION:
             connection.execute(sql.ENSURE_PARTITIONS, [first, last])
-        _add(connection, sql.ADD_BLOCK, [copied.fields(pack_block(block)) for block in writer.blocks])
-        revisions = [copied.fields(pack_revision(block, one)) for block in writer.blocks for one in block.revisions]
-        _add(connection, sql.ADD_REVISION, revisions)
-        if any(block.redactions for block in writer.blocks):
+        blocks, revisions = self._rows(following)
+        connection.execute(sql.ADD_BLOCKS, [blocks], prepare=True)
+        connection.execute(sql.ADD_REVISIONS, [revisions], prepare=True)
+        named = [(block.request_id, block.transaction_id) for block in following.added]
+        requests = [(*one, first + place) for place, one in enumerate(named) if one[0] is not None]
+        if requests:
+            connection.execute(sql.ADD_REQUESTS, [list(column) for column in zip(*requests, strict=True)])
+        if any(block.redactions for block in following.blocks):
             take_redactions(connection, first, last)
-        tables = {table.table_id for block in writer.blocks for table in block.documents.values() if table.table_id}
-        if not tables <= self._tables or any(prepared.defines for prepared in writer.added):
+        tables = {table.table_id for one in following.blocks for table in one.documents.values() if table.table_id}
+        if not tables <= self._tables or any(prepared.defines for prepared in following.added):
             catalog.apply(connection, first, last)
         with psycopg.ClientCursor(connection) as cursor:
-            cursor.execute(sql.FINISH, [last, writer.maker.previous_hash])
+            cursor.execute(sql.FINISH, [last, new.block_hash])
         self._partition = last // _PARTITION
         self._tables |= tables
 
-
-class _Writer:
-    """Makes the blocks that follow the journal's end."""
-
-    def __init__(self, end: _End) -> None:
-        assert end.strand_id is not None
-        self.maker = BlockMaker(end.strand_id, end.sequence_no + 1, end.block_hash or b"")
-        self.blocks: list[CheckedBlock] = []
-        self.added: list[Prepared] = []
-        # Clocks differ between machines, and go back: the history's times do not.
-        now = time.time_ns() // 1_000_000
-        self._time: Timestamp = timestamp(max(now, _milliseconds(end.block_time)))
-
-    def add(self, prepared: Prepared) -> int:
-        """Make the transaction's block; gives its number."""
-        block = check_block(
-            self.maker.make(
-                transaction_id=prepared.transaction_id,
-                tx_time=self._time,
-                block_time=self._time,
-                statements=prepared.statements,
-                revisions=prepared.revisions,
-                redactions=prepared.redactions,
-                system_revisions=prepared.system_revisions,
-            )
-        )
-        # Nothing may come in that a reader of it would refuse.
-        assert not block.faults, block.faults
-        self.blocks.append(block)
-        self.added.append(prepared)
-        return block.sequence_no
+    def _rows(self, following: Following) -> tuple[copied.Field, copied.Field]:
+        """The blocks and their revisions as the two tables have them."""
+        revisions = [pack_revision(block, one) for block in following.blocks for one in block.revisions]
+        return self._block_type.array(list(map(pack_block, following.blocks))), self._revision_type.array(revisions)
 
 
-def _end(connection: psycopg.Connection[Any], statements: str) -> _End:
+def _decide(
+    following: Following, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
+) -> tuple[list[Appended | Conflict], Changes]:
+    """Add to the blocks what of the group does not conflict; gives each one's outcome, and what the new blocks change.
+
+    `changes` are those since the group's transactions began to read, `done` the requests that happened before.
+    """
+    outcomes, noted = list[Appended | Conflict](), Changes()
+    for prepared in group:
+        if (request := done.get(prepared.request_id or "")) is not None:
+            outcomes.append(request)
+        elif following.end.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
+            outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
+        elif reason := conflict(prepared.reads, changes) or conflict(prepared.reads, noted):
+            outcomes.append(Conflict(f"another transaction came first: {reason}"))
+        else:
+            appended = Appended(prepared.transaction_id, following.add(prepared))
+            _note(noted, prepared, appended.sequence_no)
+            outcomes.append(appended)
+            if prepared.request_id is not None:
+                done[prepared.request_id] = Appended(appended.transaction_id, appended.sequence_no, True)
+    return outcomes, noted
+
+
+def _end(connection: psycopg.Connection[Any], statements: str) -> End:
     """What the last of the statements, which go in one trip, says of the journal's end."""
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(statements)
@@ -241,15 +265,7 @@ def _end(connection: psycopg.Connection[Any], statements: str) -> _End:
             pass
         row = cursor.fetchone()
     assert row is not None
-    return _End(*row)
-
-
-def _add(connection: psycopg.Connection[Any], statement: str, rows: Sequence[Sequence[copied.Field | None]]) -> None:
-    if len(rows) == 1:
-        connection.execute(statement, rows[0], prepare=True)
-    elif rows:
-        with connection.cursor() as cursor:
-            cursor.executemany(statement, rows)
+    return End(*row)
 
 
 def _done_before(connection: psycopg.Connection[Any], group: Sequence[Prepared]) -> dict[str, Appended]:
@@ -260,7 +276,7 @@ def _done_before(connection: psycopg.Connection[Any], group: Sequence[Prepared])
     return {request_id: Appended(transaction_id, number, True) for request_id, transaction_id, number in rows}
 
 
-def _changes(connection: psycopg.Connection[Any], end: _End, group: Sequence[Reads]) -> Changes:
+def _changes(connection: psycopg.Connection[Any], end: End, group: Sequence[Reads]) -> Changes:
     """What came since the group's transactions began to read, as far as it can matter to them."""
     changes = Changes()
     since = {
@@ -275,7 +291,7 @@ def _changes(connection: psycopg.Connection[Any], end: _End, group: Sequence[Rea
     row = connection.execute(sql.DEFINED, since).fetchone()
     changes.defined = row[0] if row is not None else -1
     if not all(one.is_plain for one in group):
-        changes.revisions = connection.execute(sql.CHANGED_REVISIONS, since).fetchall()
+        changes.revisions = [Changed(*row) for row in connection.execute(sql.CHANGED_REVISIONS, since)]
         changes.redactions = connection.execute(sql.CHANGED_REDACTIONS, since).fetchall()
     return changes
 
@@ -283,16 +299,8 @@ def _changes(connection: psycopg.Connection[Any], end: _End, group: Sequence[Rea
 def _note(changes: Changes, prepared: Prepared, number: int) -> None:
     """What a transaction of the group changes for those after it."""
     changes.revisions += [
-        (number, new.table_id, new.document_id, data)
-        for new, data in zip(prepared.revisions, prepared.json, strict=True)
+        Changed(number, new.table_id, new.document_id, new.data, is_json=False) for new in prepared.revisions
     ]
     changes.redactions += [(number, one.table_id, one.document_id) for one in prepared.redactions]
     if prepared.defines:
         changes.defined = number
-
-
-def _milliseconds(moment: datetime | None) -> int:
-    if moment is None:
-        return 0
-    # Rounded up: a block is never before the one that it follows.
-    return -(-round(moment.timestamp() * 1_000_000) // 1000)

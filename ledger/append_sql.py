@@ -1,17 +1,21 @@
 """The statements of an append, each in the transaction that holds the strand's lock alone."""
 
-from collections.abc import Sequence
-
 from consumer import mark
-from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
+
+# The whole of it in one trip (migrations/0023_append.sql), for blocks that do no more than bring revisions.
+APPEND = "SELECT journal.append(%s, %s, %s, %s, %s::journal.block[], %s::journal.revision[], %s::text[])"
 
 # Several statements in one trip. Each sees what was committed before it, so the end is that of the time with the lock.
 END = "SELECT * FROM journal.strand_end()"
 BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({mark.STRAND_LOCK}); {END}"
 FINISH = f"{mark.MOVE}; SELECT journal.follow_lookups(); NOTIFY {mark.CHANNEL}; COMMIT"
 
+ADD_BLOCKS = "INSERT INTO journal.block SELECT * FROM unnest(%s::journal.block[])"
+ADD_REVISIONS = "INSERT INTO journal.revision SELECT * FROM unnest(%s::journal.revision[])"
 REQUESTS = "SELECT request_id, transaction_id, sequence_no FROM journal.request WHERE request_id = ANY (%s)"
-ADD_REQUEST = "INSERT INTO journal.request (request_id, transaction_id, sequence_no) VALUES (%s, %s, %s)"
+ADD_REQUESTS = """
+    INSERT INTO journal.request (request_id, transaction_id, sequence_no)
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])"""
 
 # Data only where it is to be compared with what was looked for.
 CHANGED_REVISIONS = """
@@ -32,13 +36,3 @@ ENSURE_PARTITIONS = "SELECT journal.ensure_partitions(%s, %s)"
 WRITTEN = """
     SELECT sequence_no FROM journal.block
     WHERE sequence_no > %s AND sequence_no <= (SELECT sequence_no FROM journal.mark) AND transaction_id = %s"""
-
-
-def _insert(table: str, columns: Sequence[tuple[str, str]]) -> str:
-    names, places = ", ".join(name for name, _ in columns), ", ".join(["%b"] * len(columns))
-    return f"INSERT INTO {table} ({names}) VALUES ({places})"
-
-
-# Their values are the fields of a COPY tuple as they are: the server takes both in the same binary form.
-ADD_BLOCK = _insert("journal.block", BLOCK_COLUMNS)
-ADD_REVISION = _insert("journal.revision", REVISION_COLUMNS)

@@ -5,9 +5,9 @@ then, so the journal's order is a serial one.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from ledger.values import comparable
+from ledger.values import as_json, comparable
 
 
 @dataclass(slots=True)
@@ -30,37 +30,57 @@ class Reads:
         return not (self.documents or self.equalities or self.tables)
 
 
+class Changed(NamedTuple):
+    """A revision that a block brought; `data` is its Ion value, or the JSON of it that the store gave."""
+
+    sequence_no: int
+    table_id: str
+    document_id: str
+    data: Any
+    is_json: bool = True
+
+
 @dataclass(slots=True)
 class Changes:
-    """What blocks brought: revisions as (block, table id, document id, JSON data), redactions as (block, table id,
-    document id), and the last block that defined a table or an index (-1: none)."""
+    """What blocks brought: revisions, redactions as (block, table id, document id), and the last block that defined a
+    table or an index (-1: none)."""
 
-    revisions: list[tuple[int, str, str, Any]] = field(default_factory=list)
+    revisions: list[Changed] = field(default_factory=list)
     redactions: list[tuple[int, str, str]] = field(default_factory=list)
     defined: int = -1
+
+    def add(self, others: "Changes") -> None:
+        self.revisions += others.revisions
+        self.redactions += others.redactions
+        self.defined = max(self.defined, others.defined)
 
 
 def conflict(reads: Reads, changes: Changes) -> str | None:
     """What of the reads has changed, in words without data; None where nothing has."""
     if changes.defined > reads.tables_at:
         return "the ledger's tables were changed"
-    for number, table_id, document_id, data in changes.revisions:
-        if number <= reads.since:
+    if reads.is_plain:
+        return None
+    for one in changes.revisions:
+        if one.sequence_no <= reads.since:
             continue
-        if document_id in reads.documents or table_id in reads.tables:
-            return f"document {document_id} was changed by block {number}"
-        if _has_come_to_match(reads, table_id, data):
-            return f"document {document_id} has come to match what was looked for, by block {number}"
+        if one.document_id in reads.documents or one.table_id in reads.tables:
+            return f"document {one.document_id} was changed by block {one.sequence_no}"
+        if _has_come_to_match(reads, one):
+            return f"document {one.document_id} has come to match what was looked for, by block {one.sequence_no}"
     for number, table_id, document_id in changes.redactions:
         if number > reads.since and (document_id in reads.documents or table_id in reads.tables):
             return f"document {document_id} was redacted by block {number}"
     return None
 
 
-def _has_come_to_match(reads: Reads, table_id: str, data: Any) -> bool:
+def _has_come_to_match(reads: Reads, changed: Changed) -> bool:
+    data = changed.data
     if not isinstance(data, dict):
         return False
-    return any(
-        table == table_id and name in data and any(comparable(data[name]) == comparable(value) for value in values)
-        for (table, name), values in reads.equalities.items()
-    )
+    for (table_id, name), values in reads.equalities.items():
+        if table_id == changed.table_id and name in data:
+            found = comparable(data[name] if changed.is_json else as_json(data[name]))
+            if any(found == comparable(value) for value in values):
+                return True
+    return False

@@ -1,9 +1,11 @@
-"""The fields of a binary COPY tuple as parameters of a statement, so that there is one way to pack a row.
+"""Binary COPY tuples as parameters of a statement: one way to pack a row serves both.
 
-PostgreSQL takes a field and a parameter in the same binary form; parameters without a type get that of their column.
+A composite value's binary form has the fields of a COPY tuple, each behind the id of its type (PostgreSQL's
+`record_recv`); an array's is a header and its members behind their lengths (`array_recv`).
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -12,10 +14,15 @@ from psycopg.pq import Format
 
 _COUNT = struct.Struct(">h")
 _LENGTH = struct.Struct(">i")
+_COLUMNS = """
+    SELECT c.reltype, array_agg(a.atttypid ORDER BY a.attnum)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.oid = %s::regclass
+    GROUP BY c.oid"""
 
 
 class Field(bytes):
-    """One field, packed."""
+    """A value in the binary form of the parameter's type, whichever that is."""
 
 
 class _FieldDumper(Dumper):
@@ -31,13 +38,34 @@ def register(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(Field, _FieldDumper)
 
 
-def fields(row: bytes) -> list[Field | None]:
-    """The fields of one tuple (`journal.rows.pack_block`, `pack_revision`)."""
-    (count,) = _COUNT.unpack_from(row)
-    position, found = _COUNT.size, list[Field | None]()
-    for _ in range(count):
-        (length,) = _LENGTH.unpack_from(row, position)
-        position += _LENGTH.size
-        found.append(None if length < 0 else Field(row[position : position + length]))
-        position += max(length, 0)
-    return found
+class RowType:
+    """The rows of one table as a parameter of the type `table[]`."""
+
+    def __init__(self, connection: psycopg.Connection[Any], table: str) -> None:
+        found = connection.execute(_COLUMNS, [table]).fetchone()
+        assert found is not None
+        self._type, columns = found
+        self._prefixes = [struct.pack(">I", one) for one in columns]
+
+    def array(self, rows: Sequence[bytes]) -> Field:
+        """COPY tuples that have all of the table's columns in their order."""
+        if not rows:
+            return Field(struct.pack(">iiI", 0, 0, self._type))
+        parts = [struct.pack(">iiIii", 1, 0, self._type, len(rows), 1)]
+        for row in rows:
+            record = self._record(row)
+            parts += (_LENGTH.pack(len(record)), record)
+        return Field(b"".join(parts))
+
+    def _record(self, row: bytes) -> bytes:
+        prefixes = self._prefixes
+        (count,) = _COUNT.unpack_from(row)
+        assert count == len(prefixes)
+        parts = [_LENGTH.pack(count)]
+        position = _COUNT.size
+        for prefix in prefixes:
+            (length,) = _LENGTH.unpack_from(row, position)
+            end = position + _LENGTH.size + (length if length > 0 else 0)
+            parts += (prefix, row[position:end])
+            position = end
+        return b"".join(parts)

@@ -13,7 +13,6 @@ from journal.maker import NewRevision, Statement, timestamp
 from ledger import statements
 from ledger.changes import Reads
 from ledger.prepared import Prepared
-from ledger.values import as_json
 
 
 def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prepared:
@@ -29,7 +28,6 @@ def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prep
         transaction_id,
         (Statement(statements.insert(TABLE), now, (document,)),),
         (NewRevision(document_id, table_id, TABLE, 0, document),),
-        (as_json(document),),
         (),
         (),
         defines=False,

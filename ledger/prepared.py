@@ -1,7 +1,6 @@
 """What a transaction has come to, and what it says of tables and redactions."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from journal.maker import NewRevision, Redaction, Statement
 from ledger.changes import Reads
@@ -35,7 +34,6 @@ class Prepared:
     transaction_id: str
     statements: tuple[Statement, ...]
     revisions: tuple[NewRevision, ...]
-    json: tuple[Any, ...]  # the revisions' data as jsonb has it
     redactions: tuple[Redaction, ...]
     system_revisions: tuple[bytes, ...]
     defines: bool

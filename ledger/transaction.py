@@ -34,7 +34,7 @@ class _Change:
     table_id: str
     version: int
     data: dict[str, Any] | None
-    size: int
+    data_ion: bytes
     statements: list[int] = field(default_factory=list)
 
 
@@ -98,11 +98,11 @@ class Transaction:
     def insert(self, table: str, document: Mapping[str, Any]) -> str:
         """Insert a document; gives its id."""
         known = self._writable(table)
-        data, size = as_document(document)
+        data, data_ion = as_document(document)
         document_id = derived_id(self.transaction_id, "document", str(self._inserted))
         self._inserted += 1
         index = self._record(statements.insert(table), data)
-        self._change(document_id, _Change(known, _id(known), 0, data, size, [index]))
+        self._change(document_id, _Change(known, _id(known), 0, data, data_ion, [index]))
         return document_id
 
     def update(self, table: str, document_id: str, values: Mapping[str, Any]) -> None:
@@ -211,14 +211,14 @@ class Transaction:
             return None
         if self._reading.begun:
             self._reads.since = self._reading.end
-        changes = [(id_, change) for id_, change in self._changes.items() if change.version or change.data is not None]
         return Prepared(
             self.transaction_id,
             tuple(self._statements),
             tuple(
-                NewRevision(id_, c.table_id, c.table.name, c.version, c.data, tuple(c.statements)) for id_, c in changes
+                _revision(id_, change)
+                for id_, change in self._changes.items()
+                if change.version or change.data is not None  # what was inserted and deleted again was never there
             ),
-            tuple(None if change.data is None else as_json(change.data) for _, change in changes),
             tuple(self._redactions),
             tuple(self._system_revisions),
             self._defines,
@@ -277,19 +277,27 @@ class Transaction:
         return document.data
 
     def _rewrite(self, table: Table, before: Document, data: dict[str, Any] | None, index: int) -> None:
-        after, size = as_document(data) if data is not None else (None, 0)
+        after, data_ion = as_document(data) if data is not None else (None, b"")
         own = self._changes.get(before.document_id)
         version = before.version + 1 if own is None else own.version
         indexes = [*(own.statements if own else ()), index]
-        self._change(before.document_id, _Change(table, _id(table), version, after, size, indexes))
+        self._change(before.document_id, _Change(table, _id(table), version, after, data_ion, indexes))
 
     def _change(self, document_id: str, change: _Change) -> None:
         if document_id not in self._changes and len(self._changes) >= MOST_DOCUMENTS:
             raise errors.TooManyDocuments(f"a transaction writes {MOST_DOCUMENTS} documents at most; begin another")
-        others = sum(own.size for id_, own in self._changes.items() if id_ != document_id)
-        if others + change.size > MOST_BYTES:
+        others = sum(len(own.data_ion) for id_, own in self._changes.items() if id_ != document_id)
+        if others + len(change.data_ion) > MOST_BYTES:
             raise errors.TransactionTooLarge(f"a transaction's documents have {MOST_BYTES:,} bytes at most")
         self._changes[document_id] = change
+
+
+def _revision(document_id: str, change: _Change) -> NewRevision:
+    data_hash = None if change.data is None else ion_hash(change.data)
+    return NewRevision(
+        document_id, change.table_id, change.table.name, change.version, change.data, tuple(change.statements),
+        data_hash, change.data_ion,
+    )  # fmt: skip
 
 
 def _id(table: Table) -> str:

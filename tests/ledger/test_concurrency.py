@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -10,9 +11,15 @@ import pytest
 
 from consumer.database import connect
 from consumer.verification import verify_store
-from ledger import Ledger, Transaction, errors
-from ledger.changes import Changes, Reads, conflict
+from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
+from ledger import Ledger, Transaction, errors, recent
+from ledger.append import Appender
+from ledger.changes import Changed, Changes, Reads, conflict
 from ledger.group import Group
+
+
+def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
+    return ledger.execute(lambda txn: txn.insert("Licence", document or {}))
 
 
 def run_together(*works: Callable[[], Any]) -> list[Any]:
@@ -74,15 +81,45 @@ class TestSerializable:
             lambda txn, id_: txn.history("Licence"),
         ],
     )
-    def test_what_was_read_and_changed_since_is_a_conflict(self, licences: Ledger, read: Any) -> None:
+    @pytest.mark.parametrize("elsewhere", [False, True], ids=["same process", "another process"])
+    def test_what_was_read_and_changed_since_is_a_conflict(
+        self, licences: Ledger, database: str, read: Any, elsewhere: bool
+    ) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
+        for _ in range(3):  # from then on it writes straight, and knows itself what it wrote
+            licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "B1"}))
 
-        def meddle(txn: Transaction) -> None:
-            read(txn, id_)
-            licences.execute(lambda other: other.update("Licence", id_, {"licenceId": "A2"}))
+        with Ledger(database) as another:
+            meddler = another if elsewhere else licences
 
-        with pytest.raises(errors.Conflict):
-            licences.execute(meddle, retries=0)
+            def meddle(txn: Transaction) -> None:
+                read(txn, id_)
+                meddler.execute(lambda other: other.update("Licence", id_, {"licenceId": "A2"}))
+                txn.insert("Licence", {"licenceId": "C1"})
+
+            with pytest.raises(errors.Conflict):
+                licences.execute(meddle, retries=0)
+        assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "C1")) == []
+
+    def test_no_write_skew(self, licences: Ledger) -> None:
+        """Each may leave duty while another is on it: after two at once, one still is."""
+        one, two = licences.execute(lambda txn: [txn.insert("Licence", {"on": True}) for _ in range(2)])
+        met = Barrier(2, timeout=30)
+
+        def leave(me: str, other: str, first: list[bool]) -> None:
+            def work(txn: Transaction) -> None:
+                colleague = txn.get("Licence", other)
+                if not first:
+                    first.append(True)
+                    met.wait()  # both have read before either has written
+                if colleague is not None and colleague.data is not None and colleague.data["on"]:
+                    txn.update("Licence", me, {"on": False})
+
+            licences.execute(work)
+
+        run_together(lambda: leave(one, two, []), lambda: leave(two, one, []))
+        on = [licences.execute(lambda txn, id_=id_: txn.get("Licence", id_)) for id_ in (one, two)]
+        assert sorted(found.data["on"] for found in on if found and found.data) == [False, True]
 
     def test_what_was_not_read_is_none(self, licences: Ledger) -> None:
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"licenceId": x}) for x in ("A1", "A2")])
@@ -95,9 +132,93 @@ class TestSerializable:
         licences.execute(work, retries=0)
 
 
+class TestStraight:
+    """A writer that is alone appends in one trip; it finds out where it is not."""
+
+    @pytest.fixture
+    def looks(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How many transactions each look at the end was for; the ledger has begun to write straight."""
+        insert(licences)
+        looked: list[int] = []
+        carefully = Appender._carefully
+
+        def counted(self: Appender, connection: Any, end: Any, group: Any) -> Any:
+            looked.append(len(group))
+            return carefully(self, connection, end, group)
+
+        monkeypatch.setattr(Appender, "_carefully", counted)
+        insert(licences)
+        looked.clear()
+        return looked
+
+    def test_alone(self, licences: Ledger, database: str, looks: list[int]) -> None:
+        ids = [insert(licences, {"licenceId": number}) for number in range(5)]
+        licences.execute(lambda txn: [txn.update("Licence", id_, {"licenceId": "new"}) for id_ in ids])
+        licences.execute(lambda txn: txn.delete("Licence", ids[0]))
+        assert looks == []
+        assert licences.execute(lambda txn: txn.find("Licence", "licenceId", 3)) == []
+        found = licences.execute(lambda txn: txn.find("Licence", "licenceId", "new"))
+        assert [one.document_id for one in found] == sorted(ids[1:])
+        assert verify_store(database, workers=1).ok
+
+    def test_where_another_came_in_between(self, licences: Ledger, database: str, looks: list[int]) -> None:
+        with Ledger(database) as other:
+            for _ in range(3):
+                insert(licences)
+                insert(other)
+        assert len(looks) > 3
+        assert verify_store(database, workers=1).ok
+
+    def test_a_request_that_another_made_meanwhile(
+        self, licences: Ledger, database: str, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def work(txn: Transaction) -> str:
+            return txn.insert("Licence", {"licenceId": "A1"})
+
+        first = licences.run(work, request_id="r")
+        assert looks == []
+        with monkeypatch.context() as patched:
+            patched.setattr(licences, "_request", lambda _: None)
+            again = licences.run(work, request_id="r")
+        assert (again.repeated, again.result, again.sequence_no) == (True, first.result, first.sequence_no)
+        assert looks == [1]
+
+    def test_the_memory_of_what_it_wrote_is_bounded(
+        self, licences: Ledger, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recent, "_MOST_REVISIONS", 3)
+        id_ = insert(licences)
+
+        def meddle(txn: Transaction) -> None:
+            txn.get("Licence", id_)
+            licences.execute(lambda other: other.update("Licence", id_, {"licenceId": "A2"}))
+            for _ in range(5):
+                insert(licences)
+
+        with pytest.raises(errors.Conflict, match=id_):
+            licences.execute(meddle, retries=0)
+        assert looks == [1]  # that one; the journal was asked
+        known = licences._appender._recent
+        assert known is not None
+        assert len(known.changes.revisions) <= 3
+
+    def test_rows_have_the_tables_columns_in_order(self, database: str) -> None:
+        with connect(database) as connection:
+            for table, columns in (("block", BLOCK_COLUMNS), ("revision", REVISION_COLUMNS)):
+                found = connection.execute(
+                    "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+                    " WHERE attrelid = ('journal.' || %s)::regclass AND attnum > 0 AND NOT attisdropped"
+                    " ORDER BY attnum",
+                    [table],
+                ).fetchall()
+                assert [(name, kind.replace("timestamp with time zone", "timestamptz")) for name, kind in found] == [
+                    *columns
+                ]
+
+
 class TestConflict:
     def test_members_of_one_group(self) -> None:
-        changes = Changes(revisions=[(7, "T", "D", {"a": 1})], redactions=[(8, "T", "E")], defined=3)
+        changes = Changes(revisions=[Changed(7, "T", "D", {"a": 1})], redactions=[(8, "T", "E")], defined=3)
         assert conflict(Reads(3, 6), changes) is None
         assert conflict(Reads(2, 6), changes) is not None
         assert conflict(Reads(3, 6, {"D"}), changes) is not None

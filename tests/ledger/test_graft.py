@@ -163,6 +163,17 @@ class TestNotAppended:
             done = ledger.run(lambda txn: txn.insert("Licence", {}))
         assert done.sequence_no == 15
 
+    def test_while_candidates_wait_that_came_since_it_wrote(self, grafted: str) -> None:
+        journal = longer_than(small_journal(), 9)
+        with Ledger(grafted) as ledger:
+            for _ in range(3):
+                number = ledger.run(lambda txn: txn.insert("Licence", {})).sequence_no
+            assert number == 13
+            intake(grafted, journal[15:])  # whether they follow some other 14 the chain cannot tell yet
+            with pytest.raises(errors.CannotAppend, match="block 13"):
+                ledger.execute(lambda txn: txn.insert("Licence", {}))
+        assert query(grafted, "SELECT sequence_no FROM journal.mark") == [(13,)]
+
     def test_what_waits_only_for_the_mark_is_taken_in_first(self, database: str) -> None:
         journal = longer_than(small_journal(), 2)
         intake(database, journal[:9])

@@ -1,0 +1,32 @@
+"""Documents are taken as they will be read again."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journal import ion
+from journal.ion_hash import ion_hash
+from ledger.values import as_document
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.text(st.characters(codec="utf-8"))
+DOCUMENTS = st.dictionaries(
+    st.text(st.characters(codec="utf-8"), max_size=8),
+    st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)),
+)
+
+
+@given(DOCUMENTS)
+def test_as_if_it_had_been_read(document: dict[str, Any]) -> None:
+    taken, data = as_document(document)
+    read = ion.read_one(data)
+    assert repr(taken) == repr(read)  # types, too; NaN is not equal to itself
+    assert ion_hash(taken) == ion_hash(read)
+
+
+def test_what_the_caller_changes_later_stays_out() -> None:
+    events: list[dict[str, Any]] = [{"name": "issued"}]
+    taken, _ = as_document({"events": events})
+    events[0]["name"] = "lost"
+    events.append({})
+    assert taken == {"events": [{"name": "issued"}]}
