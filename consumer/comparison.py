@@ -4,9 +4,8 @@ from typing import Any
 
 import psycopg
 
-from consumer.sinks.postgresql import PostgresqlSink
-
 Connection = psycopg.Connection[tuple[Any, ...]]
+Summary = tuple[int, int]  # rows, and a digest over all of them
 
 COUNT_ONLY_PARKED = """
     SELECT count(*) FROM (
@@ -14,11 +13,9 @@ COUNT_ONLY_PARKED = """
         EXCEPT SELECT key, version, sequence_no, reason FROM projection.parked WHERE generation = %s) AS found"""
 
 
-def difference(
-    connection: Connection, served: tuple[int, PostgresqlSink], rebuilt: tuple[int, PostgresqlSink]
-) -> str | None:
-    """What is not the same, in counts; None where rows and parked sets are equal. Each is a number with its sink."""
-    before, after = served[1].summary(), rebuilt[1].summary()
+def difference(connection: Connection, served: tuple[int, Summary], rebuilt: tuple[int, Summary]) -> str | None:
+    """What is not the same, in counts; None where rows and parked sets are equal. Each is a number with its summary."""
+    before, after = served[1], rebuilt[1]
     found = []
     if before[0] != after[0]:
         found.append(f"{before[0]:,} rows served, {after[0]:,} rebuilt")

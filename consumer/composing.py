@@ -4,19 +4,19 @@ What is written depends on the journal at that position alone, and not on the wa
 composed has no rows, rather than those of before, and is composed again whenever one of its documents changes.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 
 from consumer import feed, parking
-from consumer.composition import Composed, Documents, compose, touched
+from consumer.composition import Composed, Documents, Find, compose, touched
 from consumer.feed import Batch
 from consumer.filling import Filling
 from consumer.finding import BY_INDEX, find
 from consumer.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
 from consumer.projection import ComposedProjection, Revision, Through
-from consumer.sinks.contract import Replacement, Sink
+from consumer.sinks.contract import Refusal, Replacement, Sink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -37,10 +37,8 @@ class ComposedFilling(Filling):
     """Fills a generation of a composed projection."""
 
     def __init__(self, connection: Connection, projection: ComposedProjection, generation: int, sink: Sink) -> None:
-        self._connection = connection
+        super().__init__(connection, generation, sink)
         self._projection = projection
-        self._generation = generation
-        self._sink = sink
 
     def fill(self, batch: Batch) -> None:
         latest: dict[str, Revision] = {}
@@ -58,6 +56,21 @@ class ComposedFilling(Filling):
         revisions = feed.current(self._connection, self._projection, documents, position)
         self._settle(revisions, [], {key for key, version in parked if version is None}, position)
 
+    def touched(self, revisions: Sequence[Revision], find_there: Find) -> tuple[set[str], list[Parked]]:
+        """The keys that current revisions touch, and the documents that do not say which."""
+        return touched(self._projection, [one for one in revisions if one.data is not None], find_there)
+
+    def compose(self, keys: Sequence[str], find_there: Find) -> list[Composed]:
+        """The rows of keys; nothing is written."""
+        return compose(self._projection, keys, find_there, self._sink.prepare)
+
+    def park(self, silent: Sequence[Parked]) -> None:
+        parking.park(self._connection, self._generation, silent)
+
+    def write_first(self, composed: Sequence[Composed]) -> None:
+        """Write keys that have no rows yet."""
+        self._write(composed, self._sink.write_first)
+
     def _settle(self, revisions: Sequence[Revision], freed: Sequence[str], keys: set[str], position: int) -> None:
         """Compose, as of the position, these keys and those that the documents touch, or touched before."""
 
@@ -66,27 +79,27 @@ class ComposedFilling(Filling):
 
         self._connection.execute(BY_INDEX)
         documents = [revision.document_id for revision in revisions]
-        named, silent = touched(self._projection, [one for one in revisions if one.data is not None], find_there)
+        named, silent = self.touched(revisions, find_there)
         keys = keys | named | self._keys(KEYS_OF_DOCUMENTS, self._generation, documents)
         parking.unpark(self._connection, self._generation, [*documents, *freed], UNPARK_DOCUMENTS)
-        parking.park(self._connection, self._generation, silent)
+        self.park(silent)
         order = sorted(keys)
         for start in range(0, len(order), KEYS):
             part = order[start : start + KEYS]
-            self._write(part, compose(self._projection, part, find_there, self._sink.prepare))
+            self._connection.execute(FORGET_SOURCES, [self._generation, part])
+            parking.unpark(self._connection, self._generation, part, UNPARK_KEYS)
+            self._write(self.compose(part, find_there), self._sink.write)
 
-    def _write(self, keys: Sequence[str], composed: Sequence[Composed]) -> None:
+    def _write(self, composed: Sequence[Composed], write: Callable[[Sequence[Replacement]], Sequence[Refusal]]) -> None:
         faults = {one.key: one.fault for one in composed if one.fault is not None}
-        self._record_sources(keys, composed)
-        refusals = self._sink.write([Replacement(one.key, None, one.sequence_no, one.rows) for one in composed])
+        self._record_sources(composed)
+        refusals = write([Replacement(one.key, None, one.sequence_no, one.rows) for one in composed])
         faults |= {refusal.replacement.key: refusal.reason for refusal in refusals}
         self._sink.write([Replacement(one.replacement.key, None, one.replacement.sequence_no, ()) for one in refusals])
-        parking.unpark(self._connection, self._generation, keys, UNPARK_KEYS)
         waiting = [Parked(one.key, None, one.sequence_no, faults[one.key]) for one in composed if one.key in faults]
-        parking.park(self._connection, self._generation, waiting)
+        self.park(waiting)
 
-    def _record_sources(self, keys: Sequence[str], composed: Sequence[Composed]) -> None:
-        self._connection.execute(FORGET_SOURCES, [self._generation, list(keys)])
+    def _record_sources(self, composed: Sequence[Composed]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(COPY_SOURCES) as copy:
             copy.set_types(SOURCE_TYPES)
             for one in composed:

@@ -22,6 +22,15 @@ AGAIN = 100
 class Filling(ABC):
     """Writes what the journal means into one generation, in the projector's transaction, which holds the generation."""
 
+    def __init__(self, connection: Connection, generation: int, sink: Sink) -> None:
+        self._connection = connection
+        self._generation = generation
+        self._sink = sink
+
+    def complete(self) -> None:
+        """All is written that has no rows yet."""
+        self._sink.complete()
+
     @abstractmethod
     def fill(self, batch: Batch) -> None:
         """Write what the batch means, and let what it erased mean what it means without its data."""
@@ -37,10 +46,8 @@ class RowFilling(Filling):
     def __init__(
         self, connection: Connection, projection: RowProjection | BlockProjection, generation: int, sink: Sink
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, generation, sink)
         self._projection = projection
-        self._generation = generation
-        self._sink = sink
 
     def fill(self, batch: Batch) -> None:
         meaning = Meaning(self._projection, self._sink.prepare)
@@ -67,14 +74,16 @@ class RowFilling(Filling):
         meaning.take(items)
         self._write(meaning)
 
-    def latest(self, revisions: Sequence[Revision], position: int) -> None:
-        """Write documents that have no rows yet, from their last revisions; those that park are run in full."""
+    def meaning(self, revisions: Sequence[Revision]) -> Meaning:
+        """What the last revisions of documents mean; nothing is asked or written."""
         meaning = Meaning(self._projection, self._sink.prepare)
         meaning.take(revisions)
-        refusals = self._sink.write(meaning.replacements) if meaning.replacements else []
-        again = [one.key for one in meaning.parked] + [refusal.replacement.key for refusal in refusals]
-        for start in range(0, len(again), AGAIN):
-            self.again([(key, 0) for key in again[start : start + AGAIN]], position)
+        return meaning
+
+    def write_first(self, meaning: Meaning) -> list[str]:
+        """Write documents that have no rows yet; those that park are not written, but given, to be run in full."""
+        refusals = self._sink.write_first(meaning.replacements) if meaning.replacements else []
+        return [one.key for one in meaning.parked] + [refusal.replacement.key for refusal in refusals]
 
     def _erase(self, position: int, last: int) -> None:
         """Let what was projected before blocks after `position` redacted it mean what it means without its data."""

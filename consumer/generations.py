@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
-from consumer import frozen
+from consumer import alias, frozen, frozen_outside, generation
 from consumer.database import connect, describe_error
-from consumer.finding import ensure_indexes
-from consumer.projection import BlockProjection, ComposedProjection, Projection, fingerprint
+from consumer.generation import COLUMNS, Generation
+from consumer.projection import BlockProjection, Projection, fingerprint
 from consumer.projector import Progress, Projector
 from consumer.sinks.outside import StoreFailed
 from consumer.stores import DATABASE_ONLY, Stores
@@ -22,27 +22,15 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 SIDE_BY_SIDE = 8
 
-_GENERATION = "generation, projection, relation, fingerprint, position, passed_change, failure, failed_at"
-READ_LIVE = f"SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'live'"
-READ_KEPT = f"""
-    SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'kept' AND fingerprint = %s"""
 # Two that start at once must not both make the first generation.
 LOCK_PROJECTION = "SELECT pg_advisory_xact_lock(hashtextextended('projection.' || %s, 0))"
-READ_STRAND = "SELECT origin FROM journal.mark WHERE strand_id IS NOT NULL"
+HAS_STRAND = "SELECT FROM journal.mark WHERE strand_id IS NOT NULL"
 READ_HAS_TABLES = "SELECT EXISTS (SELECT FROM journal.user_table WHERE name = ANY(%s))"
-READ_BUILDING = f"SELECT {_GENERATION} FROM projection.generation WHERE projection = %s AND state = 'building'"
 # One outside is made in two transactions: after a crash in between it is building, and made from there.
 GO_LIVE = f"""
     UPDATE projection.generation
     SET state = 'live', served_at = now(), fingerprint = %s, failed_at = NULL, failure = NULL
-    WHERE generation = %s RETURNING {_GENERATION}"""
-INSERT_FIRST = f"""
-    WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
-    INSERT INTO projection.generation
-        (generation, projection, store, state, fingerprint, relation, position)
-    OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, %(position)s FROM new
-    RETURNING {_GENERATION}"""
+    WHERE generation = %s RETURNING {COLUMNS}"""
 RECORD_FAILURE = """
     UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
 READ_LAG = """
@@ -55,20 +43,6 @@ READ_PARKED = """
     SELECT projection, generation, key, version, sequence_no, reason, parked_at
     FROM projection.parked JOIN projection.generation USING (generation)
     ORDER BY projection, generation, sequence_no, key"""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One build of a projection; `position` is the last block whose meaning is in it."""
-
-    generation: int
-    projection: str
-    relation: str
-    fingerprint: str
-    position: int
-    passed_change: bool
-    failure: str | None
-    failed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -120,17 +94,17 @@ def ensure_generation(
     `StoreFailed`, and is to be called again.
     """
     with connection.transaction():
-        if found := _live(connection, projection):
+        if found := generation.live(connection, projection):
             return found
         connection.execute(LOCK_PROJECTION, [projection.name])
-        if found := _live(connection, projection):
+        if found := generation.live(connection, projection):
             return found
-        first = _building(connection, projection) or _insert_first(connection, projection)
+        first = generation.building(connection, projection) or _insert_first(connection, projection)
         if first is None or projection.store == "postgresql":
             return first and _go_live(connection, projection, first, stores)
     with connection.transaction():
         connection.execute(LOCK_PROJECTION, [projection.name])
-        return _live(connection, projection) or _go_live(connection, projection, first, stores)
+        return generation.live(connection, projection) or _go_live(connection, projection, first, stores)
 
 
 def project(
@@ -176,19 +150,18 @@ def retry(url: str, projections: Mapping[str, Projection], name: str, stores: St
     projection = projections.get(name)
     if projection is None:
         raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
-    if stores.off(projection):
-        raise UsageError(f"The read model {name} is in OpenSearch, which is off: set STRANDLINE_OPENSEARCH_URL.")
+    stores.require(projection)
     with connect(url) as connection:
         with connection.transaction():
-            generation = _live(connection, projection)
-        if generation is None:
+            live = generation.live(connection, projection)
+        if live is None:
             return RetryResult(name, 0, 0)
-        if generation.fingerprint != fingerprint(projection):
+        if live.fingerprint != fingerprint(projection):
             raise StrandlineError(
-                f"The definition of {name} is not the one that generation {generation.generation} was built with.\n"
+                f"The definition of {name} is not the one that generation {live.generation} was built with.\n"
                 f"Rebuild it: `strandline rebuild {name}` runs all its documents again."
             )
-        tried, still = _projector(connection, projection, generation, stores).retry()
+        tried, still = _projector(connection, projection, live, stores).retry()
     return RetryResult(name, tried, still)
 
 
@@ -204,14 +177,14 @@ class Following:
         """Raises what keeps the live generation from going on; a kept one has it recorded."""
         if self._live:
             self._live.run_to_mark(progress, stop)
-        for generation, projector in self._kept:
+        for number, projector in self._kept:
             try:
                 projector.run_to_mark(None, stop)
             except psycopg.OperationalError:
                 raise
-            except psycopg.Error as exc:
+            except (psycopg.Error, StoreFailed) as exc:
                 with self._connection.transaction():
-                    self._connection.execute(RECORD_FAILURE, [_failure(exc), generation])
+                    self._connection.execute(RECORD_FAILURE, [_failure(exc), number])
 
 
 def projector(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> Following | None:
@@ -222,11 +195,13 @@ def projector(connection: Connection, projection: Projection, stores: Stores = D
     """
     if stores.off(projection):
         return None
+    alias.reconcile(connection, projection, stores)
     live = ensure_generation(connection, projection, stores)
     frozen.purge(connection, projection)
+    frozen_outside.purge(connection, projection, stores)
     mine = fingerprint(projection)
     with connection.transaction():
-        kept = [Generation(*row) for row in connection.execute(READ_KEPT, [projection.name, mine])]
+        kept = generation.kept(connection, projection)
     filling = [(one.generation, _projector(connection, projection, one, stores)) for one in kept]
     if live is None or live.fingerprint != mine:
         return Following(connection, None, filling) if filling else None
@@ -236,14 +211,15 @@ def projector(connection: Connection, projection: Projection, stores: Stores = D
 def record_failure(connection: Connection, projection: Projection, exc: psycopg.Error | StoreFailed) -> None:
     """Note that the generation cannot go on, and since when; what it writes next takes that back."""
     with connection.transaction():
-        generation = _live(connection, projection) or _building(connection, projection)
-        if generation is None:
+        found = generation.live(connection, projection) or generation.building(connection, projection)
+        if found is None:
             raise describe_error(exc) if isinstance(exc, psycopg.Error) else exc
-        failure = str(exc) if isinstance(exc, StoreFailed) else _failure(exc)
-        connection.execute(RECORD_FAILURE, [failure, generation.generation])
+        connection.execute(RECORD_FAILURE, [_failure(exc), found.generation])
 
 
-def _failure(exc: psycopg.Error) -> str:
+def _failure(exc: psycopg.Error | StoreFailed) -> str:
+    if isinstance(exc, StoreFailed):
+        return str(exc)
     return f"{type(exc).__name__} (SQLSTATE {exc.sqlstate or 'unknown'})"
 
 
@@ -257,24 +233,15 @@ def _run(url: str, projection: Projection, progress: Progress | None, stop: Even
             record_failure(connection, projection, exc)
 
 
-def _projector(connection: Connection, projection: Projection, generation: Generation, stores: Stores) -> Projector:
-    sink = stores.sink(connection, projection, generation.generation, generation.relation)
-    return Projector(connection, projection, generation.generation, sink)
+def _projector(connection: Connection, projection: Projection, one: Generation, stores: Stores) -> Projector:
+    sink = stores.sink(connection, projection, one.generation, one.relation)
+    return Projector(connection, projection, one.generation, sink)
 
 
 def _insert_first(connection: Connection, projection: Projection) -> Generation | None:
-    origin = connection.execute(READ_STRAND).fetchone()
-    if origin is None or not _has_tables(connection, projection):
+    if connection.execute(HAS_STRAND).fetchone() is None or not _has_tables(connection, projection):
         return None
-    parameters = {
-        "name": projection.name,
-        "store": projection.store,
-        "fingerprint": fingerprint(projection),
-        "position": origin[0] - 1,
-    }
-    if isinstance(projection, ComposedProjection):
-        ensure_indexes(connection, projection)
-    return Generation(*connection.execute(INSERT_FIRST, parameters).fetchone() or ())
+    return generation.insert(connection, projection)
 
 
 def _go_live(connection: Connection, projection: Projection, first: Generation, stores: Stores) -> Generation:
@@ -285,16 +252,6 @@ def _go_live(connection: Connection, projection: Projection, first: Generation, 
     return Generation(*row or ())
 
 
-def _live(connection: Connection, projection: Projection) -> Generation | None:
-    row = connection.execute(READ_LIVE, [projection.name]).fetchone()
-    return Generation(*row) if row else None
-
-
-def _building(connection: Connection, projection: Projection) -> Generation | None:
-    row = connection.execute(READ_BUILDING, [projection.name]).fetchone()
-    return Generation(*row) if row else None
-
-
 def _has_tables(connection: Connection, projection: Projection) -> bool:
     if isinstance(projection, BlockProjection):
         return True
@@ -303,29 +260,29 @@ def _has_tables(connection: Connection, projection: Projection) -> bool:
 
 
 def _status(connection: Connection, projection: Projection, stores: Stores) -> ProjectionStatus:
-    generation = _live(connection, projection)
-    if generation is None:
-        first = _building(connection, projection)  # outside, and not made yet
+    live = generation.live(connection, projection)
+    if live is None:
+        first = generation.building(connection, projection)  # outside, and not made yet
         state = "off" if stores.off(projection) else "failing" if first and first.failure else "idle"
         failure, failed_at = (first.failure, first.failed_at) if first and state == "failing" else (None, None)
         return ProjectionStatus(
             projection.name, projection.store, None, None, state, 0, 0.0, 0, False, failure, failed_at
         )
-    blocks, lag, waiting = connection.execute(READ_LAG, [generation.generation]).fetchone() or (0, None, 0)
-    wants_rebuild = generation.passed_change or generation.fingerprint != fingerprint(projection)
-    state = "failing" if generation.failure else "wants_rebuild" if wants_rebuild else "live"
+    blocks, lag, waiting = connection.execute(READ_LAG, [live.generation]).fetchone() or (0, None, 0)
+    wants_rebuild = live.passed_change or live.fingerprint != fingerprint(projection)
+    state = "failing" if live.failure else "wants_rebuild" if wants_rebuild else "live"
     if stores.off(projection):
         state = "off"
     return ProjectionStatus(
         name=projection.name,
         store=projection.store,
-        generation=generation.generation,
-        position=generation.position,
+        generation=live.generation,
+        position=live.position,
         state=state,
         lag_blocks=blocks,
         lag_seconds=lag.total_seconds() if lag else 0.0,
         parked=waiting,
         wants_rebuild=wants_rebuild,
-        failure=generation.failure,
-        failed_at=generation.failed_at,
+        failure=live.failure,
+        failed_at=live.failed_at,
     )

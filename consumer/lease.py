@@ -7,10 +7,14 @@ tells a projector that another has taken over since its last batch.
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+
+from consumer.sinks.outside import StoreFailed
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -19,6 +23,7 @@ SECONDS = 10
 # The same where a batch writes outside the database: whatever it sends has ended well before its lease does.
 OUTSIDE_SECONDS = 30
 MARGIN_SECONDS = 5
+BUSY_SECONDS = 0.2
 
 # A batch that takes longer than its lease keeps it: this waits for the batch's row, then looks at the new expiry.
 TAKE = """
@@ -58,6 +63,31 @@ def take(connection: Connection, generation: int) -> Lease | None:
         parameters = {"owner": owner, "generation": generation, "seconds": SECONDS}
         row = connection.execute(TAKE, parameters).fetchone()
     return Lease(generation, row[0]) if row else None
+
+
+@contextmanager
+def taken(connection: Connection, generation: int) -> Iterator[Lease]:
+    """Wait until nobody else has the lease; it is given back at the end."""
+    while (lease := take(connection, generation)) is None:
+        time.sleep(BUSY_SECONDS)
+    with giving_back(connection, lease):
+        yield lease
+
+
+@contextmanager
+def giving_back(connection: Connection, lease: Lease) -> Iterator[None]:
+    """Give the lease back at the end; it runs out by itself where the connection is broken, or where something that was
+    sent outside may still be under way."""
+    unanswered = False
+    try:
+        yield
+    except StoreFailed as exc:
+        unanswered = exc.unanswered
+        raise
+    finally:
+        if not unanswered:
+            with suppress(psycopg.Error):
+                release(connection, lease)
 
 
 def hold(connection: Connection, lease: Lease) -> int:

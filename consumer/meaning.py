@@ -44,21 +44,23 @@ class Meaning:
     def take(self, items: Iterable[Revision | Block], waiting: Collection[str] = ()) -> None:
         """Run the projection over the items, passing over the keys that wait."""
         rows: Any = self._projection.rows
+        prepare, parked, replacements, current = self._prepare, self._parked, self._replacements, self._current
         for item in items:
             if isinstance(item, Revision):
-                key, document, version = item.document_id, item.document_id, item.version
-                silent = self._current and item.state != "normal"
+                key = document = item.document_id
+                version = item.version
+                silent = current and item.state != "normal"
             else:
                 key, document, version, silent = str(item.sequence_no), None, None, False
-            if key in waiting or key in self._parked:
+            if key in waiting or key in parked:
                 continue
             try:
-                prepared = () if silent else self._prepare(rows(item))
+                prepared = () if silent else prepare(rows(item))
             except Exception as exc:
-                self._parked[key] = Parked(key, version, item.sequence_no, reason(exc, self._projection))
+                parked[key] = Parked(key, version, item.sequence_no, reason(exc, self._projection))
             else:
-                source = key if self._current else (key, version)
-                self._replacements[source] = Replacement(document, version, item.sequence_no, prepared)
+                source = key if current else (key, version)
+                replacements[source] = Replacement(document, version, item.sequence_no, prepared)
 
 
 def reason(exc: Exception, projection: Projection) -> str:

@@ -3,7 +3,7 @@ means, write rows and position together."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from threading import Event
 from typing import Any
@@ -14,15 +14,14 @@ from consumer import feed, lease, parking
 from consumer.composing import ComposedFilling
 from consumer.feed import Batch, Limits
 from consumer.filling import AGAIN, Filling, RowFilling
+from consumer.first_fill import FirstFill
 from consumer.lease import Lease, LeaseLost
 from consumer.projection import ComposedProjection, Projection
 from consumer.sinks.contract import Sink
-from consumer.sinks.outside import OuterSink, StoreFailed, Turn
+from consumer.sinks.outside import OuterSink, Turn
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]  # projection, position, mark
-
-BUSY_SECONDS = 0.2
 
 READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
 LOCK = READ_POSITION + " FOR NO KEY UPDATE"
@@ -56,21 +55,27 @@ class Projector:
         while not self._at_mark(progress) and not (stop and stop.is_set()):
             held = lease.take(self._connection, self._generation)
             if held is None:
-                time.sleep(BUSY_SECONDS)
+                time.sleep(lease.BUSY_SECONDS)
                 continue
             try:
-                with self._giving_back(held):
+                with lease.giving_back(self._connection, held):
                     while not (stop and stop.is_set()) and self.step(held):
                         self._at_mark(progress)
             except LeaseLost:
                 continue
 
-    def step(self, held: Lease) -> bool:
-        """One batch; False where there is none. Raises `LeaseLost`, and then nothing is written."""
+    def run_to(self, held: Lease, last: int) -> None:
+        """Bring the generation to that block, which the mark has passed. Raises `LeaseLost`."""
+        while self.step(held, last):
+            pass
+
+    def step(self, held: Lease, last: int | None = None) -> bool:
+        """One batch, up to the mark or to `last`; False where there is none. Raises `LeaseLost`, and then nothing is
+        written."""
         deadline = self._renew(held)
         with self._connection.transaction():
             position = lease.hold(self._connection, held)
-            mark = feed.read_mark(self._connection)
+            mark = feed.read_mark(self._connection) if last is None else last
             if position >= mark:
                 return False
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
@@ -78,6 +83,26 @@ class Projector:
                 self._filling.fill(batch)
             lease.move(self._connection, held, batch.last)
         return True
+
+    def fill_first(self, first: FirstFill, progress: Progress | None = None) -> None:
+        """Fill the generation, which is empty, from what is current at the block where `first` ends.
+
+        Until all of it is written the position does not move.
+        """
+        with lease.taken(self._connection, self._generation) as held, first.parts(self._filling) as parts:
+            for write, done, total in parts:
+                deadline = self._renew(held)
+                with self._connection.transaction():
+                    position = lease.hold(self._connection, held)
+                    with self._turn(held, deadline, lambda: first.last):
+                        write()
+                    lease.move(self._connection, held, position)
+                if progress:
+                    progress(f"{self._projection.name}, {first.unit}", done, max(done, total))
+            with self._connection.transaction():
+                lease.hold(self._connection, held)
+                first.arrive(self._connection, self._generation)
+                lease.move(self._connection, held, first.last)
 
     def fill_up(self, mark: int) -> None:
         """Bring the generation to the mark in the transaction of the caller, who has locked its row."""
@@ -93,9 +118,7 @@ class Projector:
         # In the database the row keeps batches out; a lease would have to wait for the one who has it.
         if not isinstance(self._sink, OuterSink):
             return self._retry(None)
-        while (held := lease.take(self._connection, self._generation)) is None:
-            time.sleep(BUSY_SECONDS)
-        with self._giving_back(held):
+        with lease.taken(self._connection, self._generation) as held:
             return self._retry(held)
 
     def _retry(self, held: Lease | None) -> tuple[int, int]:
@@ -129,21 +152,6 @@ class Projector:
         self._sink.begin(Turn(held.token, position, deadline))
         yield
         self._sink.settle()
-
-    @contextmanager
-    def _giving_back(self, held: Lease) -> Iterator[None]:
-        """Give the lease back at the end; it runs out by itself where the connection is broken, or where something that
-        was sent outside may still be under way."""
-        unanswered = False
-        try:
-            yield
-        except StoreFailed as exc:
-            unanswered = exc.unanswered
-            raise
-        finally:
-            if not unanswered:
-                with suppress(psycopg.Error):
-                    lease.release(self._connection, held)
 
     def _at_mark(self, progress: Progress | None) -> bool:
         with self._connection.transaction():

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 OPENSEARCH = "opensearch"
 CONNECTIONS = 32
-ASK_SECONDS = 10
 COUNT = "SELECT count(*) FROM read.{}"
 
 
@@ -33,6 +32,13 @@ class Stores:
     def off(self, projection: Projection) -> bool:
         """Whether the projection's store is not set: it is neither filled nor an error."""
         return projection.store == OPENSEARCH and self.opensearch is None
+
+    def require(self, projection: Projection) -> None:
+        """Raises `UsageError` where the projection's store is not set."""
+        if self.off(projection):
+            raise UsageError(
+                f"The read model {projection.name} is in OpenSearch, which is off: set STRANDLINE_OPENSEARCH_URL."
+            )
 
     def sink(
         self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection, generation: int, relation: str
@@ -69,6 +75,8 @@ def open_stores(settings: Settings, url: str) -> Stores:
 def _client(settings: Settings, opensearch_url: str) -> "OpenSearch":
     from opensearchpy import OpenSearch
 
+    from consumer.sinks.search_asking import SECONDS
+
     # At these loggers' lower levels the bodies of requests are written, and those are payload.
     logging.getLogger("opensearch").setLevel(logging.ERROR)
     logging.getLogger("opensearchpy.trace").setLevel(logging.ERROR)
@@ -79,7 +87,7 @@ def _client(settings: Settings, opensearch_url: str) -> "OpenSearch":
         hosts=[opensearch_url],
         http_auth=_credentials(settings),
         ca_certs=ca,
-        timeout=ASK_SECONDS,
+        timeout=SECONDS,
         max_retries=0,  # the sink knows how long it may try
         pool_maxsize=CONNECTIONS,
     )

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
+from consumer.projection import Projection, fingerprint
 from consumer.sinks.postgresql import READERS, PostgresqlSink
 from journal.errors import StrandlineError
 
@@ -30,9 +31,6 @@ RETIRE = """
         view_query = %(query)s, view_readers = %(readers)s
     WHERE projection = %(projection)s AND state = 'live'"""
 GO_LIVE = "UPDATE projection.generation SET state = 'live', served_at = now() WHERE generation = %s"
-READ_RETIRED = """
-    SELECT generation, relation FROM projection.generation
-    WHERE projection = %s AND state IN ('kept', 'frozen') AND generation <> ALL (%s::bigint[])"""
 DELETE = "DELETE FROM projection.generation WHERE generation = %s"
 # Whatever is built on a view: other views, and functions whose body is bound to it.
 READ_DEPENDENTS = """
@@ -57,16 +55,18 @@ class ReadersInTheWay(StrandlineError):
     """The view was in use all the time."""
 
 
-def serve(connection: Connection, name: str, generation: int, fingerprint: str, show: Callable[[bool], None]) -> None:
+def serve(connection: Connection, projection: Projection, generation: int, show: Callable[[bool], None]) -> None:
     """Let readers see this generation, in the caller's transaction; the one they saw is kept, or frozen.
 
     `show(anew)` makes the view show it; anew, where its columns do not allow for replacing it in place. Raises
     `ViewInUse` or `ReadersInTheWay`; then nothing has changed.
     """
+    name = projection.name
     view = Identifier("read", name).as_string(connection)
     query, readers = connection.execute(READ_VIEW, [list(READERS["analysts"]), view]).fetchone() or (None, [])
     with_patience(connection, lambda: _show(connection, name, show), f"read.{name}")
-    parameters = {"fingerprint": fingerprint, "query": query, "readers": readers, "projection": name}
+    mine = fingerprint(projection)
+    parameters = {"fingerprint": mine, "query": query, "readers": readers, "projection": name}
     connection.execute(RETIRE, parameters)
     connection.execute(GO_LIVE, [generation])
 
@@ -97,17 +97,6 @@ def show_as_before(connection: Connection, name: str, query: str, readers: list[
             connection.execute(SQL(GRANT).format(view=view, roles=SQL(", ").join(map(Identifier, readers))))
 
     return show
-
-
-def drop_retired(connection: Connection, name: str, keep: list[int]) -> None:
-    """Drop the projection's kept and frozen generations, but for these; one that is still read stays till later."""
-    with connection.transaction():
-        retired = connection.execute(READ_RETIRED, [name, keep]).fetchall()
-    for generation, relation in retired:
-        try:
-            drop(connection, generation, relation, patience=2.0)
-        except ReadersInTheWay:
-            continue
 
 
 def drop(connection: Connection, generation: int, relation: str, patience: float = PATIENCE_SECONDS) -> None:

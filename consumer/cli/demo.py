@@ -145,7 +145,9 @@ def _say(models: Sequence[ReadModel], folder: Path, verified: bool, settings: "S
     ):
         say(f"  {program} {words}")
     if any(model.store == "opensearch" for model in models):
-        say(f"  curl -s '{settings.shown_opensearch_url}/endorsement_search/_search?q=points:8'")
+        say(f"  curl -s '{settings.shown_opensearch_url}/licence_search/_search?q=county:kent+AND+status:ACTIVE'")
+        say(f"  {program} rebuild licence_search")
+        say(f"  {program} rollback licence_search")
 
 
 def _program() -> str:

@@ -24,13 +24,15 @@ def rebuild(names: Names, as_json: AsJson = False) -> int:
     What is served goes on meanwhile. The one before is kept for `rollback`.
     """
     from consumer.rebuild import rebuild
+    from consumer.stores import open_stores
 
     projections = discover_projections()
     _check(names, projections)
     done = []
-    with open_store() as (_, url), meter("items") as shown:
+    with open_store() as (settings, url), meter("items") as shown:
+        stores = open_stores(settings, url)
         for name in dict.fromkeys(names):
-            done.append(rebuild(url, projections, name, progress=shown.report))
+            done.append(rebuild(url, projections, name, progress=shown.report, stores=stores))
     return _told(done, as_json)
 
 
@@ -42,11 +44,12 @@ def rollback(
     as_json: AsJson = False,
 ) -> int:
     """Let the generation of a read model that was served before be served again."""
-    from consumer.rebuild import rollback
+    from consumer.rollback import rollback
+    from consumer.stores import open_stores
 
     projections = discover_projections()
-    with open_store() as (_, url):
-        done = rollback(url, projections, name, stale=stale)
+    with open_store() as (settings, url):
+        done = rollback(url, projections, name, stale=stale, stores=open_stores(settings, url))
     return _told([done], as_json)
 
 

@@ -3,15 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer.projection import Rows
 
 PreparedRows = tuple[tuple[Any, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
+class Replacement(NamedTuple):
     """All that one source means: a document, of a history one version of it, or (both None) a block.
 
     Of a composed projection, `document` is the key, without a version. `sequence_no` is the block of the revision that
@@ -46,8 +45,19 @@ class Sink(ABC):
     """
 
     @abstractmethod
-    def create(self) -> None:
-        """Make the generation's empty table or index; nobody but the worker may read it."""
+    def create(self, *, bare: bool = False) -> None:
+        """Make the generation's empty table or index; nobody but the worker may read it.
+
+        Bare: without what only readers and later writes need. Until `complete` only `write_first` is called then.
+        """
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Add what a bare one lacks."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Take the generation's table or index away; where there is none, do nothing."""
 
     @abstractmethod
     def serve(self) -> None:
@@ -68,6 +78,14 @@ class Sink(ABC):
         One source comes at most once; a replacement without rows removes. Where the store refuses one all the same,
         its source keeps the rows it had, later replacements of its key are left out, and the rest is written.
         """
+
+    @abstractmethod
+    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+        """As `write`, of sources that have no rows yet."""
+
+    @abstractmethod
+    def summary(self) -> tuple[int, int]:
+        """The number of rows, and a digest over all of them: the same for the same rows, in whatever order."""
 
     @abstractmethod
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:

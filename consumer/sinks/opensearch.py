@@ -4,7 +4,7 @@ What is written is recorded first, by a connection of its own that commits; then
 transaction moves the position. Versions keep whatever arrives late from undoing what came after it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ from consumer.lease import LeaseLost
 from consumer.projection import BlockProjection, ComposedProjection, Projection, Rows
 from consumer.sinks import recorded
 from consumer.sinks.contract import PreparedRows, Refusal, Replacement
-from consumer.sinks.outside import OuterSink, StoreFailed, Turn
+from consumer.sinks.outside import OuterSink, StoreLacks, Turn
 from consumer.sinks.recorded import Source
-from consumer.sinks.search_asking import asked
+from consumer.sinks.search_asking import LIMITS, asked, summary
 from consumer.sinks.search_bulk import Bulk
-from consumer.sinks.search_index import index_body, is_ours, source_names
+from consumer.sinks.search_index import COMPLETED, index_body, is_ours, source_names
 from consumer.sinks.search_rows import SearchRows, json_source, short_hash
 
 
@@ -69,12 +69,17 @@ class OpensearchSink(OuterSink):
         # until all are in: a refusal then takes nothing away.
         self._in_place = composed or (self._replaces_all and not projection.key)
 
-    def create(self) -> None:
-        def make() -> None:
-            self._client.indices.delete(index=self._relation, params={"ignore_unavailable": "true"})
-            self._client.indices.create(index=self._relation, body=index_body(self._projection, self._relation))
+    def create(self, *, bare: bool = False) -> None:
+        self.drop()
+        body = index_body(self._projection, self._relation, bare=bare)
+        asked(lambda: self._client.indices.create(index=self._relation, body=body, params=LIMITS))
 
-        asked(make)
+    def complete(self) -> None:
+        asked(lambda: self._client.indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
+
+    def drop(self) -> None:
+        gone = {**LIMITS, "ignore_unavailable": "true"}
+        asked(lambda: self._client.indices.delete(index=self._relation, params=gone))
 
     def serve(self) -> None:
         def point() -> None:
@@ -85,35 +90,32 @@ class OpensearchSink(OuterSink):
                 others = set()
             actions: list[dict[str, Any]] = [{"remove": {"index": other, "alias": name}} for other in sorted(others)]
             actions.append({"add": {"index": self._relation, "alias": name}})
-            self._client.indices.update_aliases(body={"actions": actions})  # one call: readers see one or the other
+            # One call: readers see one or the other.
+            self._client.indices.update_aliases(body={"actions": actions}, params=LIMITS)
 
         asked(point)
 
     def prepare(self, rows: Rows) -> PreparedRows:
         return self._prepare(rows)
 
-    def begin(self, turn: Turn) -> None:
-        self._turn = turn
-        self._forgotten = set()
+    def check(self) -> None:
         mapping = asked(lambda: self._client.indices.get_mapping(index=self._relation))
         if not is_ours(mapping, self._relation):
-            raise StoreFailed(f"The index {self._relation} is not the one that was made for this read model.")
+            raise StoreLacks(f"The index {self._relation} is not the one that was made for this read model.")
+
+    def begin(self, turn: Turn) -> None:
+        self.check()
+        self._turn = turn
+        self._forgotten = set()
 
     def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
-        writes = [self._plan(one) for one in replacements]
-        if not writes:
-            return []
-        sources = [source for one in writes for source in one.sources]
-        with connect(self._url, application_name="strandline outside") as own, own.transaction():
-            version = self._next_version(own)
-            held = self._held(own, writes)
-            recorded.add(own, self._generation, sources)
-        self._forgotten.difference_update(sources)
-        rows = {row_id: body for one in writes for row_id, body in one.rows.items()}
-        faults = self._send(rows, version)
-        refusals, gone = self._outcome(writes, held, faults)
-        self._send(dict.fromkeys(gone, None), version + 1)
-        return refusals
+        return self._write([self._plan(one) for one in replacements], first=False)
+
+    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+        return self._write([self._plan(one) for one in replacements], first=True)
+
+    def summary(self) -> tuple[int, int]:
+        return summary(self._client, self._relation)
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         with connect(self._url, application_name="strandline outside") as own, own.transaction():
@@ -122,8 +124,26 @@ class OpensearchSink(OuterSink):
         self._send({source.row_id: None for source in held}, version)
         self._forgotten |= held
 
+    def purge_keys(self, keys: Collection[str]) -> None:
+        self.purge([(short_hash(key), 0) for key in keys])
+
     def settle(self) -> None:
         recorded.forget(self._connection, self._generation, self._forgotten)
+
+    def _write(self, writes: Sequence[_Write], *, first: bool) -> list[Refusal]:
+        if not writes:
+            return []
+        sources = [source for one in writes for source in one.sources]
+        with connect(self._url, application_name="strandline outside") as own, own.transaction():
+            version = self._next_version(own)
+            held = {} if first else self._held(own, writes)
+            (recorded.add_first if first else recorded.add)(own, self._generation, sources)
+        self._forgotten.difference_update(sources)
+        rows = {row_id: body for one in writes for row_id, body in one.rows.items()}
+        faults = self._send(rows, version)
+        refusals, gone = self._outcome(writes, held, faults)
+        self._send(dict.fromkeys(gone, None), version + 1)
+        return refusals
 
     def _outcome(
         self, writes: Iterable[_Write], held: dict[Any, list[Source]], faults: dict[str, str]

@@ -1,7 +1,7 @@
 """What a projector asks of a store that is not in the database, besides what it asks of every sink."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from consumer.sinks.contract import Sink
@@ -17,6 +17,10 @@ class StoreFailed(StrandlineError):
     def __init__(self, message: str, *, unanswered: bool = False) -> None:
         super().__init__(message)
         self.unanswered = unanswered
+
+
+class StoreLacks(StoreFailed):
+    """The store does not have the generation's index, or another one of its name."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,17 @@ class OuterSink(Sink):
     """
 
     @abstractmethod
+    def check(self) -> None:
+        """Raises `StoreLacks` where what `create` made is not there."""
+
+    @abstractmethod
     def begin(self, turn: Turn) -> None:
-        """What is written until the next `begin` belongs to this turn."""
+        """What is written until the next `begin` belongs to this turn; checks first."""
 
     @abstractmethod
     def settle(self) -> None:
         """In the control transaction, before the position moves: all that was written is there to stay."""
+
+    @abstractmethod
+    def purge_keys(self, keys: Collection[str]) -> None:
+        """Remove every row of these composed keys."""

@@ -3,7 +3,7 @@
 Rows are written in the control transaction itself, so rows and position are one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -27,7 +27,8 @@ SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_b
 # Of a value, not of the connection or the server: the only errors that blame a document.
 REFUSED = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
-CREATE_TABLE = "CREATE TABLE {table} ({columns}, PRIMARY KEY ({key}))"
+CREATE_TABLE = "CREATE TABLE {table} ({columns})"
+ADD_KEY = "ALTER TABLE {table} ADD PRIMARY KEY ({key})"
 CREATE_INDEX = "CREATE INDEX ON {table} ({columns})"
 WITHOUT_STATISTICS = "ALTER TABLE {table} {columns}"
 CREATE_VIEW = "CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {table}"
@@ -43,8 +44,9 @@ VIEW_COLUMNS = """
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 # The sum of two hashes a row: the same for the same rows, in whatever order.
 SUMMARY = """
-    SELECT count(*), sum(hashtextextended(kept::text, 0)), sum(hashtextextended(kept::text, 1)) FROM {table} AS kept"""
-COUNT = "SELECT count(*) FROM {table}"
+    SELECT count(*),
+        coalesce(sum(hashtextextended(row, 0)) * 2::numeric ^ 64 + sum(hashtextextended(row, 1)), 0)::numeric(60)::text
+    FROM (SELECT kept::text AS row FROM {table} AS kept OFFSET 0) AS rows"""
 COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
 DELETE_DOCUMENTS = "DELETE FROM {table} WHERE source_document = ANY(%s)"
 DELETE_VERSIONS = """
@@ -66,20 +68,9 @@ DELETE_BLOCKS = "DELETE FROM {table} WHERE source_block = ANY(%s)"
 
 
 class PostgresqlSink(Sink):
-    """A generation's table `generation.<relation>`; all is done in the connection's open transaction.
+    """A generation's table `generation.<relation>`; all is done in the connection's open transaction."""
 
-    `empty` says that the table has no rows of any source that is written.
-    """
-
-    def __init__(
-        self,
-        connection: psycopg.Connection[tuple[Any, ...]],
-        projection: Projection,
-        relation: str,
-        *,
-        empty: bool = False,
-    ) -> None:
-        self._empty = empty
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection, relation: str) -> None:
         self._connection = connection
         self._projection = projection
         self._relation = relation
@@ -92,17 +83,21 @@ class PostgresqlSink(Sink):
         self._types |= {name: SOURCE_TYPES[name] for name in self._sources}
         self._copy = self._sql(COPY, columns=_names(tuple(self._types)))
 
-    def create(self) -> None:
+    def create(self, *, bare: bool = False) -> None:
         columns = [SQL("{} {}").format(Identifier(name), SQL(type_)) for name, type_ in self._types.items()]
-        key = _names((*self._source_key, *self._projection.key))
-        self._execute(CREATE_TABLE, columns=SQL(", ").join(columns), key=key)
-        for index in self._projection.indexes:
-            self._execute(CREATE_INDEX, columns=_names(index))
+        self._execute(CREATE_TABLE, columns=SQL(", ").join(columns))
         if not isinstance(self._projection, BlockProjection):
             # PostgreSQL's histograms keep values after the rows are deleted.
             payload = [*self._column_names, *{"source_key"}.intersection(self._sources)]
             alter = [SQL("ALTER {} SET STATISTICS 0").format(Identifier(name)) for name in payload]
             self._execute(WITHOUT_STATISTICS, columns=SQL(", ").join(alter))
+        if not bare:
+            self.complete()
+
+    def complete(self) -> None:
+        self._execute(ADD_KEY, key=_names((*self._source_key, *self._projection.key)))
+        for index in self._projection.indexes:
+            self._execute(CREATE_INDEX, columns=_names(index))
 
     def serve(self) -> None:
         extra = computed(self._projection)
@@ -129,45 +124,51 @@ class PostgresqlSink(Sink):
         """Take the table away; where there is none, do nothing."""
         self._execute(DROP_TABLE)
 
-    def count(self) -> int:
-        (rows,) = self._connection.execute(self._sql(COUNT)).fetchone() or (0,)
-        return int(rows)
-
-    def summary(self) -> tuple[Any, ...]:
-        """The number of rows, and a digest over all of them."""
-        return self._connection.execute(self._sql(SUMMARY)).fetchone() or ()
+    def summary(self) -> tuple[int, int]:
+        rows, digest = self._connection.execute(self._sql(SUMMARY)).fetchone() or (0, "0")
+        return int(rows), int(digest)
 
     def prepare(self, rows: Rows) -> PreparedRows:
         return self._check(rows)
 
     def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
         refusals: dict[str, Refusal] = {}
-        self._write(replacements, refusals)
+        self._write(replacements, refusals, self._replace)
+        return list(refusals.values())
+
+    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+        refusals: dict[str, Refusal] = {}
+        self._write(replacements, refusals, self._add)
         return list(refusals.values())
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         documents, versions = [list(part) for part in zip(*sources, strict=True)] or ([], [])
         self._connection.execute(self._sql(PURGE), [documents, versions, self._relation])
 
-    def _write(self, part: Sequence[Replacement], refusals: dict[str, Refusal]) -> None:
+    def _write(
+        self,
+        part: Sequence[Replacement],
+        refusals: dict[str, Refusal],
+        write: Callable[[Sequence[Replacement]], None],
+    ) -> None:
         """Write all at once; where that is refused, halve until those are found that are to blame."""
-        part = [replacement for replacement in part if replacement.key not in refusals]
+        if refusals:
+            part = [replacement for replacement in part if replacement.key not in refusals]
         if not part:
             return
         try:
             with self._connection.transaction():
-                self._replace(part)
+                write(part)
         except REFUSED as exc:
             if len(part) > 1:
-                self._write(part[: len(part) // 2], refusals)
-                self._write(part[len(part) // 2 :], refusals)
+                self._write(part[: len(part) // 2], refusals, write)
+                self._write(part[len(part) // 2 :], refusals, write)
             else:
                 reason = f"PostgreSQL refuses the row (SQLSTATE {exc.sqlstate})"
                 refusals[part[0].key] = Refusal(part[0], reason)
 
     def _replace(self, part: Sequence[Replacement]) -> None:
-        if not self._empty:
-            self._delete(part)
+        self._delete(part)
         self._add(part)
 
     def _delete(self, part: Sequence[Replacement]) -> None:
@@ -184,11 +185,10 @@ class PostgresqlSink(Sink):
     def _add(self, part: Sequence[Replacement]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
             copy.set_types(list(self._types.values()))
-            for one in part:
-                source: tuple[object, ...] = (one.document, one.version, one.sequence_no)
-                if isinstance(self._projection, ComposedProjection):
-                    source = (one.document, one.sequence_no)
-                for row in one.rows:
+            composed = isinstance(self._projection, ComposedProjection)
+            for document, version, sequence_no, rows in part:
+                source = (document, sequence_no) if composed else (document, version, sequence_no)
+                for row in rows:
                     copy.write_row((*row, *source))
 
     @property

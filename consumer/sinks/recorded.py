@@ -27,6 +27,8 @@ FIND_VERSIONS = """
 ADD = """
     INSERT INTO projection.outside_row (generation, document, version, row_id)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
+COPY = "COPY projection.outside_row (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
+TYPES = ("bigint", "text", "bigint", "text")
 FORGET = """
     DELETE FROM projection.outside_row AS kept
     USING unnest(%s::text[], %s::bigint[], %s::text[]) AS gone (document, version, row_id)
@@ -65,6 +67,14 @@ def of_versions(connection: Connection, generation: int, versions: Collection[tu
 def add(connection: Connection, generation: int, sources: Collection[Source]) -> None:
     """Record rows to come; what is recorded already stays."""
     connection.execute(ADD, [generation, *_columns(sources, 3)])
+
+
+def add_first(connection: Connection, generation: int, sources: Iterable[Source]) -> None:
+    """Record rows to come of sources that have none yet."""
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.set_types(TYPES)
+        for source in sources:
+            copy.write_row((generation, *source))
 
 
 def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:

@@ -8,6 +8,8 @@ from consumer.projection import COMPOSED_SOURCE_COLUMNS, SOURCE_COLUMNS, Compose
 # sent meets them. OpenSearch's own minute is not.
 GC_DELETES = "1h"
 
+COMPLETED = {"index": {"refresh_interval": None}}  # as the server has it
+
 _TERM = {"type": "keyword", "ignore_above": 8191}  # Lucene's longest term has 32,766 bytes
 _MOMENT = {"type": "date", "format": "strict_date_optional_time"}
 FIELDS: dict[str, dict[str, Any]] = {
@@ -35,13 +37,13 @@ def source_names(projection: Projection) -> tuple[str, ...]:
     return COMPOSED_SOURCE_COLUMNS if isinstance(projection, ComposedProjection) else SOURCE_COLUMNS
 
 
-def index_body(projection: Projection, relation: str) -> dict[str, Any]:
-    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`."""
+def index_body(projection: Projection, relation: str, *, bare: bool = False) -> dict[str, Any]:
+    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`. A bare one gets no refresh."""
     properties: dict[str, Any] = {
         column.name: dict(column.mapping or FIELDS[column.type]) for column in projection.columns
     }
     properties |= {name: SOURCE_FIELDS[name] for name in source_names(projection)}
-    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES}}
+    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES, **({"refresh_interval": "-1"} if bare else {})}}
     if projection.analysis:
         settings["analysis"] = dict(projection.analysis)
     meta = {

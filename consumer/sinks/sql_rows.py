@@ -27,7 +27,7 @@ class RowCheck:
         self._known = frozenset(self._names)
         self._key = tuple(self._names.index(name) for name in projection.key)
         self._checks = [
-            _check(column, column.name in projection.key, most_bytes if column.name in indexed else None)
+            (column.name, _check(column, column.name in projection.key, most_bytes if column.name in indexed else None))
             for column in projection.columns
         ]
 
@@ -36,9 +36,9 @@ class RowCheck:
         for row in rows:
             if not self._known.issuperset(row):
                 raise Unprojectable("a row names a column that the projection does not have")
-            values = [row.get(name) for name in self._names]
+            get = row.get
             try:
-                prepared.append(tuple([check(value) for check, value in zip(self._checks, values, strict=True)]))
+                prepared.append(tuple([check(get(name)) for name, check in self._checks]))
             except _WRONG:
                 raise Unprojectable(self._fault(row)) from None
         if len(prepared) > 1 and len({tuple([row[at] for at in self._key]) for row in prepared}) < len(prepared):
@@ -46,7 +46,7 @@ class RowCheck:
         return tuple(prepared)
 
     def _fault(self, row: Mapping[str, object]) -> str:
-        for column, check in zip(self._columns, self._checks, strict=True):
+        for column, (_, check) in zip(self._columns, self._checks, strict=True):
             value = row.get(column.name)
             try:
                 check(value)
@@ -72,8 +72,12 @@ def _check(column: Column, is_key: bool, most_bytes: int | None) -> Check:
                 raise ValueError
             return None
         value = converted(value)
-        if most_bytes is not None and isinstance(value, str) and len(value.encode()) > most_bytes:
+        if most_bytes is not None and isinstance(value, str) and _is_longer(value, most_bytes):
             raise _TooLongForIndex
         return value
 
     return check
+
+
+def _is_longer(text: str, most_bytes: int) -> bool:
+    return len(text) * 4 > most_bytes and len(text.encode()) > most_bytes

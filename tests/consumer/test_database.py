@@ -1,5 +1,6 @@
 import json
 import socket
+import sys
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -42,6 +43,17 @@ def test_jsonb_keeps_decimals(database: str) -> None:
     assert value == {"a": Decimal("1.10"), "b": 12345678901234567890, "c": Decimal("0.001")}
     assert str(value["a"]) == "1.10"
     assert json.loads("1.10") == 1.1
+
+
+def test_jsonb_keeps_every_digit_of_any_number(database: str) -> None:
+    with connect(database) as conn:
+        for text in ("-0.10", "12345678901234567890123456789012345678901234567890", "9" * 6000, "1" + "0" * 400):
+            (value,) = conn.execute(f"SELECT '[{text}, \"\\ufffe \\u00e9\"]'::jsonb".encode()).fetchone() or ([],)
+            sys.set_int_max_str_digits(0)
+            try:
+                assert [str(value[0]), value[1]] == [text, "\ufffe é"]
+            finally:
+                sys.set_int_max_str_digits(4300)
 
 
 def test_options_of_the_url_are_kept(database: str) -> None:

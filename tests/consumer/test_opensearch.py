@@ -14,7 +14,8 @@ from opensearchpy import OpenSearch
 from consumer import lease
 from consumer.database import connect
 from consumer.feed import Limits
-from consumer.generations import Generation, ProjectionStatus, ensure_generation, parked, project, retry, statuses
+from consumer.generation import Generation
+from consumer.generations import ProjectionStatus, ensure_generation, parked, project, retry, statuses
 from consumer.projection import Column, Projection, Revision, RowProjection, Unprojectable, discover
 from consumer.projector import Projector
 from consumer.settings import Settings, load_settings
@@ -89,6 +90,36 @@ def test_endorsements_are_found(
     one = status(connection, SEARCH, stores)
     assert (one.store, one.state, one.position, one.parked) == ("opensearch", "live", 3, 1)
     assert stores.count(connection, SEARCH) == 2
+
+
+def test_licences_are_found_by_what_stands_in_them(
+    strand: StrandRows, database: str, stores: Stores, opensearch: OpenSearch
+) -> None:
+    search = LICENSING["licence_search"]
+    kent = {"licenceId": "L-1", "status": "ACTIVE", "county": "East Kent", "lastName": "Byron"}
+    strand.block(("a", 0, "Licence", kent), ("b", 0, "Licence", {**kent, "licenceId": "L-2"}))
+    for number, points, expiry in (("E-1", 3, "2030-01-01"), ("E-2", 8, "2010-01-01"), ("E-3", 8, "2030-01-01")):
+        strand.block((number, 0, "Endorsement", endorsement(number, points=points, expiryDtm=expiry)))
+    for licence, number in (("L-1", "E-1"), ("L-1", "E-2"), ("L-2", "E-3")):
+        strand.block((f"m{number}", 0, "Mapping", {"licenceId": licence, "endorsementId": number}))
+    project(database, {search.name: search}, stores=stores)
+    opensearch.indices.refresh(index=search.name)
+
+    def licences(points: int) -> list[str]:
+        """In Kent, with so many points of one endorsement that is in force in 2020."""
+        one = [{"term": {"endorsements.points": points}}, {"range": {"endorsements.expires_at": {"gte": "2020"}}}]
+        nested = {"nested": {"path": "endorsements", "query": {"bool": {"filter": one}}}}
+        query = {"query": {"bool": {"filter": [nested, {"match": {"county": "KENT"}}]}}}
+        hits = opensearch.search(index=search.name, body=query)["hits"]["hits"]
+        return [hit["_source"]["licence_id"] for hit in hits]
+
+    assert (licences(3), licences(8)) == (["L-1"], ["L-2"])
+    assert "Byron" not in str(found_sources := opensearch.search(index=search.name)["hits"]["hits"])
+    assert len(found_sources) == 2
+    strand.block(("mE-1", 1, "Mapping", None))
+    project(database, {search.name: search}, stores=stores)
+    opensearch.indices.refresh(index=search.name)
+    assert licences(3) == []
 
 
 def test_without_opensearch_it_is_off_and_nothing_else_changes(

@@ -91,6 +91,7 @@ def test_projections_are_found_in_packages_below_and_in_single_modules() -> None
         "licence_history",
         "licence_points",
         "licence_register",
+        "licence_search",
     ]
     assert discover(["projections.licensing.licence_register", "projections.ledger_activity"]).keys() == {
         "licence_register",

@@ -17,7 +17,8 @@ from psycopg.sql import SQL, Identifier
 from consumer import lease
 from consumer.database import connect
 from consumer.feed import Limits
-from consumer.generations import Generation, ensure_generation
+from consumer.generation import Generation
+from consumer.generations import ensure_generation
 from consumer.lease import LeaseLost
 from consumer.projection import BlockProjection, Column, Projection, Revision, RowProjection, Unprojectable
 from consumer.projector import Projector

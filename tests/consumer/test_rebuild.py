@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
-from consumer import generations, latest, rebuild, swap
+from consumer import alias, first_fill, frozen, frozen_outside, generation, generations, rebuild, rollback, swap
 from consumer.database import connect
 from consumer.generations import project, statuses
 from consumer.projection import BlockProjection, Column, Projection
 from consumer.rebuild import Served
 from consumer.rebuild import rebuild as rebuild_one
-from consumer.rebuild import rollback as roll_back
+from consumer.rollback import rollback as roll_back
 from consumer.swap import ReadersInTheWay, ViewInUse
 from journal.errors import StrandlineError, UsageError
 from tests.consumer import test_composed, test_projector
@@ -85,9 +85,8 @@ def redefined(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Says that the code at hand is another definition than the one before."""
 
     def redefine(text: str) -> None:
-        for module in (generations, rebuild):
+        for module in (alias, frozen, frozen_outside, generation, generations, rebuild, rollback, swap):
             monkeypatch.setattr(module, "fingerprint", lambda _: text)
-        monkeypatch.setattr("consumer.frozen.fingerprint", lambda _: text)
 
     return redefine
 
@@ -164,16 +163,16 @@ class TestRebuild:
         history(strand)
         project(database, named(CURRENT))
         once = []
-        take = latest.LatestFill._take
+        parts = first_fill.FirstFill._parts
 
-        def changing(*parameters: Any) -> None:
-            take(*parameters)
+        def changing(*parameters: Any) -> first_fill.Parts:
+            yield from parts(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'lifted')")
 
-        monkeypatch.setattr(latest.LatestFill, "_take", changing)
+        monkeypatch.setattr(first_fill.FirstFill, "_parts", changing)
         assert rebuild_one(database, named(CURRENT), "now").swapped
         assert "lifted" in labels(connection)
         check_no_orphans(connection)
@@ -192,7 +191,7 @@ class TestRebuild:
         assert labels(connection) == ["new"] * 3
         assert [state for _, state, _ in states(connection)] == ["frozen", "live"]
 
-    @pytest.mark.parametrize("at", ["_fill", "_finish", "killed in the first fill"])
+    @pytest.mark.parametrize("at", ["_build", "finishing", "killed in the first fill"])
     def test_a_killed_one_leaves_nothing_in_the_way(
         self,
         connection: psycopg.Connection[Any],
@@ -205,11 +204,11 @@ class TestRebuild:
         project(database, ALL)
         for name in ALL:
             with monkeypatch.context() as patch:
-                target = (latest, "COUNT_CHANGES") if at.startswith("killed") else (rebuild, at)
+                target = (first_fill, "NOTE_CHANGES") if at.startswith("killed") else (rebuild, at)
                 patch.setattr(*target, None)
                 if at.startswith("killed") and name != "now":
                     continue
-                with pytest.raises(TypeError):
+                with pytest.raises((TypeError, AttributeError)):
                     rebuild_one(database, ALL, name)
             assert [state for _, state, _ in states(connection, name)] == ["live", "building"]
             check_no_orphans(connection)
@@ -224,7 +223,7 @@ class TestRebuild:
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        with rebuild._alone(database, "now"):
+        with rebuild.alone(database, "now"):
             for again in (rebuild_one, roll_back):
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(database, named(CURRENT), "now")

@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from psycopg.sql import SQL, Identifier
 
 from consumer.feed import Limits
-from consumer.generations import Generation, ensure_generation
+from consumer.generation import Generation
+from consumer.generations import ensure_generation
 from consumer.mark import advance
 from consumer.projection import Projection, RowProjection
 from consumer.projector import Projector

@@ -8,7 +8,8 @@ import pytest
 from psycopg import errors
 from psycopg.sql import SQL, Identifier, Literal
 
-from consumer.generations import READ_LIVE, project
+from consumer.generation import READ_LIVE
+from consumer.generations import project
 from consumer.projection import discover
 from consumer.replay import take_in
 from consumer.settings import load_settings

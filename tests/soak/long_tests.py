@@ -6,12 +6,14 @@ from tests.soak.fuzz import fuzz
 from tests.soak.kills import projectors, replay
 from tests.soak.machine import state_machine
 from tests.soak.outcome import Outcome
+from tests.soak.rebuilds import rebuilds
 
 LongTest = Callable[[float, int], Outcome]
 
 LONG_TESTS: dict[str, LongTest] = {
     "replay": replay,
     "projectors": projectors,
+    "rebuilds": rebuilds,
     "state-machine": state_machine,
     "fuzz": fuzz,
 }

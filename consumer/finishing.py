@@ -1,0 +1,106 @@
+"""The end of a rebuild: bring both generations to the mark, hold them there, compare, and swap."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from consumer import alias, feed, generation, lease, swap
+from consumer.comparison import Summary, difference
+from consumer.generation import Generation
+from consumer.lease import Lease
+from consumer.projection import Projection
+from consumer.projector import Projector
+from consumer.sinks.contract import Sink
+from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks
+from consumer.sinks.postgresql import PostgresqlSink
+from consumer.stores import Stores
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+RENEW_SECONDS = lease.OUTSIDE_SECONDS / 6
+
+
+class ChangedMeanwhile(Exception):
+    """The journal changed below what had been read of it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether the new generation is served; `whole` says that the one served before could go on."""
+
+    rows: int
+    swapped: bool
+    difference: str | None
+    whole: bool
+
+
+def in_database(connection: Connection, projection: Projection, live: Generation, building: Generation) -> Outcome:
+    """One transaction, which holds the rows of both."""
+    with connection.transaction():
+        live, building = generation.lock(connection, [live.generation, building.generation])
+        mark = feed.read_mark(connection)
+        sink = PostgresqlSink(connection, projection, building.relation)
+        Projector(connection, projection, building.generation, sink).fill_up(mark)
+        if building.passed_change:
+            raise ChangedMeanwhile
+        rebuilt = sink.summary()
+        found = None
+        if live.fingerprint == building.fingerprint and not live.failure:
+            served = PostgresqlSink(connection, projection, live.relation)
+            Projector(connection, projection, live.generation, served).fill_up(mark)
+            found = difference(connection, (live.generation, served.summary()), (building.generation, rebuilt))
+        swapped = found is None or live.passed_change
+        if swapped:
+            swap.serve(connection, projection, building.generation, swap.show_generation(sink))
+    return Outcome(rebuilt[0], swapped, found, not live.failure)
+
+
+def outside(
+    connection: Connection, projection: Projection, live: Generation, building: Generation, stores: Stores
+) -> Outcome:
+    """Under the leases of both, since what is sent outside is in no transaction."""
+    sink = stores.sink(connection, projection, building.generation, building.relation)
+    served = stores.sink(connection, projection, live.generation, live.relation)
+    assert isinstance(served, OuterSink)
+    with alias.leases(connection, [live, building]) as held:
+        with connection.transaction():
+            mark = feed.read_mark(connection)
+        Projector(connection, projection, building.generation, sink).run_to(held[building.generation], mark)
+        compared: list[Sink] = [sink]
+        whole = True
+        if live.fingerprint == building.fingerprint:
+            try:
+                served.check()
+                Projector(connection, projection, live.generation, served).run_to(held[live.generation], mark)
+                compared.append(served)
+            except StoreFailed as exc:
+                # It is gone, or could not go on before, and cannot now.
+                whole = False
+                if not live.failure and not isinstance(exc, StoreLacks):
+                    raise
+        with connection.transaction():
+            live, building = generation.lock(connection, [live.generation, building.generation])
+        if building.passed_change:
+            raise ChangedMeanwhile
+        rebuilt, *before = _summaries(connection, compared, list(held.values()))
+        found = None
+        with connection.transaction():
+            if before:
+                found = difference(connection, (live.generation, before[0]), (building.generation, rebuilt))
+        swapped = found is None or live.passed_change
+        if swapped:
+            alias.serve(connection, projection, building, held, stores)
+    return Outcome(rebuilt[0], swapped, found, whole)
+
+
+def _summaries(connection: Connection, sinks: Sequence[Sink], held: Sequence[Lease]) -> list[Summary]:
+    """Of all of them, read side by side, while the leases are kept."""
+    with ThreadPoolExecutor(len(sinks), thread_name_prefix="summary") as pool:
+        found: list[Future[Summary]] = [pool.submit(sink.summary) for sink in sinks]
+        while wait(found, RENEW_SECONDS).not_done:
+            for one in held:
+                lease.renew(connection, one)
+    return [one.result() for one in found]

@@ -1,0 +1,566 @@
+"""Rebuilds and rollbacks of read models in OpenSearch, with a real node: what readers see, what a crash leaves."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from opensearchpy import OpenSearch
+
+from consumer import (
+    alias,
+    finishing,
+    first_fill,
+    frozen_outside,
+    generation,
+    generations,
+    lease,
+    rebuild,
+    rollback,
+    swap,
+)
+from consumer.database import connect
+from consumer.generations import parked, project, statuses
+from consumer.projection import BlockProjection, Column, Projection
+from consumer.rebuild import Served
+from consumer.settings import Settings
+from consumer.sinks import search_bulk
+from consumer.sinks.opensearch import OpensearchSink
+from consumer.sinks.outside import StoreFailed
+from consumer.stores import Stores, open_stores
+from journal.errors import StrandlineError, UsageError
+from tests.consumer.strand_rows import StrandRows
+from tests.consumer.test_composed import ORDERS, line, order, product
+from tests.consumer.test_projector import BAD, CURRENT, HISTORY, good
+from tests.consumer.test_rebuild import LIFT
+from tests.opensearch.proxy import Passing, Proxy
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+NOW = replace(CURRENT, store="opensearch")
+PAST = replace(HISTORY, store="opensearch")
+BLOCKS = BlockProjection(
+    "blocks", "Test.", "analysts", (Column("label", "text", ""),), lambda block: [{"label": str(block.sequence_no)}],
+    store="opensearch",
+)  # fmt: skip
+COMPOSED = replace(ORDERS, store="opensearch")
+ALL: dict[str, Projection] = {one.name: one for one in (NOW, PAST, BLOCKS, COMPOSED)}
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture
+def strand(database: str) -> Iterator[StrandRows]:
+    with connect(database, autocommit=True) as connection:
+        yield StrandRows(connection)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    with connect(database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def stores(database: str, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 7)  # how long what a crash leaves is waited for; 2 s of them to write
+    return Stores(database, opensearch)
+
+
+@pytest.fixture
+def redefined(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Says that the code at hand is another definition than the one before."""
+
+    def redefine(text: str) -> None:
+        for module in (alias, frozen_outside, generation, generations, rebuild, rollback, swap):
+            monkeypatch.setattr(module, "fingerprint", lambda _: text)
+        monkeypatch.setattr("consumer.frozen.fingerprint", lambda _: text)
+
+    return redefine
+
+
+def named(*projections: Projection) -> dict[str, Projection]:
+    return {projection.name: projection for projection in projections}
+
+
+def rebuilt(stores: Stores, *projections: Projection) -> Served:
+    """The last of them."""
+    for projection in projections:
+        done = rebuild.rebuild(stores.url, named(*projections), projection.name, stores=stores)
+    return done
+
+
+def rolled_back(stores: Stores, projection: Projection, *, stale: bool = False) -> Served:
+    return rollback.rollback(stores.url, named(projection), projection.name, stale=stale, stores=stores)
+
+
+def shown(client: OpenSearch, name: str) -> Rows:
+    """What readers find, in the order of its sources."""
+    client.indices.refresh(index=name)
+    hits = client.search(index=name, body={"size": 1000})["hits"]["hits"]
+    return sorted((hit["_source"] for hit in hits), key=repr)
+
+
+def labels(client: OpenSearch, name: str = "now") -> list[str]:
+    return sorted(row["label"] for row in shown(client, name))
+
+
+def states(connection: Connection, name: str = "now") -> list[str]:
+    statement = "SELECT state FROM projection.generation WHERE projection = %s ORDER BY generation"
+    return [state for (state,) in connection.execute(statement, [name])]
+
+
+def check_whole(connection: Connection, client: OpenSearch, *projections: Projection) -> None:
+    """Every index has its row and every row its index, and readers are shown the one that is said to be live."""
+    assert connection.execute("SELECT count(*) FROM projection.swap").fetchone() == (0,)
+    for projection in projections:
+        statement = "SELECT relation, state FROM projection.generation WHERE projection = %s"
+        found = dict(connection.execute(statement, [projection.name]).fetchall())
+        assert set(client.indices.get(index=f"{projection.name}_*")) == set(found)
+        live = {relation for relation, state in found.items() if state == "live"}
+        assert set(client.indices.get_alias(name=projection.name)) == live
+        refreshed = client.indices.get_settings(index=f"{projection.name}_*")
+        assert not any("refresh_interval" in one["settings"]["index"] for one in refreshed.values())
+
+
+def history(strand: StrandRows) -> None:
+    strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")), ("c", 0, "T", BAD))
+    strand.block(("a", 1, "T", good("a1")), ("c", 1, "T", good("c1")), ("d", 0, "T", good("d0")))
+    strand.block(("d", 1, "T", BAD))
+    strand.block(("b", 1, "T", None))
+    strand.block(redact=("a", 0))
+    strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
+
+
+class TestRebuild:
+    @pytest.mark.parametrize("name", ALL)
+    def test_it_equals_what_is_served(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, name: str
+    ) -> None:
+        history(strand)
+        one = named(ALL[name])
+        project(stores.url, one, stores=stores)
+        strand.block(("e", 0, "T", good("e0")), order("o2", "B"), line("l2", "B", "x"))  # it does not have this yet
+        told: list[tuple[str, int, int | None]] = []
+        done = rebuild.rebuild(stores.url, one, name, progress=lambda *step: told.append(step), stores=stores)
+        after = shown(opensearch, name)
+        assert (done.name, done.swapped, done.difference, done.rows) == (name, True, None, len(after))
+        assert told
+        assert states(connection, name) == ["kept", "live"]
+        # What is served now is what the one before would have been.
+        rolled_back(stores, ALL[name])
+        assert shown(opensearch, name) == after
+        assert len({(one.key, one.reason) for one in parked(connection)}) == len(parked(connection)) / 2
+        check_whole(connection, opensearch, ALL[name])
+
+    def test_only_one_is_kept(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
+    ) -> None:
+        history(strand)
+        project(stores.url, ALL, stores=stores)
+        for _ in range(3):
+            assert rebuilt(stores, *ALL.values()).swapped
+        assert states(connection) == ["kept", "live"]
+        check_whole(connection, opensearch, *ALL.values())
+
+    def test_a_difference_refuses_the_swap(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW, COMPOSED), stores=stores)
+        opensearch.indices.refresh(index="orders")
+        for projection, row in ((NOW, "a"), (COMPOSED, opensearch.search(index="orders")["hits"]["hits"][0]["_id"])):
+            (live,) = opensearch.indices.get_alias(name=projection.name)
+            opensearch.update(index=live, id=row, body={"doc": {"label": "tampered"}})
+            done = rebuilt(stores, projection)
+            assert not done.swapped
+            assert done.difference == f"{done.rows} rows in both, but with other contents"
+            opensearch.delete(index=live, id=row)
+            assert rebuilt(stores, projection).difference == f"{done.rows - 1} rows served, {done.rows} rebuilt"
+            assert states(connection, projection.name) == ["live"]
+            check_whole(connection, opensearch, projection)
+        connection.execute("DELETE FROM projection.parked WHERE key = 'd'")
+        difference = rebuilt(stores, NOW).difference
+        assert difference
+        assert difference.endswith("parked: 0 only in the one served, 1 only in the rebuilt one")
+
+    def test_another_definition_takes_over_whatever_differs(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        redefined: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        redefined("second")
+        (status,) = statuses(connection, [NOW], stores)
+        assert status.state == "wants_rebuild"
+        wider = (*NOW.columns, Column("extra", "text", ""))
+        new = replace(NOW, columns=wider, rows=lambda revision: [{"label": "new", "extra": revision.state}])
+        done = rebuilt(stores, new)
+        assert (done.swapped, done.difference) == (True, None)
+        assert {(row["label"], row["extra"]) for row in shown(opensearch, "now")} == {("new", "normal")}
+        assert states(connection) == ["frozen", "live"]
+        check_whole(connection, opensearch, new)
+
+    def test_a_change_while_it_is_built_is_not_missed(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        once = []
+        parts = first_fill.FirstFill._parts
+
+        def changing(*parameters: Any) -> first_fill.Parts:
+            yield from parts(*parameters)
+            if not once:
+                once.append(1)
+                connection.execute(LIFT)
+                connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'lifted')")
+
+        monkeypatch.setattr(first_fill.FirstFill, "_parts", changing)
+        assert rebuilt(stores, NOW).swapped
+        assert "lifted" in labels(opensearch)
+        check_whole(connection, opensearch, NOW)
+
+    def test_a_second_one_is_refused(self, strand: StrandRows, stores: Stores) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        with rebuild.alone(stores.url, "now"):
+            for again in (rebuilt, rolled_back):
+                with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
+                    again(stores, NOW)
+
+    def test_it_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
+        history(strand)
+        with pytest.raises(UsageError, match="STRANDLINE_OPENSEARCH_URL"):
+            rebuild.rebuild(stores.url, named(NOW), "now")
+        project(stores.url, named(CURRENT), stores=stores)
+        with pytest.raises(StrandlineError, match="a read model stays in its store"):
+            rebuilt(stores, NOW)
+
+    @pytest.mark.parametrize("noticed", [True, False])
+    def test_one_whose_index_is_gone_is_replaced(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, noticed: bool
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        (live,) = opensearch.indices.get_alias(name="now")
+        opensearch.indices.delete(index=live)
+        if noticed:
+            strand.block(("e", 0, "T", good("e0")))
+            project(stores.url, named(NOW), stores=stores)
+            (status,) = statuses(connection, [NOW], stores)
+            assert status.state == "failing"
+        assert rebuilt(stores, NOW).swapped
+        assert states(connection) == ["live"]
+        assert labels(opensearch) == ["a1", "d0", *(["e0"] if noticed else [])]
+        check_whole(connection, opensearch, NOW)
+
+    def test_readers_never_fail_and_never_see_half(
+        self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
+    ) -> None:
+        for number in range(60):
+            strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
+        strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(60)], product("p", "x"))
+        project(stores.url, named(NOW, COMPOSED), stores=stores)
+        opensearch.indices.refresh(index="now,orders")
+        stop = threading.Event()
+        seen: set[tuple[str, int]] = set()
+        failures: list[BaseException] = []
+
+        def read() -> None:
+            reader = OpenSearch(hosts=[opensearch_url], timeout=30, max_retries=0)
+            try:
+                while not stop.is_set():
+                    for name in ("now", "orders"):
+                        found = reader.search(index=name, body={"size": 100})["hits"]
+                        seen.add((name, found["total"]["value"]))
+                        seen.add((name, len(found["hits"])))
+            except BaseException as exc:
+                failures.append(exc)
+            finally:
+                reader.close()
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(2):
+                for projection in (NOW, COMPOSED):
+                    assert rebuilt(stores, projection).swapped
+                    assert rolled_back(stores, projection).swapped
+        finally:
+            stop.set()
+            for reader in readers:
+                reader.join()
+        assert failures == []
+        assert seen == {("now", 60), ("orders", 60)}
+
+
+class Cut(BaseException):
+    """The process ends here."""
+
+
+def cut(*_: Any, **__: Any) -> None:
+    raise Cut
+
+
+# Where a rebuild ends, as a name to replace; what is released by Python's own means, a kill would leave to its lease.
+ENDS: dict[str, tuple[Any, str]] = {
+    "before the index is made": (OpensearchSink, "create"),
+    "in the fill": (search_bulk.Bulk, "send"),
+    "after the fill": (OpensearchSink, "complete"),
+    "before it is compared": (finishing, "_summaries"),
+    "before the alias is moved": (OpensearchSink, "serve"),
+    "before the old ones are dropped": (rebuild, "_drop_retired"),
+}
+
+
+class TestCrashes:
+    @pytest.mark.parametrize("end", ENDS)
+    @pytest.mark.parametrize("first", ["rebuild", "projector"])
+    def test_what_is_left_is_gone_on_with(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        monkeypatch: pytest.MonkeyPatch, end: str, first: str,
+    ) -> None:  # fmt: skip
+        history(strand)
+        for projection in (NOW, COMPOSED, PAST):
+            project(stores.url, named(projection), stores=stores)
+            before = shown(opensearch, projection.name)
+            with monkeypatch.context() as patch:
+                patch.setattr(*ENDS[end], cut)
+                if not (end == "after the fill" and projection is PAST):
+                    with pytest.raises(Cut):
+                        rebuilt(stores, projection)
+            assert shown(opensearch, projection.name) == before
+            if first == "projector":
+                project(stores.url, named(projection), stores=stores)
+                assert shown(opensearch, projection.name) == before
+            assert rebuilt(stores, projection).difference is None
+            assert states(connection, projection.name) == ["kept", "live"]
+            assert shown(opensearch, projection.name) == before
+            check_whole(connection, opensearch, projection)
+
+    def test_a_redaction_after_a_swap_was_cut_off_is_in_neither(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        """The swap is ended by whoever comes next: by then the one to be served must have met what the other has."""
+        history(strand)
+        project(stores.url, named(PAST), stores=stores)
+        with monkeypatch.context() as patch:
+            patch.setattr(OpensearchSink, "serve", cut)
+            with pytest.raises(Cut):
+                rebuilt(stores, PAST)
+        strand.block(("a", 2, "T", good("a2")))
+        strand.block(redact=("a", 1))
+        seen: list[list[str]] = []
+        serve = OpensearchSink.serve
+
+        def watched(sink: OpensearchSink) -> None:
+            serve(sink)
+            seen.append(labels(opensearch, "past"))
+
+        monkeypatch.setattr(OpensearchSink, "serve", watched)
+        project(stores.url, named(PAST), stores=stores)
+        assert len(seen) == 1
+        assert "a1" not in seen[0]
+        assert states(connection, "past") == ["kept", "live"]
+        for _ in range(2):
+            assert "a1" not in str(shown(opensearch, "past"))
+            rolled_back(stores, PAST)
+        check_whole(connection, opensearch, PAST)
+
+    @pytest.mark.parametrize("passed_on", [True, False])
+    def test_an_alias_call_that_was_never_answered(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
+        passed_on: bool,
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        before = shown(opensearch, "now")
+        with Proxy(opensearch_url).running() as proxy:
+            through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
+
+            def lose(passing: Passing) -> tuple[int, bytes] | None:
+                if not passing.path.startswith("/_aliases"):
+                    return None
+                if passed_on:
+                    passing.onward()
+                return 0, b""
+
+            proxy.meddle = lose
+            with pytest.raises(StoreFailed, match="not reachable"):
+                rebuilt(through, NOW)
+            assert through.opensearch
+            through.opensearch.close()
+        # Nobody fills either while something may be under way.
+        busy = connection.execute("SELECT count(*) FROM projection.generation WHERE expires_at > now()").fetchone()
+        assert busy == (2,)
+        assert shown(opensearch, "now") == before
+        project(stores.url, named(NOW), stores=stores)
+        assert states(connection) == ["kept", "live"]
+        assert shown(opensearch, "now") == before
+        check_whole(connection, opensearch, NOW)
+
+    def test_a_refused_alias_call_changes_nothing(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        with Proxy(opensearch_url).running() as proxy:
+            through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
+            proxy.meddle = lambda passing: (403, b"{}") if passing.path.startswith("/_aliases") else None
+            with pytest.raises(StoreFailed, match="status 403"):
+                rebuilt(through, NOW)
+            assert through.opensearch
+            through.opensearch.close()
+        assert connection.execute("SELECT count(*) FROM projection.swap").fetchone() == (0,)
+        assert states(connection) == ["live", "building"]
+        assert rebuilt(stores, NOW).swapped
+        check_whole(connection, opensearch, NOW)
+
+    def test_a_swap_whose_definition_is_gone_is_taken_back(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        monkeypatch: pytest.MonkeyPatch, redefined: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        (before,) = opensearch.indices.get_alias(name="now")
+        serve = OpensearchSink.serve
+
+        def late(sink: OpensearchSink) -> None:
+            serve(sink)
+            raise Cut
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OpensearchSink, "serve", late)
+            with pytest.raises(Cut):
+                rebuilt(stores, NOW)
+        assert set(opensearch.indices.get_alias(name="now")) != {before}
+        redefined("second")
+        project(stores.url, named(NOW), stores=stores)
+        assert set(opensearch.indices.get_alias(name="now")) == {before}
+        assert rebuilt(stores, NOW).swapped
+        assert states(connection) == ["frozen", "live"]
+        check_whole(connection, opensearch, NOW)
+
+    def test_a_store_that_goes_away_leaves_what_is_served(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr(search_bulk, "PATIENCE_SECONDS", 0.3)
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        before = shown(opensearch, "now")
+        with Proxy(opensearch_url).running() as proxy:
+            through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
+            proxy.meddle = lambda passing: (503, b"{}") if passing.is_bulk else None
+            with pytest.raises(StoreFailed, match="status 503"):
+                rebuilt(through, NOW)
+            assert through.opensearch
+            through.opensearch.close()
+        assert shown(opensearch, "now") == before
+        (status,) = statuses(connection, [NOW], stores)
+        assert (status.state, status.lag_blocks) == ("live", 0)
+        assert rebuilt(stores, NOW).swapped
+        check_whole(connection, opensearch, NOW)
+
+    def test_an_index_is_dropped_only_when_nobody_writes_to_it(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
+    ) -> None:
+        """A bulk write to an index that is gone would make one anew, with mappings guessed."""
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        rebuilt(stores, NOW)
+        kept = generation.retired(connection, NOW)[0]
+        held = lease.take(connection, kept.generation)
+        assert held
+        seen: list[bool] = []
+
+        def writing() -> None:
+            with connect(stores.url, autocommit=True) as own:
+                stop.wait()
+                seen.append(bool(opensearch.indices.exists(index=kept.relation)))
+                lease.release(own, held)
+
+        stop = threading.Event()
+        writer = threading.Thread(target=writing)
+        writer.start()
+        dropping = threading.Thread(target=rebuilt, args=(stores, NOW))
+        dropping.start()
+        waiting = "SELECT count(*) FROM projection.generation WHERE state = 'live' AND generation > %s + 1"
+        while connection.execute(waiting, [kept.generation]).fetchone() == (0,):
+            pass
+        stop.set()
+        writer.join()
+        dropping.join()
+        assert seen == [True]
+        check_whole(connection, opensearch, NOW)
+
+
+class TestKept:
+    def test_it_goes_on_and_serves_again(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
+    ) -> None:
+        history(strand)
+        project(stores.url, ALL, stores=stores)
+        rebuilt(stores, *ALL.values())
+        strand.block(("e", 0, "T", good("e0")), order("o2", "A"))
+        project(stores.url, ALL, stores=stores)
+        at = connection.execute("SELECT DISTINCT position FROM projection.generation").fetchall()
+        assert at == [(strand.next_no - 1,)]
+        for projection in ALL.values():
+            before = shown(opensearch, projection.name)
+            done = rolled_back(stores, projection)
+            assert (done.swapped, done.rows) == (True, len(before))
+            assert shown(opensearch, projection.name) == before
+            assert states(connection, projection.name) == ["live", "kept"]
+        check_whole(connection, opensearch, *ALL.values())
+
+    def test_one_that_fails_stops_nothing(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        (gone,) = opensearch.indices.get_alias(name="now")
+        rebuilt(stores, NOW)
+        opensearch.indices.delete(index=gone)
+        strand.block(("e", 0, "T", good("e0")))
+        project(stores.url, named(NOW), stores=stores)
+        (status,) = statuses(connection, [NOW], stores)
+        assert (status.state, status.lag_blocks) == ("live", 0)
+        failures = connection.execute("SELECT failure FROM projection.generation ORDER BY generation").fetchall()
+        assert failures == [("OpenSearch does not have the index of this read model.",), (None,)]
+
+    @pytest.mark.parametrize("projection", [NOW, PAST, COMPOSED], ids=lambda one: one.name)
+    def test_a_frozen_one_is_purged_and_taken_back_only_when_asked(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        redefined: Callable[[str], None], projection: Projection,
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(projection), stores=stores)
+        (index,) = opensearch.indices.get_alias(name=projection.name)
+        redefined("second")
+        rebuilt(stores, projection)
+        strand.block(("a", 2, "T", good("a2")), product("p1", "x", 1))
+        strand.block(redact=("a", 1))
+        strand.block(redact=("p1", 0))
+        project(stores.url, named(projection), stores=stores)
+        kept = shown(opensearch, index)
+        assert "a1" not in str(kept)
+        assert "p1" not in str(kept)
+        statement = "SELECT position, clean_no FROM projection.generation WHERE state = 'frozen'"
+        assert connection.execute(statement).fetchall() == [(5, 8)]
+        with pytest.raises(StrandlineError, match=rf"`strandline rollback {projection.name} --stale`"):
+            rolled_back(stores, projection)
+        done = rolled_back(stores, projection, stale=True)
+        assert (done.swapped, done.rows) == (True, len(kept))
+        assert shown(opensearch, projection.name) == kept
+        (status,) = statuses(connection, [projection], stores)
+        assert status.state == "wants_rebuild"
+        # What was served before the rollback is of the definition at hand, goes on, and is the way back.
+        strand.block(("f", 0, "T", good("f0")))
+        project(stores.url, named(projection), stores=stores)
+        assert rolled_back(stores, projection).swapped
+        check_whole(connection, opensearch, projection)

@@ -1,0 +1,54 @@
+"""Rebuilds killed by SIGKILL: what is served is the same all through, and the next rebuild leaves nothing behind."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from opensearchpy import OpenSearch
+
+from consumer.generations import project
+from consumer.projection import discover
+from consumer.stores import DATABASE_ONLY, Stores
+from journal.export_writer import Format
+from journal.simulate import simulate
+from tests.faults import kills, rebuilds
+
+BLOCKS = 600
+KILLS = 4
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    simulate(tmp_path / "journal", BLOCKS, 12, Format.ION_BINARY)
+    return tmp_path / "journal" / "full"
+
+
+def test_in_the_database(database: str, journal: Path) -> None:
+    kills.take_in_whole(database, journal)
+    project(database, discover(["projections"]))
+    killed(database, None, rebuilds.IN_DATABASE)
+
+
+def test_outside(
+    database: str, journal: Path, opensearch: OpenSearch, opensearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", opensearch_url)
+    kills.take_in_whole(database, journal)
+    project(database, discover(["projections"]), stores=Stores(database, opensearch))
+    killed(database, opensearch, rebuilds.OUTSIDE)
+
+
+def killed(database: str, client: OpenSearch | None, names: tuple[str, ...]) -> None:
+    before, random = rebuilds.shown(database, client), Random(5)
+    command = rebuilds.command(names)
+    seconds = kills.seconds_of(command, database)
+    at_work = []
+    for _ in range(KILLS):
+        at_work.append(kills.kill_somewhere(command, database, random, seconds))
+        assert rebuilds.shown(database, client) == before
+    assert any(at_work)
+    project(database, discover(["projections"]), stores=Stores(database, client) if client else DATABASE_ONLY)
+    assert rebuilds.shown(database, client) == before
+    kills.run(command, database)
+    assert rebuilds.shown(database, client) == before
+    assert rebuilds.orphans(database, client) == set()

@@ -1,0 +1,65 @@
+"""kill -9 of rebuilds, in the database and in OpenSearch, while readers go on: a journal of random size, ten kills."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from opensearchpy import OpenSearch
+
+from consumer.generations import project
+from consumer.projection import discover
+from consumer.stores import Stores
+from journal.export_writer import Format
+from journal.simulate import simulate
+from tests.databases import migrated_database
+from tests.faults import kills
+from tests.faults import rebuilds as left
+from tests.opensearch.node import node_of_its_own
+from tests.soak.erased import erased_strings, resurrected
+from tests.soak.outcome import Outcome, compared
+from tests.soak.server import Server, server
+
+KILLS = 5  # of each store, in each round
+
+
+def rebuilds(seconds: float, seed: int) -> Outcome:
+    """Kill rebuilds of all read models: what readers are shown stays, and no table or index is left over."""
+    random, deadline, outcome = Random(seed), time.monotonic() + seconds, Outcome()
+    with (
+        tempfile.TemporaryDirectory(prefix="strandline-soak-") as folder,
+        server() as where,
+        node_of_its_own(Path(folder)) as node,
+    ):
+        os.environ["STRANDLINE_OPENSEARCH_URL"] = node.url  # for the processes that are killed
+        client = OpenSearch(hosts=[node.url], timeout=60, max_retries=3)
+        try:
+            while outcome == Outcome() or time.monotonic() < deadline:
+                journal = Path(folder) / f"journal-{random.getrandbits(32)}"
+                outcome += _round(where, client, journal, random)
+                client.indices.delete(index=",".join(f"{name}_*" for name in left.OUTSIDE))
+        finally:
+            client.close()
+            del os.environ["STRANDLINE_OPENSEARCH_URL"]
+    return outcome
+
+
+def _round(where: Server, client: OpenSearch, journal: Path, random: Random) -> Outcome:
+    simulate(journal, random.randint(300, 1500), random.getrandbits(32), Format.ION_BINARY)
+    with migrated_database(*where) as url:
+        kills.take_in_whole(url, journal / "full")
+        project(url, discover(["projections"]), stores=Stores(url, client))
+        before, met, moved = left.shown(url, client), 0, 0
+        for names in (left.IN_DATABASE, left.OUTSIDE):
+            command = left.command(names)
+            seconds = kills.seconds_of(command, url)
+            for _ in range(KILLS):
+                met += kills.kill_somewhere(command, url, random, seconds)
+                moved += left.shown(url, client) != before
+            kills.run(command, url)
+        found = compared(
+            before, left.shown(url, client), kills=met, resurrected=resurrected(url, erased_strings(journal))
+        )
+        odd = len(left.orphans(url, client)) + moved
+        return found + Outcome(duplicated=odd) if odd else found
