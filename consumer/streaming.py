@@ -7,6 +7,7 @@ packed shard by shard, and the shards are asked for anew each time: after a resh
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,23 +25,39 @@ from journal.stream import UserRecord
 # Of PutRecords, as Kinesis limits a call.
 MOST_RECORDS, MOST_BYTES = 500, 5 * 1024 * 1024
 AT_ONCE = 2_000  # user records for which the shards are asked once
-LONGEST_PAUSE = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+ATTEMPTS = 12  # at records of which Kinesis takes none: three quarters of a minute
 
 
 def feed(name: str, records: Iterable[UserRecord], progress: Callable[[int], None] = lambda _: None) -> int:
     """Put user records into a stream, in their order within each shard; gives how many. Raises `StrandlineError`."""
-    try:
-        client = boto3.client("kinesis", config=Config(retries={"mode": "standard", "max_attempts": 5}))
-        return _feed(client, name, iter(records), progress)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        raise StrandlineError(
-            f"Kinesis refuses stream {name} ({code}): check its name, the region and your rights."
-        ) from None
-    except BotoCoreError as error:
-        raise StrandlineError(
-            f"Kinesis cannot be used ({type(error).__name__}): check AWS_REGION, the credentials and AWS_ENDPOINT_URL."
-        ) from None
+    with _told(name):
+        client = kinesis()
+        count, left = 0, iter(records)
+        while some := list(islice(left, AT_ONCE)):
+            put(client, name, some)
+            count += len(some)
+            progress(len(some))
+        return count
+
+
+def kinesis() -> Any:
+    """boto3's client, which tries again what fails on the way."""
+    return boto3.client("kinesis", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+
+
+def put(client: Any, name: str, records: Iterable[UserRecord]) -> int:
+    """Put user records into a stream, all of them; gives how many raw records they were packed into.
+
+    Each raw record holds user records of one shard only, under the first one's partition key. Raises `StrandlineError`:
+    then some may be in.
+    """
+    count = 0
+    with _told(name):
+        for call in _calls(_packed(records, _shards(client, name))):
+            _put(client, name, call)
+            count += len(call)
+    return count
 
 
 def archived(folder: Path) -> Iterator[UserRecord]:
@@ -60,14 +77,20 @@ def unpacked(raw: bytes) -> Iterator[UserRecord]:
         yield UserRecord(packed.partition_key_table[record.partition_key_index], bytes(record.data))
 
 
-def _feed(client: Any, name: str, records: Iterator[UserRecord], progress: Callable[[int], None]) -> int:
-    count = 0
-    while some := list(islice(records, AT_ONCE)):
-        for entries in _calls(_packed(some, _shards(client, name))):
-            _put(client, name, entries)
-        count += len(some)
-        progress(len(some))
-    return count
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What boto3 fails with, by its code alone: its texts may quote a key or a signature."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        raise StrandlineError(
+            f"Kinesis refuses stream {name} ({code}): check its name, the region and your rights."
+        ) from None
+    except BotoCoreError as error:
+        raise StrandlineError(
+            f"Kinesis cannot be used ({type(error).__name__}): check AWS_REGION, the credentials and AWS_ENDPOINT_URL."
+        ) from None
 
 
 def _shards(client: Any, name: str) -> list[tuple[int, int]]:
@@ -84,32 +107,45 @@ def _shards(client: Any, name: str) -> list[tuple[int, int]]:
 def _packed(records: Iterable[UserRecord], shards: Iterable[tuple[int, int]]) -> Iterator[dict[str, Any]]:
     groups: dict[tuple[int, int], list[UserRecord]] = {shard: [] for shard in shards}
     for record in records:
-        key = int.from_bytes(hashlib.md5(record.partition_key.encode(), usedforsecurity=False).digest(), "big")
+        key = hash_key(record.partition_key)
         next(group for (first, last), group in groups.items() if first <= key <= last).append(record)
-    for (first, _), group in groups.items():
-        for data in stream.aggregate(group):
-            yield {"Data": data, "PartitionKey": "a", "ExplicitHashKey": str(first)}
+    for group in groups.values():
+        for raw in stream.pack(group):
+            yield {"Data": raw.data, "PartitionKey": raw.partition_key}
+
+
+def hash_key(partition_key: str) -> int:
+    """Where a partition key lies in the shards' ranges."""
+    return int.from_bytes(hashlib.md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
 
 
 def _calls(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     call: list[dict[str, Any]] = []
     size = 0
     for entry in entries:
-        if call and (len(call) == MOST_RECORDS or size + len(entry["Data"]) > MOST_BYTES):
+        length = len(entry["Data"]) + len(entry["PartitionKey"])
+        if call and (len(call) == MOST_RECORDS or size + length > MOST_BYTES):
             yield call
             call, size = [], 0
         call.append(entry)
-        size += len(entry["Data"]) + len(entry["PartitionKey"])
+        size += length
     if call:
         yield call
 
 
 def _put(client: Any, name: str, entries: list[dict[str, Any]]) -> None:
-    pause = 0.1
-    while entries:
+    """Those that Kinesis did not take again, after a growing pause, as long as it takes any."""
+    pause, attempts = FIRST_PAUSE, 0
+    while True:
         answer = client.put_records(StreamName=name, Records=entries)
         failed = [one for one, said in zip(entries, answer["Records"], strict=True) if said.get("ErrorCode")]
-        if failed:
-            time.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        if not failed:
+            return
+        attempts = attempts + 1 if len(failed) == len(entries) else 0
+        if attempts == ATTEMPTS:
+            raise StrandlineError(
+                f"Kinesis stream {name} takes no more now (it is throttled, or has too few shards): run it again."
+            )
         entries = failed
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)

@@ -110,5 +110,7 @@ END $$;
 CREATE TABLE journal.outbound_stream (
     name        text PRIMARY KEY,
     sequence_no bigint NOT NULL,
-    opened_at   timestamptz NOT NULL DEFAULT now()
+    opened_at   timestamptz NOT NULL DEFAULT now(),
+    ends_at     timestamptz,  -- NULL: it goes on for ever
+    completed   boolean NOT NULL DEFAULT false
 );

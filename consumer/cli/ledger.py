@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -94,22 +95,30 @@ def stream(
         str | None, typer.Argument(help="The Kinesis stream; STRANDLINE_STREAM without.", metavar="STREAM")
     ] = None,
     follow: Follow = False,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
+            help="Of a new stream: the time (UTC) that it ends before; then COMPLETED closes it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Stream the journal to Kinesis as QLDB did; goes on where it stopped."""
-    import boto3
-
+    from consumer.streaming import kinesis
     from ledger.stream import Streamer
 
     with open_store() as (settings, url), meter() as shown, _until_ended() as ended:
         if (wanted := name or settings.stream) is None:
             raise UsageError("Name the Kinesis stream, or set STRANDLINE_STREAM.")
-        streamer = Streamer(url, boto3.client("kinesis"), wanted)
+        ends_at = until.replace(tzinfo=until.tzinfo or UTC) if until is not None else None
+        streamer = Streamer(url, kinesis(), wanted, ends_at)
         done = streamer.run(follow=follow, stopping=ended, progress=Counter(shown, "streaming", None))
     if as_json:
         show_json({"stream": wanted, **asdict(done)})
     else:
         end = "" if done.last_no is None else f"; all up to block {done.last_no:,} are in"
+        end += ", and COMPLETED" if done.completed else ""
         say(f"Streamed {count(done.blocks, 'block')} in {count(done.records, 'record')} to {wanted}{end}.")
     return 0
 

@@ -1,58 +1,32 @@
 """A journal from QLDB, replayed, goes on: the same chain, its digests, its redactions; and what is not appended to."""
 
-import random
-import subprocess
-import sys
-import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
-import boto3
 import psycopg
 import pytest
-from moto import mock_aws
 
 from consumer.database import connect
 from consumer.digest import store_digest
 from consumer.graft import read_graft, written_by
 from consumer.mark import advance, read_mark
-from consumer.migrations import migrate
 from consumer.proving import prove
-from consumer.replay import take_in
-from consumer.settings import Settings
 from consumer.status import read_status
 from consumer.store import Store
-from consumer.verification import verify_sources, verify_store
-from journal.export_writer import Format
+from consumer.verification import verify_store
 from journal.maker import BlockMaker, Statement, timestamp
 from journal.rows import decode
-from journal.simulate import simulate
-from journal.source import local_sources
 from ledger import Ledger, errors
-from ledger.export import Exporter
-from ledger.place import FolderTarget
 from ledger.proofs import get_block, get_digest, get_revision
-from ledger.stream import Streamer
+from tests.databases import migrated_database
 from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, small_journal
-
-WRITERS, REQUESTS, KILLS = 8, 120, 6
-STORE = (
-    "SELECT sequence_no, block_hash, level, transaction_info, redaction_info, tables FROM journal.block ORDER BY 1, 2",
-    "SELECT sequence_no, hash, document_id, version, table_id, table_name, state, data, data_hash FROM journal.revision"
-    " ORDER BY 1, 2",
-    "SELECT document_id, version, sequence_no, redacted_by, data_hash FROM journal.redaction ORDER BY 1, 2",
-    "SELECT strand_id, origin, sequence_no, block_hash FROM journal.mark",
-    "SELECT * FROM journal.user_table ORDER BY 1",
-)
+from tests.ledger.grafting import contents, graft
 
 
 def query(url: str, statement: str) -> list[tuple[Any, ...]]:
     with connect(url) as connection:
         return connection.execute(statement.encode()).fetchall()
-
-
-def contents(url: str) -> list[list[tuple[Any, ...]]]:
-    return [query(url, statement) for statement in STORE]
 
 
 def intake(url: str, blocks: list[Block]) -> None:
@@ -63,10 +37,6 @@ def intake(url: str, blocks: list[Block]) -> None:
         store.begin_strand(blocks[0]["blockAddress"]["strandId"], 0)
         store.intake([decoded.rows], source="test")
         advance(connection)
-
-
-def replay(url: str, folder: Path) -> None:
-    take_in(url, local_sources(str(folder)), Settings(workers=1))
 
 
 def longer_than(journal: list[Block], count: int) -> list[Block]:
@@ -148,7 +118,7 @@ class TestGraft:
             ledger.execute(lambda txn: txn.insert("Licence", {"licenceId": "new"}))
         refused = query(grafted, "SELECT DISTINCT sequence_no FROM journal.rejected ORDER BY 1")
         assert refused == [(number,) for number in range(9, 15)]
-        assert contents(grafted)[0][: len(before[0])] == before[0]
+        assert set(contents(grafted)["block"]) > set(before["block"])
         assert verify_store(grafted, workers=1).ok
 
 
@@ -213,85 +183,12 @@ class TestProofs:
             get_revision(grafted, {"strandId": STRAND, "sequenceNo": 4}, ADA)
 
 
-def start(url: str, name: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.ledger.writer", url, name, str(REQUESTS)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE)
-
-
-def write_with_kills(url: str) -> None:
-    """Eight writers; some are killed and start again, with the same requests."""
-    ((first,),) = query(url, "SELECT sequence_no FROM journal.mark")
-    writers = {f"w{n}": start(url, f"w{n}") for n in range(WRITERS)}
-    try:
-        kill_some(url, writers, first)
-        for writer in writers.values():
-            _, said = writer.communicate(timeout=300)
-            assert writer.returncode == 0, said.decode()[-2000:]
-    finally:
-        for writer in writers.values():
-            writer.kill()
-            writer.communicate()
-
-
-def kill_some(url: str, writers: "dict[str, subprocess.Popen[bytes]]", first: int) -> None:
-    for number, name in enumerate(random.Random(7).choices(list(writers), k=KILLS), 1):
-        while query(url, "SELECT sequence_no FROM journal.mark") < [(first + number * WRITERS * REQUESTS // 10,)]:
-            time.sleep(0.05)
-        writers[name].kill()
-        writers[name].communicate()
-        writers[name] = start(url, name)
-
-
-def test_grafting(database: str, empty_database: str, tmp_path: Path) -> None:
-    """A thousand transactions after QLDB's, from eight writers, some killed; exported, and taken in anew."""
-    made = simulate(tmp_path / "qldb", 200, 3, Format.ION_BINARY)
-    replay(database, tmp_path / "qldb" / "full")
-    write_with_kills(database)
-    wanted = WRITERS * REQUESTS
-    once = query(
-        database, "SELECT count(*) FROM journal.revision WHERE version = 0 AND data ->> 'licenceId' ~ '^w\\d/'"
-    )
-    erased = query(database, f"SELECT count(*) FROM journal.redaction WHERE redacted_by > {made.tip}")
-    assert once[0][0] + erased[0][0] == wanted
-    assert erased[0][0] >= WRITERS * (REQUESTS // 10) - KILLS
-    assert store_digest(database, made.tip).digest == made.digest
-
-    exporter = Exporter(database, FolderTarget(tmp_path / "export"))
-    exporter.run()
-    verified = verify_sources(local_sources(str(tmp_path / "export")), workers=1)
-    assert verified.ok
-    assert verified.unexplained_redactions == 0
-    assert verified.digest == store_digest(database).digest
-
-    migrate(empty_database)
-    replay(empty_database, tmp_path / "export")
-    assert contents(empty_database) == contents(database)
-
-
-@mock_aws
-def test_a_store_fed_by_the_stream_equals_this_one(
-    grafted: str, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = boto3.client("kinesis", region_name="eu-west-1")
-    client.create_stream(StreamName="ledger", ShardCount=2)
-    done = Streamer(grafted, client, "ledger").run()
-    assert (done.blocks, done.last_no) == (11, 10)
-    with Ledger(grafted) as ledger:
-        ledger.execute(lambda txn: txn.insert("Licence", {"licenceId": "C1"}))
-    again = Streamer(grafted, client, "ledger").run()
-    assert (again.blocks, again.last_no) == (1, 11)
-    for number, raw in enumerate(read_stream(client, "ledger")):
-        (tmp_path / f"{number}").write_bytes(raw)
-    migrate(empty_database)
-    replay(empty_database, tmp_path)
-    assert contents(empty_database) == contents(grafted)
-
-
-def read_stream(client: Any, name: str) -> list[bytes]:
-    raw = []
-    for shard in client.list_shards(StreamName=name)["Shards"]:
-        iterator = client.get_shard_iterator(
-            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        raw += [one["Data"] for one in client.get_records(ShardIterator=iterator)["Records"]]
-    return raw
+def test_grafting(database: str, postgres_url: str, migrated_template: str, tmp_path: Path) -> None:
+    """As `make soak` does it at full size."""
+    with (
+        migrated_database(postgres_url, migrated_template) as by_export,
+        migrated_database(postgres_url, migrated_template) as by_stream,
+    ):
+        outcome = graft(database, by_export, by_stream, tmp_path, blocks=40, requests=20, kills=3, random=Random(7))
+    assert outcome.good, outcome
+    assert outcome.kills > 0

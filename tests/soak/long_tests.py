@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tests.soak.fuzz import fuzz
 from tests.soak.kills import projectors, replay
+from tests.soak.ledger import ledger
 from tests.soak.machine import state_machine
 from tests.soak.outcome import Outcome
 from tests.soak.rebuilds import rebuilds
@@ -16,4 +17,5 @@ LONG_TESTS: dict[str, LongTest] = {
     "rebuilds": rebuilds,
     "state-machine": state_machine,
     "fuzz": fuzz,
+    "ledger": ledger,
 }

@@ -1,0 +1,35 @@
+"""Kinesis streams of an emulator in this process: opened, and read again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+
+from journal.stream import UserRecord
+
+
+def open_stream(name: str, shards: int = 4) -> Any:
+    """A client whose stream of this name is open."""
+    client = boto3.client("kinesis", region_name="eu-west-1")
+    client.create_stream(StreamName=name, ShardCount=shards)
+    return client
+
+
+def read_shards(client: Any, name: str) -> Iterator[tuple[dict[str, Any], list[UserRecord]]]:
+    """Each shard, and the raw records in it."""
+    for shard in client.list_shards(StreamName=name)["Shards"]:
+        iterator = client.get_shard_iterator(
+            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        raw: list[UserRecord] = []
+        while answer := client.get_records(ShardIterator=iterator, Limit=1000):
+            raw += [UserRecord(one["PartitionKey"], one["Data"]) for one in answer["Records"]]
+            iterator = answer["NextShardIterator"]
+            if not answer["Records"]:
+                break
+        yield shard, raw
+
+
+def read_stream(client: Any, name: str) -> list[bytes]:
+    """The raw records of all its shards, as an archive holds them."""
+    return [one.data for _, raw in read_shards(client, name) for one in raw]
