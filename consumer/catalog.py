@@ -20,7 +20,7 @@ from journal.ids import derived_id
 
 COMMITTED = "_ql_committed_"
 NAME_BYTES = 63  # PostgreSQL's limit
-TAKEN = frozenset(("user_tables",))  # relations of schema ledger that are no table's view
+TAKEN = frozenset(("user_tables", "user_table_fields"))  # relations of schema ledger that are no table's view
 
 UNKNOWN_TABLES = """
     SELECT t.table_id, (array_agg(t.name ORDER BY b.sequence_no))[1], min(b.sequence_no)

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from consumer.shapes import Change, change_shapes, forget_shapes
 from journal import ion
 from journal.ion_json import read_json, to_json
 from journal.statements import ERASED, erased
@@ -21,25 +22,33 @@ ENTRIES = """
          jsonb_to_recordset(b.redactions) AS e ("documentId" text, version bigint, "tableId" text, "sequenceNo" bigint)
     WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s"""
 
-# The query of the last part sees what was there before the update.
+# All parts but the first see what was there before the update.
 TAKE_REDACTIONS = f"""
     WITH entry AS MATERIALIZED ({ENTRIES}), erased AS (
         UPDATE journal.revision r
-        SET state = 'redacted', data = NULL, data_ion = NULL
+        SET state = 'redacted', data = NULL, data_ion = NULL, shape = NULL
         FROM entry
         WHERE r.document_id = entry.document_id AND r.version = entry.version
           AND r.sequence_no = entry.sequence_no AND r.state = 'normal'
+    ), shaped AS (
+        SELECT DISTINCT r.sequence_no, r.hash, r.table_id, r.shape
+        FROM entry JOIN journal.revision r USING (document_id, version, sequence_no)
+        WHERE r.shape IS NOT NULL
+    ), registered AS (
+        INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, found)
+        SELECT DISTINCT ON (document_id, version)
+               document_id, version, table_id, sequence_no, redacted_by, held.data_hash,
+               CASE held.state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
+        FROM entry LEFT JOIN LATERAL (
+            SELECT r.state, r.data_hash FROM journal.revision r
+            WHERE r.document_id = entry.document_id AND r.version = entry.version AND r.sequence_no = entry.sequence_no
+            ORDER BY r.state = 'normal' DESC LIMIT 1) held ON true
+        ORDER BY document_id, version, redacted_by
+        ON CONFLICT (document_id, version) DO UPDATE SET found = excluded.found WHERE redaction.found IS NULL
+        RETURNING sequence_no
     )
-    INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, found)
-    SELECT DISTINCT ON (document_id, version) document_id, version, table_id, sequence_no, redacted_by, held.data_hash,
-           CASE held.state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
-    FROM entry LEFT JOIN LATERAL (
-        SELECT r.state, r.data_hash FROM journal.revision r
-        WHERE r.document_id = entry.document_id AND r.version = entry.version AND r.sequence_no = entry.sequence_no
-        ORDER BY r.state = 'normal' DESC LIMIT 1) held ON true
-    ORDER BY document_id, version, redacted_by
-    ON CONFLICT (document_id, version) DO UPDATE SET found = excluded.found WHERE redaction.found IS NULL
-    RETURNING sequence_no"""
+    SELECT true, sequence_no, NULL, NULL FROM registered
+    UNION ALL SELECT false, sequence_no, table_id, shape FROM shaped"""
 
 TRANSACTIONS = """
     SELECT sequence_no, block_hash, level, transaction_info, entries_hashes FROM {}
@@ -50,16 +59,21 @@ REPLACE_TRANSACTIONS = """
     WHERE b.sequence_no = left_over.sequence_no AND b.block_hash = left_over.block_hash AND b.level = left_over.level"""
 
 
-def take_redactions(connection: psycopg.Connection[Any], first: int, last: int) -> int:
+def take_redactions(connection: psycopg.Connection[Any], first: int, last: int, *, alone: bool = True) -> int:
     """Let the redactions of the blocks `first` to `last` take effect; gives how many are new to the register.
 
-    To repeat it changes nothing.
+    To repeat it changes nothing. `alone` says whether the strand's lock is held so.
     """
     connection.execute(BY_INDEX)
     rows = connection.execute(TAKE_REDACTIONS, {"first": first, "last": last}, prepare=False).fetchall()
-    erase_statements(connection, sorted({number for (number,) in rows}))
+    registered = [number for new, number, *_ in rows if new]
+    erase_statements(connection, sorted(set(registered)))
     connection.execute(AS_BEFORE)
-    return len(rows)
+    if changes := [Change(number, table_id, shape, None) for new, number, table_id, shape in rows if not new]:
+        change_shapes(connection, changes)
+        if alone:
+            forget_shapes(connection, changes)
+    return len(registered)
 
 
 def erase_statements(connection: psycopg.Connection[Any], numbers: Sequence[int], table: str = "journal.block") -> None:

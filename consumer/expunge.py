@@ -136,6 +136,7 @@ def _tables(connection: Connection, numbers: set[int], *, rejected: bool) -> Ite
         row = connection.execute(READ_ERASED_TEXTS, [list(numbers)]).fetchone()
         if row and row[0]:
             names.append("block")
+        names += ["shape", "shape_count"]
         yield from connection.execute(READ_TABLES, [names])
     elif rejected:
         yield "journal", "rejected"

@@ -19,6 +19,7 @@ from consumer.cross_check import refuse_differing
 from consumer.erasure import take_redactions
 from consumer.misnamed import first_misnamed
 from consumer.rejected import Refusal, reject
+from consumer.shapes import count_shapes
 
 STRAND_LOCK = int.from_bytes(b"strand", "big")
 CHANNEL = "strandline_mark"
@@ -196,6 +197,7 @@ def _raise_to(connection: psycopg.Connection[Any], first: int, way: Walk) -> Non
     take_redactions(connection, first, way.sequence_no)
     catalog.apply(connection, first, way.sequence_no)
     connection.execute(MOVE, [way.sequence_no, way.block_hash])
+    count_shapes(connection)
     connection.execute(f"NOTIFY {CHANNEL}")
 
 

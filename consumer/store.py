@@ -11,6 +11,7 @@ from consumer import store_sql as sql
 from consumer.erasure import erase_statements, take_redactions
 from consumer.mark import READ_MARK, Mark, strand_lock
 from consumer.rejected import Refusal, reject
+from consumer.shapes import Change, add_shapes, change_shapes, found_shapes
 from journal.errors import StrandlineError
 from journal.rows import COPY_HEADER, COPY_TRAILER, Rows
 
@@ -118,15 +119,17 @@ class Store:
         found = self._found() if passed and filling else []
         refused = self._refuse_misregistered(source, between)
         refused += self._refuse_blocks(source, found) if passed else []
+        add_shapes(self._connection, {number: fields for part in rows for number, fields in part.shapes.items()})
         blocks = run(sql.INSERT_BLOCKS, prepare=False).rowcount
         if passed:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
         differing = self._lift_blocks(between) if blocks < staged_blocks else []
-        if revisions < staged_revisions:
-            self._lift(sql.LIFT_REVISIONS, between)
-            run(sql.COMPLETE_REGISTER, between, prepare=False)
-        self._settle([number for number, _ in found], [number for number in differing if number <= mark.sequence_no])
+        changes = self._lift_revisions(between) if revisions < staged_revisions else []
+        changes += found_shapes(self._connection, [number for number, _ in found]) if found else []
+        behind = [number for number in differing if number <= mark.sequence_no]
+        self._settle([number for number, _ in found], behind, alone=filling)
+        change_shapes(self._connection, changes)
         return blocks, revisions, refused
 
     def _stage(self, create: str, copy_in: str, parts: Sequence[bytes]) -> int:
@@ -186,25 +189,29 @@ class Store:
         ]
 
     def _lift_blocks(self, between: dict[str, int]) -> list[int]:
+        """Put full blocks in the place of those from JSON; gives the numbers where that shows a difference."""
         self._connection.execute(sql.COMPLETE_BLOCKS, between, prepare=False)
-        return self._lift(sql.LIFT_BLOCKS, between)
-
-    def _lift(self, statement: str, between: dict[str, int]) -> list[int]:
-        """Put full rows in the place of those from JSON; gives the numbers where that shows a difference."""
-        lifted = self._connection.execute(statement, between, prepare=False).fetchall()
-        if lifted:
-            self._add_changes("lifted", lifted)
+        lifted = self._connection.execute(sql.LIFT_BLOCKS, between, prepare=False).fetchall()
+        self._add_changes("lifted", lifted)
         return [number for number, differs in lifted if differs]
 
-    def _settle(self, found: Sequence[int], differing: Sequence[int]) -> None:
+    def _lift_revisions(self, between: dict[str, int]) -> list[Change]:
+        lifted = self._connection.execute(sql.LIFT_REVISIONS, between, prepare=False).fetchall()
+        self._add_changes("lifted", [(number, differs) for number, differs, *_ in lifted])
+        self._connection.execute(sql.COMPLETE_REGISTER, between, prepare=False)
+        return [Change(number, table_id, before, after) for number, _, table_id, before, after in lifted]
+
+    def _settle(self, found: Sequence[int], differing: Sequence[int], *, alone: bool) -> None:
         """What the mark did for the blocks that it passed is done for those that turn up, or show more, below it."""
         if found:
             self._add_changes("found", [(number, False) for number in found])
             catalog.apply(self._connection, min(found), max(found))
         if behind := [*found, *differing]:
-            take_redactions(self._connection, min(behind), max(behind))
+            take_redactions(self._connection, min(behind), max(behind), alone=alone)
 
     def _add_changes(self, kind: str, changes: Sequence[tuple[int, bool]]) -> None:
+        if not changes:
+            return
         numbers, differ = zip(*changes, strict=True)
         self._connection.execute(sql.ADD_CHANGES, [kind, list(numbers), list(differ)])
 

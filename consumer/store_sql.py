@@ -43,7 +43,8 @@ INSERT_REVISIONS = f"""
            s.level, s.tx_id, s.tx_time,
            CASE WHEN d.version IS NULL THEN s.data END,
            CASE WHEN d.version IS NULL THEN s.data_ion END,
-           coalesce(s.data_hash, d.data_hash), s.metadata
+           coalesce(s.data_hash, d.data_hash), s.metadata,
+           CASE WHEN d.version IS NULL THEN s.shape END
     FROM staged_revision s
     LEFT JOIN (
         SELECT sequence_no, document_id, version, data_hash FROM journal.redaction
@@ -114,7 +115,8 @@ LIFT_BLOCKS = f"""
 # A copy without data is no better than one from JSON with it; and what is redacted stays without data.
 LIFT_REVISIONS = """
     WITH better AS (
-        SELECT s.*, r.state <> 'redacted' AND (s.state, s.data) IS DISTINCT FROM (r.state, r.data) AS differs
+        SELECT s.*, r.shape AS shape_before,
+               r.state <> 'redacted' AND (s.state, s.data) IS DISTINCT FROM (r.state, r.data) AS differs
         FROM (
             SELECT DISTINCT ON (sequence_no, hash) * FROM staged_revision
             WHERE level = 'full' ORDER BY sequence_no, hash, state = 'redacted'
@@ -131,10 +133,11 @@ LIFT_REVISIONS = """
         data = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data END,
         data_ion = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data_ion END,
         data_hash = better.data_hash,
-        metadata = better.metadata
+        metadata = better.metadata,
+        shape = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.shape END
     FROM better
     WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash
-    RETURNING r.sequence_no, better.differs"""
+    RETURNING r.sequence_no, better.differs, r.table_id, better.shape_before, r.shape"""
 
 ADD_CHANGES = """
     INSERT INTO journal.change (sequence_no, kind, differs)

@@ -15,7 +15,7 @@ from journal.errors import UnreadableError
 from journal.gzipped import decompressed
 from journal.rows import Decoded, Link, Rows
 
-_SEAM = 2  # of native/src/python.rs; a build that has another is not used
+_SEAM = 3  # of native/src/python.rs; a build that has another is not used
 
 
 def _native() -> Any | None:

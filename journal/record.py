@@ -35,10 +35,11 @@ class CheckedRecord:
             return None
         number = self.block.sequence_no
         try:
+            shapes: dict[int, str] = {}
             if self.revision is not None:
-                return Rows(b"", pack_revision(self.block, self.revision), number, number)
-            revisions = b"".join(pack_revision(self.block, revision) for revision in self.block.revisions)
-            return Rows(pack_block(self.block), revisions, number, number)
+                return Rows(b"", pack_revision(self.block, self.revision, shapes), number, number, shapes)
+            revisions = b"".join(pack_revision(self.block, revision, shapes) for revision in self.block.revisions)
+            return Rows(pack_block(self.block), revisions, number, number, shapes)
         except UnwritableError as error:
             self.faults.append(Fault(number, "shape", str(error)))
             return None

@@ -74,6 +74,7 @@ def decode_records(
             b"".join(part.revisions for part in rows),
             min(part.first_no for part in rows),
             max(part.last_no for part in rows),
+            {number: fields for part in rows for number, fields in part.shapes.items()},
         )
     return result
 

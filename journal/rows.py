@@ -6,7 +6,7 @@ does not verify gives faults and no rows.
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from journal.block import (
     is_plain_metadata,
 )
 from journal.errors import UnreadableError, UnwritableError
+from journal.fields import shape_of
 from journal.gzipped import decompressed
 from journal.ion_json import escape, read_json, to_json
 from journal.shape import ShapeError
@@ -59,6 +60,7 @@ REVISION_COLUMNS = (
     ("data_ion", "bytea"),
     ("data_hash", "bytea"),
     ("metadata", "bytea"),
+    ("shape", "bigint"),
 )
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
@@ -73,12 +75,14 @@ _REVISION_FIELDS = struct.pack(">h", len(REVISION_COLUMNS))
 
 
 class Rows(NamedTuple):
-    """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer."""
+    """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer; and the shapes of
+    the revisions' data by their numbers (journal.fields)."""
 
     blocks: bytes
     revisions: bytes
     first_no: int
     last_no: int
+    shapes: Mapping[int, str]
 
 
 class Link(NamedTuple):
@@ -127,13 +131,14 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
     packed_blocks: list[bytes] = []
     packed_revisions: list[bytes] = []
     numbers: list[int] = []
+    shapes: dict[int, str] = {}
     for block in _checked_blocks(data, trust_deletions, result.faults):
         count_block(block, result)
         if block.faults:
             result.faults.extend(block.faults)
         elif with_rows:
             try:
-                packed = pack_block(block), [pack_revision(block, revision) for revision in block.revisions]
+                packed = pack_block(block), [pack_revision(block, one, shapes) for one in block.revisions]
             except UnwritableError as error:
                 result.faults.append(Fault(block.sequence_no, "shape", str(error)))
                 continue
@@ -141,7 +146,7 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
             packed_blocks.append(packed[0])
             packed_revisions.extend(packed[1])
     if numbers:
-        result.rows = Rows(b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers))
+        result.rows = Rows(b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers), shapes)
     return result
 
 
@@ -255,9 +260,17 @@ def pack_block(block: CheckedBlock) -> bytes:
     )
 
 
-def pack_revision(block: CheckedBlock, revision: CheckedRevision) -> bytes:
-    """One binary COPY tuple of REVISION_COLUMNS; of the block only the number and level are looked at."""
+def pack_revision(block: CheckedBlock, revision: CheckedRevision, shapes: dict[int, str]) -> bytes:
+    """One binary COPY tuple of REVISION_COLUMNS; of the block only the number and level are looked at.
+
+    The shape of its data is added to `shapes`.
+    """
     normal, full = revision.state == "normal", block.level == "full"
+    shape = _NULL
+    if normal:
+        number, fields = shape_of(revision.data)
+        shapes[number] = fields
+        shape = _BIGINT(8, number)
     return b"".join(
         (
             _REVISION_FIELDS,
@@ -275,6 +288,7 @@ def pack_revision(block: CheckedBlock, revision: CheckedRevision) -> bytes:
             _bytes(revision.data_ion or ion.write(revision.data)) if normal and full else _NULL,
             _bytes(revision.data_hash) if revision.data_hash is not None else _NULL,
             _bytes(ion.write(revision.metadata)) if full and not is_plain_metadata(revision.metadata) else _NULL,
+            shape,
         )
     )
 

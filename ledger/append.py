@@ -18,6 +18,7 @@ from consumer import catalog, mark
 from consumer.database import connect
 from consumer.erasure import take_redactions
 from consumer.graft import read_graft
+from consumer.shapes import LEAST_BLOCKS, add_shapes, count_shapes
 from consumer.stored import check_stored
 from journal.ids import new_id
 from journal.rows import pack_block, pack_revision
@@ -116,6 +117,7 @@ class Appender:
         self._grafted = False
         self._partition: int | None = None
         self._tables: set[str] = set()  # ids that the catalogue knows
+        self._shapes: set[int] = set()  # that the store knows
         self._recent: Recent | None = None
         self._alone = False
 
@@ -157,9 +159,11 @@ class Appender:
         if not following.blocks:
             return outcomes
         requests = [one.request_id for one in following.added]
+        blocks, revisions, shapes = self._rows(following)
+        new = {number: fields for number, fields in shapes.items() if number not in self._shapes}
         parameters = [
-            mark.STRAND_LOCK, mark.CHANNEL, recent.end.sequence_no, recent.end.block_hash, *self._rows(following),
-            requests if any(requests) else None,
+            mark.STRAND_LOCK, mark.CHANNEL, recent.end.sequence_no, recent.end.block_hash, blocks, revisions,
+            requests if any(requests) else None, *((list(new), list(new.values())) if new else (None, None)),
         ]  # fmt: skip
         try:
             (done,) = connection.execute(sql.APPEND, parameters, prepare=True).fetchone() or (False,)
@@ -168,6 +172,7 @@ class Appender:
         if not done:
             self._alone = False
             return None
+        self._shapes |= shapes.keys()
         recent.went_on(following, noted)
         return outcomes
 
@@ -188,6 +193,7 @@ class Appender:
         if end.block_hash is None and end.sequence_no >= end.origin:
             raise CannotAppend(f"The journal ends in an accepted gap, at block {end.sequence_no}: replay what follows.")
         self._alone = self._recent is not None and self._recent.ends_at(end)
+        self._shapes = set()  # what another one has erased may have taken some with it
         done = _done_before(connection, group)
         changes = _changes(connection, end, [prepared.reads for prepared in group])
         following = Following(end)
@@ -210,7 +216,8 @@ class Appender:
         first, last = following.first_no, new.sequence_no
         if self._partition != last // _PARTITION:
             connection.execute(sql.ENSURE_PARTITIONS, [first, last])
-        blocks, revisions = self._rows(following)
+        blocks, revisions, shapes = self._rows(following)
+        add_shapes(connection, shapes)
         connection.execute(sql.ADD_BLOCKS, [blocks], prepare=True)
         connection.execute(sql.ADD_REVISIONS, [revisions], prepare=True)
         named = [(block.request_id, block.transaction_id) for block in following.added]
@@ -222,15 +229,19 @@ class Appender:
         tables = {table.table_id for one in following.blocks for table in one.documents.values() if table.table_id}
         if not tables <= self._tables or any(prepared.defines for prepared in following.added):
             catalog.apply(connection, first, last)
+        if first // LEAST_BLOCKS != (last + 1) // LEAST_BLOCKS:
+            count_shapes(connection)
         with psycopg.ClientCursor(connection) as cursor:
             cursor.execute(sql.FINISH, [last, new.block_hash])
         self._partition = last // _PARTITION
         self._tables |= tables
 
-    def _rows(self, following: Following) -> tuple[copied.Field, copied.Field]:
-        """The blocks and their revisions as the two tables have them."""
-        revisions = [pack_revision(block, one) for block in following.blocks for one in block.revisions]
-        return self._block_type.array(list(map(pack_block, following.blocks))), self._revision_type.array(revisions)
+    def _rows(self, following: Following) -> tuple[copied.Field, copied.Field, dict[int, str]]:
+        """The blocks and their revisions as the two tables have them, and the shapes of their data."""
+        shapes: dict[int, str] = {}
+        revisions = [pack_revision(block, one, shapes) for block in following.blocks for one in block.revisions]
+        blocks = list(map(pack_block, following.blocks))
+        return self._block_type.array(blocks), self._revision_type.array(revisions), shapes
 
 
 def _decide(

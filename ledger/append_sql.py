@@ -3,7 +3,9 @@
 from consumer import mark
 
 # The whole of it in one trip (migrations/0023_append.sql), for blocks that do no more than bring revisions.
-APPEND = "SELECT journal.append(%s, %s, %s, %s, %s::journal.block[], %s::journal.revision[], %s::text[])"
+APPEND = """
+    SELECT journal.append(
+        %s, %s, %s, %s, %s::journal.block[], %s::journal.revision[], %s::text[], %s::bigint[], %s::jsonb[])"""
 
 # Several statements in one trip. Each sees what was committed before it, so the end is that of the time with the lock.
 END = "SELECT * FROM journal.strand_end()"

@@ -3,7 +3,8 @@
 -- each query of a function sees what was committed before it, so the look is one with the lock held.
 CREATE FUNCTION journal.append(
     strand_lock bigint, channel text, at bigint, at_hash bytea,
-    blocks journal.block[], revisions journal.revision[], requests text[])
+    blocks journal.block[], revisions journal.revision[], requests text[],
+    shapes bigint[], shape_fields jsonb[])
 RETURNS boolean LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -16,6 +17,9 @@ BEGIN
     IF as_left IS NOT TRUE THEN
         RETURN false;
     END IF;
+    IF shapes IS NOT NULL THEN
+        INSERT INTO journal.shape (shape, fields) SELECT * FROM unnest(shapes, shape_fields) ON CONFLICT DO NOTHING;
+    END IF;
     INSERT INTO journal.block SELECT * FROM unnest(blocks);
     INSERT INTO journal.revision SELECT * FROM unnest(revisions);
     IF requests IS NOT NULL THEN
@@ -23,6 +27,9 @@ BEGIN
         SELECT r.request_id, blocks[r.place].transaction_id, blocks[r.place].sequence_no
         FROM unnest(requests) WITH ORDINALITY AS r (request_id, place)
         WHERE r.request_id IS NOT NULL;
+    END IF;
+    IF at / 1000 <> last_no / 1000 THEN
+        PERFORM journal.count_shapes(1000);
     END IF;
     UPDATE journal.mark SET sequence_no = last_no, block_hash = blocks[cardinality(blocks)].block_hash, moved_at = now();
     -- The look-ups, where they stood at the end: what the new revisions say of their documents takes the place of the rest.

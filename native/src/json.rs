@@ -79,7 +79,8 @@ fn append(out: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(arguments); // a String takes everything
 }
 
-fn name_text<'n>(name: NameId, names: &'n Names<'_>) -> &'n str {
+/// The text of a name.
+pub fn name_text<'n>(name: NameId, names: &'n Names<'_>) -> &'n str {
     names.text(name).unwrap_or("$0") // Ion text's own way of writing a symbol whose text is not known
 }
 

@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod copy;
 pub mod decode;
 pub mod encoding;
+pub mod fields;
 pub mod hash;
 pub mod json;
 pub mod members;

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 /// Raised by one with every change of what `decode` gives, so that an old build is not taken for a new one.
-const SEAM: u32 = 2;
+const SEAM: u32 = 3;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -49,7 +49,8 @@ fn values<'py>(py: Python<'py>, data: &Bound<'py, PyBytes>) -> PyResult<Bound<'p
 fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple>> {
     let links = decoded.links.iter().map(|link| link_tuple(py, link)).collect::<Vec<_>>();
     let rows = decoded.packed.map(|(first, last)| {
-        (PyBytes::new(py, &decoded.rows.blocks), PyBytes::new(py, &decoded.rows.revisions), first, last)
+        let rows = &decoded.rows;
+        (PyBytes::new(py, &rows.blocks), PyBytes::new(py, &rows.revisions), first, last, &rows.shapes.found)
     });
     (
         links,

@@ -2,6 +2,7 @@
 
 use crate::block::{Block, Redaction};
 use crate::copy::Copy;
+use crate::fields::Shapes;
 use crate::json;
 use crate::revision::{Revision, State, Table};
 use crate::statement;
@@ -10,7 +11,7 @@ use crate::writer::Writer;
 use std::borrow::Cow;
 
 const BLOCK_FIELDS: i16 = 16;
-const REVISION_FIELDS: i16 = 14;
+const REVISION_FIELDS: i16 = 15;
 
 /// Binary COPY tuples, without COPY's header and trailer.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub struct Rows {
     pub blocks: Vec<u8>,
     /// Tuples of REVISION_COLUMNS.
     pub revisions: Vec<u8>,
+    /// Of the revisions' data.
+    pub shapes: Shapes,
     writer: Writer,
     json: String,
     ion: Vec<u8>,
@@ -108,6 +111,10 @@ impl Rows {
         row.optional(revision.data_hash.as_ref().map(|hash| &hash[..]));
         let metadata = if revision.is_plain_metadata() { None } else { Some(revision.metadata.0) };
         row.optional(ion(metadata, names, &mut self.writer, &mut self.ion));
+        match revision.data {
+            Some(data) => row.bigint(self.shapes.number(data, names)),
+            None => row.null(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.types.json import Jsonb, JsonbBinaryDumper
 
 from journal import ion
+from journal.fields import shape_of
 from journal.rows import Rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -90,7 +91,8 @@ def pack(blocks: list[Block], *, with_blocks: bool = True, with_revisions: bool 
     numbers = [block.sequence_no for block in blocks]
     packed_blocks = b"".join(map(_block, blocks)) if with_blocks else b""
     packed_revisions = b"".join(_revision(b, r) for b in blocks for r in b.revisions) if with_revisions else b""
-    return Rows(packed_blocks, packed_revisions, min(numbers), max(numbers))
+    shapes = dict(shape_of(r.data) for b in blocks for r in b.revisions if r.state == "normal")
+    return Rows(packed_blocks, packed_revisions, min(numbers), max(numbers), shapes)
 
 
 def _block(block: Block) -> bytes:
@@ -139,6 +141,7 @@ def _revision(block: Block, revision: Revision) -> bytes:
         b"ion" if normal and revision.level == "full" else None,
         revision.data_hash,
         None,
+        shape_of(revision.data)[0] if normal else None,
     )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
+from unittest import mock
 
 import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.sql import SQL, Identifier
 
+from consumer import shapes
 from consumer.feed import Limits
 from consumer.generation import Generation
 from consumer.generations import ensure_generation
@@ -44,6 +46,13 @@ ACTOR = st.sampled_from("ab")
 NUMBERS = st.integers(0, 10_000)
 
 JOURNAL = "SELECT sequence_no, document_id, version, state, data ->> 'secret', data_ion FROM journal.revision"
+COUNTED = "SELECT table_id, shape, revisions FROM journal.table_shape ORDER BY 1, 2"
+SHAPES = """
+    SELECT table_id, shape, count(*) FROM journal.revision
+    WHERE data IS NOT NULL AND sequence_no <= (SELECT sequence_no FROM journal.mark) GROUP BY 1, 2 ORDER BY 1, 2"""
+UNKNOWN_SHAPES = """
+    SELECT count(*) FROM journal.revision r
+    WHERE r.shape IS NOT NULL AND NOT EXISTS (SELECT FROM journal.shape s WHERE s.shape = r.shape)"""
 IN_ORDER = """
     SELECT document_id, table_name, version, sequence_no, state, data FROM journal.revision
     WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) ORDER BY sequence_no, document_id, version"""
@@ -69,6 +78,8 @@ class Machine(RuleBasedStateMachine):
         self._closing.callback(self._watching.close)
         self._positions: dict[int, int] = {}
         BROKEN.clear()
+        patched = mock.patch.object(shapes, "LEAST_BLOCKS", 3)  # so that some are counted, and some are not yet
+        self._closing.enter_context(patched)
 
     def teardown(self) -> None:
         try:
@@ -204,6 +215,10 @@ class Machine(RuleBasedStateMachine):
         assert self._numbers("SELECT DISTINCT sequence_no FROM journal.rejected") == self.model.rejected
         gone = self._secrets(self.model.mark)
         assert not [row[0] for row in held if row[-1] and any(secret in row[-1] for secret in gone)]
+        # The counts by shape, whatever was lifted, erased or found below the mark, are those of a second pass.
+        assert self._watching.execute(COUNTED).fetchall() == self._watching.execute(SHAPES).fetchall()
+        assert self._numbers("SELECT count(*) FROM journal.revision WHERE (shape IS NULL) <> (data IS NULL)") == {0}
+        assert self._numbers(UNKNOWN_SHAPES) == {0}
         self._check_generations()
 
     def _check_generations(self) -> None:
