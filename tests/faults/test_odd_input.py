@@ -79,6 +79,7 @@ TABLES = {
     "SQL": 'x"; DROP SCHEMA journal CASCADE; --',
     "percent": "%s {} $1",
     "a view's own name": "user_tables",
+    "another view's own name": "user_table_fields",
     "another's committed view": "_ql_committed_T",
     "blank": " ",
 }
