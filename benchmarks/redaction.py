@@ -13,6 +13,7 @@ from consumer.mark import advance
 from consumer.projection import discover
 from consumer.receipts import issue_hidden
 from consumer.store import Store
+from consumer.stores import DATABASE_ONLY
 from journal.export_writer import Format, encode
 from journal.maker import BlockMaker, NewRevision, Redaction, Statement, timestamp
 from journal.rows import decode
@@ -66,7 +67,7 @@ def purge(url: str, redactions: int) -> tuple[int, float]:
             advance(connection)
         project(url, projections)
         with connect(url) as connection:
-            done = issue_hidden(connection, projections)
+            done = issue_hidden(connection, projections, DATABASE_ONLY)
     assert done.receipts == redactions
     return redactions, seconds[0]
 

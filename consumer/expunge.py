@@ -1,41 +1,42 @@
-"""Makes what was deleted go from PostgreSQL's own storage, and writes the receipts for it.
+"""Makes what redactions deleted go from the stores' own files, and writes the receipts for it.
 
-*Expunged*: every table that held it is vacuumed, and no dead row is left in it. A vacuum leaves the bytes in the pages,
-so for *physical* each is then rewritten. That takes the table from readers and writers for as long as it lasts: one
-table at a time, after a short wait for its lock or not at all, and none begun when the time is over.
+*Expunged*: every table that held it is vacuumed, every index merged, and no deleted row is left. *Physical*: the bytes
+are gone from the files: every table is rewritten, and no search holds an index's old files.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg import errors
-from psycopg.sql import SQL, Identifier
 
+from consumer import vacuum
 from consumer.database import connect
 from consumer.probes import Found, Key
 from consumer.projection import Projection
 from consumer.receipts import Level, issue, issue_hidden
+from consumer.stores import DATABASE_ONLY, OPENSEARCH, Stores
+from journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]
 
-ATTEMPTS = 5
-PAUSE_SECONDS = 1.0
+POSTGRESQL = "postgresql"
 BLOCKS_A_PARTITION = 100_000  # as journal.ensure_partitions makes them
 
-GENTLY = "SET lock_timeout = '2s'; SET vacuum_cost_delay = '1ms'"
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('expunge', 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('expunge', 0))"
 # Receipts come after the fact, so a redaction is due until it has the one for the level.
 READ_DUE = """
     SELECT d.document_id, d.version, d.sequence_no FROM journal.redaction d
     WHERE EXISTS (
         SELECT FROM projection.receipt r
-        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = 'postgresql' AND r.level = 'hidden')
+        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = 'hidden')
       AND NOT EXISTS (
         SELECT FROM projection.receipt r
-        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = 'postgresql' AND r.level = %s)
+        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = %(level)s)
     ORDER BY d.document_id, d.version"""
 READ_ERASED_TEXTS = """
     SELECT EXISTS (
@@ -48,19 +49,15 @@ READ_TABLES = """
         OR (n.nspname = 'projection' AND c.relname IN ('source', 'parked'))
         OR n.nspname = 'generation')
     ORDER BY 1, 2"""
+READ_INDEXES = "SELECT relation FROM projection.generation WHERE store = %s ORDER BY generation"
 PURGE_REJECTED = """
     UPDATE journal.rejected SET record = NULL, purged_at = now()
     WHERE record IS NOT NULL AND rejected_at < now() - make_interval(days => %s)"""
-READ_DEAD = """
-    SELECT pg_stat_get_dead_tuples(c.oid) + coalesce(pg_stat_get_dead_tuples(nullif(c.reltoastrelid, 0)), 0)
-    FROM pg_class c WHERE c.oid = to_regclass(%s)"""
-VACUUM = "VACUUM (INDEX_CLEANUP ON) {}"
-REWRITE = "VACUUM (FULL) {}"
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A table that was vacuumed, or rewritten."""
+    """A table that was vacuumed, or rewritten; or an index that was merged."""
 
     table: str
     seconds: float
@@ -68,7 +65,7 @@ class Cleaned:
 
 @dataclass(frozen=True)
 class Left:
-    """A table that could not be cleaned now, and why."""
+    """A table or index that could not be cleaned now, and why."""
 
     table: str
     reason: str
@@ -76,7 +73,7 @@ class Left:
 
 @dataclass
 class Expunged:
-    """What an expunging did. Without `left` and `found` every redaction has reached the level."""
+    """What an expunging did. Without `left` and `found` every redaction has reached the level in every store."""
 
     redactions: int = 0
     receipts: int = 0
@@ -86,14 +83,21 @@ class Expunged:
     found: list[Found] = field(default_factory=list)
 
 
-class _Busy(Exception):
-    """The table cannot be cleaned now; the text says why."""
+@dataclass(frozen=True)
+class _Due:
+    """The redactions of a store that want the level; `numbers` are the blocks of their revisions."""
+
+    store: str
+    level: Level
+    keys: list[Key]
+    numbers: set[int]
 
 
 def expunge(
     url: str,
     projections: Mapping[str, Projection],
     *,
+    stores: Stores = DATABASE_ONLY,
     physical: bool = False,
     rejected_days: int = 30,
     seconds: float | None = None,
@@ -101,30 +105,64 @@ def expunge(
 ) -> Expunged:
     """Bring every hidden redaction to the level expunged, or physical too, and purge old rejected records.
 
-    Begins no table after `seconds`. May be repeated, and be broken off anywhere: what is left is done the next time.
+    Begins no table or index after `seconds`. May be repeated, and be broken off anywhere: what is left is done the next
+    time. Raises StrandlineError where another one is running, `StoreFailed` where OpenSearch fails.
     """
     result = Expunged()
     ends = None if seconds is None else time.monotonic() + seconds
-    with connect(url, autocommit=True) as connection:
-        connection.execute(GENTLY)
+    with connect(url, autocommit=True) as connection, _alone(connection):
         result.rejected_purged = connection.execute(PURGE_REJECTED, [rejected_days]).rowcount
-        issue_hidden(connection, projections)
+        issue_hidden(connection, projections, stores)
         levels: list[Level] = ["expunged", "physical"] if physical else ["expunged"]
-        due: dict[Level, list[Key]] = {}
-        numbers: set[int] = set()
-        for level in levels:
-            rows = connection.execute(READ_DUE, [level]).fetchall()
-            due[level] = [(document_id, version) for document_id, version, _ in rows]
-            numbers |= {number for *_, number in rows}
-        result.redactions = len(due[levels[-1]])
-        tables = list(_tables(connection, numbers, rejected=result.rejected_purged > 0))
-        for index, table in enumerate(tables):
-            progress("expunging", index, len(tables))
-            _clean(connection, table, physical, ends, result)
-        progress("expunging", len(tables), len(tables))
-        if not result.left:
-            _write_receipts(connection, projections, due, result)
+        here = [_due(connection, POSTGRESQL, level) for level in levels]
+        outside = [_due(connection, OPENSEARCH, level) for level in levels]
+        result.redactions = len({*here[-1].keys, *outside[-1].keys})
+        if _clean_tables(connection, here, result, physical, ends, progress):
+            _write_receipts(connection, projections, stores, here, result)
+        if outside[-1].keys and _merge_indexes(connection, stores, result, physical, ends, progress):
+            _write_receipts(connection, projections, stores, outside, result)
     return result
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    if connection.execute(TRY_LOCK).fetchone() != (True,):
+        raise StrandlineError("Another `redactions expunge`, or the worker's, is running: wait until it has ended.")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(UNLOCK)
+
+
+def _due(connection: Connection, store: str, level: Level) -> _Due:
+    rows = connection.execute(READ_DUE, {"store": store, "level": level}).fetchall()
+    return _Due(store, level, [(id_, version) for id_, version, _ in rows], {number for *_, number in rows})
+
+
+def _clean_tables(
+    connection: Connection,
+    due: list[_Due],
+    result: Expunged,
+    physical: bool,
+    ends: float | None,
+    progress: Progress,
+) -> bool:
+    """Whether all of them could be cleaned."""
+    numbers = set().union(*(one.numbers for one in due))
+    tables = list(_tables(connection, numbers, rejected=result.rejected_purged > 0))
+    left = len(result.left)
+    for index, table in enumerate(tables):
+        progress("expunging", index, len(tables))
+        started = time.monotonic()
+        try:
+            vacuum.clean(connection, table, physical=physical, ends=ends)
+        except vacuum.Busy as busy:
+            result.left.append(Left(".".join(table), str(busy)))
+        else:
+            result.cleaned.append(Cleaned(".".join(table), time.monotonic() - started))
+    progress("expunging", len(tables), len(tables))
+    return len(result.left) == left
 
 
 def _tables(connection: Connection, numbers: set[int], *, rejected: bool) -> Iterator[tuple[str, str]]:
@@ -142,59 +180,35 @@ def _tables(connection: Connection, numbers: set[int], *, rejected: bool) -> Ite
         yield "journal", "rejected"
 
 
-def _clean(
-    connection: Connection, table: tuple[str, str], physical: bool, ends: float | None, result: Expunged
-) -> None:
-    name = ".".join(table)
-    if ends is not None and time.monotonic() >= ends:
-        result.left.append(Left(name, "the time was over"))
-        return
+def _merge_indexes(
+    connection: Connection,
+    stores: Stores,
+    result: Expunged,
+    physical: bool,
+    ends: float | None,
+    progress: Progress,
+) -> bool:
+    """Whether all of them could be merged."""
+    indexes = [relation for (relation,) in connection.execute(READ_INDEXES, [OPENSEARCH])]
+    if stores.opensearch is None:
+        result.left.append(Left("OpenSearch", "it is off: set STRANDLINE_OPENSEARCH_URL"))
+        return False
+    from consumer.sinks.search_merge import merge
+
+    progress("merging", 0, len(indexes))
     started = time.monotonic()
-    try:
-        # First, so that no dead row is carried over into the new file.
-        _vacuum(connection, table)
-        if physical:
-            _run(connection, REWRITE, table)
-    except _Busy as busy:
-        result.left.append(Left(name, str(busy)))
-    else:
-        result.cleaned.append(Cleaned(name, time.monotonic() - started))
-
-
-def _vacuum(connection: Connection, table: tuple[str, str]) -> None:
-    """Vacuum until no dead row is left: what an old snapshot can see, or a page in use holds, stays at first."""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(PAUSE_SECONDS)
-        _run(connection, VACUUM, table)
-        row = connection.execute(READ_DEAD, [SQL("{}").format(Identifier(*table)).as_string(connection)]).fetchone()
-        if row is None or row[0] == 0:
-            return
-    raise _Busy("deleted rows are in use still: a transaction that began before may see them, or writers are busy")
-
-
-def _run(connection: Connection, statement: str, table: tuple[str, str]) -> None:
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(PAUSE_SECONDS)
-        try:
-            connection.execute(SQL(statement).format(Identifier(*table)))
-        except errors.UndefinedTable:  # a generation that was dropped meanwhile
-            return
-        except (errors.LockNotAvailable, errors.DeadlockDetected):
-            continue
-        else:
-            return
-    raise _Busy("its lock was not free in time")
+    left = merge(stores.opensearch, indexes, physical=physical, ends=ends)
+    seconds = time.monotonic() - started
+    result.left += [Left(f"index {name}", reason) for name, reason in left.items()]
+    result.cleaned += [Cleaned(f"index {name}", seconds) for name in indexes if name not in left]
+    progress("merging", len(indexes), len(indexes))
+    return not left
 
 
 def _write_receipts(
-    connection: Connection,
-    projections: Mapping[str, Projection],
-    due: Mapping[Level, Sequence[Key]],
-    result: Expunged,
+    connection: Connection, projections: Mapping[str, Projection], stores: Stores, due: list[_Due], result: Expunged
 ) -> None:
-    for level, keys in due.items():
-        issued = issue(connection, projections, keys, level)
+    for one in due:
+        issued = issue(connection, projections, stores, one.keys, one.store, one.level)
         result.receipts += issued.receipts
         result.found += issued.found

@@ -1,7 +1,7 @@
 """Receipts: what was erased where, when, how far and how that was checked; each holds the hash of the one before.
 
 A redaction has one for each store and each level that it has reached there: *hidden*, no query finds it; *expunged*,
-the deleted rows are vacuumed; *physical*, the bytes are gone from the store's files. They hold no data.
+the deleted rows are vacuumed, or merged away; *physical*, the bytes are gone from the store's files. They hold no data.
 """
 
 import hashlib
@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import psycopg
 
-from consumer.probes import Found, Key, probe
+from consumer.probes import Found, Key, key_columns, probe
 from consumer.projection import Projection
+from consumer.stores import Stores
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Level = Literal["hidden", "expunged", "physical"]
@@ -28,11 +29,15 @@ OUT_OF_SCOPE = (
     "exports and archives of the journal (see `strandline scrub`)",
     "other statements and documents that quote the data",
 )
-CHECKED: dict[Level, str] = {
-    "hidden": "the revision has no data in the journal, and every generation has passed the redaction; each read model "
-    "of a known definition was asked for rows of the revision",
-    "expunged": "as hidden; then every table that had held it was vacuumed, and no dead row was left in it",
-    "physical": "as hidden; then every table that had held it was rewritten, and no dead row was left in it",
+CHECKED: dict[tuple[str, Level], str] = {
+    ("postgresql", "hidden"): "the revision has no data in the journal, and every generation has passed the redaction; "
+    "each read model of a known definition was asked for rows of the revision",
+    ("postgresql", "expunged"): "as hidden; then every table that had held it was vacuumed, and no dead row was left",
+    ("postgresql", "physical"): "as hidden; then every table that had held it was rewritten, and no dead row was left",
+    ("opensearch", "hidden"): "every generation has passed the redaction; each index of a known definition was "
+    "refreshed, and searched for rows of the revision",
+    ("opensearch", "expunged"): "as hidden; then every index was flushed and merged, and no deleted row was left",
+    ("opensearch", "physical"): "as expunged; then no search that held former files was open, and no log was left",
 }
 
 LOCK = "SELECT pg_advisory_xact_lock(%s)"
@@ -54,7 +59,7 @@ READ_NAMED = """
     FROM journal.mark m, journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)
     ORDER BY d.document_id, d.version"""
-READ_STORES = "SELECT DISTINCT store FROM projection.generation WHERE store <> 'postgresql'"
+READ_STORES = "SELECT DISTINCT store FROM projection.generation WHERE store <> 'postgresql' ORDER BY store"
 READ_MODELS = """
     SELECT projection, generation, clean_no FROM projection.generation
     WHERE store = %s ORDER BY projection, generation"""
@@ -102,50 +107,79 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Checked:
-    """What checking all receipts gave: how many there are, the first that breaks the chain, and what was found of
-    revisions that they say are erased."""
+    """What checking all receipts gave: how many there are, the first that breaks the chain, what was found of revisions
+    that they say are erased, and which stores could not be asked."""
 
     receipts: int
     broken_at: int | None
     found: list[Found]
+    unasked: list[str]
 
     @property
     def holds(self) -> bool:
-        return self.broken_at is None and not self.found
+        return self.broken_at is None and not self.found and not self.unasked
 
 
-def issue_hidden(connection: Connection, projections: Mapping[str, Projection]) -> Issued:
+def issue_hidden(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Issued:
     """Write the receipts of every redaction that all generations have passed; to repeat it changes nothing.
 
-    The connection must be outside a transaction.
+    None are written where there are read models in a store that is off: they could not be asked. The connection must be
+    outside a transaction. Raises `StoreFailed`.
     """
     receipts, found, last = 0, list[Found](), ("", -1)
     while True:
         with connection.transaction():
             connection.execute(LOCK, [LOCK_KEY])
             due = connection.execute(READ_DUE, [*last, AT_ONCE]).fetchall()
-            if not due:
+            if not due or _unasked(connection, stores):
                 return Issued(receipts, found)
             last = due[-1][:2]
-            some = list(probe(connection, projections, [row[:2] for row in due]))
-            found += some
-            bad = {(one.document_id, one.version) for one in some}
-            receipts += _append(connection, [row for row in due if row[:2] not in bad], "hidden")
+            outside = [store for (store,) in connection.execute(READ_STORES)]
+            issued = _issue(connection, projections, stores, due, ["postgresql", *outside], "hidden")
+        receipts += issued.receipts
+        found += issued.found
 
 
-def issue(connection: Connection, projections: Mapping[str, Projection], keys: Sequence[Key], level: Level) -> Issued:
-    """Write the receipts of PostgreSQL for a level beyond hidden that the redactions have reached now."""
+def issue(
+    connection: Connection,
+    projections: Mapping[str, Projection],
+    stores: Stores,
+    keys: Sequence[Key],
+    store: str,
+    level: Level,
+) -> Issued:
+    """Write the receipts of one store for a level beyond hidden that the redactions have reached there now.
+
+    Raises `StoreFailed`.
+    """
     receipts, found = 0, list[Found]()
     for start in range(0, len(keys), AT_ONCE):
-        part = keys[start : start + AT_ONCE]
         with connection.transaction():
             connection.execute(LOCK, [LOCK_KEY])
-            some = list(probe(connection, projections, part))
-            found += some
-            bad = {(one.document_id, one.version) for one in some}
-            rows = connection.execute(READ_NAMED, _columns([key for key in part if key not in bad])).fetchall()
-            receipts += _append(connection, rows, level, stores=("postgresql",))
+            rows = connection.execute(READ_NAMED, key_columns(keys[start : start + AT_ONCE])).fetchall()
+            issued = _issue(connection, projections, stores, rows, [store], level)
+        receipts += issued.receipts
+        found += issued.found
     return Issued(receipts, found)
+
+
+def _issue(
+    connection: Connection,
+    projections: Mapping[str, Projection],
+    stores: Stores,
+    redactions: Sequence[tuple[Any, ...]],
+    where: Sequence[str],
+    level: Level,
+) -> Issued:
+    found = list(probe(connection, projections, stores, [row[:2] for row in redactions]))
+    bad = {(one.document_id, one.version) for one in found}
+    good = [row for row in redactions if row[:2] not in bad]
+    return Issued(_append(connection, good, where, level), found)
+
+
+def _unasked(connection: Connection, stores: Stores) -> list[str]:
+    """The stores that have read models, and are off."""
+    return [] if stores.opensearch else [store for (store,) in connection.execute(READ_STORES)]
 
 
 def open_for(connection: Connection) -> float | None:
@@ -163,8 +197,11 @@ def read_receipts(connection: Connection, document_id: str | None = None) -> Ite
             yield Receipt(*row)
 
 
-def check_receipts(connection: Connection, projections: Mapping[str, Projection]) -> Checked:
-    """Check the chain of all receipts, and look again for what they say is erased."""
+def check_receipts(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Checked:
+    """Check the chain of all receipts, and look again, in every store, for what they say is erased.
+
+    Raises `StoreFailed`.
+    """
     before, count, broken_at = NOTHING, 0, None
     keys: set[Key] = set()
     for receipt in read_receipts(connection):
@@ -178,8 +215,10 @@ def check_receipts(connection: Connection, projections: Mapping[str, Projection]
     ordered = sorted(keys)
     for start in range(0, len(ordered), AT_ONCE):
         with connection.transaction():
-            found += probe(connection, projections, ordered[start : start + AT_ONCE])
-    return Checked(count, broken_at, found)
+            found += probe(connection, projections, stores, ordered[start : start + AT_ONCE])
+    with connection.transaction():
+        unasked = _unasked(connection, stores)
+    return Checked(count, broken_at, found, unasked)
 
 
 def _follows(receipt: Receipt, number: int, before: bytes) -> bool:
@@ -191,15 +230,12 @@ def _follows(receipt: Receipt, number: int, before: bytes) -> bool:
     )
 
 
-def _append(
-    connection: Connection, redactions: Sequence[tuple[Any, ...]], level: Level, stores: Sequence[str] = ()
-) -> int:
+def _append(connection: Connection, redactions: Sequence[tuple[Any, ...]], stores: Sequence[str], level: Level) -> int:
     """Write a receipt a redaction and store, at the end of the chain, which the caller has locked."""
     if not redactions:
         return 0
-    columns = _columns([row[:2] for row in redactions])
+    columns = key_columns([row[:2] for row in redactions])
     held = set(connection.execute(READ_HELD, [*columns, level]).fetchall())
-    stores = stores or ("postgresql", *(store for (store,) in connection.execute(READ_STORES)))
     models = {store: connection.execute(READ_MODELS, [store]).fetchall() for store in stores}
     purges = {tuple(purge): rows for *purge, rows in connection.execute(READ_PURGES, columns)}
     last = connection.execute(READ_LAST).fetchone()
@@ -243,14 +279,10 @@ def _body(
         "store": store,
         "level": level,
         "readModels": models,
-        "checked": CHECKED[level],
+        "checked": CHECKED[store, level],
         "effectiveAt": registered_at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "issuedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "outOfScope": list(OUT_OF_SCOPE),
         "previous": before.hex(),
     }
     return json.dumps(told, separators=(",", ":"))
-
-
-def _columns(keys: Sequence[Key]) -> list[list[Any]]:
-    return [[document_id for document_id, _ in keys], [version for _, version in keys]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumer.cli.output import AsJson, count, note, say, show_json, show_table, span
+from consumer.cli.output import AsJson, count, note, note_found, say, show_json, show_table, span
 from consumer.cli.progress import Counter, Meter, meter
 from consumer.cli.session import discover_projections, open_store
 from journal.export_writer import Format
@@ -17,6 +17,7 @@ from journal.simulated_ledgers import LEDGERS, LedgerName
 
 if TYPE_CHECKING:
     from consumer.extents import Extent
+    from consumer.probes import Found
     from consumer.projection import Projection
     from consumer.replay import Replay
     from consumer.settings import Settings
@@ -41,12 +42,14 @@ TrustDeletions = Annotated[
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What a replay read, how everything stands after it, and what was refused last if something was."""
+    """What a replay read, how everything stands after it, what was refused last if something was, and what was found of
+    redacted revisions."""
 
     replay: "Replay"
     status: "Status"
     rejected: Sequence["Rejected"]
     projecting_seconds: float
+    found: Sequence["Found"] = ()
 
     @property
     def complete(self) -> bool:
@@ -78,10 +81,9 @@ def take_in_and_project(
     *,
     trust_deletions: bool = False,
 ) -> TakenIn:
-    """Take the sources in and bring every projection to the mark, with progress."""
+    """Take the sources in, and bring every projection to the mark until no redaction is open, with progress."""
     from consumer.database import connect
-    from consumer.generations import project
-    from consumer.receipts import issue_hidden
+    from consumer.hiding import hide
     from consumer.replay import take_in
     from consumer.status import latest_rejected, read_status
     from consumer.stores import open_stores
@@ -92,13 +94,12 @@ def take_in_and_project(
         result = take_in(url, sources, settings, trust_deletions=trust_deletions, progress=progress)
     started = time.monotonic()
     with meter() as shown:
-        project(url, projections, progress=shown.report, stores=stores)
+        found = hide(url, projections, stores, shown.report)
     seconds = time.monotonic() - started
     with connect(url) as connection:
-        issue_hidden(connection, projections)
         status = read_status(connection, projections.values(), stores)
         rejected = latest_rejected(connection, FAULTS_SHOWN) if result.rejected else []
-    return TakenIn(result, status, rejected, seconds)
+    return TakenIn(result, status, rejected, seconds, found)
 
 
 def blocks_named(sources: Sequence["Source"]) -> int | None:
@@ -296,6 +297,7 @@ def _note_what_is_open(taken: TakenIn) -> None:
             f"Open: {count(status.redactions.open, 'redaction')} that not every read model has passed; "
             "see `strandline status`."
         )
+    note_found(taken.found)
     for model in status.projections:
         if model.state == "failing":
             note(f"{model.name} cannot go on: {model.failure}.")

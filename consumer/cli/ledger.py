@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumer.cli.output import AsJson, count, note, say, show_json, show_table
+from consumer.cli.output import AsJson, count, note, note_found, say, show_json, show_table
 from consumer.cli.progress import Counter, meter
 from consumer.cli.session import discover_projections, open_store
 from journal.errors import UsageError
@@ -57,13 +57,12 @@ def redact(
 
         with Ledger(url, origin=settings.origin) as ledger:
             done = list(_redactions(ledger, settings, document, version, whole, attribute, value))
-        if done:
-            _purge(url, projections)
+        left = _purge(url, settings, projections) if done else 0
     if as_json:
-        show_json({"redactions": [asdict(one) for one in done], "dry_run": False})
+        show_json({"redactions": [asdict(one) for one in done], "open": left, "dry_run": False})
     else:
-        _say_redacted(done)
-    return 0
+        _say_redacted(done, left)
+    return 1 if left else 0
 
 
 @app.command()
@@ -159,16 +158,19 @@ def _due(settings: "Settings", url: str) -> list[tuple[str, int]]:
     return list(due(url, parse_rules(settings.retention)))
 
 
-def _purge(url: str, projections: "Mapping[str, Projection]") -> None:
-    """Bring every read model past the redactions, and issue their receipts."""
+def _purge(url: str, settings: "Settings", projections: "Mapping[str, Projection]") -> int:
+    """Bring every read model past the redactions, and issue their receipts; gives how many are open still."""
     from consumer.database import connect
-    from consumer.generations import project
-    from consumer.receipts import issue_hidden
+    from consumer.hiding import hide
+    from consumer.status import read_status
+    from consumer.stores import open_stores
 
+    stores = open_stores(settings, url)
     with meter() as shown:
-        project(url, projections, progress=shown.report)
+        found = hide(url, projections, stores, shown.report)
+    note_found(found)
     with connect(url) as connection:
-        issue_hidden(connection, projections)
+        return read_status(connection, projections.values(), stores).redactions.open
 
 
 def _as_json(text: str) -> Any:
@@ -187,13 +189,15 @@ def _show_due(due: list[tuple[str, int]], as_json: bool) -> int:
     return 0
 
 
-def _say_redacted(done: "list[Redaction]") -> None:
+def _say_redacted(done: "list[Redaction]", left: int) -> None:
     if not done:
         say("Nothing was left to redact.")
         return
     rows = [(one.document_id, one.version, one.sequence_no, one.redacted_by) for one in done]
     show_table(("document", "version", "block", "redacted by block"), rows)
     say(f"Redacted {count(len(done), 'revision')}: the data is gone from the journal store and its read models.")
+    if left:
+        note(f"But for {count(left, 'redaction')} that not every read model has passed: see `strandline status`.")
     note("Exports, streams and backups made before still hold it.")
 
 

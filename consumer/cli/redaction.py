@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumer.cli.output import AsJson, count, note, say, show_json, show_table
+from consumer.cli.output import AsJson, count, note, note_found, say, show_json, show_table
 from consumer.cli.progress import meter
 from consumer.cli.session import discover_projections, open_store
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from consumer.probes import Found
     from consumer.receipts import Checked, Receipt
     from consumer.scrubbing import Scrubbed
-
-FOUND_SHOWN = 20
 
 redactions = typer.Typer(
     help="The register of redactions: from one store to a fresh one; and making deleted bytes go.",
@@ -32,17 +30,18 @@ RegisterFile = Annotated[Path, typer.Argument(help="The register's file.", metav
 def receipts(
     document: Annotated[str | None, typer.Option(help="Only this document's.", metavar="ID")] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check the receipts' chain, and look for the data again.")
+        bool, typer.Option("--verify", help="Check the receipts' chain, and look for the data again in every store.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
     """What was erased where, when, how far and how that was checked."""
     from consumer.database import connect
     from consumer.receipts import check_receipts, read_receipts
+    from consumer.stores import open_stores
 
     projections = discover_projections()
-    with open_store() as (_, url), connect(url) as connection:
-        checked = check_receipts(connection, projections) if verify else None
+    with open_store() as (settings, url), connect(url) as connection:
+        checked = check_receipts(connection, projections, open_stores(settings, url)) if verify else None
         found = list(read_receipts(connection, document))
     if as_json:
         told: dict[str, object] = {"receipts": [{**one.told, "hash": one.hash.hex()} for one in found]}
@@ -91,17 +90,19 @@ def expunge(
     physical: Annotated[
         bool, typer.Option("--physical", help="Rewrite the tables too, so that the bytes are gone from their files.")
     ] = False,
-    seconds: Annotated[float | None, typer.Option(help="Begin no table after so long.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Begin no table or index after so long.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Make the rows that redactions deleted go from PostgreSQL's storage, and the bytes of long-refused records."""
+    """Make the rows that redactions deleted go from the stores' files, and the bytes of long-refused records."""
     from consumer.expunge import expunge
+    from consumer.stores import open_stores
 
     projections = discover_projections()
     with open_store() as (settings, url), meter() as shown:
         done = expunge(
             url,
             projections,
+            stores=open_stores(settings, url),
             physical=physical,
             rejected_days=settings.rejected_days,
             seconds=seconds,
@@ -189,6 +190,7 @@ def _checked_json(checked: "Checked") -> dict[str, object]:
         "ok": checked.holds,
         "receipts": checked.receipts,
         "broken_at": checked.broken_at,
+        "unasked": checked.unasked,
         "found": [_found_json(one) for one in checked.found],
     }
 
@@ -224,16 +226,11 @@ def _say_receipts(found: "list[Receipt]") -> None:
 def _say_checked(checked: "Checked") -> None:
     if checked.broken_at is not None:
         note(f"The chain of receipts is broken at receipt {checked.broken_at}.")
-    _note_found(checked.found)
+    note_found(checked.found)
+    for store in checked.unasked:
+        note(f"Not asked: {store}, which is off, and has read models (STRANDLINE_OPENSEARCH_URL).")
     if checked.holds:
         say(f"{count(checked.receipts, 'receipt')}: their chain holds, and nothing that they name is there again.")
-
-
-def _note_found(found: "list[Found]") -> None:
-    for one in found[:FOUND_SHOWN]:
-        note(f"Still in {one.where}: version {one.version} of document {one.document_id}.")
-    if len(found) > FOUND_SHOWN:
-        note(f"… and {len(found) - FOUND_SHOWN} more.")
 
 
 def _expunged_json(done: "Expunged") -> dict[str, object]:
@@ -253,10 +250,10 @@ def _say_expunged(done: "Expunged", level: str) -> None:
     if not done.redactions and not done.cleaned:
         say(f"Every redaction that is hidden is {level} already.")
         return
-    say(f"Cleaned {count(len(done.cleaned), 'table')}; wrote {count(done.receipts, 'receipt')}.")
+    say(f"Cleaned {len(done.cleaned):,} tables and indexes; wrote {count(done.receipts, 'receipt')}.")
     for one in done.left:
         note(f"Left: {one.table}: {one.reason}. Run it again; no receipt of this level is written until then.")
-    _note_found(done.found)
+    note_found(done.found)
 
 
 def _scrubbed_json(done: "Scrubbed") -> dict[str, object]:

@@ -157,7 +157,11 @@ class Projecting:
                 self._wake()
 
     def _write_receipts(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        issued = receipts.issue_hidden(connection, self._projections)
+        try:
+            issued = receipts.issue_hidden(connection, self._projections, self._stores)
+        except StoreFailed as error:
+            log.warning("receipts not written", error=str(error))
+            return
         if issued.receipts:
             log.info("receipts written", receipts=issued.receipts)
         for where, document, version in issued.found:

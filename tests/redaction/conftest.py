@@ -1,19 +1,18 @@
 """A store that journals of canaries are replayed into, with the licence ledger's read models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from consumer.database import connect
-from consumer.generations import project
+from consumer.hiding import hide
 from consumer.projection import Projection, discover
-from consumer.receipts import issue_hidden
 from consumer.replay import Replay, take_in
 from consumer.settings import Settings
+from consumer.stores import DATABASE_ONLY, Stores
 from journal.export_writer import Format
 from journal.source import local_sources
 from tests.journals import Block
@@ -29,14 +28,13 @@ class Replayed:
     url: str
     folder: Path
     exports: int = 0
-    projections: Mapping[str, Projection] = None  # type: ignore[assignment]
+    projections: Mapping[str, Projection] = field(default_factory=lambda: PROJECTIONS)
+    stores: Stores = DATABASE_ONLY
 
     def replay(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
         """As the command does: take in, project, write the receipts."""
         result = self.take(blocks, format)
-        project(self.url, self.projections)
-        with connect(self.url) as connection:
-            assert issue_hidden(connection, self.projections).found == []
+        assert hide(self.url, self.projections, self.stores) == []
         return result
 
     def take(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
@@ -52,7 +50,7 @@ class Replayed:
 
 @pytest.fixture
 def new_store(tmp_path: Path) -> Callable[[str], Replayed]:
-    return lambda url: Replayed(url, tmp_path, projections=PROJECTIONS)
+    return lambda url: Replayed(url, tmp_path)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from consumer.projection import discover
 from consumer.receipts import issue_hidden
 from consumer.replay import take_in
 from consumer.settings import Settings
+from consumer.stores import DATABASE_ONLY
 from journal.source import local_sources
 
 
@@ -35,7 +36,7 @@ def main(url: str, export: str, last: int) -> None:
     take_in(url, local_sources(export), Settings(workers=1))
     project(url, projections)
     with connect(url) as connection:
-        issue_hidden(connection, projections)
+        issue_hidden(connection, projections, DATABASE_ONLY)
     expunge(url, projections, physical=True)
     print(next(made))
 

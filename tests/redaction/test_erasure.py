@@ -7,6 +7,7 @@ import pytest
 from consumer.database import connect
 from consumer.receipts import check_receipts
 from consumer.status import read_status
+from consumer.stores import DATABASE_ONLY
 from consumer.verification import verify_store
 from journal.export_writer import Format
 from journal.maker import BlockMaker, NewRevision, Redaction, Statement, timestamp
@@ -128,10 +129,10 @@ def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None
     made = canaries()
     store.replay(made.blocks)
     with connect(store.url) as connection:
-        checked = check_receipts(connection, PROJECTIONS)
+        checked = check_receipts(connection, PROJECTIONS, DATABASE_ONLY)
         assert (checked.receipts, checked.holds) == (12, True)
         connection.execute("UPDATE journal.revision SET data = '{}' WHERE sequence_no = 1")
-        checked = check_receipts(connection, PROJECTIONS)
+        checked = check_receipts(connection, PROJECTIONS, DATABASE_ONLY)
         assert [one.where for one in checked.found] == ["the journal"]
         connection.rollback()
 
@@ -148,7 +149,7 @@ def test_a_receipt_that_is_changed_or_missing_breaks_the_chain(store: Replayed, 
     store.replay(canaries().blocks)
     store.rows(change, returns=False)
     with connect(store.url) as connection:
-        assert check_receipts(connection, PROJECTIONS).broken_at in (5, 6)
+        assert check_receipts(connection, PROJECTIONS, DATABASE_ONLY).broken_at in (5, 6)
 
 
 def test_receipts_are_written_once_and_hold_no_data(store: Replayed, new_store: Callable[[str], Replayed]) -> None:

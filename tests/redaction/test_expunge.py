@@ -46,7 +46,7 @@ def test_rewritten_files_hold_nothing_of_it(store: Replayed, tmp_path: Path) -> 
 
 
 def test_what_a_snapshot_can_see_is_left_and_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumer.expunge.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("consumer.vacuum.PAUSE_SECONDS", 0.01)
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
     with psycopg.connect(store.url) as reader:

@@ -1,0 +1,37 @@
+"""Projecting until nothing that a redaction erased can be found any more, and the receipts for that."""
+
+from collections.abc import Mapping
+
+from consumer import feed
+from consumer.database import connect
+from consumer.generations import project
+from consumer.probes import Found
+from consumer.projection import Projection
+from consumer.projector import Progress
+from consumer.receipts import issue_hidden, open_for
+from consumer.sinks.outside import StoreFailed
+from consumer.stores import Stores
+
+
+def hide(
+    url: str, projections: Mapping[str, Projection], stores: Stores, progress: Progress | None = None
+) -> list[Found]:
+    """Bring every projection to the mark, and write receipts, until no redaction is open; gives what was found of
+    redacted revisions all the same.
+
+    What cannot go on leaves redactions open, which `read_status` tells. While others raise the mark this goes on.
+    """
+    while True:
+        with connect(url) as connection:
+            mark = feed.read_mark(connection)
+        project(url, projections, progress=progress, stores=stores)
+        with connect(url) as connection:
+            try:
+                found = issue_hidden(connection, projections, stores).found
+            except StoreFailed:
+                return []
+            with connection.transaction():
+                waiting = open_for(connection)
+                moved = feed.read_mark(connection) > mark
+        if waiting is None or not moved:
+            return found
