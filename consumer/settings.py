@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     for `silent_seconds` is called silent.
 
     Of redaction: one that is open for longer than `redaction_seconds` degrades health; `rejected_days` is how long
-    `redactions expunge` leaves the bytes of refused records; `subject_fields` name people (`email`, or
+    `redactions expunge` leaves the bytes of refused records; `expunge_window` (`HH:MM-HH:MM`, UTC) is when the worker
+    does that each day, to the level physical with `expunge_physical`; `subject_fields` name people (`email`, or
     `Contact.email` for one table) besides those that the projections declare.
 
     `retention` is the rules that `redact --due` goes by (ledger/retention.py).
@@ -72,6 +73,10 @@ class Settings(BaseSettings):
     silent_seconds: int = Field(default=900, ge=1)
     redaction_seconds: int = Field(default=3600, ge=1)
     rejected_days: int = Field(default=30, ge=0)
+    expunge_window: str | None = Field(
+        default=None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$"
+    )
+    expunge_physical: bool = False
     retention: str | None = None
     subject_fields: Annotated[tuple[str, ...], NoDecode] = ()
 

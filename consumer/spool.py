@@ -58,13 +58,15 @@ _UNEXPLAINED = """
 
 class Totals(NamedTuple):
     """Each block counted once; `full` unless one of them is known from JSON only. `unexplained_redactions` counts
-    redacted revisions, and blocks with erased statements, that no redaction names."""
+    redacted revisions, and blocks with erased statements, that no redaction names; `erased_statements` all of the
+    latter."""
 
     blocks: int
     revisions: int
     system_revisions: int
     full: bool
     unexplained_redactions: int
+    erased_statements: int
 
 
 class Spool:
@@ -116,7 +118,8 @@ class Spool:
             "SELECT count(*), coalesce(sum(revisions), 0), coalesce(sum(system_revisions), 0), min(is_full) FROM link"
         ).fetchone()
         (unexplained,) = self._db.execute(_UNEXPLAINED).fetchone()
-        return Totals(blocks, revisions, system_revisions, full in (1, None), unexplained)
+        (erased,) = self._db.execute("SELECT count(DISTINCT sequence_no) FROM erased").fetchone()
+        return Totals(blocks, revisions, system_revisions, full in (1, None), unexplained, erased)
 
     def _add_links(self, links: Sequence[Link], *, whole: bool) -> Iterator[Fault]:
         if self.strand_id is None and links:

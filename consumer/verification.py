@@ -33,7 +33,8 @@ Progress = Callable[[int], None]
 class Verification:
     """What was found. `tied_hash` is the blockHash of the block `tied_at` that was asked for; `deletions` counts by the
     form of their hashes (CheckedRevision.deletion), `records` a stream's records by kind, repeated ones too;
-    `fault_count` counts all faults, of which the first thousand are kept."""
+    `erased_statements` counts the blocks whose statement texts a redaction has erased; `fault_count` all faults, of
+    which the first thousand are kept."""
 
     blocks: int = 0
     revisions: int = 0
@@ -45,6 +46,7 @@ class Verification:
     digest: bytes | None = None
     tied_hash: bytes | None = None
     unexplained_redactions: int = 0
+    erased_statements: int = 0
     deletions: Counter[str] = field(default_factory=Counter)
     fault_count: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -160,5 +162,6 @@ def _conclude(result: Verification, spool: Spool, tip: int | None, tied_at: int 
     result.blocks, result.revisions, result.system_revisions = totals.blocks, totals.revisions, totals.system_revisions
     result.level = "full" if totals.full else "chain"
     result.unexplained_redactions = totals.unexplained_redactions
+    result.erased_statements = totals.erased_statements
     result.strand_id = spool.strand_id
     result.first_no, result.last_no, result.digest = chain.first_no, chain.last_no, chain.digest

@@ -151,6 +151,7 @@ def _json(found: "Verification", tip: int | None) -> dict[str, object]:
         "digest": b64encode(found.digest).decode() if found.digest is not None else None,
         "tip": found.last_no if tip is None else tip,
         "unexplained_redactions": found.unexplained_redactions,
+        "erased_statements": found.erased_statements,
         "faults": [_fault_json(fault) for fault in found.faults],
         "fault_count": found.fault_count,
         "warnings": [_fault_json(fault) for fault in found.warnings],
@@ -199,6 +200,8 @@ def _say_what_was_checked(found: "Verification") -> None:
             "Level chain: from JSON, which has lost Ion's types. The chain and the revisions' hashes in it were "
             "checked, not whether the data have those hashes."
         )
+    if found.erased_statements:
+        say(f"Of {count(found.erased_statements, 'block')} the statement texts are erased, and their hash was checked.")
 
 
 def _note_what_is_odd(found: "Verification") -> None:

@@ -121,6 +121,7 @@ class OpensearchSink(OuterSink):
         with connect(self._url, application_name="strandline outside") as own, own.transaction():
             held = set(recorded.of_versions(own, self._generation, sources)) - self._forgotten
             version = self._next_version(own) if held else 0
+            recorded.count_purged(own, self._generation, held)
         self._send({source.row_id: None for source in held}, version)
         self._forgotten |= held
 

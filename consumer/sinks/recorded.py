@@ -29,6 +29,14 @@ ADD = """
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
 COPY = "COPY projection.outside_row (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
 TYPES = ("bigint", "text", "bigint", "text")
+# What a redaction removes is counted for its receipt, once.
+COUNT_PURGED = """
+    INSERT INTO projection.purge (generation, document_id, version, rows)
+    SELECT %s, gone.document, gone.version, count(*)
+    FROM unnest(%s::text[], %s::bigint[]) AS gone (document, version)
+    JOIN journal.redaction d ON d.document_id = gone.document AND d.version = gone.version
+    GROUP BY gone.document, gone.version
+    ON CONFLICT (generation, document_id, version) DO NOTHING"""
 FORGET = """
     DELETE FROM projection.outside_row AS kept
     USING unnest(%s::text[], %s::bigint[], %s::text[]) AS gone (document, version, row_id)
@@ -75,6 +83,11 @@ def add_first(connection: Connection, generation: int, sources: Iterable[Source]
         copy.set_types(TYPES)
         for source in sources:
             copy.write_row((generation, *source))
+
+
+def count_purged(connection: Connection, generation: int, sources: Iterable[Source]) -> None:
+    """Note how many rows of redacted revisions are to go."""
+    connection.execute(COUNT_PURGED, [generation, *_columns([source[:2] for source in sources], 2)])
 
 
 def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:

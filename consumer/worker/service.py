@@ -23,6 +23,7 @@ from consumer.settings import Settings
 from consumer.stores import open_stores
 from consumer.worker.daemon import Daemon, start_daemon
 from consumer.worker.exposition import Exposition
+from consumer.worker.expunging import Expunging
 from consumer.worker.health import Answer, HealthServer, checks
 from consumer.worker.projecting import Projecting
 from journal.errors import StrandlineError, UsageError
@@ -63,6 +64,7 @@ class _Worker:
         self._daemon = daemon
         stores = open_stores(settings, url)
         self._projecting = Projecting(url, projections, stores)
+        self._expunging = Expunging(settings, url, projections, stores)
         self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds), stores)
         self._health: HealthServer | None = None
         self._ticked_at = time.monotonic()
@@ -71,6 +73,7 @@ class _Worker:
 
     def start(self) -> None:
         self._projecting.start()
+        self._expunging.start()
         routes: dict[str, Callable[[], Answer]] = {
             "/livez": lambda: checks(self.live()),
             "/readyz": lambda: checks(self.ready()),
@@ -94,6 +97,7 @@ class _Worker:
     def stop(self) -> bool:
         """No new batches; what is in hand is stored and checkpointed; projectors end with their transactions."""
         log.info("worker stops")
+        self._expunging.stop()
         self._daemon.ask_to_stop()
         projected = self._projecting.stop(self._settings.drain_seconds)
         status = self._daemon.wait(self._settings.drain_seconds + SLACK_SECONDS)
@@ -115,16 +119,7 @@ class _Worker:
     def ready(self) -> dict[str, str | None]:
         """Whether it does its work."""
         projectors = {f"projector {name}": pulse.fault() for name, pulse in self._projecting.pulses.items()}
-        return {**self.live(), **self._store_faults(), **projectors}
-
-    def _store_faults(self) -> dict[str, str | None]:
-        try:
-            with connect(self._url, application_name="strandline health") as connection:
-                waiting = open_for(connection)
-        except (psycopg.Error, StrandlineError) as error:
-            return {"store": f"cannot be reached ({type(error).__name__})"}
-        late = waiting is not None and waiting > self._settings.redaction_seconds
-        return {"store": None, "redactions": f"one is open for {waiting:.0f} s" if late else None}
+        return {**self.live(), **store_faults(self._url, self._settings), **projectors}
 
     def _report_gaps(self) -> None:
         """Say once of every gap that stays which blocks are missing, and what to do."""
@@ -137,6 +132,17 @@ class _Worker:
             log.warning("gap", first=first, last=last, todo="replay an export or archived records that hold them")
             self._reported.add((first, last))
         self._seen = found
+
+
+def store_faults(url: str, settings: Settings) -> dict[str, str | None]:
+    """Whether the store can be reached, and no redaction is open for longer than it may be."""
+    try:
+        with connect(url, application_name="strandline health") as connection:
+            waiting = open_for(connection)
+    except (psycopg.Error, StrandlineError) as error:
+        return {"store": f"cannot be reached ({type(error).__name__})"}
+    late = waiting is not None and waiting > settings.redaction_seconds
+    return {"store": None, "redactions": f"one is open for {waiting:.0f} s" if late else None}
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._closing = ExitStack()
-        url = self._closing.enter_context(migrated_database(self.server, self.template))
+        url = self._url = self._closing.enter_context(migrated_database(self.server, self.template))
         self._actors = {name: Breakable(url) for name in "abp"}
         for actor in self._actors.values():
             self._closing.callback(actor.close)

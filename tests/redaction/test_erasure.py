@@ -6,9 +6,11 @@ import pytest
 
 from consumer.database import connect
 from consumer.receipts import check_receipts
+from consumer.settings import Settings
 from consumer.status import read_status
 from consumer.stores import DATABASE_ONLY
 from consumer.verification import verify_store
+from consumer.worker.service import store_faults
 from journal.export_writer import Format
 from journal.maker import BlockMaker, NewRevision, Redaction, Statement, timestamp
 from tests.journals import STRAND, TABLE, Block
@@ -37,7 +39,8 @@ def test_what_is_redacted_is_in_no_relation_and_in_no_statistics(store: Replayed
     assert relations_with(store.url, made.strings) == {}
     assert WITHHELD in "".join(map(str, store.rows("SELECT data FROM journal.revision")))
     assert verify_store(store.url, workers=1).faults == []
-    assert verify_store(store.url, workers=1).unexplained_redactions == 0
+    found = verify_store(store.url, workers=1)
+    assert (found.unexplained_redactions, found.erased_statements) == (0, 4)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -76,6 +79,20 @@ def test_it_is_pending_then_open_then_done(store: Replayed) -> None:
     assert counts() == (0, 12, 0)
     store.replay(made.blocks)
     assert counts() == (0, 0, 12)
+
+
+def test_health_is_degraded_while_one_is_open_for_too_long(store: Replayed) -> None:
+    made = canaries()
+    store.replay(made.blocks[: made.first_redaction])
+    assert store_faults(store.url, Settings()) == {"store": None, "redactions": None}
+    store.take(made.blocks)
+    assert store_faults(store.url, Settings(redaction_seconds=3600)) == {"store": None, "redactions": None}
+    store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h' WHERE version = 0", returns=False)
+    fault = store_faults(store.url, Settings(redaction_seconds=3600))["redactions"]
+    assert fault is not None
+    assert fault.startswith("one is open for 72")
+    store.replay(made.blocks)
+    assert store_faults(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
 
 
 def misnaming(named: Redaction) -> list[Block]:

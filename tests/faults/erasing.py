@@ -1,0 +1,92 @@
+"""The state machine with all that faces erasure: read models rebuilt and rolled back, deleted bytes made to go, and the
+register taken to a fresh store that old exports are then replayed into."""
+
+from typing import Any
+
+import psycopg
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from consumer.database import connect
+from consumer.expunge import expunge
+from consumer.generations import project
+from consumer.mark import advance, read_mark
+from consumer.receipts import check_receipts, issue_hidden
+from consumer.register import Register, import_register, read_register
+from consumer.store import Store
+from consumer.stores import DATABASE_ONLY
+from journal.rows import decode
+from tests.databases import migrated_database
+from tests.faults.machine import FORMS, JOURNAL, Machine
+from tests.faults.readings import BROKEN, PROJECTIONS
+
+BY_NAME = {one.name: one for one in PROJECTIONS}
+LEVELS = "SELECT level, count(*) FROM projection.receipt GROUP BY 1"
+OPEN = """
+    SELECT count(*) FROM journal.redaction d, journal.mark m
+    WHERE d.effective_no <= m.sequence_no AND NOT EXISTS (
+        SELECT FROM projection.receipt r
+        WHERE (r.document_id, r.version, r.level) = (d.document_id, d.version, 'hidden'))"""
+
+
+class ErasingMachine(Machine):
+    """See `Machine`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._imported = 0
+
+    @rule(physical=st.booleans())
+    def expunge(self, physical: bool) -> None:
+        """Whatever is hidden everywhere reaches the level, and whatever has reached one is nowhere."""
+        BROKEN.clear()
+        done = expunge(self._url, BY_NAME, physical=physical, rejected_days=0)
+        assert (done.left, done.found) == ([], [])
+        levels = dict(self._watching.execute(LEVELS).fetchall())
+        assert levels.get("physical" if physical else "expunged", 0) == levels.get("hidden", 0)
+        with connect(self._url) as connection:
+            assert check_receipts(connection, BY_NAME, DATABASE_ONLY).holds
+
+    @rule()
+    def hide(self) -> None:
+        """When every projection has come to the mark no redaction is open."""
+        BROKEN.clear()
+        project(self._url, BY_NAME)
+        with connect(self._url) as connection:
+            assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).found == []
+        assert self._numbers(OPEN) == {0}
+
+    @precondition(lambda self: self._imported < 2 and self._numbers("SELECT count(*) FROM journal.redaction") != {0})
+    @rule(form=st.sampled_from([*FORMS]), length=st.integers(1, 12))
+    def import_register(self, form: str, length: int) -> None:
+        """Into a fresh store; nothing that it names gets in there by exports that were made before its redaction."""
+        self._imported += 1
+        with connect(self._url) as connection:
+            register = read_register(connection)
+        with migrated_database(self.server, self.template) as url:
+            with connect(url) as connection:
+                assert import_register(connection, register, 0) == len(register.entries)
+                self._replay_old(connection, register, form, length)
+                assert read_mark(connection).sequence_no == self.ledger.tip
+                mine = {(one.document_id, one.version, one.data_hash) for one in read_register(connection).entries}
+                assert {(one.document_id, one.version) for one in register.entries} <= {one[:2] for one in mine}
+            BROKEN.clear()
+            project(url, BY_NAME)
+            with connect(url) as connection:
+                assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).found == []
+                assert check_receipts(connection, BY_NAME, DATABASE_ONLY).receipts == len(mine)
+
+    def _replay_old(self, connection: psycopg.Connection[Any], register: Register, form: str, length: int) -> None:
+        """Every block as it was exported when it had just been written."""
+        store = Store(connection)
+        store.begin_strand(register.strand_id, 0)
+        named = {(one.document_id, one.version) for one in register.entries}
+        for first in range(0, self.ledger.tip + 1, length):
+            numbers = range(first, min(first + length, self.ledger.tip + 1))
+            rows = decode(FORMS[form]([self.ledger.exported(number, number) for number in numbers])).rows
+            assert rows is not None
+            store.intake([rows], source="test")
+            held = connection.execute(JOURNAL).fetchall()
+            assert not [row for row in held if row[1:3] in named and (row[3] == "normal" or row[4] or row[5])]
+            connection.commit()
+            advance(connection)
