@@ -129,7 +129,7 @@ def _in_generation(
     if projection.keeps == "current" or not held:
         return {key for key, _ in held}
     meant = _meant(connection, projection, keys, convert)
-    return {key for key, row in held if row is None or row not in meant.get(key, ())}
+    return {key for key, row in held if row is not None and row not in meant.get(key, ())}
 
 
 def _of_unknown(connection: Connection, stores: Stores, generation: _Generation, keys: Sequence[Key]) -> set[Key]:
@@ -155,7 +155,7 @@ def _here(
 def _outside(
     connection: Connection, stores: Stores, generation: _Generation, keys: Sequence[Key]
 ) -> list[tuple[Key, Any]]:
-    """What an index is found to hold; and what it is recorded to, if it does not tell."""
+    """What an index is found to hold; where it cannot be asked, None for each row that it is recorded to hold."""
     if stores.opensearch is None:
         return [(key, None) for key in connection.execute(READ_OUTSIDE, [*key_columns(keys), generation.generation])]
     from consumer.sinks.search_probe import rows_of

@@ -54,10 +54,8 @@ COMPOSED_OUTSIDE = ComposedProjection(
     store="opensearch",
 )
 OUTSIDE: tuple[Projection, ...] = (CURRENT, HISTORY, COMPOSED_OUTSIDE)
-PROJECTIONS: dict[str, Projection] = {
-    **discover(("projections",)),
-    **{one.name: one for one in (*OUTSIDE, COMPOSED)},
-}
+HERE: dict[str, Projection] = {**discover(("projections.licensing",)), COMPOSED.name: COMPOSED}
+PROJECTIONS: dict[str, Projection] = {**HERE, **{one.name: one for one in OUTSIDE}}
 
 
 def indexes(client: OpenSearch) -> list[str]:
