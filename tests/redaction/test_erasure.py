@@ -1,9 +1,11 @@
 """What a redaction erases when the mark passes it, and that no older copy brings it back."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from consumer import hiding
 from consumer.database import connect
 from consumer.receipts import check_receipts
 from consumer.settings import Settings
@@ -79,6 +81,48 @@ def test_it_is_pending_then_open_then_done(store: Replayed) -> None:
     assert counts() == (0, 12, 0)
     store.replay(made.blocks)
     assert counts() == (0, 0, 12)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
+    """Let something happen when all is projected for the first time, before receipts are written."""
+    project, happened = hiding.project, []
+
+    def project_then(*args: Any, **options: Any) -> None:
+        project(*args, **options)
+        if not happened:
+            happened.append(then())
+
+    monkeypatch.setattr(hiding, "project", project_then)
+
+
+def counted(store: Replayed) -> tuple[int, int]:
+    with connect(store.url) as connection:
+        counts = read_status(connection, PROJECTIONS.values()).redactions
+    return counts.open, counts.done
+
+
+def test_while_others_raise_the_mark_it_goes_on_until_none_is_open(
+    store: Replayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = canaries()
+    store.replay(made.blocks[: made.first_redaction + 1])
+    interrupted(monkeypatch, lambda: store.take(made.blocks))
+    assert hiding.hide(store.url, PROJECTIONS, DATABASE_ONLY) == []
+    assert counted(store) == (0, 12)
+
+
+def test_what_is_found_all_the_same_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = canaries()
+    store.replay(made.blocks[: made.first_redaction])
+    store.take(made.blocks)
+    planted = "UPDATE journal.revision SET data = {} WHERE sequence_no = 1"
+    interrupted(monkeypatch, lambda: store.rows(planted.format("'{}'"), returns=False))
+    found = hiding.hide(store.url, PROJECTIONS, DATABASE_ONLY)
+    assert [(one.where, one.version) for one in found] == [("the journal", 0)]
+    assert counted(store) == (1, 11)
+    store.rows(planted.format("NULL"), returns=False)
+    assert hiding.hide(store.url, PROJECTIONS, DATABASE_ONLY) == []
+    assert counted(store) == (0, 12)
 
 
 def test_health_is_degraded_while_one_is_open_for_too_long(store: Replayed) -> None:

@@ -8,6 +8,7 @@ from tests.soak.ledger import ledger
 from tests.soak.machine import state_machine
 from tests.soak.outcome import Outcome
 from tests.soak.rebuilds import rebuilds
+from tests.soak.redaction import redaction
 
 LongTest = Callable[[float, int], Outcome]
 
@@ -16,6 +17,7 @@ LONG_TESTS: dict[str, LongTest] = {
     "projectors": projectors,
     "rebuilds": rebuilds,
     "state-machine": state_machine,
+    "redaction": redaction,
     "fuzz": fuzz,
     "ledger": ledger,
 }

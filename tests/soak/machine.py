@@ -7,7 +7,7 @@ import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.faults.machine import Machine
+from tests.faults.erasing import ErasingMachine
 from tests.soak.outcome import Outcome
 from tests.soak.server import server
 
@@ -15,7 +15,7 @@ HISTORIES = 10  # of each seed
 
 
 def state_machine(seconds: float, seed: int) -> Outcome:
-    """Histories of deliveries, crashes, parking and redactions; raises for the first that ends wrongly."""
+    """Histories of deliveries, crashes, parking, redactions and expunging; raises for the first that ends wrongly."""
     random, deadline = Random(seed), time.monotonic() + seconds
     how = settings(
         max_examples=HISTORIES,
@@ -27,7 +27,7 @@ def state_machine(seconds: float, seed: int) -> Outcome:
     )
     with server() as where:
 
-        class Here(Machine):
+        class Here(ErasingMachine):
             server, template = where
 
         while True:
