@@ -22,7 +22,9 @@ from consumer.status import read_status
 from consumer.stores import DATABASE_ONLY
 from consumer.worker.exposition import Exposition
 from consumer.worker.projecting import Projecting
+from journal import ion, stream
 from journal.source import local_sources
+from tests.journals import Block
 from tests.redaction.canaries import canaries
 from tests.redaction.conftest import Replayed
 from tests.redaction.dump import relations_with
@@ -63,6 +65,14 @@ def logged() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
     logging.root.setLevel(before)
     logging.root.removeHandler(handler)
+
+
+def forged(block: Block) -> bytes:
+    """The stream's record of its revision, with other data than it has the hash of."""
+    record = ion.read_one(list(stream.block_records("arn:aws:qldb:eu-west-2:1:stream/s/0", block))[1].data)
+    data = {**record["payload"]["revision"]["data"], "status": "Forged"}
+    revision = {**record["payload"]["revision"], "data": data}
+    return ion.write({**record, "payload": {**record["payload"], "revision": revision}})
 
 
 def told_of(text: str, strings: list[str]) -> set[str]:
@@ -152,7 +162,7 @@ def test_refused_records_are_purged_and_meanwhile_not_told(
     store.replay(made.blocks)
     folder = tmp_path / "records"
     folder.mkdir()
-    (folder / "one").write_bytes(b"no record at all, but " + made.strings[0].encode())
+    (folder / "one").write_bytes(forged(made.blocks[1]))
     refused = take_in(store.url, local_sources(str(folder)), Settings(workers=1))
     assert refused.rejected == 1
     assert set(relations_with(store.url, made.strings)) == {"journal.rejected"}
