@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from consumer import alias, frozen, frozen_outside, generation
+from consumer import abandoned, alias, frozen, frozen_outside, generation
 from consumer.database import connect, describe_error
 from consumer.generation import COLUMNS, Generation
 from consumer.projection import BlockProjection, Projection, fingerprint
@@ -196,6 +196,7 @@ def projector(connection: Connection, projection: Projection, stores: Stores = D
     if stores.off(projection):
         return None
     alias.reconcile(connection, projection, stores)
+    abandoned.drop_unclean(connection, projection, stores)
     live = ensure_generation(connection, projection, stores)
     frozen.purge(connection, projection)
     frozen_outside.purge(connection, projection, stores)

@@ -15,6 +15,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout
 
+from consumer.sinks.outside import StoreLacks
 from consumer.sinks.search_asking import asked
 
 PERIOD = "index.soft_deletes.retention_lease.period"
@@ -106,7 +107,13 @@ class _Index:
         asked(lambda: self._indices.put_settings(index=self.name, body={PERIOD: value}, params=parameters))
 
     def merged(self) -> _Held:
-        """What it holds after one more try."""
+        """What it holds after one more try; nothing where it is gone."""
+        try:
+            return self._merged()
+        except StoreLacks:
+            return _Held(0, 0, 0, 0)
+
+    def _merged(self) -> _Held:
         self._flush()
         if self._held().merges == 0:
             asked(self._force_merge)

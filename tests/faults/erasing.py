@@ -1,6 +1,7 @@
 """The state machine with all that faces erasure: read models rebuilt and rolled back, deleted bytes made to go, and the
 register taken to a fresh store that old exports are then replayed into."""
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -11,16 +12,20 @@ from consumer.database import connect
 from consumer.expunge import expunge
 from consumer.generations import project
 from consumer.mark import advance, read_mark
+from consumer.rebuild import rebuild
 from consumer.receipts import check_receipts, issue_hidden
 from consumer.register import Register, import_register, read_register
+from consumer.rollback import rollback
 from consumer.store import Store
 from consumer.stores import DATABASE_ONLY
+from journal.errors import StrandlineError
 from journal.rows import decode
 from tests.databases import migrated_database
-from tests.faults.machine import FORMS, JOURNAL, Machine
+from tests.faults.machine import FORMS, JOURNAL, WHICH, Machine
 from tests.faults.readings import BROKEN, PROJECTIONS
 
 BY_NAME = {one.name: one for one in PROJECTIONS}
+KEPT = "SELECT generation FROM projection.generation WHERE projection = %s AND state = 'kept'"
 LEVELS = "SELECT level, count(*) FROM projection.receipt GROUP BY 1"
 OPEN = """
     SELECT count(*) FROM journal.redaction d, journal.mark m
@@ -34,7 +39,7 @@ class ErasingMachine(Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._imported = self._expunged = 0
+        self._imported = self._expunged = self._rebuilt = 0
 
     # These take longer than all others, and what they are to show shows after one.
     @precondition(lambda self: self._expunged < 2)
@@ -58,6 +63,32 @@ class ErasingMachine(Machine):
         with connect(self._url) as connection:
             assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).found == []
         assert self._numbers(OPEN) == {0}
+
+    @precondition(lambda self: self._rebuilt < 3)
+    @rule(which=WHICH)
+    def rebuild_and_swap(self, which: int) -> None:
+        """Another generation is served, and the one before goes on."""
+        name = self._mended(which)
+        with suppress(StrandlineError):  # nothing of it is in the ledger yet
+            done = rebuild(self._url, BY_NAME, name)
+            self._rebuilt += 1
+            assert (done.swapped, done.difference) == (True, None)
+
+    @rule(which=WHICH)
+    def roll_back(self, which: int) -> None:
+        name = self._mended(which)
+        kept = self._watching.execute(KEPT, [name]).fetchone()
+        with suppress(StrandlineError):
+            done = rollback(self._url, BY_NAME, name)
+            assert kept == (done.generation,)
+            kept = None
+        assert kept is None
+
+    def _mended(self, which: int) -> str:
+        """What waits only because it was broken would wait in one generation alone."""
+        BROKEN.clear()
+        self._retry(PROJECTIONS[which])
+        return PROJECTIONS[which].name
 
     @precondition(lambda self: self._imported < 1 and self._numbers("SELECT count(*) FROM journal.redaction") != {0})
     @rule(form=st.sampled_from([*FORMS]), length=st.integers(1, 12))

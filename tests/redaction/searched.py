@@ -54,7 +54,9 @@ COMPOSED_OUTSIDE = ComposedProjection(
     store="opensearch",
 )
 OUTSIDE: tuple[Projection, ...] = (CURRENT, HISTORY, COMPOSED_OUTSIDE)
-HERE: dict[str, Projection] = {**discover(("projections.licensing",)), COMPOSED.name: COMPOSED}
+LICENSING = discover(("projections.licensing",))
+HERE: dict[str, Projection] = {name: one for name, one in LICENSING.items() if one.store == "postgresql"}
+HERE[COMPOSED.name] = COMPOSED
 PROJECTIONS: dict[str, Projection] = {**HERE, **{one.name: one for one in OUTSIDE}}
 
 

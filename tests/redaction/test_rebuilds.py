@@ -1,0 +1,110 @@
+"""Redactions reach every generation: one served, one being built, one that a killed rebuild left, one kept for the way
+back, one whose definition is gone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+
+from consumer import finishing
+from consumer.database import connect
+from consumer.projection import Projection
+from consumer.rebuild import rebuild
+from consumer.receipts import check_receipts
+from consumer.rollback import rollback
+from consumer.status import read_status
+from consumer.stores import Stores
+from tests.redaction.canaries import Canaries, canaries
+from tests.redaction.conftest import Replayed
+from tests.redaction.dump import relations_with
+from tests.redaction.searched import COMPOSED, CURRENT, HERE, HISTORY, PROJECTIONS, searched
+
+STATES = "SELECT state FROM projection.generation WHERE projection = %s ORDER BY generation"
+
+
+@pytest.fixture
+def store(database: str, opensearch: OpenSearch, new_store: Callable[[str], Replayed]) -> Replayed:
+    made = new_store(database)
+    made.projections, made.stores = PROJECTIONS, Stores(database, opensearch)
+    return made
+
+
+def rebuilt(store: Replayed, projection: Projection) -> None:
+    assert rebuild(store.url, store.projections, projection.name, stores=store.stores).swapped
+
+
+def nothing_is_left(store: Replayed, made: Canaries) -> None:
+    with connect(store.url) as connection:
+        counts = read_status(connection, store.projections.values(), store.stores).redactions
+        checked = check_receipts(connection, store.projections, store.stores)
+    assert (counts.open, counts.done) == (0, len(made.strings))
+    assert checked.holds
+    assert relations_with(store.url, made.strings) == {}
+    assert store.stores.opensearch is not None
+    assert searched(store.stores.opensearch, made.strings) == {}
+
+
+KEPT = [HERE["licence_history"], COMPOSED, CURRENT, HISTORY]
+
+
+@pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
+def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, projection: Projection) -> None:
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    rebuilt(store, projection)
+    assert store.rows(STATES, projection.name) == [("kept",), ("live",)]
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    assert rollback(store.url, PROJECTIONS, projection.name, stores=store.stores).swapped
+    nothing_is_left(store, made)
+    # What was served at the last is what a rebuild makes of the redacted journal.
+    assert rebuild(store.url, PROJECTIONS, projection.name, stores=store.stores).difference is None
+    nothing_is_left(store, made)
+
+
+@pytest.mark.parametrize("projection", [HERE["licence_history"], HISTORY], ids=lambda one: one.name)
+def test_one_that_a_killed_rebuild_left_is_dropped(
+    store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "in_database", killed)
+        patch.setattr(finishing, "outside", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rebuilt(store, projection)
+    assert store.rows(STATES, projection.name) == [("live",), ("building",)]
+    store.replay(made.blocks[: made.first_redaction])
+    assert store.rows(STATES, projection.name) == [("live",), ("building",)]  # the next rebuild could go on with it
+    store.replay(made.blocks)
+    assert store.rows(STATES, projection.name) == [("live",)]
+    nothing_is_left(store, made)
+
+
+@pytest.mark.parametrize("projection", [HERE["licence_history"], COMPOSED, HISTORY], ids=lambda one: one.name)
+def test_one_whose_definition_is_gone_is_purged_by_source(
+    store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live one of another definition wants a rebuild; until then it is purged as it is."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    changed = replace(projection)
+    store.projections = {**PROJECTIONS, projection.name: changed}
+    for module in ("frozen", "frozen_outside", "generations", "generation", "probes"):
+        known = __import__(f"consumer.{module}", fromlist=["fingerprint"]).fingerprint
+        monkeypatch.setattr(
+            f"consumer.{module}.fingerprint", lambda one, known=known: "changed" if one is changed else known(one)
+        )
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    with connect(store.url) as connection:
+        (position, clean) = connection.execute(
+            "SELECT position, clean_no FROM projection.generation WHERE projection = %s", [projection.name]
+        ).fetchone() or (0, 0)
+    assert position < made.first_redaction <= clean
