@@ -64,6 +64,26 @@ def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, project
     nothing_is_left(store, made)
 
 
+@pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
+def test_one_that_is_being_built_is_purged(
+    store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The redactions take effect when it has been filled with what they erase, and is about to be served."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    name = "in_database" if projection.store == "postgresql" else "outside"
+    finish = getattr(finishing, name)
+
+    def meanwhile(*args: Any) -> Any:
+        store.take(made.blocks)
+        return finish(*args)
+
+    monkeypatch.setattr(finishing, name, meanwhile)
+    rebuilt(store, projection)
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+
+
 @pytest.mark.parametrize("projection", [HERE["licence_history"], HISTORY], ids=lambda one: one.name)
 def test_one_that_a_killed_rebuild_left_is_dropped(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch

@@ -64,13 +64,17 @@ def test_an_export_made_before_the_redactions_is_scrubbed_by_the_register(tmp_pa
     assert done.verification.unexplained_redactions == 16
 
 
-def test_compressed_objects_stay_compressed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", FORMATS)
+def test_compressed_objects_stay_compressed(format: Format, tmp_path: Path) -> None:
     made = canaries()
-    source = write_export(tmp_path / "source", made.blocks)
-    for path in source.rglob("*.ion"):
-        path.write_bytes(gzip.compress(path.read_bytes()))
-    scrubbed(source, tmp_path / "copy")
-    plain = b"".join(gzip.decompress(path.read_bytes()) for path in (tmp_path / "copy").rglob("*.ion"))
+    source = write_export(tmp_path / "source", made.blocks, format)
+    objects = [path.relative_to(source) for path in source.rglob("*") if path.suffix in (".ion", ".json")]
+    for name in objects:
+        (source / name).write_bytes(gzip.compress((source / name).read_bytes()))
+    digest = verify_sources(local_sources(str(source)), workers=1).digest
+    assert scrubbed(source, tmp_path / "copy").verification.digest == digest
+    plain = b"".join(gzip.decompress((tmp_path / "copy" / name).read_bytes()) for name in objects)
+    assert WITHHELD.encode() in plain
     assert not [string for string in made.strings if string.encode() in plain]
 
 
