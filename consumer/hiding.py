@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from consumer import feed
+from consumer import feed, unknown
 from consumer.database import connect
 from consumer.generations import project
 from consumer.probes import Found
@@ -27,6 +27,7 @@ def hide(
         project(url, projections, progress=progress, stores=stores)
         with connect(url) as connection:
             try:
+                unknown.purge(connection, projections, stores)
                 found = issue_hidden(connection, projections, stores).found
             except StoreFailed:
                 return []

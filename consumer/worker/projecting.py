@@ -13,7 +13,7 @@ from threading import Event, Thread
 import psycopg
 import structlog
 
-from consumer import mark, receipts
+from consumer import mark, receipts, unknown
 from consumer.database import connect
 from consumer.generations import projector, record_failure
 from consumer.projection import Projection
@@ -158,6 +158,7 @@ class Projecting:
 
     def _write_receipts(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         try:
+            unknown.purge(connection, self._projections, self._stores)
             issued = receipts.issue_hidden(connection, self._projections, self._stores)
         except StoreFailed as error:
             log.warning("receipts not written", error=str(error))

@@ -107,6 +107,28 @@ def test_one_that_a_killed_rebuild_left_is_dropped(
     nothing_is_left(store, made)
 
 
+def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: Replayed) -> None:
+    """Another process may have it: until then the redaction is open."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    gone = {"licence_history", HISTORY.name, COMPOSED.name}
+    store.projections = {name: one for name, one in PROJECTIONS.items() if name not in gone}
+    store.replay(made.blocks)
+    with connect(store.url) as connection:
+        assert read_status(connection, store.projections.values(), store.stores).redactions.done == 0
+    assert relations_with(store.url, made.strings)["read.licence_history"] == set(made.strings)
+    store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h'", returns=False)
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    store.projections = PROJECTIONS
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    with connect(store.url) as connection:
+        wanting = {one.name for one in read_status(connection, PROJECTIONS.values(), store.stores).projections
+                   if one.wants_rebuild}  # fmt: skip
+    assert wanting == gone
+
+
 @pytest.mark.parametrize("projection", [HERE["licence_history"], COMPOSED, HISTORY], ids=lambda one: one.name)
 def test_one_whose_definition_is_gone_is_purged_by_source(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
