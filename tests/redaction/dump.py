@@ -11,11 +11,15 @@ TABLES = """
 STATISTICS = "SELECT tablename, attname, s::text FROM pg_stats s"
 
 
-def dump(url: str) -> dict[str, str]:
-    """The text of each relation, bytes as they are as far as they are characters, and that of pg_stats."""
+def dump(url: str, *, analyze: bool = False) -> dict[str, str]:
+    """The text of each relation, bytes as they are as far as they are characters, and that of pg_stats.
+
+    Statistics tell of what is gone until they are gathered again: `analyze` has that done.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET bytea_output = 'escape'")
-        connection.execute("ANALYZE")
+        if analyze:
+            connection.execute("ANALYZE")
         shown = {
             f"{schema}.{name}": "\n".join(
                 text for (text,) in connection.execute(
@@ -28,7 +32,8 @@ def dump(url: str) -> dict[str, str]:
     return shown
 
 
-def relations_with(url: str, strings: list[str]) -> dict[str, set[str]]:
+def relations_with(url: str, strings: list[str], *, analyze: bool = False) -> dict[str, set[str]]:
     """Which of the strings stand where."""
-    found = {name: {string for string in strings if string in text} for name, text in dump(url).items()}
+    shown = dump(url, analyze=analyze)
+    found = {name: {string for string in strings if string in text} for name, text in shown.items()}
     return {name: held for name, held in found.items() if held}

@@ -8,6 +8,7 @@ from opensearchpy import OpenSearch
 
 from consumer.database import connect
 from consumer.expunge import expunge
+from consumer.generations import project
 from consumer.receipts import check_receipts, issue_hidden
 from consumer.settings import Settings
 from consumer.sinks import search_merge
@@ -69,6 +70,7 @@ def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: Ope
     made = canaries(documents=1)
     store.replay(made.blocks[: made.first_redaction + 1])
     store.take(made.blocks)
+    project(store.url, PROJECTIONS, stores=store.stores)
     store.stores = DATABASE_ONLY
     store.replay(made.blocks)
     with connect(store.url) as connection:
