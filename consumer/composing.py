@@ -17,6 +17,7 @@ from consumer.finding import BY_INDEX, find
 from consumer.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
 from consumer.projection import ComposedProjection, Revision, Through
 from consumer.sinks.contract import Refusal, Replacement, Sink
+from consumer.sinks.outside import OuterSink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -81,6 +82,8 @@ class ComposedFilling(Filling):
         documents = [revision.document_id for revision in revisions]
         named, silent = self.touched(revisions, find_there)
         keys = keys | named | self._keys(KEYS_OF_DOCUMENTS, self._generation, documents)
+        if isinstance(self._sink, OuterSink):
+            keys |= self._sink.unsettled()
         parking.unpark(self._connection, self._generation, [*documents, *freed], UNPARK_DOCUMENTS)
         self.park(silent)
         order = sorted(keys)

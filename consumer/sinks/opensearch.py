@@ -61,7 +61,7 @@ class OpensearchSink(OuterSink):
         self._bulk = Bulk(client, relation)
         self._turn: Turn | None = None
         self._forgotten: set[Source] = set()
-        composed = isinstance(projection, ComposedProjection)
+        self._composed = composed = isinstance(projection, ComposedProjection)
         self._replaces_all = composed or (
             not isinstance(projection, BlockProjection | ComposedProjection) and projection.keeps == "current"
         )
@@ -130,6 +130,11 @@ class OpensearchSink(OuterSink):
 
     def settle(self) -> None:
         recorded.forget(self._connection, self._generation, self._forgotten)
+        if self._composed:
+            recorded.settle_keys(self._connection, self._generation)
+
+    def unsettled(self) -> set[str]:
+        return recorded.unsettled_keys(self._connection, self._generation)
 
     def _write(self, writes: Sequence[_Write], *, first: bool) -> list[Refusal]:
         if not writes:
@@ -139,6 +144,8 @@ class OpensearchSink(OuterSink):
             version = self._next_version(own)
             held = {} if first else self._held(own, writes)
             (recorded.add_first if first else recorded.add)(own, self._generation, sources)
+            if self._composed:
+                recorded.begin_keys(own, self._generation, [one.replacement.key for one in writes])
         self._forgotten.difference_update(sources)
         rows = {row_id: body for one in writes for row_id, body in one.rows.items()}
         faults = self._send(rows, version)

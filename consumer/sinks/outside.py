@@ -57,5 +57,9 @@ class OuterSink(Sink):
         """In the control transaction, before the position moves: all that was written is there to stay."""
 
     @abstractmethod
+    def unsettled(self) -> set[str]:
+        """Composed keys that were written in a turn which came to nothing, and must be composed once more."""
+
+    @abstractmethod
     def purge_keys(self, keys: Collection[str]) -> None:
         """Remove every row of these composed keys."""

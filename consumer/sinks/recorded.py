@@ -1,6 +1,7 @@
 """The record of the rows that a generation has outside the database, and of the versions it wrote them with.
 
 A row is recorded, and that is committed, before it is sent; it is forgotten in the transaction that moves the position.
+So is a composed key whose rows are written: one that is still there was begun by a batch that came to nothing.
 """
 
 from collections.abc import Collection, Iterable
@@ -42,6 +43,11 @@ FORGET = """
     USING unnest(%s::text[], %s::bigint[], %s::text[]) AS gone (document, version, row_id)
     WHERE kept.generation = %s
       AND (kept.document, kept.version, kept.row_id) = (gone.document, gone.version, gone.row_id)"""
+
+BEGIN_KEYS = """
+    INSERT INTO projection.outside_key (generation, key) SELECT %s, * FROM unnest(%s::text[]) ON CONFLICT DO NOTHING"""
+READ_KEYS = "SELECT key FROM projection.outside_key WHERE generation = %s"
+SETTLE_KEYS = "DELETE FROM projection.outside_key WHERE generation = %s"
 
 
 class Source(NamedTuple):
@@ -93,6 +99,21 @@ def count_purged(connection: Connection, generation: int, sources: Iterable[Sour
 def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:
     """Take rows that are gone out of the record."""
     connection.execute(FORGET, [*_columns(sources, 3), generation])
+
+
+def begin_keys(connection: Connection, generation: int, keys: Collection[str]) -> None:
+    """Composed keys whose rows are about to be written."""
+    connection.execute(BEGIN_KEYS, [generation, list(keys)])
+
+
+def unsettled_keys(connection: Connection, generation: int) -> set[str]:
+    """Composed keys that were begun and not settled."""
+    return {key for (key,) in connection.execute(READ_KEYS, [generation])}
+
+
+def settle_keys(connection: Connection, generation: int) -> None:
+    """All keys that were begun are as they are to be."""
+    connection.execute(SETTLE_KEYS, [generation])
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:

@@ -353,6 +353,39 @@ def test_a_projector_that_lost_its_lease_writes_nothing(
     assert found(opensearch, SEARCH.name) == []
 
 
+@pytest.mark.parametrize("next_licence_id", [None, "L-2"])
+@pytest.mark.parametrize("redacted", [False, True])
+def test_a_key_that_a_lost_batch_has_written_goes_when_nothing_leads_to_it_any_more(
+    connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, redacted: bool,
+    next_licence_id: str | None, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    search, settle = LICENSING["licence_search"], OpensearchSink.settle
+    strand.block(("a", 0, "Licence", {"licenceId": "L-1", "status": "ACTIVE"}))
+    projector, _ = filled(connection, search, stores, Limits())
+
+    def cut_off(_: OpensearchSink) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(OpensearchSink, "settle", cut_off)
+    with pytest.raises(ConnectionAbortedError):
+        projector.run_to_mark()
+    assert [row["licence_id"] for row in searched(opensearch, search.name)] == ["L-1"]
+    monkeypatch.setattr(OpensearchSink, "settle", settle)
+    # The next batch has both versions, and the first one says nothing any more.
+    strand.block(("a", 1, "Licence", next_licence_id and {"licenceId": next_licence_id, "status": "ACTIVE"}))
+    if redacted:
+        strand.block(redact=("a", 0))
+    filled(connection, search, stores, Limits())[0].run_to_mark()
+    left = [row["licence_id"] for row in searched(opensearch, search.name)]
+    assert left == ([next_licence_id] if next_licence_id else [])
+    assert connection.execute("SELECT FROM projection.outside_key").fetchall() == []
+
+
+def searched(client: OpenSearch, name: str) -> list[dict[str, Any]]:
+    client.indices.refresh(index=name)
+    return [hit["_source"] for hit in client.search(index=name)["hits"]["hits"]]
+
+
 def test_the_data_of_a_batch_is_in_no_error(
     connection: Connection, strand: StrandRows, database: str, opensearch_url: str, opensearch: OpenSearch,
     caplog: pytest.LogCaptureFixture,
