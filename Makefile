@@ -38,15 +38,15 @@ fuzz: native $(VENV)/.installed-dev
 # Every long test, for its share of the time: make soak DURATION=600 SEED=1 [ONLY="replay fuzz"]
 DURATION ?= 600
 ONLY ?=
-soak: $(VENV)/.installed-dev
+soak: $(VENV)/.installed-dev $(VENV)/.installed-emulators
 	$(BIN)/python -m tests.soak --duration $(DURATION) --seed $(SEED) $(ONLY)
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.built
 	$(BIN)/python -m benchmarks
 
-# The Pulumi program against mocks; its packages (350 MB) are installed beside the others.
+# The Pulumi program against mocks; its packages (350 MB) are installed beside the others, which it does not need.
 test-deploy: $(VENV)-deploy/.installed
-	$(VENV)-deploy/bin/pytest -W ignore tests/deploy
+	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_stack.py
 
 # Emulators of Kinesis and DynamoDB, until Ctrl-C: docs/running.md.
 kinesis: $(VENV)/.installed-dev $(VENV)/.installed-emulators

@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks.measuring import Figure, Options
 
 # Each is a module here with `measure(options: Options) -> Iterator[Figure]`.
-GROUPS = ("journal", "ledger", "redaction", "rebuild")
+GROUPS = ("journal", "ledger", "redaction", "rebuild", "worker", "failover")
 
 
 def main() -> None:
@@ -35,9 +35,10 @@ def main() -> None:
 def _cells(figure: Figure) -> tuple[str, ...]:
     measured = figure.measured
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3f}"
+    rate = f"{measured.rate:,.0f}" if measured.rows > 1 else ""  # else it is how long one took
     return (
-        figure.subject, figure.step, f"{measured.rows:,}", f"{measured.seconds:.2f}", f"{measured.rate:,.0f}",
-        ratio, figure.baseline, str(measured.peak_mb),
+        figure.subject, figure.step, f"{measured.rows:,}", f"{measured.seconds:.2f}", rate, ratio,
+        figure.baseline, str(measured.peak_mb),
     )  # fmt: skip
 
 

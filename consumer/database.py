@@ -19,6 +19,11 @@ from journal.ion_json import exact
 WORKER = "strandline_worker"
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
+# So that a server whose machine or network is gone without a word is known to be within a minute or so.
+LIVENESS = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+# So that the server ends the session of a client that is gone without a word in the middle of a transaction, whose
+# locks hold up all others. Nothing here lets a transaction wait for nearly as long.
+IDLE_SECONDS = 300
 
 
 class DatabaseError(StrandlineError):
@@ -51,16 +56,22 @@ def open_database(settings: Settings) -> Iterator[str]:
 
 
 def connect(
-    url: str, *, autocommit: bool = False, role: str | None = WORKER, application_name: str = "strandline"
+    url: str,
+    *,
+    autocommit: bool = False,
+    role: str | None = WORKER,
+    application_name: str = "strandline",
+    idle_seconds: int = IDLE_SECONDS,
 ) -> psycopg.Connection[tuple[Any, ...]]:
     """A connection that acts as `role` (None: as its login), in UTC, jsonb's fractions as `Decimal`.
 
+    The server ends it where a transaction waits for its client for longer than `idle_seconds`.
     Raises `DatabaseUnreachable`, or `DatabaseError` where the role may not be taken or the server is too old.
     """
     connection = _connect(url, application_name)
     try:
         _check_version(connection)
-        connection.execute("SET TIME ZONE 'UTC'")
+        connection.execute(f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{idle_seconds}s'".encode())
         if role is not None:
             connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
         set_json_loads(_read_jsonb, connection)
@@ -91,6 +102,7 @@ _LOST = "The connection to PostgreSQL was lost; what was committed stays: run th
 _OUT_OF_DATE = "The database's schema is not what this Strandline expects: run `strandline migrate`"
 _MEANINGS = {
     "25006": "The database is read-only (a standby?): use the primary",
+    "25P03": "PostgreSQL ended the connection, which had stood still within a transaction: run the command again",
     "3F000": _OUT_OF_DATE,
     "42501": "The database login lacks a right: let an administrator run `strandline migrate`, or grant it",
     "42703": _OUT_OF_DATE,
@@ -131,6 +143,7 @@ def _connect(url: str, application_name: str) -> psycopg.Connection[tuple[Any, .
         url,
         application_name=given.get("application_name", application_name),
         connect_timeout=given.get("connect_timeout", CONNECT_SECONDS),
+        **{name: given.get(name, value) for name, value in LIVENESS.items()},
     )
     try:
         return psycopg.connect(conninfo, autocommit=True)

@@ -15,6 +15,7 @@ from journal.errors import UsageError
 
 PREFIX = "STRANDLINE_"
 SETTINGS_FILE = "STRANDLINE_SETTINGS_FILE"
+HANG_SECONDS = 30
 SYSTEM_HOME = Path("/var/lib/strandline")
 
 
@@ -104,6 +105,11 @@ class Settings(BaseSettings):
         if self.opensearch_user is not None and self.opensearch_region is not None:
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_REGION exclude each other")
         return self
+
+    @property
+    def hang_seconds(self) -> int:
+        """After how long what neither goes on nor fails is given up."""
+        return self.patience_seconds + HANG_SECONDS
 
     @property
     def shown_opensearch_url(self) -> str:

@@ -1,7 +1,7 @@
 """The commands that face the read models: `status`, `parked` and `retry`."""
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from consumer.generations import ParkedDocument, ProjectionStatus
     from consumer.status import Status
     from consumer.stream_state import StreamState
+    from consumer.worker_state import WorkerState
 
+_WORKER = {
+    "running": "runs, since",
+    "ended": "was stopped and ended in order, at",
+    "lost": "gone (killed, failed, or cut off from the store); its last sign of life came at",
+}
 OPENSEARCH_OFF = "OpenSearch is off: STRANDLINE_OPENSEARCH_URL is not set."
 
 
@@ -24,20 +30,27 @@ def status(as_json: AsJson = False) -> int:
     from consumer.status import read_status
     from consumer.stores import open_stores
     from consumer.stream_state import read_streams
+    from consumer.worker_state import read_workers
     from journal.kernel import KERNEL
 
     projections = discover_projections()
     with open_store() as (settings, url), connect(url) as connection:
         streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
+        workers = read_workers(connection)
         found = read_status(connection, projections.values(), open_stores(settings, url))
     opensearch = settings.opensearch_url is not None
     if as_json:
         shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
+        shown["workers"] = [_worker_json(one) for one in workers]
         show_json({**shown, "opensearch": "on" if opensearch else "off", "kernel": KERNEL})
     else:
         _say_status(found)
         for one in streams:
-            say(f"Stream {one.name}: {one.state} since {one.since:%Y-%m-%d %H:%M:%S} UTC.")
+            say(
+                f"Stream {one.name}: {one.state} since {_utc(one.since)}; its last record came at {_utc(one.heard_at)}."
+            )
+        for worker in workers:
+            say(f"Worker {worker.id}: {_WORKER[worker.state]} {_utc(worker.since)}.")
         if not opensearch:
             say(OPENSEARCH_OFF)
     return 0
@@ -108,6 +121,14 @@ def _stream_json(one: "StreamState") -> dict[str, object]:
     }
 
 
+def _worker_json(one: "WorkerState") -> dict[str, object]:
+    return {"id": one.id, "state": one.state, "since": one.since.isoformat(), "seen_at": one.seen_at.isoformat()}
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
     return {
         "name": one.name,
@@ -161,7 +182,7 @@ def _say_status(found: "Status") -> None:
     )
     for failing in found.projections:
         if failing.failure:
-            since = f" since {failing.failed_at:%Y-%m-%d %H:%M:%S} UTC" if failing.failed_at else ""
+            since = f" since {_utc(failing.failed_at)}" if failing.failed_at else ""
             say(f"{failing.name} cannot go on{since}: {failing.failure.rstrip('.')}.")
     for other in found.other_generations:
         say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")

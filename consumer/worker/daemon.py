@@ -22,6 +22,9 @@ from journal.errors import StrandlineError, UsageError
 MAIN_CLASS = "software.amazon.kinesis.multilang.MultiLangDaemon"
 SHARD_MODULE = "consumer.worker.shard"
 PR_SET_PDEATHSIG = 1
+# What the daemon says when a shard's process has failed. It then ends, but first waits for that shard as long as its
+# shutdown may take, and keeps its leases meanwhile.
+SHARD_FAILED = "ERROR MultiLangShardRecordProcessor "
 
 # What was tried, and found to move shards fast: docs/running.md tells each one's reason.
 PROPERTIES = {
@@ -73,11 +76,15 @@ def properties(settings: Settings, environment: Mapping[str, str], *, trust_dele
 
 
 class Daemon:
-    """The running daemon; what it and the shards' processes log goes line by line to `say`."""
+    """The running daemon; what it and the shards' processes log goes line by line to `say`.
+
+    `shard_failed` says that a shard's process has, so that the daemon ends soon.
+    """
 
     def __init__(self, process: "subprocess.Popen[str]", say: Callable[[str], None]) -> None:
         self._process = process
         self._say = say
+        self.shard_failed = False
         self._pump = Thread(target=self._pass_on, name="daemon's log", daemon=True)
         self._pump.start()
 
@@ -94,6 +101,10 @@ class Daemon:
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """At once: nothing is lost, since what is not checkpointed comes again."""
+        self._process.kill()
+
     def wait(self, seconds: float) -> int | None:
         """Its exit status; None where it had to be killed, which loses nothing but time."""
         try:
@@ -108,6 +119,7 @@ class Daemon:
     def _pass_on(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
+            self.shard_failed |= line.startswith(SHARD_FAILED)
             self._say(line.rstrip("\n"))
 
 

@@ -7,7 +7,7 @@ projections spread over the workers, and those of a dead one move when its lease
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Thread
 
 import psycopg
@@ -26,6 +26,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 # The mark may have been left behind by a process that was killed between storing a batch and moving it.
 ADVANCE_SECONDS = 5.0
 STUCK_SECONDS = 60.0
+# A worker that is cut off must not hold the others up; a batch waits for OpenSearch for half of this at most.
+IDLE_SECONDS = 60
 
 log = structlog.get_logger()
 
@@ -34,10 +36,12 @@ log = structlog.get_logger()
 class Pulse:
     """When a projection last moved, or was seen to have nothing to do; `trouble` is why it cannot.
 
+    `tried_at` is when its thread last began something, or failed at it: one that neither moves nor fails hangs.
     `ended` is for good: only a new process has that projector again.
     """
 
     moved_at: float
+    tried_at: float = field(default_factory=time.monotonic)
     position: int | None = None
     trouble: str | None = None
     ended: bool = False
@@ -70,6 +74,11 @@ class Projecting:
         for thread in self._threads:
             thread.start()
 
+    def hanging(self, seconds: float) -> list[str]:
+        """Those that have neither moved nor failed for so long: a database that is gone without a word."""
+        now = time.monotonic()
+        return [name for name, pulse in self.pulses.items() if now - pulse.tried_at > seconds and not pulse.ended]
+
     def stop(self, seconds: float) -> bool:
         """Let each projector end with its transaction; whether all did in time."""
         self._stop.set()
@@ -91,8 +100,10 @@ class Projecting:
     def _run(self, projection: Projection) -> None:
         pause = FIRST_PAUSE
         while not self._stop.is_set():
+            self.pulses[projection.name].tried_at = time.monotonic()
             try:
-                with connect(self._url, application_name=f"strandline {projection.name}") as connection:
+                name = f"strandline {projection.name}"
+                with connect(self._url, application_name=name, idle_seconds=IDLE_SECONDS) as connection:
                     while not self._stop.is_set():
                         self._round(connection, projection)
                         pause = FIRST_PAUSE
@@ -107,6 +118,7 @@ class Projecting:
         waker.clear()
         filling = projector(connection, projection, self._stores)
         pulse = self.pulses[projection.name]
+        pulse.tried_at = time.monotonic()
         if filling is None:
             pulse.moved_at = time.monotonic()
         else:
@@ -116,6 +128,7 @@ class Projecting:
 
     def _progress(self, name: str, position: int, mark_no: int) -> None:
         pulse = self.pulses[name]
+        pulse.tried_at = time.monotonic()
         if position >= mark_no or position != pulse.position:
             pulse.moved_at = time.monotonic()
             pulse.position = position
@@ -138,7 +151,10 @@ class Projecting:
         """
         while not self._stop.is_set():
             try:
-                with connect(self._url, autocommit=True, application_name="strandline listener") as connection:
+                name = "strandline listener"
+                with connect(
+                    self._url, autocommit=True, application_name=name, idle_seconds=IDLE_SECONDS
+                ) as connection:
                     connection.execute(f"LISTEN {mark.CHANNEL}")
                     self._heed(connection)
             except (psycopg.Error, StrandlineError) as error:

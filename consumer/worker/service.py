@@ -2,8 +2,8 @@
 
 import fcntl
 import os
+import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,6 @@ import psycopg
 import structlog
 
 from consumer.database import connect
-from consumer.mark import gaps
 from consumer.projection import Projection
 from consumer.receipts import open_for
 from consumer.settings import Settings
@@ -26,10 +25,10 @@ from consumer.worker.exposition import Exposition
 from consumer.worker.expunging import Expunging
 from consumer.worker.health import Answer, HealthServer, checks
 from consumer.worker.projecting import Projecting
+from consumer.worker.watching import Watching
 from journal.errors import StrandlineError, UsageError
 
 TICK_SECONDS = 0.2
-GAP_SECONDS = 30.0
 SLACK_SECONDS = 5.0  # beyond the drain, for the daemon's own end
 
 log = structlog.get_logger()
@@ -40,10 +39,9 @@ def run_worker(
 ) -> bool:
     """Take in and project until SIGTERM or SIGINT; whether it ended because of that and in order.
 
-    A daemon that ends by itself ends the worker, for whoever runs it to start it again.
+    A daemon that ends by itself, or a projector that hangs, ends the worker, for whoever runs it to start it again.
     """
-    with _asked_to_stop() as stop, _alone(settings), tempfile.TemporaryDirectory(prefix="strandline-worker-") as name:
-        folder = Path(name)
+    with _asked_to_stop() as stop, _alone(settings) as folder:
         # First of all: KCL's daemon must be forked before there are threads.
         daemon = start_daemon(settings, url, folder, trust_deletions=trust_deletions)
         worker = _Worker(settings, url, projections, folder / "metrics", daemon)
@@ -51,8 +49,8 @@ def run_worker(
             worker.start()
             worker.run(stop)
         finally:
-            in_order = worker.stop()
-        return in_order and stop.is_set()
+            in_order = worker.stop(asked=stop.is_set())
+        return in_order
 
 
 class _Worker:
@@ -68,12 +66,12 @@ class _Worker:
         self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds), stores)
         self._health: HealthServer | None = None
         self._ticked_at = time.monotonic()
-        self._seen: set[tuple[int, int]] = set()
-        self._reported: set[tuple[int, int]] = set()
+        self._watching = Watching(url, settings.worker_id)
 
     def start(self) -> None:
         self._projecting.start()
         self._expunging.start()
+        self._watching.start()
         routes: dict[str, Callable[[], Answer]] = {
             "/livez": lambda: checks(self.live()),
             "/readyz": lambda: checks(self.ready()),
@@ -84,18 +82,24 @@ class _Worker:
         log.info("worker started", port=self._health.port)
 
     def run(self, stop: Event) -> None:
-        gaps_due = time.monotonic() + GAP_SECONDS
         while not stop.wait(TICK_SECONDS):
             self._ticked_at = time.monotonic()
+            if self._daemon.shard_failed:
+                log.error("a shard's process has failed")
+                self._daemon.kill()
+                return
             if (status := self._daemon.ended()) is not None:
                 log.error("daemon ended by itself", status=status)
                 return
-            if time.monotonic() >= gaps_due:
-                self._report_gaps()
-                gaps_due = time.monotonic() + GAP_SECONDS
+            if hanging := self._projecting.hanging(self._settings.hang_seconds):
+                log.error("projectors hang", projections=hanging)
+                return
 
-    def stop(self) -> bool:
-        """No new batches; what is in hand is stored and checkpointed; projectors end with their transactions."""
+    def stop(self, *, asked: bool) -> bool:
+        """No new batches; what is in hand is stored and checkpointed; projectors end with their transactions.
+
+        Whether it was asked to, and all of that was done.
+        """
         log.info("worker stops")
         self._expunging.stop()
         self._daemon.ask_to_stop()
@@ -103,8 +107,10 @@ class _Worker:
         status = self._daemon.wait(self._settings.drain_seconds + SLACK_SECONDS)
         if self._health is not None:
             self._health.stop()
+        in_order = asked and projected and status is not None
+        self._watching.stop(in_order=in_order)
         log.info("worker stopped", daemon=status, projectors="ended" if projected else "cut off")
-        return projected and status is not None
+        return in_order
 
     def live(self) -> dict[str, str | None]:
         """Whether to leave this process running."""
@@ -120,18 +126,6 @@ class _Worker:
         """Whether it does its work."""
         projectors = {f"projector {name}": pulse.fault() for name, pulse in self._projecting.pulses.items()}
         return {**self.live(), **store_faults(self._url, self._settings), **projectors}
-
-    def _report_gaps(self) -> None:
-        """Say once of every gap that stays which blocks are missing, and what to do."""
-        try:
-            with connect(self._url, application_name="strandline gaps") as connection:
-                found = set(gaps(connection))
-        except (psycopg.Error, StrandlineError):
-            return
-        for first, last in sorted(found & self._seen - self._reported):
-            log.warning("gap", first=first, last=last, todo="replay an export or archived records that hold them")
-            self._reported.add((first, last))
-        self._seen = found
 
 
 def store_faults(url: str, settings: Settings) -> dict[str, str | None]:
@@ -161,8 +155,9 @@ def _asked_to_stop() -> Iterator[Event]:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Two daemons with one worker id would take each other's leases for their own."""
+def _alone(settings: Settings) -> Iterator[Path]:
+    """A folder of this worker's own; refused where one of the same id runs, for two daemons with one id would take each
+    other's leases for their own."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(settings.home / f"worker-{settings.worker_id}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -172,7 +167,11 @@ def _alone(settings: Settings) -> Iterator[None]:
         raise UsageError(
             f"A worker with the id {settings.worker_id} runs here already: give this one STRANDLINE_WORKER_ID."
         ) from None
+    folder = settings.home / f"worker-{settings.worker_id}"
     try:
-        yield
+        shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+        folder.mkdir(mode=0o700)
+        yield folder
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(file)

@@ -30,7 +30,7 @@ from journal.errors import StrandlineError
 TRUST_DELETIONS = "--trust-deletions"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 CHECKPOINT_TRIES = 6
-HANGS_SECONDS = 30  # beyond the patience, for a connection that neither answers nor fails
+IDLE_SECONDS = 60  # a process that is cut off must not hold the others up
 
 log = structlog.get_logger()
 
@@ -47,6 +47,7 @@ class ShardProcessor:
         self._stream = settings.stream
         self._origin = settings.origin
         self._patience = settings.patience_seconds
+        self._hang_seconds = settings.hang_seconds
         self._trust_deletions = trust_deletions
         self._shard = ""
         self._connection: psycopg.Connection[Any] | None = None
@@ -111,7 +112,8 @@ class ShardProcessor:
 
     def _open(self) -> StreamIntake:
         if self._intake is None:
-            self._connection = connect(self._url, application_name=f"strandline {self._shard}")
+            name = f"strandline {self._shard}"
+            self._connection = connect(self._url, application_name=name, idle_seconds=IDLE_SECONDS)
             self._intake = StreamIntake(
                 self._connection,
                 stream=self._stream,
@@ -155,7 +157,7 @@ class ShardProcessor:
 
     @contextmanager
     def _ends_process_if_it_hangs(self) -> Iterator[None]:
-        timer = Timer(self._patience + HANGS_SECONDS, self._give_up)
+        timer = Timer(self._hang_seconds, self._give_up)
         timer.daemon = True
         timer.start()
         try:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML  # check-jsonschema brings it
 
-ruamel = pytest.importorskip("ruamel.yaml", reason="check-jsonschema brings it")
+from consumer.cluster import VERSION
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = ("Dockerfile", "deploy/emulators/Dockerfile")
@@ -25,7 +26,7 @@ def text(path: str) -> str:
 
 
 def yaml(path: str) -> Any:
-    return ruamel.YAML(typ="safe").load(text(path))
+    return YAML(typ="safe").load(text(path))
 
 
 @pytest.fixture
@@ -117,6 +118,13 @@ def test_versions_are_those_that_the_tests_use(compose: dict[str, Any]) -> None:
     moto = re.search(r"^moto==([0-9.]+)", text("requirements-dev.lock"), re.M)
     assert moto is not None
     assert compose["services"]["dynamodb"]["image"] == f"motoserver/moto:{moto[1]}"
+    opensearch = re.search(
+        r"<version>(([0-9]+[.][0-9]+)[.][0-9]+)[.][0-9]+</version>", text("tools/opensearch/pom.xml")
+    )
+    assert opensearch is not None
+    assert compose["services"]["opensearch"]["image"] == f"opensearchproject/opensearch:{opensearch[1]}"
+    assert f'engine_version="OpenSearch_{opensearch[2]}"' in text("deploy/stack.py")
+    assert compose["services"]["postgres"]["image"].startswith(f"postgres:{VERSION}.")
     assert "requirements-worker.lock" in text("Dockerfile")
     assert re.search(r"^amazon-kclpy==3\.1\.3 ", text("requirements-worker.lock"), re.M)
 

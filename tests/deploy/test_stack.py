@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
-pulumi = pytest.importorskip("pulumi", reason="`make test-deploy` installs it")
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DATA = {
     "aws:kinesis/stream:Stream",

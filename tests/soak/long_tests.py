@@ -9,6 +9,7 @@ from tests.soak.machine import state_machine
 from tests.soak.outcome import Outcome
 from tests.soak.rebuilds import rebuilds
 from tests.soak.redaction import redaction
+from tests.soak.worker import worker
 
 LongTest = Callable[[float, int], Outcome]
 
@@ -18,6 +19,7 @@ LONG_TESTS: dict[str, LongTest] = {
     "rebuilds": rebuilds,
     "state-machine": state_machine,
     "redaction": redaction,
+    "worker": worker,
     "fuzz": fuzz,
     "ledger": ledger,
 }

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -26,6 +26,7 @@ from journal.rows import decode
 from tests.emulators import Emulators, free_port
 
 STREAM = "licences"
+COMMAND = (sys.executable, "-m", "consumer.cli", "worker")
 WAIT_SECONDS = 90.0
 
 
@@ -84,9 +85,17 @@ class Cloud:
 
 
 class Worker:
-    """`strandline worker` as a process; its log is in `log`."""
+    """`strandline worker` as a process, or the `command` that stands for it; its log is in `log`."""
 
-    def __init__(self, cloud: Cloud, url: str, folder: Path, name: str = "one", **settings: str) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        url: str,
+        folder: Path,
+        name: str = "one",
+        command: Sequence[str] = COMMAND,
+        **settings: str,
+    ) -> None:
         self.port = free_port()
         self.log_file = folder / f"{name}-{time.monotonic_ns()}.log"
         environment = {
@@ -99,9 +108,7 @@ class Worker:
             **settings,
         }
         with self.log_file.open("w") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "consumer.cli", "worker"], env=environment, stderr=file, stdout=file
-            )
+            self.process = subprocess.Popen(command, env=environment, stderr=file, stdout=file)
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -120,10 +127,19 @@ class Worker:
 
     def kill(self) -> None:
         """The worker, with all it has started: what happens to them is what happens when a machine is lost."""
-        family = [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]
-        for one in reversed(family):
-            one.send_signal(signal.SIGKILL)
+        for one in family(self):
+            with suppress(psutil.NoSuchProcess):  # it ends with the one before
+                one.send_signal(signal.SIGKILL)
         self.process.wait(10)
+
+
+def family(one: Worker) -> list[psutil.Process]:
+    """The worker itself, then its daemon and the shards' processes; empty where it does not run."""
+    try:
+        itself = psutil.Process(one.process.pid)
+        return [itself, *itself.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 @contextmanager

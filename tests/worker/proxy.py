@@ -1,45 +1,65 @@
-"""A proxy before PostgreSQL that can lose the connection, hold it up, or swallow what is said."""
+"""A proxy before a store that can lose the connection, hold it up, or swallow what is said."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 Mode = Literal["pass", "refuse", "delay", "black hole"]
 DELAY_SECONDS = 0.05
 CHUNK = 65_536
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
 
 
 class Proxy:
-    """Listens on loopback; `url` is the database behind it. A mode holds for what comes from then on."""
+    """Listens on loopback; `url` is the store behind it (PostgreSQL, or HTTP). A mode holds for what comes after it."""
 
     def __init__(self, url: str) -> None:
-        given = conninfo_to_dict(url)
-        self._behind = str(given["host"]), int(given.get("port", 5432))
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = make_conninfo("", **{**given, "host": "127.0.0.1", "port": self._server.getsockname()[1]})
+        port = self._server.getsockname()[1]
+        if url.startswith("http://"):
+            parts = urlsplit(url)
+            self._behind = str(parts.hostname), int(parts.port or 80)
+            self.url = f"http://127.0.0.1:{port}"
+        else:
+            given = conninfo_to_dict(url)
+            self._behind = str(given["host"]), int(given.get("port", 5432))
+            self.url = make_conninfo("", **{**given, "host": "127.0.0.1", "port": port})
         self.mode: Mode = "pass"
         self.passed = 0  # pieces of what was said, by either side
-        self.cut_after: int | None = None  # where that many have passed, the database goes away
+        self.cut_after: int | None = None  # where that many have passed, the store goes away
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._resetting = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
         """End every connection there is, in the middle of whatever it does."""
-        pairs, self._pairs = self._pairs, []
-        for pair in pairs:
-            for end in pair:
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+        self._end(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """As `cut`, but by RST: what was on its way is thrown away."""
+        self._resetting = True
+        self._end(socket.SHUT_RD)  # wakes who waits for it, and says nothing to the other side
 
     def close(self) -> None:
         self._server.close()
         self.cut()
+
+    def _end(self, how: int) -> None:
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                with suppress(OSError):
+                    if how == socket.SHUT_RD:
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    end.shutdown(how)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -48,6 +68,7 @@ class Proxy:
                 if self.mode == "refuse":
                     client.close()
                     continue
+                self._resetting = False
                 behind = self._connect()
                 self._pairs.append((client, behind))
                 for source, target in ((client, behind), (behind, client)):
@@ -73,7 +94,8 @@ class Proxy:
                 elif self.mode != "black hole":
                     target.sendall(data)
         with source, suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+            if not self._resetting:
+                target.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How KCL's daemon is set up and started."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,14 @@ def test_lines_of_the_daemon_become_json(capsys: pytest.CaptureFixture[str]) -> 
         ("kcl", "error", "ERROR Scheduler it is so"),
         ("kcl", "warning", "Picked up JAVA_TOOL_OPTIONS"),
     ]
+
+
+def test_a_failed_process_of_a_shard_is_noticed() -> None:
+    said: list[str] = []
+    lines = "WARN Scheduler x\\nERROR MultiLangShardRecordProcessor Encountered an error\\n"
+    process = subprocess.Popen(["sh", "-c", f"printf '{lines}' >&2"], stderr=subprocess.PIPE, text=True)
+    with process:
+        running = daemon.Daemon(process, said.append)
+        assert running.wait(10) == 0
+    assert running.shard_failed
+    assert len(said) == 2

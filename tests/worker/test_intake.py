@@ -8,11 +8,14 @@ import psycopg
 import pytest
 
 from consumer.database import connect
+from consumer.mark import advance, gaps, read_mark
+from consumer.store import Store
 from consumer.stream_state import hear, read_streams
 from consumer.worker.intake import StreamIntake
 from consumer.worker.records import Received
-from journal.stream import block_records, control_record
-from tests.journals import STRAND, small_journal
+from journal.rows import decode
+from journal.stream import block_records, control_record, revision_details
+from tests.journals import STRAND, ion_binary, small_journal
 from tests.worker.test_records import ARN, changed_data
 
 
@@ -51,6 +54,47 @@ def test_what_does_not_verify_is_kept_and_shown(
     assert intake.take([kept[0], bad, *kept[1:]]).refused == 1
     rows = connection.execute("SELECT sequence_no, source, position, fault, record FROM journal.rejected").fetchall()
     assert rows == [(3, "licences/shard-1", "1.0", "revision-hash", bad.data)]
+
+
+def test_the_mark_waits_for_what_was_refused_until_a_replay_covers_it(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    bad = changed_data()
+    # Of block 3's revision only a copy comes whose data is not what its hash says.
+    [good] = list(block_records(ARN, small_journal()[3]))[1:]
+    assert intake.take([bad if one.data == good.data else one for one in streamed()]).mark == 2
+    replayed = decode(ion_binary(small_journal()))
+    assert replayed.rows is not None
+    Store(connection).intake([replayed.rows], source="export")
+    assert advance(connection).sequence_no == 8
+    assert connection.execute("SELECT count(*) FROM journal.rejected").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("first", ["stream", "export"])
+def test_a_stream_that_starts_in_the_middle_and_an_export_meet_in_either_order(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]], first: str
+) -> None:
+    records = [one.data for block in small_journal()[4:] for one in block_records(ARN, block)]
+    early = decode(ion_binary(small_journal()[:6]))  # two blocks come both ways
+    assert early.rows is not None
+
+    def take_stream() -> None:
+        intake.take([Received(data, f"{at}.0") for at, data in enumerate(records)])
+
+    def take_export() -> None:
+        assert early.rows is not None
+        store = Store(connection)
+        store.begin_strand(STRAND, 0)
+        store.intake([early.rows], source="export")
+        advance(connection)
+
+    take_stream() if first == "stream" else take_export()
+    assert read_mark(connection).sequence_no == (-1 if first == "stream" else 5)
+    assert gaps(connection) == ([(0, 3)] if first == "stream" else [])
+    take_export() if first == "stream" else take_stream()
+    assert (read_mark(connection).sequence_no, gaps(connection)) == (8, [])
+    held = "SELECT (SELECT count(*) FROM journal.block), (SELECT count(*) FROM journal.revision)"
+    assert connection.execute(held).fetchone() == (9, sum(len(revision_details(one)) for one in small_journal()))
 
 
 def test_another_strand_is_refused_and_the_rest_taken(

@@ -1,5 +1,6 @@
 """The worker with KCL's real daemon: what is streamed is in the read models, whatever ends in between."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,26 @@ import psycopg
 import pytest
 
 from consumer.streaming import feed
+from consumer.worker.daemon import SHARD_MODULE
 from journal.stream import UserRecord, decode
 from tests.worker.conftest import BLOCKS
-from tests.worker.live import Cloud, contents, in_read_models, mark, replay, scalar, wait_for, worker
+from tests.worker.live import (
+    WAIT_SECONDS,
+    Cloud,
+    Worker,
+    contents,
+    family,
+    in_read_models,
+    mark,
+    replay,
+    scalar,
+    wait_for,
+    worker,
+)
 from tests.worker.proxy import proxy
 
 TIP = BLOCKS - 1
+FIRST = 40  # where the stream begins
 LOST = range(200, 203)
 
 
@@ -43,7 +58,7 @@ def number_of(record: UserRecord) -> int | None:
     return address["sequenceNo"] if address else None
 
 
-def test_start_stop_start_and_a_gap_that_an_export_closes(
+def test_stopped_started_killed_and_two_gaps_that_an_export_closes(
     cloud: Cloud,
     store: str,
     streamed: list[UserRecord],
@@ -52,30 +67,40 @@ def test_start_stop_start_and_a_gap_that_an_export_closes(
     tmp_path: Path,
 ) -> None:
     name = cloud.environment["STRANDLINE_STREAM"]
-    sent = [record for record in streamed if number_of(record) not in LOST]
-    half = len(sent) // 2
-    feed(name, sent[:half])
+    sent = [one for one in streamed if (at := number_of(one)) is None or (at >= FIRST and at not in LOST)]
+    third = len(sent) // 3
+    feed(name, sent[:third])
     with worker(cloud, store, tmp_path) as first:
-        wait_for(lambda: scalar(store, "SELECT count(*) FROM journal.block") > 100, [first])
+        wait_for(lambda: scalar(store, "SELECT count(*) FROM journal.block") > 50, [first])
         wait_for(lambda: first.get("readyz")[0] == 200, [first])
         assert first.stop() == 0
     assert {lease["checkpoint"] for lease in cloud.leases().values()}.isdisjoint({"TRIM_HORIZON"})
-    feed(name, sent[half:])
+    assert scalar(store, "SELECT ended_at IS NOT NULL FROM projection.worker")
+    feed(name, sent[third : 2 * third])
     with worker(cloud, store, tmp_path) as second:
-        wait_for(lambda: mark(store) == LOST[0] - 1, [second])
-        wait_for(lambda: scalar(store, "SELECT completed_at IS NOT NULL FROM journal.stream"), [second])
-        assert "strandline_gaps 1.0" in second.get("metrics")[1]
+        wait_for(lambda: any(line["event"] == "batch" for line in second.log()), [second])
         # The last batch of the first run was checkpointed: nothing of it came again.
-        taken = [line["records"] for line in [*first.log(), *second.log()] if line["event"] == "batch"]
-        assert sum(taken) == len(sent)
+        assert taken([first, second]) <= 2 * third
+        second.kill()
+    feed(name, sent[2 * third :])
+    with worker(cloud, store, tmp_path) as third_one:
+        complete = "SELECT completed_at IS NOT NULL FROM journal.stream"
+        wait_for(lambda: scalar(store, complete) and taken([first, second, third_one]) >= len(sent), [third_one])
+        assert mark(store) == -1
+        assert "strandline_gaps 2.0" in third_one.get("metrics")[1]
         replay(store, journal / "full")
-        wait_for(lambda: in_read_models(store) == TIP, [second])
-        assert second.stop() == 0
+        wait_for(lambda: in_read_models(store) == TIP, [third_one])
+        assert third_one.stop() == 0
     assert contents(store) == replayed
     assert scalar(store, "SELECT count(*) FROM journal.rejected") == 0
 
 
-def test_two_workers_one_killed_a_reshard_and_a_store_that_goes_away(
+def taken(workers: Sequence[Worker]) -> int:
+    """Records, repetitions too, of the batches that were stored."""
+    return sum(line["records"] for one in workers for line in one.log() if line["event"] == "batch")
+
+
+def test_two_workers_a_killed_shard_process_a_reshard_and_a_store_that_goes_away(
     cloud: Cloud, store: str, streamed: list[UserRecord], replayed: dict[str, list[Any]], tmp_path: Path
 ) -> None:
     name = cloud.environment["STRANDLINE_STREAM"]
@@ -98,7 +123,9 @@ def test_two_workers_one_killed_a_reshard_and_a_store_that_goes_away(
         between.mode = "pass"
 
         wait_for(lambda: all(cloud.leases()[key]["checkpoint"] != before[key] for key in before), [one, two])
-        one.kill()
+        # The daemon ends because of it, and the worker then as well; meanwhile the other one takes over.
+        [process] = [found for found in family(one) if SHARD_MODULE in found.cmdline()]
+        process.kill()
         shard = cloud.shards()[0]
         first, last = (int(shard["HashKeyRange"][key]) for key in ("StartingHashKey", "EndingHashKey"))
         cloud.kinesis.split_shard(
@@ -108,6 +135,7 @@ def test_two_workers_one_killed_a_reshard_and_a_store_that_goes_away(
         feed(name, streamed[2 * third :])
         wait_for(lambda: in_read_models(store) == TIP, [two])
         assert two.stop() == 0
+        assert one.process.wait(WAIT_SECONDS) == 1
     assert contents(store) == replayed
     assert scalar(store, "SELECT count(*) FROM journal.rejected") == 0
     with psycopg.connect(store) as connection:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from amazon_kclpy.kcl import KCLProcess
 
+from consumer import settings as settings_module
 from consumer.settings import Settings, load_settings
 from consumer.worker import shard
 from consumer.worker.shard import ShardProcessor
@@ -99,7 +100,7 @@ def test_every_batch_is_stored_then_checkpointed(database: str, settings: Settin
     assert [one[2] for one in daemon.checkpoints[2:]] == [8, 8]
 
 
-@pytest.mark.parametrize("fault", ["cut", "refuse", "delay"])
+@pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "delay"])
 def test_a_store_that_comes_back_is_waited_for(
     database: str, settings: Settings, between: Proxy, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,8 +112,11 @@ def test_a_store_that_comes_back_is_waited_for(
         nonlocal calls
         calls += 1
         if calls == 2:
-            between.mode = "pass" if fault == "cut" else fault
-            between.cut()
+            if fault == "reset":
+                between.reset()
+            else:
+                between.mode = "pass" if fault == "cut" else fault
+                between.cut()
             Timer(1.0, lambda: setattr(between, "mode", "pass")).start()
         stored(self, batch)
 
@@ -131,6 +135,30 @@ def test_a_store_that_stays_away_ends_the_process_without_a_checkpoint(
     with pytest.raises(SystemExit):
         run(daemon, quick)
     assert daemon.checkpoints == []
+
+
+def test_a_store_that_neither_answers_nor_fails_ends_the_process_without_a_checkpoint(
+    database: str, settings: Settings, between: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_module, "HANG_SECONDS", 0)
+    daemon = Daemon(database, *batches())
+    stored = ShardProcessor._store
+
+    def never_answered(self: ShardProcessor, batch: Any) -> None:
+        if daemon.checkpoints:
+            between.mode = "black hole"
+        stored(self, batch)
+
+    def given_up(_: ShardProcessor) -> None:
+        between.mode = "refuse"  # in the place of the process's end, so that this one goes on
+        between.cut()
+
+    monkeypatch.setattr(ShardProcessor, "_store", never_answered)
+    monkeypatch.setattr(ShardProcessor, "_give_up", given_up)
+    quick = settings.model_copy(update={"patience_seconds": 1})
+    with pytest.raises(SystemExit):
+        run(daemon, quick)
+    assert [checkpoint[0] for checkpoint in daemon.checkpoints] == ["0"]
 
 
 def test_an_unforeseen_error_ends_the_process_and_tells_no_payload(

@@ -1,0 +1,110 @@
+"""A ledger that writes without pause into a Kinesis stream, as QLDB streams: out of order, some of it twice, some of it
+again long after it was redacted."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from random import Random
+
+from consumer.streaming import kinesis, put
+from journal import stream
+from journal.licence_ledger import LicenceLedger
+from journal.simulated_ledger import new_id
+from journal.simulated_strand import SimulatedStrand
+from journal.stream import UserRecord
+from tests.soak.written import Key, Written
+
+BLOCKS_A_SECOND = 60
+TICK_SECONDS = 0.5
+REDACTIONS = 0.08
+HELD_BACK = 200  # user records among which the order is random
+TWICE = 0.03
+STALLS, BURSTS = 0.05, 0.05  # of the ticks: the ledger says nothing, or five times as much
+LATE = 0.5  # of the ticks: a record comes again whose revision was redacted long ago
+
+
+class Load:
+    """Writes until `stop`; what it writes follows from the seed alone, but for how much of it there is."""
+
+    def __init__(self, stream_name: str, seed: int, most_blocks: int) -> None:
+        self._name, self._client = stream_name, kinesis()
+        self._random = Random(f"{seed} load")
+        self._strand = SimulatedStrand(LicenceLedger, seed, most_blocks, REDACTIONS)
+        self._blocks = self._strand.make()
+        self._arn = f"arn:aws:qldb:eu-west-2:123456789012:stream/{stream_name}/{new_id(self._random)}"
+        self.written = Written()
+        self.sent = -1
+        """The last block up to which every record was sent at least once."""
+        self._failure: Exception | None = None
+        self._unsent: Counter[int] = Counter()
+        self._waiting: list[tuple[int, UserRecord]] = []
+        self._records: dict[Key, UserRecord] = {}
+        self._late: list[UserRecord] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    def start(self) -> None:
+        put(self._client, self._name, [stream.control_record(self._arn, "CREATED")])
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise what has ended it."""
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Send what is held back, and that the stream is complete."""
+        self._stopping.set()
+        self._thread.join()
+        self.check()
+        self._send(0)
+        put(self._client, self._name, [stream.control_record(self._arn, "COMPLETED")])
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                started = time.monotonic()
+                chance = self._random.random()
+                blocks = round(BLOCKS_A_SECOND * TICK_SECONDS)
+                if chance < BURSTS:
+                    blocks *= 5
+                elif chance < BURSTS + STALLS:
+                    blocks = 0
+                self._write(blocks)
+                self._send(HELD_BACK)
+                self._stopping.wait(TICK_SECONDS - (time.monotonic() - started))
+        except Exception as error:  # for whoever waits for it
+            self._failure = error
+
+    def _write(self, blocks: int) -> None:
+        for _ in range(blocks):
+            block = next(self._blocks)
+            number = block["blockAddress"]["sequenceNo"]
+            redacted = self.written.add(block)
+            records = list(stream.block_records(self._arn, block))
+            for record, details in zip(records[1:], stream.revision_details(block), strict=True):
+                metadata = details["revision"]["metadata"]
+                self._records[metadata["id"], metadata["version"]] = record
+            self._late += [self._records[key] for key in redacted]
+            self._unsent[number] = len(records)
+            self._waiting += [(number, record) for record in records]
+
+    def _send(self, hold_back: int) -> None:
+        self._random.shuffle(self._waiting)
+        at = max(len(self._waiting) - hold_back, 0)
+        now, self._waiting = self._waiting[:at], self._waiting[at:]
+        put(self._client, self._name, self._repeated(record for _, record in now))
+        for number, _ in now:
+            self._unsent[number] -= 1
+        while self._unsent[self.sent + 1] == 0 and self.sent < self.written.tip:
+            self.sent += 1
+            del self._unsent[self.sent]
+
+    def _repeated(self, records: Iterable[UserRecord]) -> Iterator[UserRecord]:
+        for record in records:
+            yield record
+            if self._random.random() < TWICE:
+                yield record
+        if self._late and self._random.random() < LATE:
+            yield self._random.choice(self._late)

@@ -1,0 +1,70 @@
+"""The ledger that writes during the long test of the worker, and the model that its stores are held to."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from journal.stream import UserRecord
+from tests.soak import load
+from tests.soak.load import Load
+
+SECONDS = 4
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[UserRecord]:
+    records: list[UserRecord] = []
+
+    def put(_: object, __: str, some: Iterable[UserRecord]) -> None:
+        records.extend(some)
+
+    monkeypatch.setattr(load, "put", put)
+    monkeypatch.setattr(load, "kinesis", object)
+    return records
+
+
+def written(seed: int) -> Load:
+    made = Load("licences", seed, 2_000)
+    for _ in range(10 * SECONDS):
+        made._write(15)
+        made._send(load.HELD_BACK)
+    return made
+
+
+def test_the_same_seed_writes_the_same(sent: list[UserRecord]) -> None:
+    written(1)
+    first = list(sent)
+    sent.clear()
+    written(1)
+    assert sent == first
+    sent.clear()
+    written(2)
+    assert sent != first
+
+
+def test_all_is_sent_out_of_order_and_what_is_redacted_comes_again(sent: list[UserRecord]) -> None:
+    made = written(3)
+    tip = made.written.tip
+    assert 0 < made.sent < tip  # some of it is held back
+    made._send(0)
+    assert made.sent == tip
+    times = Counter(record.data for record in sent)
+    assert min(times.values()) == 1
+    assert max(times.values()) > 1
+    last = {record.data: at for at, record in enumerate(sent)}
+    first = {record.data: at for at, record in reversed(list(enumerate(sent)))}
+    assert any(last[late.data] - first[late.data] > 500 for late in made._late)
+
+
+def test_the_model_knows_what_is_withheld(sent: list[UserRecord]) -> None:
+    model = written(4).written
+    assert model.redacted
+    expected = model.expected()
+    states = Counter(row[-1] for row in expected["journal.revision"])
+    assert states["redacted"] == len(model.redacted)
+    assert states["deleted"] > 0
+    shown = {value for name, rows in expected.items() if "." not in name for row in rows for value in row}
+    assert not shown & model.withheld().keys()
+    assert model.withheld().keys() & {value for one in model.revisions.values() for value in (one.data or {}).values()
+                                      if isinstance(value, str)}  # fmt: skip

@@ -1,0 +1,219 @@
+"""The worker as a whole, without KCL's daemon: what it says of itself, and how it ends."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumer import settings as settings_module
+from consumer import worker_state
+from consumer.database import connect
+from consumer.projection import discover
+from consumer.settings import Settings, load_settings
+from consumer.worker import service, watching
+from consumer.worker.service import run_worker
+from tests.emulators import free_port
+from tests.worker.live import in_read_models, scalar, wait_for
+from tests.worker.proxy import Proxy, proxy
+from tests.worker.test_projecting import FILLED, take_in
+
+PROJECTIONS = discover(("projections",))
+
+
+class Daemon:
+    """In the place of KCL's: it runs until it is asked to stop, or until `end`."""
+
+    def __init__(self) -> None:
+        self._status: int | None = None
+        self.shard_failed = False
+
+    def kill(self) -> None:
+        self._status = -signal.SIGKILL
+
+    def end(self, status: int) -> None:
+        self._status = status
+
+    def ended(self) -> int | None:
+        return self._status
+
+    def ask_to_stop(self) -> None:
+        self._status = self._status or 0
+
+    def wait(self, _: float) -> int | None:
+        return self._status
+
+
+@pytest.fixture
+def between(database: str) -> Iterator[Proxy]:
+    with proxy(database) as made:
+        yield made
+
+
+@pytest.fixture
+def settings(between: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(worker_state, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "GAP_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "END_SECONDS", 1.0)
+    for name, value in {
+        "DATABASE_URL": between.url,
+        "HOME": str(tmp_path),
+        "WORKER_ID": "one",
+        "LISTEN": f"127.0.0.1:{free_port()}",
+        "DRAIN_SECONDS": "2",
+    }.items():
+        monkeypatch.setenv(f"STRANDLINE_{name}", value)
+    return load_settings()
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    made = Daemon()
+
+    def start(_: Settings, __: str, folder: Path, *, trust_deletions: bool) -> Daemon:
+        (folder / "metrics").mkdir()
+        return made
+
+    monkeypatch.setattr(service, "start_daemon", start)
+    return made
+
+
+def asked(settings: Settings, path: str) -> tuple[int, Mapping[str, Any]]:
+    try:
+        with urlopen(f"http://{settings.listen}/{path}", timeout=10) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read())
+    except OSError:  # it does not listen
+        return 0, {}
+
+
+def checked(settings: Settings) -> Mapping[str, str]:
+    """What `/readyz` says of each check; nothing where it does not answer in time."""
+    return asked(settings, "readyz")[1].get("checks", {})
+
+
+@contextmanager
+def meanwhile(what: Callable[[], None]) -> Iterator[None]:
+    """On another thread, for the worker itself wants the main one; then it is asked to stop."""
+    failed: list[BaseException] = []
+    over = threading.Event()
+
+    def run() -> None:
+        try:
+            what()
+        except BaseException as error:
+            failed.append(error)
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def test_from_start_to_sigterm(database: str, settings: Settings, daemon: Daemon) -> None:
+    def watch() -> None:
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+        assert asked(settings, "livez")[1]["ok"]
+        take_in(database)
+        wait_for(lambda: in_read_models(database, FILLED) == 8)
+        with connect(database) as connection:
+            assert [one.state for one in worker_state.read_workers(connection)] == ["running"]
+
+    with meanwhile(watch):
+        assert run_worker(settings, settings.database_url or "", PROJECTIONS)
+    with connect(database) as connection:
+        assert [one.state for one in worker_state.read_workers(connection)] == ["ended"]
+    assert scalar(database, "SELECT count(*) FROM projection.generation WHERE expires_at IS NOT NULL") == 0
+
+
+def test_a_daemon_that_ends_ends_the_worker(database: str, settings: Settings, daemon: Daemon) -> None:
+    def watch() -> None:
+        wait_for(lambda: asked(settings, "livez")[0] == 200)
+        wait_for(lambda: scalar(database, "SELECT count(*) FROM projection.worker") == 1)
+        daemon.end(1)
+        wait_for(lambda: asked(settings, "livez")[0] == 0)  # it does not listen any more
+
+    with meanwhile(watch):
+        assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
+    assert scalar(database, "SELECT ended_at FROM projection.worker") is None
+
+
+def test_a_failed_process_of_a_shard_ends_the_daemon_at_once(settings: Settings, daemon: Daemon) -> None:
+    def watch() -> None:
+        wait_for(lambda: asked(settings, "livez")[0] == 200)
+        daemon.shard_failed = True
+        wait_for(lambda: asked(settings, "livez")[0] == 0)
+
+    with meanwhile(watch):
+        assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
+    assert daemon.ended() == -signal.SIGKILL
+
+
+def test_a_store_that_goes_away_is_told_and_waited_for(settings: Settings, between: Proxy, daemon: Daemon) -> None:
+    def watch() -> None:
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+        between.mode = "refuse"
+        between.cut()
+        wait_for(lambda: "cannot be reached" in checked(settings).get("store", ""))
+        wait_for(lambda: "fails" in checked(settings).get("projector licence_register", ""))
+        assert asked(settings, "livez")[0] == 200, "to end it would not help"
+        between.mode = "pass"
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+
+    with meanwhile(watch):
+        assert run_worker(settings, settings.database_url or "", PROJECTIONS)
+
+
+def test_a_store_that_neither_answers_nor_fails_ends_the_worker(
+    settings: Settings, between: Proxy, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(settings_module, "HANG_SECONDS", 0)
+    settings = settings.model_copy(update={"patience_seconds": 5})
+
+    def watch() -> None:
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+        between.mode = "black hole"
+        wait_for(ended.is_set)  # without a signal
+        between.cut()
+
+    with capture_logs() as logs, meanwhile(watch):
+        try:
+            assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
+        finally:
+            ended.set()
+    assert [one["event"] for one in logs if one["log_level"] == "error"] == ["projectors hang"]
+
+
+def test_a_gap_that_stays_is_told_once_with_what_to_do(database: str, settings: Settings, daemon: Daemon) -> None:
+    take_in(database, first=8)
+    first = scalar(database, "SELECT min(sequence_no) FROM journal.block")
+    assert first > 0
+
+    def watch() -> None:
+        wait_for(lambda: any(one["event"] == "gap" for one in logs))
+        beats = scalar(database, "SELECT seen_at FROM projection.worker")
+        for _ in range(5):
+            wait_for(lambda before=beats: scalar(database, "SELECT seen_at FROM projection.worker") > before)
+
+    with capture_logs() as logs, meanwhile(watch):
+        assert run_worker(settings, settings.database_url or "", PROJECTIONS)
+    told = [one for one in logs if one["event"] == "gap"]
+    assert [(one["first"], one["last"]) for one in told] == [(0, first - 1)]
+    assert "replay" in told[0]["todo"]
