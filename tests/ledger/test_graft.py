@@ -189,6 +189,6 @@ def test_grafting(database: str, postgres_url: str, migrated_template: str, tmp_
         migrated_database(postgres_url, migrated_template) as by_export,
         migrated_database(postgres_url, migrated_template) as by_stream,
     ):
-        outcome = graft(database, by_export, by_stream, tmp_path, blocks=40, requests=20, kills=3, random=Random(7))
+        outcome = graft(database, by_export, by_stream, tmp_path, blocks=40, requests=12, kills=2, random=Random(7))
     assert outcome.good, outcome
     assert outcome.kills > 0

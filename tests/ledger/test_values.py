@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import ion
@@ -10,12 +10,17 @@ from journal.ion_hash import ion_hash
 from ledger.values import as_document
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.text(st.characters(codec="utf-8"))
+NAMES = st.text(st.characters(codec="utf-8"), max_size=8)
 DOCUMENTS = st.dictionaries(
-    st.text(st.characters(codec="utf-8"), max_size=8),
-    st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)),
+    NAMES,
+    st.recursive(
+        PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+    ),
+    max_size=4,
 )
 
 
+@settings(max_examples=60)
 @given(DOCUMENTS)
 def test_as_if_it_had_been_read(document: dict[str, Any]) -> None:
     taken, data = as_document(document)
