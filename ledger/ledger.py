@@ -160,7 +160,7 @@ class Ledger:
         return Executed(result, done.transaction_id, done.sequence_no, repeated=True)
 
     def _request(self, request_id: str) -> Appended | None:
-        with self._borrowed() as connection, connection.transaction():
+        with self._borrowed() as connection:
             row = connection.execute(READ_REQUEST, [request_id]).fetchone()
         return None if row is None else Appended(row[0], row[1], repeated=True)
 
@@ -198,7 +198,7 @@ class Ledger:
                 self._known = None if prepared.defines else replace(tables, at=sequence_no)
 
     def _defined_since(self, number: int) -> bool:
-        with self._borrowed() as connection, connection.transaction():
+        with self._borrowed() as connection:
             return connection.execute(DEFINED_SINCE, [number]).fetchone() == (True,)
 
     def _reader(self) -> psycopg.Connection[Any]:
@@ -207,7 +207,7 @@ class Ledger:
             try:
                 connection = self._idle.get_nowait()
             except Empty:
-                return connect(self.url, application_name="strandline ledger")
+                return connect(self.url, autocommit=True, application_name="strandline ledger")
             if not connection.closed:
                 return connection
 
@@ -224,7 +224,6 @@ class Ledger:
     @contextmanager
     def _borrowed(self) -> Iterator[psycopg.Connection[Any]]:
         connection = self._reader()
-        connection.isolation_level = None
         try:
             yield connection
         finally:

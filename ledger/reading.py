@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel
 from psycopg.types.json import Jsonb
 
 from journal import ion
@@ -18,6 +17,7 @@ SNAPSHOT = """
     SELECT m.sequence_no, p.sequence_no = m.sequence_no
            AND p.change_id = coalesce((SELECT max(id) FROM journal.change), 0)
     FROM journal.mark m, journal.lookup_position p"""
+BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {SNAPSHOT}"  # in one trip
 FOLLOW = "SELECT journal.follow_lookups()"
 
 _COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
@@ -78,7 +78,7 @@ AT_ADDRESS = """
 
 
 class Reading:
-    """The journal as of one block, over a connection of its own; `close` ends the database transaction.
+    """The journal as of one block, over an autocommit connection of its own; `close` ends the database transaction.
 
     As of an earlier block (`end`, then `earlier`) it gives what was read then, without what was redacted since.
     """
@@ -175,15 +175,14 @@ class Reading:
 
 def _begin(connection: psycopg.Connection[Any]) -> int:
     """Begin to read one state of the database, whose look-ups are those of its mark; gives the mark."""
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     while True:
-        row = connection.execute(SNAPSHOT).fetchone()
+        with psycopg.ClientCursor(connection) as cursor:
+            cursor.execute(BEGIN)
+            cursor.nextset()
+            row = cursor.fetchone()
         assert row is not None
         number, followed = row
         if followed:
             return int(number)
         connection.rollback()
-        connection.isolation_level = IsolationLevel.READ_COMMITTED
         connection.execute(FOLLOW)
-        connection.commit()
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
