@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from consumer.expunge import Expunged, expunge
+from journal.errors import StrandlineError
 from tests.redaction.canaries import canaries, held_in
 from tests.redaction.conftest import Replayed
 
@@ -65,6 +66,39 @@ def test_no_table_is_begun_when_the_time_is_over(store: Replayed) -> None:
     done = expunge(store.url, store.projections, seconds=0)
     assert done.cleaned == []
     assert {one.reason for one in done.left} == {"the time was over"}
+
+
+def test_no_rewrite_is_begun_that_may_take_longer_than_there_is_time(
+    store: Replayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.vacuum.BYTES_A_SECOND", 1)
+    store.replay(canaries().blocks)
+    done = expunge(store.url, store.projections, physical=True, seconds=600)
+    assert {"journal.revision_0", "journal.block"} <= {one.table for one in done.left}
+    assert all(one.reason.startswith("rewriting it may take") for one in done.left)
+    assert (done.receipts, levels(store)) == (0, {"hidden": 12})
+
+
+def test_what_a_reader_holds_is_left_and_others_go_on_reading(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.vacuum.ATTEMPTS", 1)
+    monkeypatch.setattr("consumer.vacuum.GENTLY", "SET lock_timeout = '50ms'")
+    store.replay(canaries().blocks)
+    with psycopg.connect(store.url) as reader:
+        reader.execute("LOCK TABLE journal.revision_0 IN ACCESS SHARE MODE")
+        done = expunge(store.url, store.projections, physical=True)
+        assert [(one.table, one.reason) for one in done.left if one.table.startswith("journal.rev")] == [
+            ("journal.revision_0", "its lock was not free in time")
+        ]
+        assert len(store.rows("SELECT FROM journal.revision")) > 0
+    assert "physical" not in levels(store)
+
+
+def test_one_runs_at_a_time(store: Replayed) -> None:
+    with psycopg.connect(store.url) as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('expunge', 0))")
+        with pytest.raises(StrandlineError, match="is running"):
+            expunge(store.url, store.projections)
+    assert expunge(store.url, store.projections).left == []
 
 
 def test_the_bytes_of_what_was_refused_go_after_their_time(store: Replayed, tmp_path: Path) -> None:
