@@ -4,6 +4,7 @@ itself a canary; and what stands in the indexes and in their files."""
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from opensearchpy import OpenSearch
@@ -42,17 +43,7 @@ COMPOSED = ComposedProjection(
     compose,
     key=("document",),
 )
-COMPOSED_OUTSIDE = ComposedProjection(
-    "searched_by_name",
-    "Test.",
-    {"Licence": ("firstName",)},
-    "analysts",
-    (Column("document", "text", ""), Column("name", "text", "")),
-    keys,
-    compose,
-    key=("document",),
-    store="opensearch",
-)
+COMPOSED_OUTSIDE = replace(COMPOSED, name="searched_by_name", store="opensearch")
 OUTSIDE: tuple[Projection, ...] = (CURRENT, HISTORY, COMPOSED_OUTSIDE)
 LICENSING = discover(("projections.licensing",))
 HERE: dict[str, Projection] = {name: one for name, one in LICENSING.items() if one.store == "postgresql"}
