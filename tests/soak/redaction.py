@@ -25,7 +25,7 @@ def redaction(seconds: float, seed: int) -> Outcome:
     random, deadline, outcome = Random(seed), time.monotonic() + seconds, Outcome()
     with server() as where, tempfile.TemporaryDirectory(prefix="strandline-soak-") as name:
         folder = Path(name)
-        with node_of_its_own(folder / "node") as node:
+        with node_of_its_own(_new(folder)) as node:
             client = OpenSearch(hosts=[node.url], timeout=60, max_retries=0)
             while outcome == Outcome() or time.monotonic() < deadline:
                 exports = Exports.of(canaries(random.randint(2, 12), str(random.random())), _new(folder))
