@@ -36,12 +36,13 @@ log = structlog.get_logger()
 class Pulse:
     """When a projection last moved, or was seen to have nothing to do; `trouble` is why it cannot.
 
-    `tried_at` is when its thread last began something, or failed at it: one that neither moves nor fails hangs.
+    `tried_at` is when its thread last began something, or failed at it, and `backend` the server's process that it has.
     `ended` is for good: only a new process has that projector again.
     """
 
     moved_at: float
     tried_at: float = field(default_factory=time.monotonic)
+    backend: int = 0
     position: int | None = None
     trouble: str | None = None
     ended: bool = False
@@ -74,10 +75,11 @@ class Projecting:
         for thread in self._threads:
             thread.start()
 
-    def hanging(self, seconds: float) -> list[str]:
-        """Those that have neither moved nor failed for so long: a database that is gone without a word."""
+    def still(self, seconds: float) -> dict[str, int]:
+        """Those that have neither moved nor failed for so long, and the server's process that each waits for."""
         now = time.monotonic()
-        return [name for name, pulse in self.pulses.items() if now - pulse.tried_at > seconds and not pulse.ended]
+        pulses = self.pulses.items()
+        return {name: one.backend for name, one in pulses if now - one.tried_at > seconds and not one.ended}
 
     def stop(self, seconds: float) -> bool:
         """Let each projector end with its transaction; whether all did in time."""
@@ -104,6 +106,7 @@ class Projecting:
             try:
                 name = f"strandline {projection.name}"
                 with connect(self._url, application_name=name, idle_seconds=IDLE_SECONDS) as connection:
+                    self.pulses[projection.name].backend = connection.info.backend_pid
                     while not self._stop.is_set():
                         self._round(connection, projection)
                         pause = FIRST_PAUSE

@@ -23,6 +23,7 @@ from consumer.stores import open_stores
 from consumer.worker.daemon import Daemon, start_daemon
 from consumer.worker.exposition import Exposition
 from consumer.worker.expunging import Expunging
+from consumer.worker.hanging import Hanging
 from consumer.worker.health import Answer, HealthServer, checks
 from consumer.worker.projecting import Projecting
 from consumer.worker.watching import Watching
@@ -67,11 +68,13 @@ class _Worker:
         self._health: HealthServer | None = None
         self._ticked_at = time.monotonic()
         self._watching = Watching(url, settings.worker_id)
+        self._hanging = Hanging(url, self._projecting, settings.hang_seconds)
 
     def start(self) -> None:
         self._projecting.start()
         self._expunging.start()
         self._watching.start()
+        self._hanging.start()
         routes: dict[str, Callable[[], Answer]] = {
             "/livez": lambda: checks(self.live()),
             "/readyz": lambda: checks(self.ready()),
@@ -91,8 +94,8 @@ class _Worker:
             if (status := self._daemon.ended()) is not None:
                 log.error("daemon ended by itself", status=status)
                 return
-            if hanging := self._projecting.hanging(self._settings.hang_seconds):
-                log.error("projectors hang", projections=hanging)
+            if self._hanging.found:
+                log.error("projectors hang", projections=self._hanging.found)
                 return
 
     def stop(self, *, asked: bool) -> bool:
@@ -102,6 +105,7 @@ class _Worker:
         """
         log.info("worker stops")
         self._expunging.stop()
+        self._hanging.stop()
         self._daemon.ask_to_stop()
         projected = self._projecting.stop(self._settings.drain_seconds)
         status = self._daemon.wait(self._settings.drain_seconds + SLACK_SECONDS)

@@ -84,7 +84,7 @@ def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
 
 def troubled(made: Projecting, names: Sequence[str]) -> bool:
     """One of them fails, or stands still."""
-    return any(made.pulses[name].trouble for name in names) or bool(made.hanging(1.5))
+    return any(made.pulses[name].trouble for name in names) or bool(made.still(1.5))
 
 
 @pytest.mark.parametrize("store", ["postgresql", "opensearch"])

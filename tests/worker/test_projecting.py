@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from consumer.database import connect
 from consumer.projection import discover
 from consumer.worker import projecting
+from consumer.worker.hanging import Hanging
 from consumer.worker.health import checks
 from consumer.worker.intake import StreamIntake
 from consumer.worker.projecting import Projecting, Pulse
@@ -98,6 +100,31 @@ def test_a_store_that_goes_away_and_comes_back(database: str) -> None:
         between.mode = "pass"
         take_in(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
+
+
+def test_one_that_waits_for_the_database_hangs_only_if_that_does_not_work_for_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projecting, "POLL_SECONDS", 0.1)
+    url = make_conninfo(database, connect_timeout="2")
+    with proxy(url) as between, running(between.url) as made:
+        looking = Hanging(between.url, made, 1)
+        take_in(database, last=6)
+        wait_for(lambda: in_read_models(database, FILLED) == 2)
+        relation = scalar(database, "SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
+        with psycopg.connect(database) as locking:
+            locking.execute(f"LOCK TABLE generation.{relation} IN ACCESS EXCLUSIVE MODE")
+            take_in(database)
+            wait_for(lambda: "licence_register" in made.still(1))
+            looking.look()
+            assert "licence_register" not in looking.found
+        wait_for(lambda: in_read_models(database, FILLED) == 8)
+        between.mode = "black hole"
+        wait_for(lambda: "licence_register" in made.still(1))
+        looking.look()
+        assert "licence_register" in looking.found
+        between.mode = "pass"
+        between.cut()
 
 
 def test_a_dead_projector_is_not_healthy(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 
 from consumer import settings as settings_module
@@ -64,7 +65,7 @@ def settings(between: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(watching, "GAP_SECONDS", 0.2)
     monkeypatch.setattr(watching, "END_SECONDS", 1.0)
     for name, value in {
-        "DATABASE_URL": between.url,
+        "DATABASE_URL": make_conninfo(between.url, connect_timeout="2"),
         "HOME": str(tmp_path),
         "WORKER_ID": "one",
         "LISTEN": f"127.0.0.1:{free_port()}",
