@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from consumer import alias, generation, swap
+from consumer import alias, generation
 from consumer.projection import Projection
 from consumer.stores import Stores
 
@@ -29,11 +29,7 @@ def drop_unclean(connection: Connection, projection: Projection, stores: Stores)
             return
         with connection.transaction():
             left = generation.building(connection, projection)
-        if left is None:
-            return
-        if left.store == "postgresql":
-            swap.drop(connection, left.generation, left.relation)
-        else:
+        if left is not None:
             alias.drop(connection, projection, left, stores)
 
 

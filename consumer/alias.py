@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from consumer import feed, generation, lease
+from consumer import feed, generation, lease, swap
 from consumer.generation import Generation
 from consumer.lease import Lease, LeaseLost
 from consumer.projection import Projection, fingerprint
@@ -119,9 +119,21 @@ def go_on(connection: Connection, projection: Projection, stores: Stores) -> Non
             _forget(connection, projection, chosen.generation)
 
 
-def drop(connection: Connection, projection: Projection, gone: Generation, stores: Stores) -> None:
-    """Drop a generation that nobody is shown: when nothing can be sent to its index any more, for that would make it
-    anew; and the index first, so that none is left without its row."""
+def drop(
+    connection: Connection,
+    projection: Projection,
+    gone: Generation,
+    stores: Stores,
+    patience: float = swap.PATIENCE_SECONDS,
+) -> None:
+    """Drop a generation, of either store, that nobody is shown.
+
+    One outside when nothing can be sent to its index any more, for that would make it anew; and the index first, so
+    that none is left without its row. Of one in the database readers are waited for, as long as `patience`.
+    """
+    if gone.store == "postgresql":
+        swap.drop(connection, projection, gone, patience)
+        return
     with lease.taken(connection, gone.generation):
         stores.sink(connection, projection, gone.generation, gone.relation).drop()
         with connection.transaction():

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from consumer import feed, parking
-from consumer.composition import Composed, Documents, Find, compose, touched
+from consumer.composition import Composed, Documents, Find, Known, compose, compose_known, touched
 from consumer.feed import Batch
 from consumer.filling import Filling
 from consumer.finding import BY_INDEX, find
@@ -39,13 +39,13 @@ class ComposedFilling(Filling):
 
     def __init__(self, connection: Connection, projection: ComposedProjection, generation: int, sink: Sink) -> None:
         super().__init__(connection, generation, sink)
-        self._projection = projection
+        self.projection = projection
 
     def fill(self, batch: Batch) -> None:
         latest: dict[str, Revision] = {}
         for chunk in batch:
             latest.update({item.document_id: item for item in chunk if isinstance(item, Revision)})
-        erased = feed.erased(self._connection, self._projection, batch.after, batch.last)
+        erased = feed.erased(self._connection, self.projection, batch.after, batch.last)
         # Whoever waited by what is erased now waits no longer: there is nothing to take.
         gone = {(revision.document_id, revision.version) for revision in erased}
         freed = [one for one in self._waiting(document for document, _ in gone).items() if one in gone]
@@ -54,16 +54,20 @@ class ComposedFilling(Filling):
 
     def again(self, parked: Sequence[tuple[str, int | None]], position: int) -> None:
         documents = [key for key, version in parked if version is not None]
-        revisions = feed.current(self._connection, self._projection, documents, position)
+        revisions = feed.current(self._connection, self.projection, documents, position)
         self._settle(revisions, [], {key for key, version in parked if version is None}, position)
 
     def touched(self, revisions: Sequence[Revision], find_there: Find) -> tuple[set[str], list[Parked]]:
         """The keys that current revisions touch, and the documents that do not say which."""
-        return touched(self._projection, [one for one in revisions if one.data is not None], find_there)
+        return touched(self.projection, [one for one in revisions if one.data is not None], find_there)
 
     def compose(self, keys: Sequence[str], find_there: Find) -> list[Composed]:
         """The rows of keys; nothing is written."""
-        return compose(self._projection, keys, find_there, self._sink.prepare)
+        return compose(self.projection, keys, find_there, self._sink.prepare)
+
+    def compose_known(self, keys: Sequence[str], known: Known) -> list[Composed]:
+        """The same, where all that they look up is known."""
+        return compose_known(self.projection, keys, known, self._sink.prepare)
 
     def park(self, silent: Sequence[Parked]) -> None:
         parking.park(self._connection, self._generation, silent)

@@ -7,6 +7,7 @@ again when all that was asked for is there. So a chain of three look-ups takes t
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from consumer.meaning import reason
 from consumer.parking import Parked
@@ -33,8 +34,20 @@ class Composed:
     sequence_no: int  # of the newest of the documents
 
 
+class Known(Protocol):
+    """What look-ups find; None where it is not fetched yet."""
+
+    def get(self, wanted: Through) -> Documents | None: ...
+
+
 def touched(projection: ComposedProjection, revisions: Iterable[Revision], find: Find) -> tuple[set[str], list[Parked]]:
     """The keys that current revisions touch, and the documents that do not say which."""
+    named, parked = naming(projection, revisions)
+    return followed(projection, named, find), parked
+
+
+def naming(projection: ComposedProjection, revisions: Iterable[Revision]) -> tuple[set[str | Through], list[Parked]]:
+    """What current revisions name, keys or how they are found; and the documents that do not say."""
     named: set[str | Through] = set()
     parked = []
     for revision in revisions:
@@ -43,7 +56,14 @@ def touched(projection: ComposedProjection, revisions: Iterable[Revision], find:
         except Exception as exc:
             why = reason(exc, projection)
             parked.append(Parked(revision.document_id, revision.version, revision.sequence_no, why))
-    return _followed(projection, named, find), parked
+    return named, parked
+
+
+def compose_known(
+    projection: ComposedProjection, keys: Iterable[str], known: Known, prepare: Callable[[Rows], PreparedRows]
+) -> list[Composed]:
+    """The rows of each key, in the keys' order, where all that they look up is known."""
+    return [_composed(projection, key, _Looking(projection, known), prepare) for key in keys]
 
 
 def compose(
@@ -70,7 +90,7 @@ def compose(
 class _Looking:
     """Look-ups for one key among what is fetched; remembers what was found, and what must be fetched."""
 
-    def __init__(self, projection: ComposedProjection, known: Mapping[Through, Documents]) -> None:
+    def __init__(self, projection: ComposedProjection, known: Known) -> None:
         self._lookups = projection.lookups
         self._known = known
         self.missing: set[Through] = set()
@@ -78,12 +98,14 @@ class _Looking:
         self.newest = -1
 
     def __call__(self, table: str, field: str, value: object) -> Documents:
-        wanted = _declared(self._lookups, table, field)
         if not isinstance(value, str):
+            _declared(self._lookups, table, field)
             return ()
-        found = self._known.get(Through(*wanted, value))
+        wanted = Through(table, field, value)
+        found = self._known.get(wanted)
         if found is None:
-            self.missing.add(Through(*wanted, value))
+            _declared(self._lookups, table, field)
+            self.missing.add(wanted)
             return ()
         for revision in found:
             self.sources.add((revision.document_id, revision.version))
@@ -97,9 +119,11 @@ def _composed(
     rows: PreparedRows = ()
     fault = None
     try:
-        rows = prepare(projection.compose(key, looking))
-        if looking.missing:
-            raise Unprojectable(f"it looks up in more than {MOST_ROUNDS} rounds")
+        made = list(projection.compose(key, looking))
+        if looking.missing:  # thrown away, but in the last round
+            fault = f"it looks up in more than {MOST_ROUNDS} rounds"
+        else:
+            rows = prepare(made)
     except Exception as exc:
         fault = reason(exc, projection)
     if not looking.sources:
@@ -107,7 +131,8 @@ def _composed(
     return Composed(key, rows if fault is None else (), fault, frozenset(looking.sources), looking.newest)
 
 
-def _followed(projection: ComposedProjection, named: Collection[str | Through], find: Find) -> set[str]:
+def followed(projection: ComposedProjection, named: Collection[str | Through], find: Find) -> set[str]:
+    """The keys that are named, or found by what is."""
     keys: set[str] = set()
     passed: set[Through] = set()
     while named:

@@ -50,7 +50,7 @@ class RowFilling(Filling):
         self._projection = projection
 
     def fill(self, batch: Batch) -> None:
-        meaning = Meaning(self._projection, self._sink.prepare)
+        meaning = self.meaning()
         some_wait = parking.any_waiting(self._connection, self._generation)
         for chunk in batch:
             meaning.take(chunk, self._waiting({key_of(item) for item in chunk}) if some_wait else ())
@@ -70,15 +70,13 @@ class RowFilling(Filling):
             if self._projection.keeps == "history":
                 # What follows a revision that parks now has no rows.
                 self._sink.purge([(item.document_id, item.version) for item in items if isinstance(item, Revision)])
-        meaning = Meaning(self._projection, self._sink.prepare)
+        meaning = self.meaning()
         meaning.take(items)
         self._write(meaning)
 
-    def meaning(self, revisions: Sequence[Revision]) -> Meaning:
-        """What the last revisions of documents mean; nothing is asked or written."""
-        meaning = Meaning(self._projection, self._sink.prepare)
-        meaning.take(revisions)
-        return meaning
+    def meaning(self) -> Meaning:
+        """For what is to be written; nothing is asked or written."""
+        return Meaning(self._projection, self._sink.prepare)
 
     def write_first(self, meaning: Meaning) -> list[str]:
         """Write documents that have no rows yet; those that park are not written, but given, to be run in full."""

@@ -10,16 +10,19 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import IsolationLevel
 
+from consumer import held as held_documents
 from consumer.composing import KEYS, ComposedFilling
-from consumer.composition import Documents
+from consumer.composition import Documents, followed, naming
 from consumer.database import connect
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.finding import BY_INDEX, find
+from consumer.held import Held
 from consumer.meaning import Meaning
 from consumer.projection import ComposedProjection, Revision, RowProjection, Through
 
@@ -32,8 +35,11 @@ T = TypeVar("T")
 AT_ONCE, SIZE_AT_ONCE = 5_000, 8_000_000
 FETCH = 500
 
-# The last revision of each document, by a hash join: a planner without statistics would look each one up.
-BY_HASH = "SET LOCAL enable_nestloop = off; SET LOCAL cursor_tuple_fraction = 1; SET LOCAL work_mem = '64MB'"
+# The last revision of each document, by hashes in one process: a planner without statistics would look each one up, and
+# whoever takes the rows is slower than one process that reads them.
+BY_HASH = """
+    SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0;
+    SET LOCAL work_mem = '64MB'"""
 READ_LATEST = """
     SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash,
         coalesce(octet_length(data_ion), pg_column_size(data), 0)
@@ -68,6 +74,7 @@ class FirstFill:
         self._projection = projection
         self._waiting = waiting
         self._changes = 0
+        self._read = self._bytes = 0
         self.last = last
 
     @property
@@ -79,10 +86,13 @@ class FirstFill:
         """What is to be written, each part in a transaction of its own."""
         with connect(self._url) as reading:
             reading.isolation_level = IsolationLevel.REPEATABLE_READ
-            with reading.transaction(), closing(self._parts(reading, filling)) as parts:
+            with (
+                reading.transaction(),
+                closing(self._parts(reading, filling)) as parts,
+                closing(_ahead(parts)) as ahead,
+            ):
                 (self._changes,) = reading.execute(COUNT_CHANGES, [self.last]).fetchone() or (0,)
-                with closing(_one_ahead(parts)) as ahead:
-                    yield ahead
+                yield ahead
 
     def arrive(self, connection: Connection, generation: int) -> None:
         """In the transaction that moves the position."""
@@ -90,24 +100,27 @@ class FirstFill:
         connection.execute(NOTE_CHANGES, parameters)
 
     def _parts(self, reading: Connection, filling: Filling) -> Parts:
-        parameters = {"tables": list(self._projection.tables), "last": self.last}
-        (total,) = reading.execute(COUNT_DOCUMENTS, parameters).fetchone() or (0,)
         if isinstance(filling, ComposedFilling):
-            return self._keys(reading, filling, parameters)
+            return self._keys(reading, filling)
         assert isinstance(filling, RowFilling)
-        return self._documents(reading, filling, parameters, total)
+        return self._documents(reading, filling)
 
-    def _documents(self, reading: Connection, filling: RowFilling, parameters: Mapping[str, Any], total: int) -> Parts:
+    def _documents(self, reading: Connection, filling: RowFilling) -> Parts:
         again = set(self._waiting)
 
         def write(meaning: Meaning) -> None:
             again.update(filling.write_first(meaning))
 
+        (total,) = reading.execute(COUNT_DOCUMENTS, self._parameters).fetchone() or (0,)
         done = 0
-        for chunk in _chunks(reading, parameters):
-            meaning = filling.meaning([one for one in chunk if one.document_id not in self._waiting])
-            done += len(chunk)
-            yield partial(write, meaning), done, total
+        with self._current(reading) as rows:
+            while True:
+                meaning = filling.meaning()
+                meaning.take(self._some(rows), self._waiting)
+                if self._read == done:
+                    break
+                done = self._read
+                yield partial(write, meaning), done, total
         yield filling.complete, done, total
         # All has been written by now: only one part is made ahead, and that was `complete`.
         documents = sorted(again)
@@ -115,46 +128,82 @@ class FirstFill:
             part = [(one, 0) for one in documents[start : start + AGAIN]]
             yield partial(filling.again, part, self.last), done, total
 
-    def _keys(self, reading: Connection, filling: ComposedFilling, parameters: Mapping[str, Any]) -> Parts:
-        def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
-            return find(reading, wanted, self.last)
+    def _keys(self, reading: Connection, filling: ComposedFilling) -> Parts:
+        projection = filling.projection
+        held: Held | None = Held(projection)
+        with connect(self._url) as finding, finding.transaction():
 
-        reading.execute(STAGE_KEYS)
-        for chunk in _chunks(reading, parameters):
-            # Only now: what reads the chunks is planned already.
-            reading.execute(f"{BY_INDEX}; SET LOCAL enable_nestloop = on")
-            keys, silent = filling.touched(chunk, find_there)
-            reading.execute(ADD_KEYS, [list(keys)])
-            if silent:
-                yield partial(filling.park, silent), 0, 0
-        (total,) = reading.execute(COUNT_KEYS).fetchone() or (0,)
-        done = 0
-        with reading.cursor(name="keys") as cursor:
-            cursor.execute(READ_KEYS)
-            while rows := cursor.fetchmany(KEYS):
-                part = [key for (key,) in rows]
-                composed = filling.compose(part, find_there)
+            def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
+                return find(finding, wanted, self.last)
+
+            def stage(named: Collection[str | Through]) -> None:
+                finding.execute(ADD_KEYS, [list(followed(projection, named, find_there))])
+
+            finding.execute(BY_INDEX)
+            finding.execute(STAGE_KEYS)
+            with self._current(reading) as rows:
+                while revisions := list(self._some(rows)):
+                    named, silent = naming(projection, revisions)
+                    if silent:
+                        yield partial(filling.park, silent), 0, 0
+                    if held is None:
+                        stage(named)
+                        continue
+                    unsaid = {one.key for one in silent}
+                    held.add([one for one in revisions if one.document_id not in unsaid], named)
+                    if self._bytes > held_documents.MOST_BYTES:
+                        stage(held.named)
+                        held = None
+            keys, total = _staged(finding) if held is None else held.keys()
+            done = 0
+            while part := list(islice(keys, KEYS)):
+                composed = filling.compose(part, find_there) if held is None else filling.compose_known(part, held)
                 done += len(part)
                 yield partial(filling.write_first, composed), done, total
-        yield filling.complete, done, total
+            yield filling.complete, done, total
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {"tables": list(self._projection.tables), "last": self.last}
+
+    @contextmanager
+    def _current(self, reading: Connection) -> Iterator[Iterator[Any]]:
+        """The last revision of each document, with its bytes; one at a time, while PostgreSQL reads on."""
+        reading.execute(BY_HASH)
+        with reading.cursor() as cursor:
+            rows = cursor.stream(READ_LATEST, self._parameters, binary=True, size=FETCH)
+            try:
+                yield rows
+            finally:
+                cast(Generator[Any, None, None], rows).close()
+
+    def _some(self, rows: Iterator[Any]) -> Iterator[Revision]:
+        """As many of them as a part has."""
+        taken = size = 0
+        for row in rows:
+            taken += 1
+            size += row[-1]
+            yield Revision._make(row[:-1])
+            if taken >= AT_ONCE or size >= SIZE_AT_ONCE:
+                break
+        self._read += taken
+        self._bytes += size
 
 
-def _chunks(reading: Connection, parameters: Mapping[str, Any]) -> Iterator[list[Revision]]:
-    chunk: list[Revision] = []
-    size = 0
-    reading.execute(BY_HASH)
-    with reading.cursor(name="latest") as cursor:
-        cursor.execute(READ_LATEST, parameters, binary=True)
-        while rows := cursor.fetchmany(FETCH):
-            chunk += [Revision(*row[:-1]) for row in rows]
-            size += sum([row[-1] for row in rows])
-            if len(chunk) >= AT_ONCE or size >= SIZE_AT_ONCE:
-                yield chunk
-                chunk, size = [], 0
-    yield chunk
+def _staged(finding: Connection) -> tuple[Iterator[str], int]:
+    """The keys in their order, and their number."""
+    (total,) = finding.execute(COUNT_KEYS).fetchone() or (0,)
+
+    def keys() -> Iterator[str]:
+        with finding.cursor(name="keys") as cursor:
+            cursor.execute(READ_KEYS)
+            while some := cursor.fetchmany(KEYS):
+                yield from [key for (key,) in some]
+
+    return keys(), total
 
 
-def _one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """The same items, of which the next is made while one is dealt with."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:

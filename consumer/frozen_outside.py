@@ -49,10 +49,13 @@ def purge(connection: Connection, projection: Projection, stores: Stores) -> Non
 def _purge(connection: Connection, number: int, sink: OuterSink, last: int) -> None:
     position, after = connection.execute(READ_POSITIONS, [number]).fetchone() or (0, 0)
     erased = connection.execute(READ_ERASED, {"after": after, "last": last, "position": position}).fetchall()
-    if not erased:
-        return
-    sink.purge(erased)
-    documents, versions = [list(part) for part in zip(*erased, strict=True)]
-    parameters = {"generation": number, "documents": documents, "versions": versions}
-    # A composed key's rows go whole: there is no code to make them anew.
-    sink.purge_keys({key for (key,) in connection.execute(FORGET_KEYS, parameters)})
+    # What a batch that came to nothing has written of a composed key, nobody knows.
+    keys = sink.unsettled()
+    if erased:
+        sink.purge(erased)
+        documents, versions = [list(part) for part in zip(*erased, strict=True)]
+        parameters = {"generation": number, "documents": documents, "versions": versions}
+        keys |= {key for (key,) in connection.execute(FORGET_KEYS, parameters)}
+    # Its rows go whole: there is no code to make them anew.
+    if keys:
+        sink.purge_keys(keys)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from consumer.sinks.sql_types import INDEXABLE, TYPES
 from journal.errors import UsageError
@@ -38,11 +38,10 @@ class Unprojectable(Exception):
     """Raised by a projection for a revision that it cannot take; the text is stored and shown: constant, no payload."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(NamedTuple):
     """One revision of a document, as the journal holds it now: `data` is None unless `state` is normal.
 
-    Numbers in `data` are int or Decimal.
+    Numbers in `data` are int or Decimal. (A tuple, since one is made for every revision of the journal.)
     """
 
     document_id: str
@@ -131,8 +130,7 @@ class BlockProjection:
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
 
 
-@dataclass(frozen=True, slots=True)
-class Through:
+class Through(NamedTuple):
     """The keys of the documents of `table` whose `field` is the text `value`."""
 
     table: str

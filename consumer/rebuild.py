@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from consumer import alias, feed, finishing, generation, lease, swap
+from consumer import alias, feed, finishing, generation, lease
 from consumer.database import connect
 from consumer.finishing import ChangedMeanwhile, Outcome
 from consumer.first_fill import FirstFill
@@ -30,6 +30,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # The journal may change below a generation while it is built: then it is built again, this many times at most.
 ATTEMPTS = 3
+# How long readers of a generation that is to go are waited for: the next rebuild drops it, too.
+RETIRED_SECONDS = 2.0
 
 READ_ORIGIN = "SELECT origin FROM journal.mark"
 READ_WAITING = "SELECT key FROM projection.parked WHERE generation = %s"
@@ -82,18 +84,18 @@ def rebuild(
                 found = _build(url, connection, projection, building, live, stores, progress)
                 break
             except ChangedMeanwhile:
-                _drop(connection, projection, building, stores)
+                alias.drop(connection, projection, building, stores)
             except LeaseLost:
                 raise StrandlineError(f"Another process took the rebuild of {name} over: run it again.") from None
             except StoreFailed:  # the next rebuild goes on with it, or drops it
                 raise
             except StrandlineError:
-                _drop(connection, projection, building, stores)
+                alias.drop(connection, projection, building, stores)
                 raise
         else:
             raise StrandlineError(f"The journal kept changing below the mark while {name} was built: run it again.")
         if not found.swapped:
-            _drop(connection, projection, building, stores)
+            alias.drop(connection, projection, building, stores)
         else:
             _drop_retired(connection, projection, [live.generation] if found.whole else [], stores)
     seconds = time.monotonic() - started
@@ -125,7 +127,7 @@ def _begin(connection: Connection, projection: Projection, stores: Stores) -> Ge
     if left:
         if _can_go_on(connection, projection, left, stores):
             return left
-        _drop(connection, projection, left, stores)
+        alias.drop(connection, projection, left, stores)
     with connection.transaction():
         building = generation.insert(connection, projection)
         sink = stores.sink(connection, projection, building.generation, building.relation)
@@ -197,13 +199,6 @@ def _first_fill(
     return FirstFill(url, projection, last, waiting) if _is_first_filled(projection) else None
 
 
-def _drop(connection: Connection, projection: Projection, gone: Generation, stores: Stores) -> None:
-    if gone.store == "postgresql":
-        swap.drop(connection, gone.generation, gone.relation)
-    else:
-        alias.drop(connection, projection, gone, stores)
-
-
 def _drop_retired(connection: Connection, projection: Projection, keep: list[int], stores: Stores) -> None:
     """Drop the kept and frozen generations, but for these; one that is read still, or out of reach, stays."""
     with connection.transaction():
@@ -211,4 +206,4 @@ def _drop_retired(connection: Connection, projection: Projection, keep: list[int
     for one in retired:
         if one.generation not in keep:
             with suppress(ReadersInTheWay, StoreFailed):
-                _drop(connection, projection, one, stores)
+                alias.drop(connection, projection, one, stores, patience=RETIRED_SECONDS)

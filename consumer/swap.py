@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
+from consumer.generation import Generation
 from consumer.projection import Projection, fingerprint
 from consumer.sinks.postgresql import READERS, PostgresqlSink
 from journal.errors import StrandlineError
@@ -42,7 +43,6 @@ READ_DEPENDENTS = """
     ORDER BY name"""
 REPLACE_VIEW = "CREATE OR REPLACE VIEW {view} AS {query}"
 DROP_VIEW = "DROP VIEW {view}"
-DROP_TABLE = "DROP TABLE IF EXISTS {table}"
 REVOKE = "REVOKE ALL ON {view} FROM {roles}"
 GRANT = "GRANT SELECT ON {view} TO {roles}"
 
@@ -99,16 +99,15 @@ def show_as_before(connection: Connection, name: str, query: str, readers: list[
     return show
 
 
-def drop(connection: Connection, generation: int, relation: str, patience: float = PATIENCE_SECONDS) -> None:
+def drop(connection: Connection, projection: Projection, gone: Generation, patience: float = PATIENCE_SECONDS) -> None:
     """Drop a generation that nobody is shown, in a transaction of its own."""
-    statement = SQL(DROP_TABLE).format(table=Identifier("generation", relation))
 
-    def gone() -> None:
-        connection.execute(statement)
-        connection.execute(DELETE, [generation])
+    def act() -> None:
+        PostgresqlSink(connection, projection, gone.relation).drop()
+        connection.execute(DELETE, [gone.generation])
 
     with connection.transaction():
-        with_patience(connection, gone, f"generation.{relation}", patience)
+        with_patience(connection, act, f"generation.{gone.relation}", patience)
 
 
 def dependents(connection: Connection, name: str) -> list[str]:

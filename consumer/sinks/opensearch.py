@@ -144,7 +144,7 @@ class OpensearchSink(OuterSink):
             version = self._next_version(own)
             held = {} if first else self._held(own, writes)
             (recorded.add_first if first else recorded.add)(own, self._generation, sources)
-            if self._composed:
+            if self._composed and not first:  # a first fill that comes to nothing is dropped whole
                 recorded.begin_keys(own, self._generation, [one.replacement.key for one in writes])
         self._forgotten.difference_update(sources)
         rows = {row_id: body for one in writes for row_id, body in one.rows.items()}

@@ -1,10 +1,10 @@
 """Bulk writes to an OpenSearch index: in parallel requests, versioned, tried again until a deadline."""
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from json.encoder import encode_basestring
 from threading import Event
 from typing import Any
 
@@ -140,7 +140,7 @@ def _body(part: Sequence[Action], version: int) -> bytes:
     lines = []
     for row_id, source in part:
         # Ids are of ids, numbers and hashes; a document's id might hold anything all the same.
-        name = json.dumps(row_id)
+        name = encode_basestring(row_id)
         what = "delete" if source is None else "index"
         lines.append(f'{{"{what}":{{"_id":{name},"version":{version},"version_type":"external_gte"}}}}'.encode())
         if source is not None:

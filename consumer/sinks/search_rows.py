@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -49,7 +50,11 @@ class SearchRows:
 
 def json_source(names: tuple[str, ...], values: tuple[object, ...]) -> str:
     """The fields that say where a row comes from, as JSON without braces."""
-    return ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in zip(names, values, strict=True))
+    return ",".join([f'"{name}":{_plain(value)}' for name, value in zip(names, values, strict=True)])
+
+
+def _plain(value: object) -> str:
+    return encode_basestring(value) if isinstance(value, str) else "null" if value is None else str(value)
 
 
 def short_hash(text: str) -> str:
@@ -77,6 +82,9 @@ def _other(value: Any) -> str:
 
 
 _FRAGMENTS: dict[str, Callable[[Any], str]] = {
+    "text": encode_basestring,
+    "integer": str,
+    "bigint": str,
     "numeric": _numeric,
     "timestamptz": _iso,
     "date": _iso,

@@ -20,9 +20,9 @@ def keys(revision: Revision) -> Iterable[str | Through]:
 
 def compose(licence_id: str, lookup: Lookup) -> Rows:
     licences = lookup("Licence", "licenceId", licence_id)
+    mappings = lookup("Mapping", "licenceId", licence_id)
     if not licences:
         return
-    mappings = lookup("Mapping", "licenceId", licence_id)
     numbers = {mapping.text("endorsementId"): None for mapping in mappings}
     endorsements = [_endorsement(one) for number in numbers for one in lookup("Endorsement", "endorsementId", number)]
     for licence in licences:

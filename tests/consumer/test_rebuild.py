@@ -14,7 +14,8 @@ from psycopg.sql import SQL, Identifier
 from consumer import alias, first_fill, frozen, frozen_outside, generation, generations, rebuild, rollback, swap
 from consumer.database import connect
 from consumer.generations import project, statuses
-from consumer.projection import BlockProjection, Column, Projection
+from consumer.held import MOST_BYTES
+from consumer.projection import BlockProjection, Column, Projection, Unprojectable
 from consumer.rebuild import Served
 from consumer.rebuild import rebuild as rebuild_one
 from consumer.rollback import rollback as roll_back
@@ -190,6 +191,28 @@ class TestRebuild:
         assert (done.swapped, done.difference) == (True, None)
         assert labels(connection) == ["new"] * 3
         assert [state for _, state, _ in states(connection)] == ["frozen", "live"]
+
+    def test_what_parks_by_another_definition_is_run_from_its_first_revision(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        strand.block(("x", 0, "T", good("x0")), ("y", 0, "T", good("y0")))
+        strand.block(("x", 1, "T", good("x1")))
+        strand.block(("x", 2, "T", good("x2")))
+        project(database, named(CURRENT))
+        redefined("second")
+
+        def picky(revision: Any) -> Any:
+            if revision.version:
+                raise Unprojectable("only the first")
+            return test_projector.rows(revision)
+
+        assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now").swapped
+        assert labels(connection) == ["x0", "y0"]
+        (parked,) = connection.execute(
+            "SELECT key, version FROM projection.parked JOIN projection.generation USING (generation) "
+            "WHERE state = 'live'"
+        ).fetchall()
+        assert parked == ("x", 1)
 
     @pytest.mark.parametrize("at", ["_build", "finishing", "killed in the first fill"])
     def test_a_killed_one_leaves_nothing_in_the_way(
@@ -464,9 +487,17 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
     composed=st.lists(
         st.tuples(st.sampled_from(sorted(test_composed.DOCUMENTS)), st.sampled_from(test_composed.KINDS)), max_size=8
     ),
+    at_once=st.integers(1, 5),
+    most_bytes=st.sampled_from([0, 200, MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
-    database: str, connection: psycopg.Connection[Any], steps: Any, stops: set[int], composed: Any
+    database: str,
+    connection: psycopg.Connection[Any],
+    steps: Any,
+    stops: set[int],
+    composed: Any,
+    at_once: int,
+    most_bytes: int,
 ) -> None:
     connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
     for (relation,) in connection.execute(
@@ -483,7 +514,10 @@ def test_live_equals_rebuilt_at_any_time(
             keys.step(*composed[number])
         if number in stops:
             project(database, ALL)
-    for name in ALL:
-        done = rebuild_one(database, ALL, name)
-        assert isinstance(done, Served)
-        assert (done.swapped, done.difference) == (True, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first_fill, "AT_ONCE", at_once)
+        patch.setattr("consumer.held.MOST_BYTES", most_bytes)
+        for name in ALL:
+            done = rebuild_one(database, ALL, name)
+            assert isinstance(done, Served)
+            assert (done.swapped, done.difference) == (True, None)

@@ -62,8 +62,7 @@ def connection(database: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def stores(database: str, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch) -> Stores:
-    monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 7)  # how long what a crash leaves is waited for; 2 s of them to write
+def stores(database: str, opensearch: OpenSearch) -> Stores:
     return Stores(database, opensearch)
 
 
@@ -317,29 +316,42 @@ ENDS: dict[str, tuple[Any, str]] = {
 
 
 class TestCrashes:
-    @pytest.mark.parametrize("end", ENDS)
-    @pytest.mark.parametrize("first", ["rebuild", "projector"])
+    @pytest.mark.parametrize(
+        ("end", "projection", "first"),
+        [
+            ("before the index is made", NOW, "rebuild"),
+            ("before the index is made", PAST, "projector"),
+            ("in the fill", PAST, "rebuild"),
+            ("in the fill", COMPOSED, "projector"),
+            ("after the fill", COMPOSED, "rebuild"),
+            ("after the fill", NOW, "projector"),
+            ("before it is compared", NOW, "rebuild"),
+            ("before it is compared", PAST, "projector"),
+            ("before the alias is moved", PAST, "rebuild"),
+            ("before the alias is moved", COMPOSED, "projector"),
+            ("before the old ones are dropped", COMPOSED, "rebuild"),
+        ],
+        ids=lambda one: one if isinstance(one, str) else one.name,
+    )
     def test_what_is_left_is_gone_on_with(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
-        monkeypatch: pytest.MonkeyPatch, end: str, first: str,
+        monkeypatch: pytest.MonkeyPatch, end: str, projection: Projection, first: str,
     ) -> None:  # fmt: skip
         history(strand)
-        for projection in (NOW, COMPOSED, PAST):
+        project(stores.url, named(projection), stores=stores)
+        before = shown(opensearch, projection.name)
+        with monkeypatch.context() as patch:
+            patch.setattr(*ENDS[end], cut)
+            with pytest.raises(Cut):
+                rebuilt(stores, projection)
+        assert shown(opensearch, projection.name) == before
+        if first == "projector":
             project(stores.url, named(projection), stores=stores)
-            before = shown(opensearch, projection.name)
-            with monkeypatch.context() as patch:
-                patch.setattr(*ENDS[end], cut)
-                if not (end == "after the fill" and projection is PAST):
-                    with pytest.raises(Cut):
-                        rebuilt(stores, projection)
             assert shown(opensearch, projection.name) == before
-            if first == "projector":
-                project(stores.url, named(projection), stores=stores)
-                assert shown(opensearch, projection.name) == before
-            assert rebuilt(stores, projection).difference is None
-            assert states(connection, projection.name) == ["kept", "live"]
-            assert shown(opensearch, projection.name) == before
-            check_whole(connection, opensearch, projection)
+        assert rebuilt(stores, projection).difference is None
+        assert states(connection, projection.name) == ["kept", "live"]
+        assert shown(opensearch, projection.name) == before
+        check_whole(connection, opensearch, projection)
 
     def test_a_redaction_after_a_swap_was_cut_off_is_in_neither(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
@@ -374,8 +386,9 @@ class TestCrashes:
     @pytest.mark.parametrize("passed_on", [True, False])
     def test_an_alias_call_that_was_never_answered(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
-        passed_on: bool,
+        monkeypatch: pytest.MonkeyPatch, passed_on: bool,
     ) -> None:  # fmt: skip
+        monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 12)  # how long it is waited for
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
@@ -467,35 +480,35 @@ class TestCrashes:
         check_whole(connection, opensearch, NOW)
 
     def test_an_index_is_dropped_only_when_nobody_writes_to_it(
-        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
-    ) -> None:
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
         """A bulk write to an index that is gone would make one anew, with mappings guessed."""
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
+        monkeypatch.setattr(lease, "SECONDS", 120)
         held = lease.take(connection, kept.generation)
         assert held
-        seen: list[bool] = []
+        refused = threading.Event()
+        take = lease.take
 
-        def writing() -> None:
-            with connect(stores.url, autocommit=True) as own:
-                stop.wait()
-                seen.append(bool(opensearch.indices.exists(index=kept.relation)))
-                lease.release(own, held)
+        def watched(own: Connection, number: int) -> lease.Lease | None:
+            found = take(own, number)
+            if number == kept.generation and found is None:
+                refused.set()
+            return found
 
-        stop = threading.Event()
-        writer = threading.Thread(target=writing)
-        writer.start()
+        monkeypatch.setattr(lease, "take", watched)
         dropping = threading.Thread(target=rebuilt, args=(stores, NOW))
         dropping.start()
-        waiting = "SELECT count(*) FROM projection.generation WHERE state = 'live' AND generation > %s + 1"
-        while connection.execute(waiting, [kept.generation]).fetchone() == (0,):
+        while not refused.wait(0.1) and dropping.is_alive():
             pass
-        stop.set()
-        writer.join()
+        there = bool(opensearch.indices.exists(index=kept.relation))
+        lease.release(connection, held)
         dropping.join()
-        assert seen == [True]
+        assert (refused.is_set(), there) == (True, True)
         check_whole(connection, opensearch, NOW)
 
 

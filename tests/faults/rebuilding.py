@@ -20,7 +20,7 @@ def main(names: list[str]) -> None:
     first_fill.AT_ONCE, first_fill.KEYS, first_fill.FETCH = 60, 40, 60
     search_bulk.MOST_ACTIONS = 30
     # What a killed one held is free again soon.
-    lease.SECONDS, lease.OUTSIDE_SECONDS, lease.MARGIN_SECONDS = 1, 3, 1
+    lease.SECONDS, lease.OUTSIDE_SECONDS, lease.MARGIN_SECONDS = 1, 5, 1
     url = os.environ["STRANDLINE_DATABASE_URL"]
     stores = open_stores(load_settings(), url)
     for name in names:

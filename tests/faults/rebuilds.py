@@ -1,6 +1,7 @@
 """What rebuilds leave: what readers are shown, and that there is nothing besides."""
 
 import sys
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -15,13 +16,25 @@ OUTSIDE = ("licence_search", "endorsement_search")
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'generation'::regnamespace AND relkind = 'r'"
 READ_GENERATIONS = """
     SELECT relation, state FROM projection.generation WHERE store = %s AND projection = ANY (%s)"""
+HELD = "SELECT count(*) FROM projection.generation WHERE expires_at > clock_timestamp()"
 PARKED = """
     SELECT projection, key, version, sequence_no, reason
     FROM projection.parked JOIN projection.generation USING (generation) WHERE state = 'live' ORDER BY 1, 2"""
 
 
-def command(names: Sequence[str]) -> list[str]:
+def in_small_parts(names: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "tests.faults.rebuilding", *names]
+
+
+def as_called(names: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "consumer.cli", "rebuild", *names, "--json"]
+
+
+def wait_for_leases(url: str) -> None:
+    """Until what a killed process held is free, so that the next one gets further before it is killed."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(HELD).fetchone() != (0,):
+            time.sleep(0.1)
 
 
 def shown(url: str, client: OpenSearch | None) -> Contents:

@@ -40,15 +40,16 @@ def test_outside(
 
 def killed(database: str, client: OpenSearch | None, names: tuple[str, ...]) -> None:
     before, random = rebuilds.shown(database, client), Random(5)
-    command = rebuilds.command(names)
+    command = rebuilds.in_small_parts(names)
     seconds = kills.seconds_of(command, database)
     at_work = []
     for _ in range(KILLS):
         at_work.append(kills.kill_somewhere(command, database, random, seconds))
         assert rebuilds.shown(database, client) == before
+        rebuilds.wait_for_leases(database)
     assert any(at_work)
     project(database, discover(["projections"]), stores=Stores(database, client) if client else DATABASE_ONLY)
     assert rebuilds.shown(database, client) == before
-    kills.run(command, database)
+    kills.run(rebuilds.as_called(names), database)
     assert rebuilds.shown(database, client) == before
     assert rebuilds.orphans(database, client) == set()

@@ -1,6 +1,5 @@
 """What a licence's document for search is made of; real data has fields missing or of another type."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -24,7 +23,7 @@ def revision(table: str, data: Any) -> Revision:
 
 
 def documents_of(*documents: tuple[str, dict[str, Any]]) -> list[Any]:
-    made = [replace(revision(table, data), document_id=f"d{n}") for n, (table, data) in enumerate(documents)]
+    made = [revision(table, data)._replace(document_id=f"d{n}") for n, (table, data) in enumerate(documents)]
 
     def lookup(table: str, field: str, value: object) -> list[Revision]:
         return [one for one in made if one.table == table and one.text(field) == value and value is not None]

@@ -1,6 +1,5 @@
 """What each read model of the licence ledger makes of one revision; real data has fields missing or of another type."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -60,7 +59,7 @@ def test_the_directory_says_how_to_reach_the_holder() -> None:
 
 
 def points_of(*documents: tuple[str, dict[str, Any]]) -> list[Any]:
-    made = [replace(revision(table, data), document_id=f"d{n}") for n, (table, data) in enumerate(documents)]
+    made = [revision(table, data)._replace(document_id=f"d{n}") for n, (table, data) in enumerate(documents)]
 
     def lookup(table: str, field: str, value: object) -> list[Revision]:
         return [one for one in made if one.table == table and one.text(field) == value and value is not None]

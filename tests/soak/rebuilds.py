@@ -52,12 +52,13 @@ def _round(where: Server, client: OpenSearch, journal: Path, random: Random) -> 
         project(url, discover(["projections"]), stores=Stores(url, client))
         before, met, moved = left.shown(url, client), 0, 0
         for names in (left.IN_DATABASE, left.OUTSIDE):
-            command = left.command(names)
+            command = left.in_small_parts(names)
             seconds = kills.seconds_of(command, url)
             for _ in range(KILLS):
                 met += kills.kill_somewhere(command, url, random, seconds)
                 moved += left.shown(url, client) != before
-            kills.run(command, url)
+                left.wait_for_leases(url)
+            kills.run(left.as_called(names), url)
         found = compared(
             before, left.shown(url, client), kills=met, resurrected=resurrected(url, erased_strings(journal))
         )

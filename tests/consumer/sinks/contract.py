@@ -38,8 +38,8 @@ class SinkContract(ABC):
         return request.param  # type: ignore[no-any-return]
 
     @abstractmethod
-    def make(self, projection: Projection) -> Sink:
-        """A sink with its table or index created and served."""
+    def make(self, projection: Projection, *, bare: bool = False) -> Sink:
+        """A sink with its table or index created and served; a bare one is not served yet."""
 
     @abstractmethod
     def contents(self, sink: Sink, projection: Projection) -> list[Row]:
@@ -117,6 +117,46 @@ class SinkContract(ABC):
         sink.write([self.replacement(sink, "d", 0, 1, "a"), self.replacement(sink, "d", 1, 2, "b")])
         sink.write([self.replacement(sink, "d", 0, 1, "z")])
         assert self.labels(sink, HISTORY) == [("d", 0, 1, "z"), ("d", 1, 2, "b")]
+
+    @pytest.mark.parametrize("projection", [KEYED, COMPOSED], ids=lambda projection: projection.name)
+    def test_a_first_fill_stands_as_if_it_had_been_written(self, projection: Projection) -> None:
+        sink = self.make(projection, bare=True)
+        version = None if projection is COMPOSED else 0
+        first = [self.replacement(sink, f"d{n}", version, 1, "a", "b") for n in range(3)]
+        assert sink.write_first(first) == []
+        sink.complete()
+        sink.serve()
+        sink.write([self.replacement(sink, "d1", version, 2, "b", "c"), self.replacement(sink, "d2", version, 2)])
+        found = self.contents(sink, projection)
+        source = "source_key" if projection is COMPOSED else "source_document"
+        assert sorted((row[source], row["label"]) for row in found) == [
+            ("d0", "a"), ("d0", "b"), ("d1", "b"), ("d1", "c"),
+        ]  # fmt: skip
+
+    def test_a_summary_is_of_all_rows_in_whatever_order(self, any_projection: Projection) -> None:
+        block = any_projection is BLOCKS
+        sink = self.make(any_projection)
+        empty = sink.summary()
+        rows = [self.replacement(sink, None if block else f"d{n}", None if block else 0, n, "a") for n in range(4)]
+        sink.write(rows)
+        whole = sink.summary()
+        assert (empty[0], whole[0]) == (0, 4)
+        sink.write([rows[3]._replace(rows=())])
+        assert sink.summary()[0] == 3
+        sink.write([rows[3]._replace(rows=sink.prepare([{"label": "b"}]))])
+        assert sink.summary()[0] == 4
+        assert sink.summary()[1] != whole[1]
+        for one in reversed(rows):
+            sink.write([one])
+        assert sink.summary() == whole
+
+    def test_it_is_dropped_once(self) -> None:
+        sink = self.make(COMPOSED, bare=True)
+        sink.drop()
+        sink.drop()
+        sink.create()
+        sink.serve()
+        assert self.contents(sink, COMPOSED) == []
 
     def test_purge_takes_exactly_its_sources(self) -> None:
         sink = self.make(HISTORY)

@@ -47,10 +47,11 @@ class Outside:
         with connect(database, autocommit=True) as self.connection:
             yield
 
-    def made(self, projection: Projection) -> OpensearchSink:
+    def made(self, projection: Projection, *, bare: bool = False) -> OpensearchSink:
         sink = self.sink(projection, self.client)
-        sink.create()
-        sink.serve()
+        sink.create(bare=bare)
+        if not bare:
+            sink.serve()
         return sink
 
     def sink(self, projection: Projection, client: OpenSearch) -> OpensearchSink:
@@ -93,11 +94,16 @@ class _Turning:
 
     def __init__(self, outside: Outside, sink: OpensearchSink) -> None:
         self._outside, self._sink = outside, sink
-        self.prepare = sink.prepare
+        self.prepare, self.summary = sink.prepare, sink.summary
+        self.create, self.complete, self.serve, self.drop = sink.create, sink.complete, sink.serve, sink.drop
 
     def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
         with self._outside.turn(self._sink):
             return self._sink.write(replacements)
+
+    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+        with self._outside.turn(self._sink):
+            return self._sink.write_first(replacements)
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         with self._outside.turn(self._sink):
@@ -105,8 +111,8 @@ class _Turning:
 
 
 class TestOpensearchSink(Outside, SinkContract):
-    def make(self, projection: Projection) -> Any:
-        return _Turning(self, self.made(projection))
+    def make(self, projection: Projection, *, bare: bool = False) -> Any:
+        return _Turning(self, self.made(projection, bare=bare))
 
     def contents(self, sink: Any, projection: Projection) -> list[Row]:
         return [row | {"at": row["at"] and dt.datetime.fromisoformat(row["at"])} for row in self.rows(projection)]

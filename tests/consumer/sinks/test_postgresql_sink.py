@@ -33,10 +33,11 @@ class TestPostgresqlSink(SinkContract):
         with connect(database) as self.connection:
             yield
 
-    def make(self, projection: Projection) -> Sink:
+    def make(self, projection: Projection, *, bare: bool = False) -> Sink:
         sink = PostgresqlSink(self.connection, projection, f"{projection.name}_1")
-        sink.create()
-        sink.serve()
+        sink.create(bare=bare)
+        if not bare:
+            sink.serve()
         return sink
 
     def contents(self, sink: Sink, projection: Projection) -> list[Row]:
