@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     does that each day, to the level physical with `expunge_physical`; `subject_fields` name people (`email`, or
     `Contact.email` for one table) besides those that the projections declare.
 
+    Of `serve`: `serve_token` is what requests must bear; `wallet_profiles` the DynamoDB table of the wallet's profiles.
+
     `retention` is the rules that `redact --due` goes by (ledger/retention.py).
 
     Of OpenSearch: `opensearch_user` and `opensearch_password`; `opensearch_ca`, a file of certificates to trust; with
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     expunge_physical: bool = False
     retention: str | None = None
     subject_fields: Annotated[tuple[str, ...], NoDecode] = ()
+    serve_token: str | None = Field(default=None, repr=False, pattern=r"^[!-~]{16,512}$")
+    wallet_profiles: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{3,255}$")
 
     @field_validator("database_url")
     @classmethod

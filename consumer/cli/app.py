@@ -23,6 +23,7 @@ from consumer.cli import (
     rebuild,
     redaction,
     rejected,
+    serve,
     verify,
     worker,
 )
@@ -63,6 +64,7 @@ for command in (
     database.migrate,
     journal.simulate,
     ledger.redact,
+    serve.serve,
     worker.worker,
 ):
     app.command()(command)

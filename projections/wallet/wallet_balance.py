@@ -1,0 +1,32 @@
+"""What each account of the wallet holds now: restricted."""
+
+from decimal import Decimal
+
+from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+
+
+def rows(revision: Revision) -> Rows:
+    account_id = revision.text("accountId")
+    if account_id is None:
+        raise Unprojectable("accountId is missing or not text")
+    balance = revision.field("balance")
+    if not isinstance(balance, int | Decimal) or isinstance(balance, bool):
+        raise Unprojectable("balance is missing or no number")
+    yield {"account_id": account_id, "balance": balance, "moved_at": revision.tx_time}
+
+
+PROJECTION = RowProjection(
+    name="wallet_balance",
+    purpose="What each account holds now, for those who answer for it.",
+    tables=("Wallet",),
+    keeps="current",
+    readers="cleared",
+    columns=(
+        Column("account_id", "text", "The account; two documents may claim one."),
+        Column("balance", "numeric", "Its balance."),
+        Column("moved_at", "timestamptz", "When it last changed."),
+    ),
+    rows=rows,
+    indexes=(("account_id",),),
+    subjects=("Wallet.accountId",),
+)

@@ -1,0 +1,74 @@
+"""Profiles in DynamoDB (moto's): beside the journal, never in it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from consumer.database import connect
+from ledger.wallet import Wallet, handlers
+from ledger.wallet.handlers import Api
+from ledger.wallet.profiles import Profiles
+from tests.ledger.wallet.conftest import Call
+
+PROFILE = {"name": "Ada Abara", "email": "ada.abara@example.org"}
+
+
+@pytest.fixture
+def profiles(wallet: Wallet, api: Api) -> Iterator[Profiles]:
+    with mock_aws():
+        client = boto3.client("dynamodb", "eu-west-2", aws_access_key_id="made-up", aws_secret_access_key="made-up")
+        profiles = Profiles("wallet-profiles", client)
+        profiles.create_table()
+        profiles.create_table()  # there is one
+        handlers.use(Api(wallet, profiles))
+        yield profiles
+
+
+def test_a_profile_comes_and_goes_and_is_never_in_the_journal(profiles: Profiles, call: Call, database: str) -> None:
+    call("/CreateAccount", accountId="A", requestId="r1")
+    assert call("/GetProfile", accountId="A")[0] == 404
+    assert call("/PutProfile", accountId="A", profile=PROFILE) == (200, {"accountId": "A"})
+    assert call("/GetProfile", accountId="A") == (200, {"accountId": "A", "profile": PROFILE})
+    call("/PutProfile", accountId="A", profile={"name": "Ada Birk"})
+    assert call("/GetProfile", accountId="A")[1]["profile"] == {"name": "Ada Birk"}
+    assert call("/DeleteProfile", accountId="A") == call("/DeleteProfile", accountId="A") == (200, {"accountId": "A"})
+    assert call("/GetProfile", accountId="A")[0] == 404
+    with connect(database) as connection:
+        held = connection.execute("SELECT string_agg(r::text, '') FROM journal.revision r").fetchone()
+        stated = connection.execute("SELECT string_agg(b::text, '') FROM journal.block b").fetchone()
+    assert "Ada" not in f"{held}{stated}"
+
+
+def test_a_profile_is_an_accounts(profiles: Profiles, call: Call) -> None:
+    assert call("/PutProfile", accountId="A", profile=PROFILE)[0] == 404
+    with pytest.raises(Exception, match="no profile"):
+        profiles.get("A")
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        None,
+        "Ada",
+        [],
+        {"name": 7},
+        {"": "Ada"},
+        {"accountId": "B"},
+        {"name": "A" * 1001},
+        {f"n{n}": "" for n in range(31)},
+    ],
+    ids=["none", "text", "list", "number", "nameless", "account", "long", "many"],
+)
+def test_odd_profiles_are_refused(profiles: Profiles, call: Call, profile: Any) -> None:
+    call("/CreateAccount", accountId="A", requestId="r1")
+    assert call("/PutProfile", accountId="A", profile=profile)[0] == 400
+
+
+def test_without_a_table_profiles_are_off(call: Call) -> None:
+    call("/CreateAccount", accountId="A", requestId="r1")
+    for told in (call("/GetProfile", accountId="A"), call("/PutProfile", accountId="A", profile=PROFILE)):
+        assert told[0] == 409
+        assert "STRANDLINE_WALLET_PROFILES" in told[1]["detail"]
