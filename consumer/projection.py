@@ -15,6 +15,7 @@ import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -62,6 +63,23 @@ class Revision(NamedTuple):
     def field(self, name: str) -> Any:
         """The field's JSON value; None where it is missing, or the revision has no data."""
         return self.data.get(name) if isinstance(self.data, dict) else None
+
+    def number(self, field: str) -> int | Decimal | None:
+        """The field's number; None where the field is missing or of another type, or the revision has no data."""
+        value = self.field(field)
+        return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+
+    def moment(self, field: str) -> datetime | None:
+        """The field's moment; None where it is missing, or no full timestamp with an offset.
+
+        Ion's timestamps come as text.
+        """
+        text = self.text(field)
+        try:
+            found = datetime.fromisoformat(text) if text else None
+        except ValueError:
+            return None
+        return found if found and found.tzinfo else None
 
 
 @dataclass(frozen=True, slots=True)

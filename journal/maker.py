@@ -132,6 +132,12 @@ def timestamp(milliseconds: int) -> Timestamp:
     return _timestamp(_EPOCH + timedelta(milliseconds=milliseconds))
 
 
+def at(moment: datetime) -> Timestamp:
+    """A moment with an offset as an Ion timestamp in UTC with three digits, what is less than a millisecond cut."""
+    utc = moment.astimezone(UTC)
+    return _timestamp(utc.replace(microsecond=utc.microsecond // 1000 * 1000))
+
+
 def later(time: Timestamp, by: timedelta) -> Timestamp:
     """A time in UTC with three digits of seconds, `by` after another; plain addition would lose Ion's precision."""
     return _timestamp(_EPOCH + (time - _EPOCH) + by)

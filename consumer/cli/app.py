@@ -18,6 +18,7 @@ from consumer.cli import (
     demo,
     journal,
     ledger,
+    lineage,
     proofs,
     readmodels,
     rebuild,
@@ -51,6 +52,7 @@ for command in (
     proofs.prove,
     proofs.check_proof,
     readmodels.status,
+    readmodels.project,
     readmodels.parked,
     readmodels.retry,
     rebuild.rebuild,
@@ -65,6 +67,7 @@ for command in (
     journal.simulate,
     ledger.redact,
     serve.serve,
+    lineage.lineage,
     worker.worker,
 ):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""`demo`: the whole way on a made-up licence ledger, and then what to try."""
+"""`demo`: the whole way on a made-up ledger, and then what to try."""
 
 import os
 import shutil
@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from consumer.cli.journal import simulated, take_in_and_project
 from consumer.cli.output import AsJson, note, say, show_json, show_table
@@ -16,6 +18,7 @@ from consumer.cli.session import discover_projections, open_store
 from consumer.cli.verify import check_sources
 from journal.errors import StrandlineError
 from journal.export_writer import Format
+from journal.simulated_ledgers import LedgerName
 
 if TYPE_CHECKING:
     from consumer.projection import Projection
@@ -23,13 +26,41 @@ if TYPE_CHECKING:
     from journal.simulated_strand import Simulated
     from journal.source import Source
 
-BLOCKS = 2_000
+BLOCKS = {
+    LedgerName.LICENSING: 2_000,
+    LedgerName.WALLET: 400,
+    LedgerName.PROVENANCE: 150,
+    LedgerName.AI_AUDIT: 400,
+}
 SEED = 1868  # the same journal each time, so that a second demo finds it taken in
 FOLDER = "demo"
 VERIFIED = (
     "The journal verified: it is consistent with itself, and with the digest that was saved when it was made.\n"
     "Only such a digest, saved while QLDB ran, shows that a journal is QLDB's."
 )
+TRY = {
+    LedgerName.LICENSING: (
+        "sql 'SELECT county, status, count(*) FROM read.licence_register GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10'",
+        "sql 'SELECT * FROM read.ledger_activity WHERE redactions > 0 LIMIT 5'",
+        "sql \"SELECT document_id, version, state, metadata->>'txTime' AS at FROM ledger.history('Licence') LIMIT 10\"",
+        "sql 'SELECT document_id, data FROM ledger.\"Licence\" LIMIT 3'",
+    ),
+    LedgerName.WALLET: (
+        "sql 'SELECT * FROM read.wallet_balance ORDER BY balance DESC LIMIT 5'",
+        "sql 'SELECT moved_at, type, amount, balance, source_block FROM read.wallet_statement LIMIT 5'",
+        "serve wallet",
+    ),
+    LedgerName.PROVENANCE: (
+        "sql \"SELECT thing, type, digest FROM read.provenance_lineage WHERE type = 'Model' LIMIT 5\"",
+        "sql \"SELECT * FROM read.provenance_sources('report/00016')\"",
+        "lineage report/00016",
+    ),
+    LedgerName.AI_AUDIT: (
+        "sql 'SELECT system, outcome, count(*) FROM read.ai_audit_timeline GROUP BY 1, 2 ORDER BY 1, 2'",
+        "sql 'SELECT * FROM read.ai_audit_alterations()'",
+    ),
+}
+SEARCH = {"licence_search": "q=county:kent+AND+status:ACTIVE", "endorsement_search": "q=points:8"}
 READERS = {"analysts": "analysts", "cleared": "cleared readers only"}
 
 
@@ -44,13 +75,16 @@ class ReadModel:
     readers: str
 
 
-def demo(as_json: AsJson = False) -> int:
-    """The whole thing on a made-up licence ledger; then what to try."""
+def demo(
+    ledger: Annotated[LedgerName, typer.Option(help="Which made-up ledger.")] = LedgerName.LICENSING,
+    as_json: AsJson = False,
+) -> int:
+    """The whole thing on a made-up ledger; then what to try."""
     projections = discover_projections()
     with open_store() as (settings, url):
-        folder = settings.home / FOLDER
-        note(f"1. Writing a journal of {BLOCKS:,} blocks, as QLDB would have exported it, to {folder}")
-        made = _make(settings, folder)
+        folder = settings.home / (FOLDER if ledger is LedgerName.LICENSING else f"{FOLDER}-{ledger}")
+        note(f"1. Writing a journal of {BLOCKS[ledger]:,} blocks, as QLDB would have exported it, to {folder}")
+        made = _make(settings, folder, ledger)
         _check_same_strand(url, made)
         note("2. Verifying every hash and link, and the digest")
         verified = _verify(folder, made)
@@ -71,15 +105,15 @@ def demo(as_json: AsJson = False) -> int:
             }
         )
     else:
-        _say(models, folder, verified, settings)
+        _say(models, folder, ledger, verified, settings)
     return 0 if done else 1
 
 
-def _make(settings: "Settings", folder: Path) -> "Simulated":
+def _make(settings: "Settings", folder: Path, ledger: LedgerName) -> "Simulated":
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
-    return simulated(folder, BLOCKS, SEED, Format.ION_TEXT)
+    return simulated(folder, BLOCKS[ledger], SEED, Format.ION_TEXT, ledger=ledger)
 
 
 def _check_same_strand(url: str, made: "Simulated") -> None:
@@ -124,7 +158,7 @@ def _read_models(url: str, projections: Mapping[str, "Projection"], settings: "S
     return models
 
 
-def _say(models: Sequence[ReadModel], folder: Path, verified: bool, settings: "Settings") -> None:
+def _say(models: Sequence[ReadModel], folder: Path, ledger: LedgerName, verified: bool, settings: "Settings") -> None:
     show_table(
         ("read model", "what it is for", "rows", "where", "who may read it"),
         [(model.name, model.purpose, model.rows, model.store, model.readers) for model in models],
@@ -134,20 +168,17 @@ def _say(models: Sequence[ReadModel], folder: Path, verified: bool, settings: "S
     say("Now try:")
     program = _program()
     for words in (
-        "sql 'SELECT county, status, count(*) FROM read.licence_register GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10'",
-        "sql 'SELECT * FROM read.ledger_activity WHERE redactions > 0 LIMIT 5'",
-        "sql \"SELECT document_id, version, state, metadata->>'txTime' AS at FROM ledger.history('Licence') LIMIT 10\"",
-        "sql 'SELECT document_id, data FROM ledger.\"Licence\" LIMIT 3'",
+        *TRY[ledger],
         "status",
         "verify",
         f"verify {quote(str(folder / 'full'))} --digest {quote(str(folder / 'full.digest.json'))}",
         "digest",
     ):
         say(f"  {program} {words}")
-    if any(model.store == "opensearch" for model in models):
-        say(f"  curl -s '{settings.shown_opensearch_url}/licence_search/_search?q=county:kent+AND+status:ACTIVE'")
-        say(f"  {program} rebuild licence_search")
-        say(f"  {program} rollback licence_search")
+    for model in models:
+        if model.store == "opensearch":
+            say(f"  curl -s '{settings.shown_opensearch_url}/{model.name}/_search?{SEARCH.get(model.name, 'size=3')}'")
+            say(f"  {program} rebuild {model.name}")
 
 
 def _program() -> str:

@@ -1,5 +1,6 @@
 """The commands that face the read models: `status`, `parked` and `retry`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 from consumer.cli.journal import gaps_text, mark_text, waits_text
 from consumer.cli.output import AsJson, count, say, show_json, show_table, span
+from consumer.cli.progress import meter
 from consumer.cli.session import discover_projections, open_store
 
 if TYPE_CHECKING:
@@ -54,6 +56,28 @@ def status(as_json: AsJson = False) -> int:
         if not opensearch:
             say(OPENSEARCH_OFF)
     return 0
+
+
+def project(as_json: AsJson = False) -> int:
+    """Bring every read model to the mark, as a worker does all the time: after writing to the ledger without one."""
+    from consumer.database import connect
+    from consumer.generations import project, statuses
+    from consumer.receipts import issue_hidden
+    from consumer.stores import open_stores
+
+    projections = discover_projections()
+    with open_store() as (settings, url):
+        stores = open_stores(settings, url)
+        with meter() as shown:
+            project(url, projections, progress=shown.report, stores=stores)
+        with connect(url) as connection:
+            issue_hidden(connection, projections)
+            found = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
+    if as_json:
+        show_json({"projections": [_projection_json(one) for one in found]})
+    else:
+        _say_projections(found)
+    return 1 if any(one.state == "failing" for one in found) else 0
 
 
 def parked(as_json: AsJson = False) -> int:
@@ -173,16 +197,17 @@ def _say_status(found: "Status") -> None:
         say(f"Refused so far: {found.rejected:,}.")
     redactions = found.redactions
     say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
+    _say_projections(found.projections)
+    for other in found.other_generations:
+        say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")
+
+
+def _say_projections(found: "Sequence[ProjectionStatus]") -> None:
     show_table(
         ("read model", "store", "generation", "position", "state", "blocks behind", "parked"),
-        [
-            (one.name, one.store, one.generation, one.position, one.state, one.lag_blocks, one.parked)
-            for one in found.projections
-        ],
+        [(one.name, one.store, one.generation, one.position, one.state, one.lag_blocks, one.parked) for one in found],
     )
-    for failing in found.projections:
+    for failing in found:
         if failing.failure:
             since = f" since {_utc(failing.failed_at)}" if failing.failed_at else ""
             say(f"{failing.name} cannot go on{since}: {failing.failure.rstrip('.')}.")
-    for other in found.other_generations:
-        say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")

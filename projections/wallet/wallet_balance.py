@@ -1,7 +1,5 @@
 """What each account of the wallet holds now: restricted."""
 
-from decimal import Decimal
-
 from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
 
 
@@ -9,8 +7,8 @@ def rows(revision: Revision) -> Rows:
     account_id = revision.text("accountId")
     if account_id is None:
         raise Unprojectable("accountId is missing or not text")
-    balance = revision.field("balance")
-    if not isinstance(balance, int | Decimal) or isinstance(balance, bool):
+    balance = revision.number("balance")
+    if balance is None:
         raise Unprojectable("balance is missing or no number")
     yield {"account_id": account_id, "balance": balance, "moved_at": revision.tx_time}
 

@@ -1,15 +1,12 @@
 """Movements to search and add up by type, time and amount, in OpenSearch; nothing in it says whose they are."""
 
-from decimal import Decimal
-
 from consumer.projection import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:
-    amount = revision.field("txAmount")
-    if revision.state != "normal" or not isinstance(amount, int | Decimal) or isinstance(amount, bool):
-        return
-    yield {"type": revision.text("txType"), "moved_at": revision.tx_time, "amount": amount}
+    amount = revision.number("txAmount")
+    if amount is not None:
+        yield {"type": revision.text("txType"), "moved_at": revision.tx_time, "amount": amount}
 
 
 PROJECTION = RowProjection(

@@ -1,7 +1,5 @@
 """Every movement on the wallet's accounts, with the balance after it: restricted."""
 
-from decimal import Decimal
-
 from consumer.projection import Column, Revision, RowProjection, Rows
 
 
@@ -11,16 +9,12 @@ def rows(revision: Revision) -> Rows:
         "moved_at": revision.tx_time,
         "state": revision.state,
         "type": revision.text("txType"),
-        "amount": _number(revision.field("txAmount")),
-        "balance": _number(revision.field("balance")),
+        "amount": revision.number("txAmount"),
+        "balance": revision.number("balance"),
         "source": revision.text("txFrom"),
         "destination": revision.text("txTo"),
         "request_id": revision.text("txRequestId"),
     }
-
-
-def _number(value: object) -> int | Decimal | None:
-    return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
 
 
 PROJECTION = RowProjection(

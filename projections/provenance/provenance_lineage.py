@@ -1,0 +1,59 @@
+"""What things there are and what each comes from, for the functions that follow it from thing to thing."""
+
+from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+
+THINGS = {"Entity": "entityId", "Activity": "activityId", "Agent": "agentId"}
+# Each relation of PROV points to what came before: from the first of these to the second.
+RELATIONS = {
+    "Used": ("used", "activityId", "entityId"),
+    "WasGeneratedBy": ("wasGeneratedBy", "entityId", "activityId"),
+    "WasDerivedFrom": ("wasDerivedFrom", "generatedEntityId", "usedEntityId"),
+    "WasAttributedTo": ("wasAttributedTo", "entityId", "agentId"),
+}
+
+
+def rows(revision: Revision) -> Rows:
+    if revision.table in THINGS:
+        yield {
+            "thing": _id(revision, THINGS[revision.table]),
+            "kind": revision.table.lower(),
+            "type": revision.text("type"),
+            "label": revision.text("label"),
+            "digest": revision.text("digest"),
+            "location": revision.text("location"),
+            "started_at": revision.moment("startedAt"),
+            "ended_at": revision.moment("endedAt"),
+        }
+    else:
+        relation, thing, source = RELATIONS[revision.table]
+        yield {"thing": _id(revision, thing), "relation": relation, "source": _id(revision, source)}
+
+
+def _id(revision: Revision, field: str) -> str:
+    text = revision.text(field)
+    if text is None:
+        raise Unprojectable(f"{field} is missing or not text")
+    return text
+
+
+PROJECTION = RowProjection(
+    name="provenance_lineage",
+    purpose="Data sets, models, activities and agents, and what comes from what: a row a thing, a row a relation.",
+    tables=(*THINGS, *RELATIONS),
+    keeps="current",
+    readers="analysts",
+    columns=(
+        Column("thing", "text", "What the row speaks of."),
+        Column("kind", "text", "entity, activity or agent; empty in a relation's row."),
+        Column("relation", "text", "used, wasGeneratedBy, wasDerivedFrom or wasAttributedTo; empty in a thing's row."),
+        Column("source", "text", "What the thing comes from by the relation; empty in a thing's row."),
+        Column("type", "text", "The thing's type, such as DataSet, Model, Training."),
+        Column("label", "text", "The thing's name for people."),
+        Column("digest", "text", "Digest of an entity's content."),
+        Column("location", "text", "Where an entity lies."),
+        Column("started_at", "timestamptz", "When an activity began."),
+        Column("ended_at", "timestamptz", "When an activity ended."),
+    ),
+    rows=rows,
+    indexes=(("thing",), ("source",)),
+)

@@ -1,0 +1,40 @@
+"""Data sets, models, activities and agents to search by name, type, place and digest, in OpenSearch."""
+
+from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+
+THINGS = {"Entity": "entityId", "Activity": "activityId", "Agent": "agentId"}
+
+
+def rows(revision: Revision) -> Rows:
+    thing = revision.text(THINGS[revision.table])
+    if thing is None:
+        raise Unprojectable("its id is missing or not text")
+    yield {
+        "thing": thing,
+        "kind": revision.table.lower(),
+        "type": revision.text("type"),
+        "label": revision.text("label"),
+        "digest": revision.text("digest"),
+        "location": revision.text("location"),
+        "recorded_at": revision.tx_time,
+    }
+
+
+PROJECTION = RowProjection(
+    name="provenance_search",
+    purpose="Data sets, models, activities and agents, to be found by their names, types, places and digests.",
+    tables=tuple(THINGS),
+    keeps="current",
+    readers="analysts",
+    store="opensearch",
+    columns=(
+        Column("thing", "text", "Its id."),
+        Column("kind", "text", "entity, activity or agent."),
+        Column("type", "text", "Its type, such as DataSet, Model, Training."),
+        Column("label", "text", "Its name for people, by words.", mapping={"type": "text"}),
+        Column("digest", "text", "Digest of an entity's content."),
+        Column("location", "text", "Where an entity lies."),
+        Column("recorded_at", "timestamptz", "When the current revision was written."),
+    ),
+    rows=rows,
+)

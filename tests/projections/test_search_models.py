@@ -1,0 +1,45 @@
+"""The search models of the other ledgers, in a real OpenSearch: all there is to find, and nobody."""
+
+import json
+from pathlib import Path
+
+import pytest
+from opensearchpy import OpenSearch
+
+from consumer.database import connect
+from consumer.generations import project
+from consumer.projection import discover
+from consumer.replay import take_in
+from consumer.settings import Settings
+from consumer.stores import Stores
+from journal.export_writer import Format
+from journal.simulate import simulate
+from journal.simulated_ledgers import LEDGERS, LedgerName
+from journal.source import local_sources
+
+SEARCH = {
+    LedgerName.WALLET: ("wallet_search", "SELECT count(*) FROM read.wallet_statement", "ACC-"),
+    LedgerName.PROVENANCE: (
+        "provenance_search",
+        "SELECT count(*) FROM read.provenance_lineage WHERE kind IS NOT NULL",
+        None,
+    ),
+    LedgerName.AI_AUDIT: ("ai_audit_search", "SELECT count(DISTINCT event_id) FROM read.ai_audit_timeline", "user-"),
+}
+
+
+@pytest.mark.parametrize("ledger", SEARCH, ids=str)
+def test_a_simulated_ledger_can_be_searched(
+    ledger: LedgerName, database: str, opensearch: OpenSearch, tmp_path: Path
+) -> None:
+    simulate(tmp_path, 150, 3, Format.ION_BINARY, kind=LEDGERS[ledger])
+    take_in(database, local_sources(str(tmp_path / "full")), Settings(home=tmp_path, workers=1))
+    project(database, discover([f"projections.{ledger}"]), stores=Stores(database, opensearch))
+    name, counted, personal = SEARCH[ledger]
+    with connect(database) as connection:
+        (expected,) = connection.execute(counted).fetchone() or (0,)  # type: ignore[arg-type]
+        assert connection.execute("SELECT count(*) FROM projection.parked").fetchone() == (0,)
+    opensearch.indices.refresh(index=name)
+    hits = opensearch.search(index=name, body={"size": 1000})["hits"]["hits"]
+    assert len(hits) == expected > 0
+    assert personal is None or personal not in json.dumps(hits)
