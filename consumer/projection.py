@@ -28,9 +28,9 @@ Rows = Iterable[Mapping[str, object]]
 
 SOURCE_COLUMNS = ("source_document", "source_version", "source_block")
 COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source holds the documents of the key
-_RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS))
+RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS))
 # Leaves room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 _INDENTATION = {"INDENT": "\1", "DEDENT": "\2"}  # what no token's text is
 
@@ -68,6 +68,11 @@ class Revision(NamedTuple):
         """The field's number; None where the field is missing or of another type, or the revision has no data."""
         value = self.field(field)
         return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+
+    def boolean(self, field: str) -> bool | None:
+        """The field's truth value; None where the field is missing or of another type, or the revision has no data."""
+        value = self.field(field)
+        return value if isinstance(value, bool) else None
 
     def moment(self, field: str) -> datetime | None:
         """The field's moment; None where it is missing, or no full timestamp with an offset.
@@ -273,9 +278,9 @@ def _import(name: str) -> ModuleType:
 
 def _fault(projection: Projection) -> str | None:
     names = [*(column.name for column in projection.columns), *(column.name for column in computed(projection))]
-    if not _NAME.fullmatch(projection.name):
+    if not NAME.fullmatch(projection.name):
         return "a projection's name has at most 40 small letters, digits and underscores."
-    if odd := [name for name in names if not _NAME.fullmatch(name) or name in _RESERVED]:
+    if odd := [name for name in names if not NAME.fullmatch(name) or name in RESERVED]:
         return f"{odd[0]!r} cannot be a column's name."
     if len(set(names)) < len(names):
         return "two columns have one name."

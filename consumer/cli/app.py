@@ -16,6 +16,7 @@ import typer
 from consumer.cli import (
     database,
     demo,
+    drafting,
     journal,
     ledger,
     lineage,
@@ -68,6 +69,7 @@ for command in (
     ledger.redact,
     serve.serve,
     lineage.lineage,
+    drafting.init_projection,
     worker.worker,
 ):
     app.command()(command)
