@@ -71,7 +71,7 @@ def project(as_json: AsJson = False) -> int:
         with meter() as shown:
             project(url, projections, progress=shown.report, stores=stores)
         with connect(url) as connection:
-            issue_hidden(connection, projections)
+            issue_hidden(connection, projections, stores)
             found = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
     if as_json:
         show_json({"projections": [_projection_json(one) for one in found]})
