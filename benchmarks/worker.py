@@ -26,10 +26,10 @@ from tests.worker.live import STREAM
 
 ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/Stream0000000000000000"
 # The emulator slows down as its stream grows; too few would all be handed over at once.
-LEAST_REVISIONS, MOST_REVISIONS = 30_000, 50_000
+LEAST_REVISIONS, MOST_REVISIONS = 15_000, 20_000
 REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
 A_SECOND, TICK_SECONDS = 500, 0.1
-WARM_SECONDS, MEASURED_SECONDS = 10, 30
+WARM_SECONDS, MEASURED_SECONDS = 5, 20
 SEARCHED = "endorsement_search"
 
 

@@ -137,3 +137,15 @@ def test_connection_that_is_lost(database: str) -> None:
             conn.execute("SELECT 1")
     assert "was lost" in str(describe_error(first.value))
     assert "was lost" in str(describe_error(second.value))
+
+
+def test_a_session_that_stands_still_in_a_transaction_is_ended(database: str) -> None:
+    still = connect(database, idle_seconds=1)
+    try:
+        still.execute("LOCK TABLE journal.mark")
+        with connect(database, autocommit=True) as other:
+            other.execute("SELECT FROM journal.mark FOR UPDATE")  # waits until the lock is gone
+        with pytest.raises(psycopg.Error):
+            still.execute("SELECT 1")
+    finally:
+        still.close()
