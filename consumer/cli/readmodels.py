@@ -61,17 +61,16 @@ def status(as_json: AsJson = False) -> int:
 def project(as_json: AsJson = False) -> int:
     """Bring every read model to the mark, as a worker does all the time: after writing to the ledger without one."""
     from consumer.database import connect
-    from consumer.generations import project, statuses
-    from consumer.receipts import issue_hidden
+    from consumer.generations import statuses
+    from consumer.hiding import hide
     from consumer.stores import open_stores
 
     projections = discover_projections()
     with open_store() as (settings, url):
         stores = open_stores(settings, url)
         with meter() as shown:
-            project(url, projections, progress=shown.report, stores=stores)
+            hide(url, projections, stores, shown.report)
         with connect(url) as connection:
-            issue_hidden(connection, projections, stores)
             found = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
     if as_json:
         show_json({"projections": [_projection_json(one) for one in found]})
