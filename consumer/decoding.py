@@ -16,7 +16,7 @@ from typing import NamedTuple
 from journal.block import Fault
 from journal.errors import StrandlineError
 from journal.export import check_numbers
-from journal.kernel import decode
+from journal.kernel import KERNEL, decode
 from journal.records import decode_records
 from journal.rows import Decoded
 from journal.source import Item, RecordFiles
@@ -52,13 +52,15 @@ class _Content(NamedTuple):
 
 
 @contextmanager
-def executor(workers: int) -> Iterator[Executor]:
-    """Where to decode: processes, or one thread of this process for one worker.
+def executor(workers: int, items: Iterable[Item] | None = None) -> Iterator[Executor]:
+    """Where to decode: threads of this process where the native kernel takes the items, or there is one worker.
 
-    Processes are spawned, so that they inherit no connection and no exit handler.
+    Else processes; they are spawned, so that they inherit no connection and no exit handler.
     """
-    pool: Executor = ThreadPoolExecutor(1)
-    if workers > 1:
+    pool: Executor
+    if workers == 1 or (items is not None and _taken_natively(items)):
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="decoder")
+    else:
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_belong_to_parent)
     try:
@@ -79,6 +81,13 @@ def workers_for(items: Iterable[Item], most: int) -> int:
         if size > _SMALL:
             return most
     return 1
+
+
+def _taken_natively(items: Iterable[Item]) -> bool:
+    """Whether it will not be plain Python, of which one thread runs at a time; it reads records and JSON."""
+    return KERNEL == "native" and all(
+        not isinstance(item, RecordFiles) and ".json" not in item.name.rpartition("/")[2] for item in items
+    )
 
 
 def decode_items(

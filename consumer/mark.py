@@ -20,6 +20,7 @@ from consumer.erasure import take_redactions
 from consumer.misnamed import first_misnamed
 from consumer.rejected import Refusal, reject
 from consumer.shapes import count_shapes
+from consumer.straight import READY, straight_way
 
 STRAND_LOCK = int.from_bytes(b"strand", "big")
 CHANNEL = "strandline_mark"
@@ -35,13 +36,8 @@ LOCK_MARK = READ_MARK + " FOR UPDATE"
 
 ACCEPTED_GAPS = "SELECT first_no, last_no FROM journal.accepted_gap WHERE last_no > %s ORDER BY first_no"
 
-CANDIDATES = """
-    SELECT b.sequence_no, b.block_hash, b.previous_hash,
-           b.complete OR NOT EXISTS (
-               SELECT FROM unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
-               WHERE named.document_id IS NOT NULL AND NOT EXISTS (
-                   SELECT FROM journal.revision r WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash)),
-           cardinality(array_remove(b.revision_documents, NULL))
+CANDIDATES = f"""
+    SELECT b.sequence_no, b.block_hash, b.previous_hash, {READY}, cardinality(array_remove(b.revision_documents, NULL))
     FROM journal.block b
     WHERE b.sequence_no > %s AND (%s::bigint IS NULL OR b.sequence_no < %s)
     ORDER BY b.sequence_no, b.block_hash
@@ -145,13 +141,13 @@ def gaps(connection: psycopg.Connection[Any], limit: int = 1000) -> list[tuple[i
         return connection.execute(GAPS, [limit]).fetchall()
 
 
-def advance(connection: psycopg.Connection[Any]) -> Mark:
+def advance(connection: psycopg.Connection[Any], *, many: bool = False) -> Mark:
     """Raise the mark as far as it can rise, a bounded number of blocks in each transaction; gives where it stands.
 
     With it redactions take effect, losers of the chain are rejected and the ledger's views follow. The connection must
-    be outside a transaction.
+    be outside a transaction. `many` blocks have just come, so it looks at as many as a step takes from the first.
     """
-    window = FIRST_WINDOW
+    window = LARGEST_WINDOW if many else FIRST_WINDOW
     while True:
         before, way = _step(connection, window)
         rises = way.sequence_no > before.sequence_no
@@ -177,6 +173,8 @@ def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk]
 
 def _walk(connection: psycopg.Connection[Any], mark: Mark, window: int, below: int | None = None) -> Walk:
     """How far the chain goes on from the mark, before block `below`; candidates that it leaves behind are rejected."""
+    if below is None and (straight := straight_way(connection, mark.sequence_no, mark.block_hash, window)) is not None:
+        return straight
     accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
     parameters = [mark.sequence_no, below, below, window]
     rows = connection.execute(CANDIDATES, parameters, binary=True, prepare=False).fetchall()

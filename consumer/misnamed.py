@@ -10,17 +10,16 @@ from consumer.rejected import Refusal
 SOURCE = "the chain"  # as the mark names what it rejects
 
 # What lies below the origin, or in an accepted gap, cannot be asked; nor what a gap may hold of the document.
+# No EXISTS for the two questions: the planner would hash all the journal for it, each time.
 FIRST_MISNAMED = f"""
     WITH entry AS MATERIALIZED ({ENTRIES}), told AS (
         SELECT entry.*,
-               EXISTS (
-                   SELECT FROM journal.revision r
-                   WHERE r.document_id = entry.document_id AND r.version = entry.version
-                     AND r.sequence_no = entry.sequence_no) AS held,
-               EXISTS (
-                   SELECT FROM journal.revision r
-                   WHERE r.document_id = entry.document_id AND r.version > entry.version
-                     AND r.sequence_no <= entry.redacted_by) AS replaced
+               (SELECT true FROM journal.revision r
+                WHERE r.document_id = entry.document_id AND r.version = entry.version
+                  AND r.sequence_no = entry.sequence_no LIMIT 1) IS NOT NULL AS held,
+               (SELECT true FROM journal.revision r
+                WHERE r.document_id = entry.document_id AND r.version > entry.version
+                  AND r.sequence_no <= entry.redacted_by LIMIT 1) IS NOT NULL AS replaced
         FROM entry, journal.mark m
         WHERE entry.sequence_no >= m.origin AND NOT EXISTS (
             SELECT FROM journal.accepted_gap g

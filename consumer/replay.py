@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from consumer.database import connect
@@ -59,23 +60,38 @@ def take_in(
     started = time.monotonic()
     spans = Spans()
     workers = workers_for(all_items(sources), settings.workers)
-    with connect(url) as connection, executor(workers) as pool:
-        store = Store(connection)
+    with (
+        connect(url) as connection,
+        connect(url) as asking,
+        executor(workers, all_items(sources)) as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="store") as storing,
+    ):
+        store, taken_before = Store(connection), Store(asking)
+        stored: Future[None] | None = None
 
         def skip(item: Item, digest: bytes) -> bool:
-            taken = bool(store.taken([digest]))
+            taken = bool(taken_before.taken([digest]))
             if taken:
                 result.objects_skipped += 1
                 spans.add(item, ())
             return taken
 
         items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
+
+        def take(batch: Sequence[DecodedItem]) -> None:
+            _take_batch(store, batch, settings.origin, result)
+            advance(connection, many=True)
+
+        # PostgreSQL takes a batch in while the next is being decoded.
         for batch in _batches(items):
             for item in batch:
                 spans.add(item.item, [link.sequence_no for link in item.decoded.links])
-            _take_batch(store, batch, settings.origin, result)
-            advance(connection)
+            if stored is not None:
+                stored.result()
+            stored = storing.submit(take, batch)
             progress(sum(len(item.decoded.links) for item in batch))
+        if stored is not None:
+            stored.result()
         mark = advance(connection)
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)

@@ -97,7 +97,7 @@ def _beside(source: str, place: Folder) -> Sequence[LocalFile]:
 def _named(sources: Sequence[Source], workers: int) -> dict[tuple[str, int], bytes | None]:
     items = [item for one in sources for item in one.items]
     workers = workers_for(items, workers)
-    with executor(workers) as pool:
+    with executor(workers, items) as pool:
         decoded = decode_items(items, pool, workers=workers, with_rows=False)
         return {key: None for item in decoded for key in item.decoded.named}
 

@@ -9,11 +9,12 @@ import psycopg
 from consumer import catalog
 from consumer import store_sql as sql
 from consumer.erasure import erase_statements, take_redactions
+from consumer.fresh_rows import copy_fresh, copy_rows
 from consumer.mark import READ_MARK, Mark, strand_lock
 from consumer.rejected import Refusal, reject
 from consumer.shapes import Change, add_shapes, change_shapes, found_shapes
 from journal.errors import StrandlineError
-from journal.rows import COPY_HEADER, COPY_TRAILER, Rows
+from journal.rows import Rows
 
 __all__ = ["ForeignStrand", "Intake", "OtherOrigin", "Refusal", "Store", "TakenObject"]
 
@@ -111,9 +112,13 @@ class Store:
         between = {"first": first, "last": last}
         run = self._connection.execute
         mark = self._mark()
+        if (fresh := copy_fresh(self._connection, rows, mark.sequence_no)) is not None:
+            return *fresh, []
         passed = first <= mark.sequence_no
-        staged_blocks = self._stage(sql.STAGE_BLOCKS, sql.COPY_BLOCKS, [part.blocks for part in rows])
-        staged_revisions = self._stage(sql.STAGE_REVISIONS, sql.COPY_REVISIONS, [part.revisions for part in rows])
+        run(sql.STAGE_BLOCKS)
+        run(sql.STAGE_REVISIONS)
+        staged_blocks = copy_rows(self._connection, sql.COPY_BLOCKS, [part.blocks for part in rows])
+        staged_revisions = copy_rows(self._connection, sql.COPY_REVISIONS, [part.revisions for part in rows])
         run(sql.WORK_MEMORY)
         run(sql.ENSURE_PARTITIONS, prepare=False)
         found = self._found() if passed and filling else []
@@ -131,16 +136,6 @@ class Store:
         self._settle([number for number, _ in found], behind, alone=filling)
         change_shapes(self._connection, changes)
         return blocks, revisions, refused
-
-    def _stage(self, create: str, copy_in: str, parts: Sequence[bytes]) -> int:
-        self._connection.execute(create)
-        with self._connection.cursor() as cursor:
-            with cursor.copy(copy_in) as copy:
-                copy.write(COPY_HEADER)
-                for part in parts:
-                    copy.write(part)
-                copy.write(COPY_TRAILER)
-            return cursor.rowcount
 
     def _found(self) -> list[tuple[int, bytes]]:
         """Staged blocks, whole, that the chain above an accepted gap leads to, from the last one back."""

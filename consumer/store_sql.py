@@ -22,6 +22,18 @@ STAGE_REVISIONS = _stage("staged_revision", REVISION_COLUMNS)
 COPY_BLOCKS = _copy("staged_block", BLOCK_COLUMNS)
 COPY_REVISIONS = _copy("staged_revision", REVISION_COLUMNS)
 
+# Into the journal itself: what a range of which nothing is held needs no stage for (consumer/fresh_rows.py).
+COPY_FRESH_BLOCKS = _copy("journal.block", BLOCK_COLUMNS)
+COPY_FRESH_REVISIONS = _copy("journal.revision", REVISION_COLUMNS)
+ENSURE_PARTITIONS_BETWEEN = "SELECT journal.ensure_partitions(%s, %s)"
+
+# In order, by an index: the planner expects some in any range, and would look for the first of them from the start.
+HOLDS_SOME = "SELECT " + " OR ".join(
+    f"(SELECT true FROM journal.{table} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
+    " IS NOT NULL"
+    for table in ("block", "revision", "redaction")
+)
+
 # Room for the sort of one intake, whose rows hold documents.
 WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
 

@@ -82,7 +82,7 @@ def verify_sources(
     result = Verification()
     workers = workers_for(all_items(sources), workers)
     spans = Spans()
-    with Spool() as spool, executor(workers) as pool:
+    with Spool() as spool, executor(workers, all_items(sources)) as pool:
         for item in decode_items(
             all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, with_rows=False
         ):

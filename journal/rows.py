@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from journal import ion
@@ -76,13 +78,17 @@ _REVISION_FIELDS = struct.pack(">h", len(REVISION_COLUMNS))
 
 class Rows(NamedTuple):
     """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer; and the shapes of
-    the revisions' data by their numbers (journal.fields)."""
+    the revisions' data by their numbers (journal.fields).
+
+    `in_order` where the tuples come in the order of their keys, (number, hash), and no number twice.
+    """
 
     blocks: bytes
     revisions: bytes
     first_no: int
     last_no: int
     shapes: Mapping[int, str]
+    in_order: bool = False
 
 
 class Link(NamedTuple):
@@ -138,7 +144,8 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
             result.faults.extend(block.faults)
         elif with_rows:
             try:
-                packed = pack_block(block), [pack_revision(block, one, shapes) for one in block.revisions]
+                revisions = sorted(block.revisions, key=attrgetter("hash"))
+                packed = pack_block(block), [pack_revision(block, revision, shapes) for revision in revisions]
             except UnwritableError as error:
                 result.faults.append(Fault(block.sequence_no, "shape", str(error)))
                 continue
@@ -146,7 +153,10 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
             packed_blocks.append(packed[0])
             packed_revisions.extend(packed[1])
     if numbers:
-        result.rows = Rows(b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers), shapes)
+        in_order = all(before < number for before, number in pairwise(numbers))
+        result.rows = Rows(
+            b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers), shapes, in_order
+        )
     return result
 
 

@@ -31,14 +31,21 @@ pub struct Link {
 pub struct Decoded {
     pub links: Vec<Link>,
     pub rows: Rows,
-    /// The numbers of the blocks in `rows`, the least and the greatest.
-    pub packed: Option<(i64, i64)>,
+    pub packed: Option<Packed>,
     pub faults: Vec<(i64, Fault)>,
     pub warnings: Vec<(i64, Fault)>,
     pub redactions: usize,
     pub deletions: Vec<&'static str>,
     pub redacted: Vec<(String, i64)>,
     pub named: Vec<(String, i64)>,
+}
+
+/// The blocks in `rows`: the least and the greatest number, and whether they come in order, no number twice.
+#[allow(missing_docs)]
+pub struct Packed {
+    pub first_no: i64,
+    pub last_no: i64,
+    pub in_order: bool,
 }
 
 /// Ion text or Ion binary.
@@ -92,8 +99,7 @@ pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decod
         decoded.count(&block);
         if block.faults.is_empty() && with_rows {
             decoded.rows.push(&block, &names);
-            let (first, last) = decoded.packed.unwrap_or((block.sequence_no, block.sequence_no));
-            decoded.packed = Some((first.min(block.sequence_no), last.max(block.sequence_no)));
+            decoded.count_packed(block.sequence_no);
         }
         let sequence_no = block.sequence_no;
         decoded.faults.extend(block.faults.into_iter().map(|fault| (sequence_no, fault)));
@@ -122,6 +128,17 @@ fn names<'a>() -> Names<'a> {
 }
 
 impl Decoded {
+    fn count_packed(&mut self, number: i64) {
+        self.packed = Some(match &self.packed {
+            None => Packed { first_no: number, last_no: number, in_order: true },
+            Some(before) => Packed {
+                first_no: before.first_no.min(number),
+                last_no: before.last_no.max(number),
+                in_order: before.in_order && number > before.last_no,
+            },
+        });
+    }
+
     fn count(&mut self, block: &Block<'_, '_>) {
         self.links.push(Link {
             strand_id: block.strand_id.to_owned(),

@@ -48,9 +48,10 @@ fn values<'py>(py: Python<'py>, data: &Bound<'py, PyBytes>) -> PyResult<Bound<'p
 
 fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple>> {
     let links = decoded.links.iter().map(|link| link_tuple(py, link)).collect::<Vec<_>>();
-    let rows = decoded.packed.map(|(first, last)| {
+    let rows = decoded.packed.as_ref().map(|packed| {
         let rows = &decoded.rows;
-        (PyBytes::new(py, &rows.blocks), PyBytes::new(py, &rows.revisions), first, last, &rows.shapes.found)
+        let (blocks, revisions) = (PyBytes::new(py, &rows.blocks), PyBytes::new(py, &rows.revisions));
+        (blocks, revisions, packed.first_no, packed.last_no, &rows.shapes.found, packed.in_order)
     });
     (
         links,

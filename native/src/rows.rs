@@ -28,10 +28,12 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Appends a block and its revisions.
+    /// Appends a block, and its revisions in the order of their hashes.
     pub fn push(&mut self, block: &Block<'_, '_>, names: &Names<'_>) {
         self.push_block(block, names);
-        for revision in &block.revisions {
+        let mut revisions: Vec<&Revision<'_, '_>> = block.revisions.iter().collect();
+        revisions.sort_by(|one, other| one.hash.cmp(&other.hash));
+        for revision in revisions {
             self.push_revision(block.sequence_no, revision, names);
         }
     }

@@ -4,6 +4,7 @@ import hashlib
 import struct
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from psycopg.types.json import Jsonb, JsonbBinaryDumper
@@ -90,9 +91,11 @@ def pack(blocks: list[Block], *, with_blocks: bool = True, with_revisions: bool 
     """One `Rows` of all of them."""
     numbers = [block.sequence_no for block in blocks]
     packed_blocks = b"".join(map(_block, blocks)) if with_blocks else b""
-    packed_revisions = b"".join(_revision(b, r) for b in blocks for r in b.revisions) if with_revisions else b""
+    revisions = [(b, r) for b in blocks for r in sorted(b.revisions, key=lambda one: one.hash(b.sequence_no))]
+    packed_revisions = b"".join(_revision(b, r) for b, r in revisions) if with_revisions else b""
     shapes = dict(shape_of(r.data) for b in blocks for r in b.revisions if r.state == "normal")
-    return Rows(packed_blocks, packed_revisions, min(numbers), max(numbers), shapes)
+    in_order = all(before < number for before, number in pairwise(numbers))
+    return Rows(packed_blocks, packed_revisions, min(numbers), max(numbers), shapes, in_order)
 
 
 def _block(block: Block) -> bytes:
