@@ -1,5 +1,16 @@
 # The worker, and every other command of `strandline`, without root and on a read-only root file system:
 # only /tmp and STRANDLINE_HOME are written to.
+FROM rust:1.88.0-slim-bookworm AS native
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3-venv=3.11.* \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src/native
+COPY native/requirements.lock ./
+RUN python3 -m venv /opt/maturin \
+ && /opt/maturin/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY native ./
+RUN MATURIN_NO_INSTALL_RUST=1 /opt/maturin/bin/maturin build --release --locked --out /wheels
+
 FROM python:3.12.8-slim-bookworm AS build
 WORKDIR /src
 COPY requirements-worker.lock ./
@@ -11,7 +22,8 @@ COPY consumer consumer
 COPY projections projections
 COPY migrations migrations
 COPY ledger ledger
-RUN /opt/strandline/bin/pip install --no-cache-dir --no-deps .
+COPY --from=native /wheels /wheels
+RUN /opt/strandline/bin/pip install --no-cache-dir --no-deps . /wheels/*.whl
 
 FROM eclipse-temurin:17.0.13_11-jre-jammy AS java
 

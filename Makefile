@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench native test-native fuzz kinesis opensearch test-deploy soak lock clean
+.PHONY: demo test lint types check bench native test-native check-native fuzz kinesis opensearch test-deploy soak lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/strandline demo
@@ -24,10 +24,13 @@ native: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r native/requirements.lock
 	cd native && MATURIN_NO_INSTALL_RUST=1 VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin develop --release --locked --quiet
 
-test-native: native $(VENV)/.installed-dev
+test-native: check-native $(VENV)/.installed-dev
+	$(BIN)/pytest tests/native
+
+# The Rust of it by itself; `make test` has the tests against the plain Python.
+check-native: native
 	cd native && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings
 	cd native && cargo test --locked --quiet --no-default-features
-	$(BIN)/pytest tests/native
 
 # Mutated journals through both kernels: make fuzz INPUTS=10000 SEED=1
 INPUTS ?= 1000000

@@ -84,7 +84,7 @@ def workers_for(items: Iterable[Item], most: int) -> int:
 
 
 def _taken_natively(items: Iterable[Item]) -> bool:
-    """Whether it will not be plain Python, of which one thread runs at a time; it reads records and JSON."""
+    """Whether it will not be plain Python, of which one thread runs at a time; that reads JSON, and sorts records."""
     return KERNEL == "native" and all(
         not isinstance(item, RecordFiles) and ".json" not in item.name.rpartition("/")[2] for item in items
     )

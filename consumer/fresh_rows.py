@@ -12,6 +12,7 @@ import psycopg
 from psycopg import errors
 
 from consumer import store_sql as sql
+from consumer.shapes import add_shapes
 from journal.rows import COPY_HEADER, COPY_TRAILER, Rows
 
 _LARGEST_SPAN = 100_000  # blocks, so that a range with holes in it makes no partitions for nothing
@@ -41,6 +42,7 @@ def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_n
     if connection.execute(sql.HOLDS_SOME, {"first": first, "last": last}, prepare=False).fetchone() != (False,):
         return None
     connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [first, last])
+    add_shapes(connection, {number: fields for part in rows for number, fields in part.shapes.items()})
     try:
         with connection.transaction():
             blocks = copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows])

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from consumer.database import connect
@@ -11,14 +11,14 @@ from consumer.decoding import DecodedItem, decode_items, executor, workers_for
 from consumer.extents import Extent, Spans
 from consumer.mark import advance, gaps
 from consumer.settings import Settings
-from consumer.store import Refusal, Store, TakenObject
+from consumer.store import Intake, Refusal, Store, TakenObject
 from journal.records import DecodedRecords
 from journal.rows import Decoded, Rows
 from journal.source import Item, Source, all_items
 
 # What one transaction of intake takes: enough that its fixed costs vanish, little enough for flat memory.
-_BATCH_BLOCKS = 5_000
-_BATCH_BYTES = 16 * 1024 * 1024
+_BATCH_BLOCKS = 8_000
+_BATCH_BYTES = 24 * 1024 * 1024
 
 Progress = Callable[[int], None]
 
@@ -62,12 +62,14 @@ def take_in(
     workers = workers_for(all_items(sources), settings.workers)
     with (
         connect(url) as connection,
+        connect(url) as beside,
         connect(url) as asking,
         executor(workers, all_items(sources)) as pool,
-        ThreadPoolExecutor(1, thread_name_prefix="store") as storing,
+        ThreadPoolExecutor(2, thread_name_prefix="store") as storing,
     ):
-        store, taken_before = Store(connection), Store(asking)
-        stored: Future[None] | None = None
+        taker = _Taker([Store(connection), Store(beside)], storing, settings.origin)
+        taken_before = Store(asking)
+        stored: Future[list[Intake]] | None = None
 
         def skip(item: Item, digest: bytes) -> bool:
             taken = bool(taken_before.taken([digest]))
@@ -76,22 +78,23 @@ def take_in(
                 spans.add(item, ())
             return taken
 
-        items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
-
-        def take(batch: Sequence[DecodedItem]) -> None:
-            _take_batch(store, batch, settings.origin, result)
+        def take(batch: Sequence[DecodedItem]) -> list[Intake]:
+            intakes = taker.take(batch)
             advance(connection, many=True)
+            return intakes
 
+        items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
         # PostgreSQL takes a batch in while the next is being decoded.
         for batch in _batches(items):
+            if stored is not None:
+                _add(result, stored.result())
+            stored = storing.submit(take, batch)
             for item in batch:
                 spans.add(item.item, [link.sequence_no for link in item.decoded.links])
-            if stored is not None:
-                stored.result()
-            stored = storing.submit(take, batch)
+                _count(result, item.decoded)
             progress(sum(len(item.decoded.links) for item in batch))
         if stored is not None:
-            stored.result()
+            _add(result, stored.result())
         mark = advance(connection)
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
@@ -116,25 +119,48 @@ def _batches(items: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
         yield batch
 
 
-def _take_batch(store: Store, batch: Sequence[DecodedItem], origin: int, result: Replay) -> None:
+class _Taker:
+    """Takes a batch in over two connections side by side, half of it each: PostgreSQL has a process for either."""
+
+    def __init__(self, stores: Sequence[Store], threads: Executor, origin: int) -> None:
+        self._stores = stores
+        self._threads = threads
+        self._origin = origin
+        self._begun: set[str] = set()
+
+    def take(self, batch: Sequence[DecodedItem]) -> list[Intake]:
+        for strand_id in sorted(set().union(*(_strands(item.decoded) for item in batch)) - self._begun):
+            self._stores[0].begin_strand(strand_id, self._origin)
+            self._begun.add(strand_id)
+        middle = (len(batch) + 1) // 2
+        later = [self._threads.submit(_take_batch, self._stores[1], half) for half in [batch[middle:]] if half]
+        return [_take_batch(self._stores[0], batch[:middle]), *(future.result() for future in later)]
+
+
+def _take_batch(store: Store, batch: Sequence[DecodedItem]) -> Intake:
     refusals: list[Refusal] = []
     taken: list[TakenObject] = []
     for item in batch:
         decoded = item.decoded
-        for strand_id in _strands(decoded):
-            store.begin_strand(strand_id, origin)
-        refusals += _refusals(item)
-        if decoded.rows is not None and not decoded.faults:
+        if decoded.faults:
+            refusals += _refusals(item)
+        elif decoded.rows is not None:
             taken.append(_taken(item, decoded.rows))
-        result.blocks += len(decoded.links)
-        result.revisions += decoded.revision_count
-        result.redactions += decoded.redactions
-        if isinstance(decoded, DecodedRecords):
-            result.records.update(decoded.records)
     rows = [item.decoded.rows for item in batch if item.decoded.rows is not None]
-    intake = store.intake(rows, source=batch[0].item.name, refusals=refusals, taken=taken)
-    result.new_blocks += intake.new_blocks
-    result.rejected += intake.refused
+    return store.intake(rows, source=batch[0].item.name, refusals=refusals, taken=taken)
+
+
+def _count(result: Replay, decoded: Decoded) -> None:
+    result.blocks += len(decoded.links)
+    result.revisions += decoded.revision_count
+    result.redactions += decoded.redactions
+    if isinstance(decoded, DecodedRecords):
+        result.records.update(decoded.records)
+
+
+def _add(result: Replay, intakes: Sequence[Intake]) -> None:
+    result.new_blocks += sum(intake.new_blocks for intake in intakes)
+    result.rejected += sum(intake.refused for intake in intakes)
 
 
 def _strands(decoded: Decoded) -> set[str]:

@@ -29,13 +29,13 @@ FIRST_BEND = f"""
     ORDER BY sequence_no LIMIT 1"""
 
 STRAIGHT = """
-    SELECT sequence_no, block_hash,
+    SELECT b.sequence_no, b.block_hash,
            (SELECT sum(cardinality(array_remove(revision_documents, NULL)))::bigint
             FROM journal.block WHERE sequence_no > %(mark)s::bigint AND sequence_no <= %(end)s::bigint),
-           EXISTS (SELECT FROM journal.accepted_gap WHERE last_no > %(end)s::bigint)
-    FROM journal.block
-    WHERE sequence_no > %(mark)s::bigint AND sequence_no <= %(end)s::bigint
-    ORDER BY sequence_no DESC LIMIT 1"""
+           EXISTS (SELECT FROM journal.accepted_gap g WHERE g.last_no > b.sequence_no)
+    FROM journal.block b
+    WHERE b.sequence_no > %(mark)s::bigint AND b.sequence_no <= %(end)s::bigint
+    ORDER BY b.sequence_no DESC LIMIT 1"""
 
 
 def straight_way(

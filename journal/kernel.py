@@ -7,15 +7,19 @@ and Ion that is malformed or rare. STRANDLINE_KERNEL=python switches the native 
 import importlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from journal import rows
-from journal.block import Fault
+from journal import record, rows
+from journal.block import Fault, Table
 from journal.errors import UnreadableError
 from journal.gzipped import decompressed
+from journal.record import DecodedRecord
 from journal.rows import Decoded, Link, Rows
+from journal.streamed import Arrived, Summary
 
-_SEAM = 3  # of native/src/python.rs; a build that has another is not used
+_SEAM = 4  # of native/src/python.rs; a build that has another is not used
+_EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
 def _native() -> Any | None:
@@ -50,6 +54,54 @@ def decode_natively(native: Any, data: bytes, trust_deletions: bool, with_rows: 
         return None
     if isinstance(found, str):
         return None
+    return _decoded(found)
+
+
+def decode_record(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Iterator[DecodedRecord]:
+    """As `journal.record.decode_records_of`; the native kernel takes what is one record and holds."""
+    decoded = None if _NATIVE is None else decode_record_natively(_NATIVE, data, trust_deletions)
+    if decoded is None:
+        yield from record.decode_records_of(data, trust_deletions=trust_deletions, with_rows=with_rows)
+        return
+    if not with_rows:
+        decoded.held.rows = None
+    yield decoded
+
+
+def decode_record_natively(native: Any, data: bytes, trust_deletions: bool) -> DecodedRecord | None:
+    """What the native module gives; None where it leaves the record to the plain Python."""
+    found = native.decode_record(data, trust_deletions)
+    if isinstance(found, str):
+        return None
+    kind, held, side = found
+    decoded = DecodedRecord(kind, [], _decoded(held))
+    if kind == "BLOCK_SUMMARY":
+        decoded.strand_id, number, decoded.block_hash, transaction_id, time, revisions = side
+        decoded.summaries = [
+            Summary(
+                number,
+                decoded.block_hash,
+                revision_hash,
+                document_id,
+                Table(*(table or (None, None))),
+                transaction_id,
+                _seconds(time),
+            )
+            for revision_hash, document_id, table in revisions
+        ]
+    elif kind == "REVISION_DETAILS":
+        decoded.strand_id, number, revision_hash, document_id, version, table, tx_id, time = side
+        decoded.arrived = Arrived(
+            number, revision_hash, side[0], document_id, version, Table(*table), tx_id, _seconds(time)
+        )
+    return decoded
+
+
+def _seconds(microseconds_from_2000: int) -> float:
+    return (microseconds_from_2000 + _EPOCH_2000) / 1_000_000
+
+
+def _decoded(found: Any) -> Decoded:
     links, packed, faults, warnings, redactions, deletions, redacted, named = found
     return Decoded(
         links=[Link(*link) for link in links],

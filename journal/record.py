@@ -8,9 +8,9 @@ from typing import Any
 from journal import ion, stream
 from journal.block import CheckedBlock, CheckedRevision, Fault, Table, check_block, check_revision
 from journal.errors import UnreadableError, UnwritableError
-from journal.rows import Rows, pack_block, pack_revision
+from journal.rows import Decoded, Rows, count_block, pack_block, pack_revision
 from journal.shape import ShapeError, id_in, number_in, struct_in, text_in
-from journal.streamed import Arrived
+from journal.streamed import Arrived, Summary, summaries
 
 _Payload = Mapping[str, Any]
 
@@ -29,20 +29,65 @@ class CheckedRecord:
     revision: CheckedRevision | None = None
     arrived: Arrived | None = None
 
-    def rows(self) -> Rows | None:
-        """Ready for COPY; None where there is a fault, which may show only here, or nothing to store."""
-        if self.block is None or self.faults:
-            return None
-        number = self.block.sequence_no
-        try:
-            shapes: dict[int, str] = {}
-            if self.revision is not None:
-                return Rows(b"", pack_revision(self.block, self.revision, shapes), number, number, shapes)
-            revisions = b"".join(pack_revision(self.block, revision, shapes) for revision in self.block.revisions)
-            return Rows(pack_block(self.block), revisions, number, number, shapes)
-        except UnwritableError as error:
-            self.faults.append(Fault(number, "shape", str(error)))
-            return None
+
+@dataclass(slots=True)
+class DecodedRecord:
+    """One user record, verified, its rows ready for COPY, and what it adds to the counts of a journal.
+
+    `summaries` and `arrived` are what either side says of the other (journal.streamed). `strand_id` is None where no
+    block or revision could be read, `block_hash` unless it is a summary.
+    """
+
+    kind: str
+    faults: list[Fault]
+    held: Decoded = field(default_factory=Decoded)
+    strand_id: str | None = None
+    block_hash: bytes | None = None
+    summaries: list[Summary] = field(default_factory=list)
+    arrived: Arrived | None = None
+
+
+def decode_records_of(data: bytes, *, trust_deletions: bool, with_rows: bool = True) -> Iterator[DecodedRecord]:
+    """The user records that `data` holds, decoded one by one; raises as `check_records`."""
+    for record in check_records(data, trust_deletions=trust_deletions):
+        yield _decoded(record, with_rows)
+
+
+def _decoded(record: CheckedRecord, with_rows: bool) -> DecodedRecord:
+    block, revision = record.block, record.revision
+    decoded = DecodedRecord(record.kind, record.faults)
+    if block is None:
+        return decoded
+    decoded.strand_id = block.strand_id
+    if with_rows:
+        decoded.held.rows = _rows(block, revision, record.faults)
+    if revision is None:
+        decoded.block_hash = block.block_hash
+        count_block(block, decoded.held)
+        decoded.summaries = list(summaries(block))
+    elif not record.faults:
+        decoded.arrived = record.arrived
+        if revision.deletion:
+            decoded.held.deletions[revision.deletion] += 1
+        if revision.state == "redacted":
+            decoded.held.redacted.append((revision.document_id, revision.version))
+    return decoded
+
+
+def _rows(block: CheckedBlock, revision: CheckedRevision | None, faults: list[Fault]) -> Rows | None:
+    """Ready for COPY; None where there is a fault, which may show only here."""
+    if faults:
+        return None
+    number = block.sequence_no
+    shapes: dict[int, str] = {}
+    try:
+        if revision is not None:
+            return Rows(b"", pack_revision(block, revision, shapes), number, number, shapes)
+        revisions = b"".join(pack_revision(block, one, shapes) for one in block.revisions)
+        return Rows(pack_block(block), revisions, number, number, shapes)
+    except UnwritableError as error:
+        faults.append(Fault(number, "shape", str(error)))
+        return None
 
 
 def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[CheckedRecord]:

@@ -14,9 +14,10 @@ from journal import ion, stream
 from journal.block import Fault
 from journal.errors import UnreadableError, UnwritableError
 from journal.gzipped import decompressed
-from journal.record import CheckedRecord, check_records
-from journal.rows import Decoded, Rows, count_block
-from journal.streamed import Arrived, Summary, summaries
+from journal.kernel import decode_record
+from journal.record import DecodedRecord
+from journal.rows import Decoded, Rows
+from journal.streamed import Arrived, Summary
 
 _LARGEST_RECORD = 10 * 1024 * 1024  # of Kinesis; a file that is larger holds many
 
@@ -35,7 +36,7 @@ class RefusedRecord(NamedTuple):
 
 @dataclass(slots=True)
 class DecodedRecords(Decoded):
-    """What records held. `records` counts them by kind (CheckedRecord); `refused` has the record of each fault."""
+    """What records held. `records` counts them by kind (journal.record); `refused` has the record of each fault."""
 
     records: Counter[str] = field(default_factory=Counter)
     summaries: list[Summary] = field(default_factory=list)
@@ -85,12 +86,12 @@ def _take(
     """Add up what a user record holds, or the several in one; gives their kinds."""
     kinds: list[str] = []
     try:
-        for record in check_records(data, trust_deletions=trust_deletions):
-            if rows is not None and (packed := record.rows()) is not None:
-                rows.append(packed)
+        for record in decode_record(data, trust_deletions=trust_deletions, with_rows=rows is not None):
+            if rows is not None and record.held.rows is not None:
+                rows.append(record.held.rows)
             if record.faults:
                 _refuse(result, record.faults, name, position + len(kinds), _one(data, len(kinds)))
-            _count(record, result)
+            _add(record, result)
             kinds.append(record.kind)
         if not kinds:
             raise UnreadableError("holds no record")
@@ -99,18 +100,18 @@ def _take(
     return kinds
 
 
-def _count(record: CheckedRecord, result: DecodedRecords) -> None:
-    revision = record.revision
-    if revision is None:
-        if record.block is not None:
-            count_block(record.block, result)
-            result.summaries.extend(summaries(record.block))
-    elif record.arrived is not None and not record.faults:
+def _add(record: DecodedRecord, result: DecodedRecords) -> None:
+    held = record.held
+    result.links += held.links
+    result.warnings += held.warnings
+    result.redactions += held.redactions
+    result.deletions.update(held.deletions)
+    result.redacted += held.redacted
+    result.named += held.named
+    result.erased += held.erased
+    result.summaries += record.summaries
+    if record.arrived is not None:
         result.arrived.append(record.arrived)
-        if revision.deletion:
-            result.deletions[revision.deletion] += 1
-        if revision.state == "redacted":
-            result.redacted.append((revision.document_id, revision.version))
 
 
 def _one(data: bytes, index: int) -> bytes:

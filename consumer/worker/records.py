@@ -7,7 +7,8 @@ from typing import NamedTuple
 from consumer.rejected import Refusal
 from journal.block import Fault
 from journal.errors import UnreadableError
-from journal.record import CheckedRecord, check_records
+from journal.kernel import decode_record
+from journal.record import DecodedRecord
 from journal.rows import Rows
 
 
@@ -41,11 +42,10 @@ def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool 
     result = Sorted()
     for received in records:
         for record in _checked(received, trust_deletions):
-            rows = record.rows()
             if record.faults:
                 result.refusals.append(_refusal(received, source, record))
-            elif rows is not None and record.block is not None:
-                result.parts.append(Part(received, record.block.strand_id, rows))
+            elif record.held.rows is not None and record.strand_id is not None:
+                result.parts.append(Part(received, record.strand_id, record.held.rows))
             result.created |= record.kind == "CONTROL CREATED"
             result.completed |= record.kind == "CONTROL COMPLETED"
     return result
@@ -56,19 +56,18 @@ def refuse(received: Received, source: str, fault: Fault, block_hash: bytes | No
     return Refusal(fault.sequence_no, block_hash, source, received.position, fault.fault, fault.detail, received.data)
 
 
-def _checked(received: Received, trust_deletions: bool) -> Iterator[CheckedRecord]:
+def _checked(received: Received, trust_deletions: bool) -> Iterator[DecodedRecord]:
     some = False
     try:
-        for record in check_records(received.data, trust_deletions=trust_deletions):
+        for record in decode_record(received.data, trust_deletions=trust_deletions):
             some = True
             yield record
         if not some:
             raise UnreadableError("holds no record")
     except UnreadableError as error:
-        yield CheckedRecord("unreadable", [Fault(None, "unreadable", str(error))])
+        yield DecodedRecord("unreadable", [Fault(None, "unreadable", str(error))])
 
 
-def _refusal(received: Received, source: str, record: CheckedRecord) -> Refusal:
+def _refusal(received: Received, source: str, record: DecodedRecord) -> Refusal:
     detail = "; ".join(fault.detail for fault in record.faults)
-    block_hash = record.block.block_hash if record.block is not None and record.revision is None else None
-    return refuse(received, source, record.faults[0]._replace(detail=detail), block_hash)
+    return refuse(received, source, record.faults[0]._replace(detail=detail), record.block_hash)

@@ -48,11 +48,13 @@ pub struct Block<'v, 'a> {
     pub revision_hashes: Vec<Option<Hash>>,
     pub revision_documents: Vec<Option<&'v str>>,
     pub revisions: Vec<Revision<'v, 'a>>,
+    /// Whether no revisions are to come.
+    pub complete: bool,
     pub faults: Vec<Fault>,
     pub warnings: Vec<Fault>,
 }
 
-/// Checks a block.
+/// Checks a block of an export.
 pub fn check<'v, 'a>(
     value: &'v Value<'a>,
     names: &'v Names<'a>,
@@ -60,36 +62,26 @@ pub fn check<'v, 'a>(
     trust_deletions: bool,
 ) -> Read<Block<'v, 'a>> {
     let value = Members::of(value)?;
-    let address = value.members(members::BLOCK_ADDRESS)?;
-    let mut block = Block {
-        strand_id: address.id(members::STRAND_ID)?,
-        sequence_no: address.number(members::SEQUENCE_NO)?,
-        block_hash: value.hash(members::BLOCK_HASH)?,
-        previous_hash: value.hash_or_empty(members::PREVIOUS_BLOCK_HASH)?,
-        transaction_id: value.id(members::TRANSACTION_ID)?,
-        block_time: value.time(members::BLOCK_TIMESTAMP)?,
-        entries: entries(value)?,
-        transaction_info: None,
-        redaction_info: None,
-        redactions: Vec::new(),
-        documents: Vec::new(),
-        statements: Vec::new(),
-        revision_hashes: Vec::new(),
-        revision_documents: Vec::new(),
-        revisions: Vec::new(),
-        faults: Vec::new(),
-        warnings: Vec::new(),
-    };
     if value.get(members::REVISIONS).is_none() && value.get(members::REVISION_SUMMARIES).is_some() {
         return Err(HandOver("a block summary of a stream"));
     }
-    if value.get(members::ERASED_TRANSACTION_INFO).is_some() {
-        return Err(HandOver("a block whose statements are erased"));
-    }
-    block.check_hashes(value.hash(members::ENTRIES_HASH)?);
-    block.read_transaction(value, names, hasher)?;
-    block.read_redactions(value, names, hasher)?;
+    let mut block = Block::begin(value, names, hasher)?;
     block.check_revisions(value.list(members::REVISIONS)?, names, hasher, trust_deletions)?;
+    block.check_cross_references();
+    Ok(block)
+}
+
+/// Checks a stream's summary of a block, whose revisions are to come.
+pub fn check_summary<'v, 'a>(
+    value: Members<'v, 'a>,
+    names: &'v Names<'a>,
+    hasher: &mut Hasher,
+) -> Read<Block<'v, 'a>> {
+    if value.get(members::REVISIONS).is_some() || value.get(members::REVISION_SUMMARIES).is_none() {
+        return Err(HandOver("a summary with revisions, or without any"));
+    }
+    let mut block = Block::begin(value, names, hasher)?;
+    block.read_summaries(value.list(members::REVISION_SUMMARIES)?)?;
     block.check_cross_references();
     Ok(block)
 }
@@ -102,6 +94,38 @@ fn entries(value: Members<'_, '_>) -> Read<Vec<Option<Hash>>> {
 }
 
 impl<'v, 'a> Block<'v, 'a> {
+    /// A block without its revisions.
+    fn begin(value: Members<'v, 'a>, names: &'v Names<'a>, hasher: &mut Hasher) -> Read<Self> {
+        let address = value.members(members::BLOCK_ADDRESS)?;
+        let mut block = Block {
+            strand_id: address.id(members::STRAND_ID)?,
+            sequence_no: address.number(members::SEQUENCE_NO)?,
+            block_hash: value.hash(members::BLOCK_HASH)?,
+            previous_hash: value.hash_or_empty(members::PREVIOUS_BLOCK_HASH)?,
+            transaction_id: value.id(members::TRANSACTION_ID)?,
+            block_time: value.time(members::BLOCK_TIMESTAMP)?,
+            entries: entries(value)?,
+            transaction_info: None,
+            redaction_info: None,
+            redactions: Vec::new(),
+            documents: Vec::new(),
+            statements: Vec::new(),
+            revision_hashes: Vec::new(),
+            revision_documents: Vec::new(),
+            revisions: Vec::new(),
+            complete: true,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        };
+        if value.get(members::ERASED_TRANSACTION_INFO).is_some() {
+            return Err(HandOver("a block whose statements are erased"));
+        }
+        block.check_hashes(value.hash(members::ENTRIES_HASH)?);
+        block.read_transaction(value, names, hasher)?;
+        block.read_redactions(value, names, hasher)?;
+        Ok(block)
+    }
+
     fn fault(&mut self, fault: &'static str, detail: impl Into<String>) {
         self.faults.push(Fault { fault, detail: detail.into() });
     }
@@ -206,10 +230,26 @@ impl<'v, 'a> Block<'v, 'a> {
         if self.revisions.len() > MOST_DOCUMENTS {
             return Err(HandOver("very many revisions"));
         }
+        self.check_revisions_root();
+        Ok(())
+    }
+
+    fn read_summaries(&mut self, summaries: &'v [Value<'a>]) -> Read<()> {
+        for summary in summaries {
+            let summary = Members::of(summary)?;
+            self.revision_hashes.push(Some(summary.hash(members::HASH)?));
+            let named = summary.value(members::DOCUMENT_ID)?;
+            self.revision_documents.push(named.map(|_| summary.id(members::DOCUMENT_ID)).transpose()?);
+        }
+        self.complete = self.revision_documents.iter().all(Option::is_none);
+        self.check_revisions_root();
+        Ok(())
+    }
+
+    fn check_revisions_root(&mut self) {
         if !self.revision_hashes.is_empty() && !self.entries.contains(&root(&self.revision_hashes)) {
             self.fault("revisions", "the Merkle root of the revisions' hashes is not in entriesHashList");
         }
-        Ok(())
     }
 
     fn name_revision_faults(&mut self, value: Members<'v, 'a>, revision: &Revision<'v, 'a>) -> Read<()> {

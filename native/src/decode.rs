@@ -12,7 +12,7 @@ use crate::value::{HandOver, Names, Read, Value};
 
 /// JSON has up to seven bytes for one that was read, of values and of the names that stand for their symbol ids (see
 /// `symbols`, which has the same bound), so that no length in a row is beyond 31 bits.
-const MOST_BYTES: usize = 1 << 27;
+pub(crate) const MOST_BYTES: usize = 1 << 27;
 
 /// What the check of a strand needs of a block.
 #[allow(missing_docs)]
@@ -49,13 +49,13 @@ pub struct Packed {
 }
 
 /// Ion text or Ion binary.
-enum Reader<'a> {
+pub(crate) enum Reader<'a> {
     Binary(BinaryReader<'a>),
     Text(TextReader<'a>),
 }
 
 impl<'a> Reader<'a> {
-    fn new(data: &'a [u8]) -> Read<Self> {
+    pub(crate) fn new(data: &'a [u8]) -> Read<Self> {
         if data.starts_with(&VERSION_MARKER) {
             return Ok(Self::Binary(BinaryReader::new(data)));
         }
@@ -67,14 +67,14 @@ impl<'a> Reader<'a> {
         Ok(Self::Text(TextReader::new(text)))
     }
 
-    fn next(&mut self, names: &mut Names<'a>) -> Read<Option<Value<'a>>> {
+    pub(crate) fn next(&mut self, names: &mut Names<'a>) -> Read<Option<Value<'a>>> {
         match self {
             Self::Binary(reader) => reader.next(names),
             Self::Text(reader) => reader.next(names),
         }
     }
 
-    fn repeated(&self) -> bool {
+    pub(crate) fn repeated(&self) -> bool {
         match self {
             Self::Binary(reader) => reader.repeated,
             Self::Text(reader) => reader.repeated,
@@ -91,6 +91,9 @@ pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decod
     let mut reader = Reader::new(data)?;
     let mut hasher = Hasher::default();
     let mut decoded = Decoded::default();
+    if with_rows {
+        decoded.rows = Rows::with_room(data.len());
+    }
     while let Some(value) = reader.next(&mut names)? {
         if reader.repeated() {
             return Err(HandOver("a struct with a repeated field")); // of which plain Python values hold but the last
@@ -123,12 +126,12 @@ pub fn values(data: &[u8]) -> Read<Vec<(Hash, String, Vec<u8>)>> {
     Ok(found)
 }
 
-fn names<'a>() -> Names<'a> {
+pub(crate) fn names<'a>() -> Names<'a> {
     Names::new(&[&SYSTEM[..], members::NAMES].concat())
 }
 
 impl Decoded {
-    fn count_packed(&mut self, number: i64) {
+    pub(crate) fn count_packed(&mut self, number: i64) {
         self.packed = Some(match &self.packed {
             None => Packed { first_no: number, last_no: number, in_order: true },
             Some(before) => Packed {
@@ -139,14 +142,15 @@ impl Decoded {
         });
     }
 
-    fn count(&mut self, block: &Block<'_, '_>) {
+    pub(crate) fn count(&mut self, block: &Block<'_, '_>) {
+        let documents = block.revision_documents.iter().flatten().count();
         self.links.push(Link {
             strand_id: block.strand_id.to_owned(),
             sequence_no: block.sequence_no,
             block_hash: block.block_hash,
             previous_hash: block.previous_hash,
-            revisions: block.revisions.len(),
-            system_revisions: block.revision_hashes.len() - block.revisions.len(),
+            revisions: documents,
+            system_revisions: block.revision_documents.len() - documents,
         });
         self.redactions += block.redactions.len();
         for revision in &block.revisions {

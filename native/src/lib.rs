@@ -19,6 +19,7 @@ pub mod merkle;
 mod python;
 pub mod reader_binary;
 pub mod reader_text;
+pub mod record;
 pub mod revision;
 pub mod rows;
 pub mod statement;

@@ -47,6 +47,11 @@ members! {
     ID "id",
     TX_TIME "txTime",
     TX_ID "txId",
+    RECORD_TYPE "recordType",
+    CONTROL_RECORD_TYPE "controlRecordType",
+    PAYLOAD "payload",
+    REVISION "revision",
+    TABLE_INFO "tableInfo",
 }
 
 /// The system's symbol of that text.

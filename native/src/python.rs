@@ -3,6 +3,7 @@
 use crate::block::Fault;
 use crate::decode::{self, Decoded, Link};
 use crate::hash::Hash;
+use crate::record::{self, Side};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -13,6 +14,7 @@ const SEAM: u32 = 3;
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SEAM", SEAM)?;
     module.add_function(wrap_pyfunction!(decode_object, module)?)?;
+    module.add_function(wrap_pyfunction!(decode_record, module)?)?;
     module.add_function(wrap_pyfunction!(values, module)?)
 }
 
@@ -30,6 +32,45 @@ fn decode_object<'py>(
         Ok(decoded) => Ok(tuple(py, &decoded)?.into_any()),
         Err(handed_over) => Ok(handed_over.0.into_pyobject(py)?.into_any()),
     }
+}
+
+/// What a stream's user record held: its kind, `Decoded`'s members, and what it says of others (see `side`); or, as
+/// text, why it is left to the plain Python.
+#[pyfunction]
+fn decode_record<'py>(
+    py: Python<'py>,
+    data: &Bound<'py, PyBytes>,
+    trust_deletions: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let data = data.as_bytes();
+    match py.detach(|| record::decode(data, trust_deletions)) {
+        Ok(record) => {
+            let found = (record.kind, tuple(py, &record.decoded)?, side(py, &record.side)?);
+            Ok(found.into_pyobject(py)?.into_any())
+        }
+        Err(handed_over) => Ok(handed_over.0.into_pyobject(py)?.into_any()),
+    }
+}
+
+/// None, or the fields in their order.
+fn side<'py>(py: Python<'py>, side: &Side) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let found = match side {
+        Side::Neither => return Ok(None),
+        Side::Block { strand_id, sequence_no, block_hash, transaction_id, block_time, revisions } => {
+            let revisions = revisions.iter().map(|(hash, document_id, table)| {
+                (PyBytes::new(py, hash), document_id, table.as_ref().map(|(id, name)| (id, name)))
+            });
+            let revisions = revisions.collect::<Vec<_>>();
+            let block_hash = PyBytes::new(py, block_hash);
+            (strand_id, *sequence_no, block_hash, transaction_id, *block_time, revisions).into_pyobject(py)?
+        }
+        Side::Revision { strand_id, sequence_no, hash, document_id, version, table, tx_id, tx_time } => {
+            let (hash, table) = (PyBytes::new(py, hash), (&table.0, &table.1));
+            (strand_id, *sequence_no, hash, document_id, *version, table, tx_id, *tx_time)
+                .into_pyobject(py)?
+        }
+    };
+    Ok(Some(found))
 }
 
 /// For tests: each top-level value's Ion Hash, JSON and Ion; or, as text, why they are left to the plain Python.

@@ -28,6 +28,11 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// With room for what an object of so many bytes gives, or most of it.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { blocks: Vec::with_capacity(bytes), revisions: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// Appends a block, and its revisions in the order of their hashes.
     pub fn push(&mut self, block: &Block<'_, '_>, names: &Names<'_>) {
         self.push_block(block, names);
@@ -53,7 +58,7 @@ impl Rows {
         row.bytes(&block.block_hash);
         row.bytes(block.previous_hash.as_ref().map_or(&[], |hash| hash));
         row.bytes(b"full");
-        row.boolean(true);
+        row.boolean(block.complete);
         row.bytes(block.transaction_id.as_bytes());
         row.bigint(block.block_time);
         row.bytes_array(block.entries.iter().map(|hash| Some(hash.as_ref().map_or(&[][..], |hash| hash))));
@@ -76,7 +81,8 @@ impl Rows {
         row.jsonb(&self.json);
     }
 
-    fn push_revision(&mut self, sequence_no: i64, revision: &Revision<'_, '_>, names: &Names<'_>) {
+    /// Appends a revision.
+    pub fn push_revision(&mut self, sequence_no: i64, revision: &Revision<'_, '_>, names: &Names<'_>) {
         let mut row = Copy(&mut self.revisions);
         row.tuple(REVISION_FIELDS);
         row.bigint(sequence_no);

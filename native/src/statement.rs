@@ -16,8 +16,13 @@ static KEYWORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// The leading keyword in upper case; OTHER for what is none, so that no payload passes.
 pub fn kind(statement: &str) -> &'static str {
-    let word = KEYWORD.as_ref().and_then(|keyword| keyword.captures(statement)?.get(1));
-    let word = word.map_or("", |word| word.as_str());
+    let word = match statement.split(|next: char| !next.is_ascii_alphabetic()).next() {
+        Some(word) if !word.is_empty() => word, // no space or comment before it: what nearly all are, without a regex
+        _ => {
+            let word = KEYWORD.as_ref().and_then(|keyword| keyword.captures(statement)?.get(1));
+            word.map_or("", |word| word.as_str())
+        }
+    };
     KEYWORDS.into_iter().find(|keyword| keyword.eq_ignore_ascii_case(word)).unwrap_or(OTHER)
 }
 

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
+from consumer import store_sql
 from consumer.database import connect
 from consumer.mark import advance, read_mark
 from consumer.rejected import Refusal
@@ -112,6 +114,36 @@ class TestIdempotence:
         blocks = strand(5)
         rows = [pack(blocks), pack(blocks)]
         assert store.intake(rows, source="test") == Intake(new_blocks=5, new_revisions=5, refused=0)
+
+    def test_what_is_new_and_in_order_needs_no_stage(self, store: Store, connection: psycopg.Connection[Any]) -> None:
+        stage = "SELECT to_regclass('pg_temp.staged_block') IS NOT NULL"
+        blocks = strand(12)
+        assert store.intake([pack(blocks[:3]), pack(blocks[3:6])], source="test") == Intake(6, 6, 0)
+        assert query(connection, stage) == [(False,)]
+        assert store.intake([pack(blocks[8:]), pack(blocks[6:8])], source="test") == Intake(6, 6, 0)
+        assert query(connection, stage) == [(True,)]
+        assert advance(connection).sequence_no == 11
+
+    def test_rows_that_another_brings_meanwhile(
+        self, store: Store, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        blocks = strand(6)
+        take(store, *blocks[2:4])
+        monkeypatch.setattr(store_sql, "HOLDS_SOME", "SELECT false AND %(first)s < %(last)s")  # as if not there yet
+        assert take(store, *blocks) == Intake(new_blocks=4, new_revisions=4, refused=0)
+        assert advance(connection).sequence_no == 5
+
+    def test_several_bring_the_same_at_once(self, store: Store, database: str) -> None:
+        blocks = strand(400, per_block=3)
+
+        def bring(_: int) -> Intake:
+            with connect(database) as connection:
+                return Store(connection).intake([pack(blocks)], source="test")
+
+        with ThreadPoolExecutor(4) as threads:
+            intakes = list(threads.map(bring, range(4)))
+        assert sum(intake.new_blocks for intake in intakes) == 400
+        assert sum(intake.new_revisions for intake in intakes) == 1_200
 
     def test_partitions_come_with_the_numbers(self, store: Store, connection: psycopg.Connection[Any]) -> None:
         block = Block(123_456_789, b"before", (Revision("D1"),))

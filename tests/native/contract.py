@@ -2,6 +2,7 @@
 
 import gzip
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 from amazon.ion import simpleion
 
+from journal import stream
+from journal.errors import UnreadableError
 from journal.export_writer import Format
 from journal.ion_hash import ion_hash
 from journal.maker import BlockMaker, NewRevision, Statement, timestamp
+from journal.record import DecodedRecord
 from journal.rows import Decoded
 from journal.simulate import simulate
 from tests.consumer.test_tampering import TABLE as TAMPERED
@@ -24,6 +28,8 @@ WHOLE_BLOCK = VECTORS / "blocks/aws-cli_get-block_seq100.ion"
 FORMS = pytest.mark.parametrize("write", [ion_binary, ion_text])
 # Faults that only show between blocks, which decoding does not look at.
 OF_THE_STRAND = {"missing", "order", "conflict", "previousBlockHash", "strand"}
+
+ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/AYj8gSIUcxiHijsjEKob30"
 
 Write = Callable[[list[Block]], bytes]
 
@@ -42,6 +48,53 @@ class KernelContract(ABC):
     @abstractmethod
     def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
         """The kernel under test."""
+
+    @abstractmethod
+    def decode_record(self, data: bytes, *, trust_deletions: bool = False) -> list[DecodedRecord]:
+        """What a user record of a stream held, by the kernel under test."""
+
+    def test_every_record_of_a_stream_verifies(self) -> None:
+        records = [record for block in small_journal() for record in stream.block_records(ARN, block)]
+        decoded = [found for record in records for found in self.decode_record(record.data)]
+
+        assert [record.faults for record in decoded] == [[]] * len(records)
+        assert Counter(record.kind for record in decoded) == {"BLOCK_SUMMARY": 9, "REVISION_DETAILS": 6}
+        assert {record.strand_id for record in decoded} == {STRAND}
+        assert all(record.held.rows is not None for record in decoded)
+        assert [link.sequence_no for record in decoded for link in record.held.links] == list(range(9))
+        assert sum(link.revisions for record in decoded for link in record.held.links) == 6
+        assert sum((record.held.deletions for record in decoded), Counter[str]()) == {"nothing": 1}
+        assert [key for record in decoded for key in record.held.redacted] == [(BOB, 0)]
+        assert [key for record in decoded for key in record.held.named] == [(BOB, 0)]
+        to_come = {(one.sequence_no, one.hash, one.table) for record in decoded for one in record.summaries}
+        assert to_come == {(r.arrived.sequence_no, r.arrived.hash, r.arrived.table) for r in decoded if r.arrived}
+
+    def test_control_records(self) -> None:
+        for event in ("CREATED", "COMPLETED"):
+            (record,) = self.decode_record(stream.control_record(ARN, event).data)
+            assert (record.kind, record.faults, record.held.rows) == (f"CONTROL {event}", [], None)
+
+    def test_a_revision_that_was_tampered_with_gives_no_rows(self) -> None:
+        block = small_journal()[8]
+        block["revisions"][0]["data"]["status"] = "Changed"
+        found = [r for record in stream.block_records(ARN, block) for r in self.decode_record(record.data)]
+
+        assert [fault.fault for record in found for fault in record.faults] == ["revision-hash"]
+        assert [record.kind for record in found if record.held.rows is None] == ["REVISION_DETAILS"]
+
+    def test_a_summary_that_was_tampered_with_gives_no_rows(self) -> None:
+        block = small_journal()[8]
+        block["transactionInfo"]["statements"][0]["statement"] = "DELETE FROM Other"
+        (found,) = self.decode_record(next(stream.block_records(ARN, block)).data)
+
+        assert ([fault.fault for fault in found.faults], found.held.rows) == (["transactionInfo"], None)
+        assert found.block_hash == block["blockHash"]
+
+    def test_what_is_no_record_is_said(self) -> None:
+        (found,) = self.decode_record(b"{a:1}")
+        assert (found.kind, [fault.fault for fault in found.faults]) == ("unreadable", ["unreadable"])
+        with pytest.raises(UnreadableError):
+            self.decode_record(b"{")
 
     @FORMS
     def test_a_journal_verifies(self, write: Write) -> None:

@@ -1,4 +1,4 @@
-"""Differential fuzzing: mutated journals through both kernels, which must say the same of each (`make fuzz`).
+"""Differential fuzzing: mutated journals and records through both kernels, which must say the same of each.
 
 What the native kernel leaves to the plain Python cannot differ, and is only counted.
 """
@@ -14,12 +14,14 @@ from random import Random
 
 import strandline_native
 
-from journal import rows
-from journal.kernel import decode_natively
+from journal import rows, stream
+from journal.kernel import decode_natively, decode_record_natively
+from journal.record import DecodedRecord, decode_records_of
 from journal.rows import Decoded
 from tests.journals import ion_binary, ion_text, small_journal
 from tests.native.odd_journals import odd_journal
 
+ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/AYj8gSIUcxiHijsjEKob30"
 VECTORS = Path(__file__).parent.parent / "vectors"
 _MOST_MUTATIONS = 4
 _FRESH = 50  # inputs that are made from one journal
@@ -43,14 +45,22 @@ class Difference(AssertionError):
 
 def compare(data: bytes, *, trust_deletions: bool = False) -> bool:
     """Whether the native kernel answered; raises Difference where the plain Python says something else."""
-    native = decode_natively(strandline_native, data, trust_deletions, True)
-    if native is None:
-        return False
-    plain = rows.decode(data, trust_deletions=trust_deletions)
-    for name in (field.name for field in fields(Decoded)):
+    native: Decoded | DecodedRecord | None = decode_natively(strandline_native, data, trust_deletions, True)
+    if native is not None:
+        _check_same(native, rows.decode(data, trust_deletions=trust_deletions))
+        return True
+    native = decode_record_natively(strandline_native, data, trust_deletions)
+    if native is not None:
+        (plain,) = decode_records_of(data, trust_deletions=trust_deletions)
+        _check_same(native, plain)
+        return True
+    return False
+
+
+def _check_same(native: Decoded | DecodedRecord, plain: Decoded | DecodedRecord) -> None:
+    for name in (field.name for field in fields(plain)):
         if getattr(native, name) != getattr(plain, name):
             raise Difference(f"{name}:\n  native {getattr(native, name)!r}\n  plain  {getattr(plain, name)!r}")
-    return True
 
 
 def inputs(seed: int) -> Iterator[bytes]:
@@ -68,6 +78,9 @@ def _mutants_of_one(random: Random) -> Iterator[bytes]:
         journal = random.choice(sorted(VECTORS.glob("blocks/*.ion"))).read_bytes()
     else:
         journal = write(odd_journal(random))
+    if random.random() < 0.3:
+        blocks = random.choice((small_journal(), odd_journal(random)))
+        journal = random.choice(list(stream.block_records(ARN, random.choice(blocks)))).data
     yield journal
     for _ in range(_FRESH):
         mutant = bytearray(journal)

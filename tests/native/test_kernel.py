@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from journal import kernel, rows
+from journal import kernel, rows, stream
+from journal.record import DecodedRecord, decode_records_of
 from journal.rows import Decoded
 from tests.journals import ion_binary, ion_text, json_lines, small_journal
-from tests.native.contract import FORMS, KernelContract, Write
+from tests.native.contract import ARN, FORMS, KernelContract, Write
 from tests.native.odd_journals import STRUCTURES
 
 WHICH = "from journal.kernel import KERNEL; print(KERNEL)"
@@ -20,6 +21,9 @@ WHICH = "from journal.kernel import KERNEL; print(KERNEL)"
 class TestPlainPython(KernelContract):
     def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
         return rows.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
+
+    def decode_record(self, data: bytes, *, trust_deletions: bool = False) -> list[DecodedRecord]:
+        return list(decode_records_of(data, trust_deletions=trust_deletions))
 
 
 class TestNative(KernelContract):
@@ -31,6 +35,17 @@ class TestNative(KernelContract):
 
     def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
         return kernel.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
+
+    def decode_record(self, data: bytes, *, trust_deletions: bool = False) -> list[DecodedRecord]:
+        return list(kernel.decode_record(data, trust_deletions=trust_deletions))
+
+    def test_what_streams_hold_is_not_handed_over(self) -> None:
+        native: Any = pytest.importorskip("strandline_native")
+
+        for data in [record.data for block in small_journal() for record in stream.block_records(ARN, block)]:
+            assert kernel.decode_record_natively(native, data, False) == next(
+                decode_records_of(data, trust_deletions=False)
+            )
 
     @FORMS
     def test_what_exports_hold_is_not_handed_over(self, write: Write) -> None:

@@ -1,6 +1,7 @@
 """The long tests, by name."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from tests.soak.fuzz import fuzz
 from tests.soak.kills import projectors, replay
@@ -23,3 +24,8 @@ LONG_TESTS: dict[str, LongTest] = {
     "fuzz": fuzz,
     "ledger": ledger,
 }
+
+if find_spec("strandline_native") is not None:  # built by `make native`; without it there are no two kernels
+    from tests.soak.kernels import kernels
+
+    LONG_TESTS["kernels"] = kernels
