@@ -18,7 +18,7 @@ from journal.record import DecodedRecord
 from journal.rows import Decoded, Link, Rows
 from journal.streamed import Arrived, Summary
 
-_SEAM = 4  # of native/src/python.rs; a build that has another is not used
+_SEAM = 5  # of native/src/python.rs; a build that has another is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
