@@ -19,6 +19,9 @@ pub struct Record {
     pub side: Side,
 }
 
+/// A revision that is to come: its hash and document, and the table's id and name.
+pub type ToCome = (Hash, String, Option<(String, String)>);
+
 /// What each side says of the other (`journal/streamed.py`); times in microseconds from 2000.
 #[allow(missing_docs)]
 pub enum Side {
@@ -29,8 +32,7 @@ pub enum Side {
         block_hash: Hash,
         transaction_id: String,
         block_time: i64,
-        /// Of each revision that is to come: hash, document, and the table's id and name.
-        revisions: Vec<(Hash, String, Option<(String, String)>)>,
+        revisions: Vec<ToCome>,
     },
     Revision {
         strand_id: String,

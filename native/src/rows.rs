@@ -37,7 +37,7 @@ impl Rows {
     pub fn push(&mut self, block: &Block<'_, '_>, names: &Names<'_>) {
         self.push_block(block, names);
         let mut revisions: Vec<&Revision<'_, '_>> = block.revisions.iter().collect();
-        revisions.sort_by(|one, other| one.hash.cmp(&other.hash));
+        revisions.sort_by_key(|revision| revision.hash);
         for revision in revisions {
             self.push_revision(block.sequence_no, revision, names);
         }
