@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from journal import ion, stream
@@ -82,9 +83,9 @@ def _rows(block: CheckedBlock, revision: CheckedRevision | None, faults: list[Fa
     shapes: dict[int, str] = {}
     try:
         if revision is not None:
-            return Rows(b"", pack_revision(block, revision, shapes), number, number, shapes)
-        revisions = b"".join(pack_revision(block, one, shapes) for one in block.revisions)
-        return Rows(pack_block(block), revisions, number, number, shapes)
+            return Rows(b"", pack_revision(block, revision, shapes), number, number, shapes, in_order=True)
+        revisions = [pack_revision(block, one, shapes) for one in sorted(block.revisions, key=attrgetter("hash"))]
+        return Rows(pack_block(block), b"".join(revisions), number, number, shapes, in_order=True)
     except UnwritableError as error:
         faults.append(Fault(number, "shape", str(error)))
         return None

@@ -77,8 +77,8 @@ pub fn check_summary<'v, 'a>(
     names: &'v Names<'a>,
     hasher: &mut Hasher,
 ) -> Read<Block<'v, 'a>> {
-    if value.get(members::REVISIONS).is_some() || value.get(members::REVISION_SUMMARIES).is_none() {
-        return Err(HandOver("a summary with revisions, or without any"));
+    if value.get(members::REVISIONS).is_some() {
+        return Err(HandOver("a summary with whole revisions"));
     }
     let mut block = Block::begin(value, names, hasher)?;
     block.read_summaries(value.list(members::REVISION_SUMMARIES)?)?;
