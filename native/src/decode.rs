@@ -41,6 +41,7 @@ pub struct Decoded {
 }
 
 /// The blocks in `rows`: the least and the greatest number, and whether they come in order, no number twice.
+#[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Packed {
     pub first_no: i64,
