@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from consumer.database import connect
 from consumer.decoding import DecodedItem, decode_items, executor, workers_for
 from consumer.extents import Extent, Spans
+from consumer.graft import read_graft
 from consumer.mark import advance, gaps
 from consumer.settings import Settings
+from consumer.settling import settle
 from consumer.store import Intake, Refusal, Store, TakenObject
 from journal.records import DecodedRecords
 from journal.rows import Decoded, Rows
@@ -96,6 +98,10 @@ def take_in(
         if stored is not None:
             _add(result, stored.result())
         mark = advance(connection)
+        with connection.transaction():
+            graft = read_graft(connection)
+        if graft is not None:  # QLDB's blocks beyond it can never come in
+            result.rejected += settle(connection)
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
         connection.commit()

@@ -18,6 +18,7 @@ from consumer import catalog, mark
 from consumer.database import connect
 from consumer.erasure import take_redactions
 from consumer.graft import read_graft
+from consumer.settling import settle
 from consumer.shapes import LEAST_BLOCKS, add_shapes, count_shapes
 from consumer.stored import check_stored
 from journal.ids import new_id
@@ -30,7 +31,6 @@ from ledger.errors import CannotAppend, Conflict
 from ledger.graft import graft_of
 from ledger.prepared import Prepared
 from ledger.recent import Recent
-from ledger.settling import settle
 
 # Transactions that read longer ago conflict without a closer look, so that the look has an end.
 MOST_BLOCKS_SINCE = 10_000

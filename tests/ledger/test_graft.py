@@ -12,15 +12,18 @@ from consumer.digest import store_digest
 from consumer.graft import read_graft, written_by
 from consumer.mark import advance, read_mark
 from consumer.proving import prove
+from consumer.replay import take_in
+from consumer.settings import Settings
 from consumer.status import read_status
 from consumer.store import Store
 from consumer.verification import verify_store
 from journal.maker import BlockMaker, Statement, timestamp
 from journal.rows import decode
+from journal.source import local_sources
 from ledger import Ledger, errors
 from ledger.proofs import get_block, get_digest, get_revision
 from tests.databases import migrated_database
-from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, small_journal
+from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, small_journal
 from tests.ledger.grafting import contents, graft
 
 
@@ -120,6 +123,16 @@ class TestGraft:
         assert refused == [(number,) for number in range(9, 15)]
         assert set(contents(grafted)["block"]) > set(before["block"])
         assert verify_store(grafted, workers=1).ok
+
+    def test_a_replay_refuses_them_all(self, grafted: str, tmp_path: Path) -> None:
+        before = contents(grafted)
+        (tmp_path / f"{STRAND}.0-14.ion").write_bytes(ion_text(longer_than(small_journal(), 6)))
+        for _ in range(2):
+            done = take_in(grafted, local_sources(str(tmp_path)), Settings(workers=1))
+            assert (done.mark, done.rejected) == (10, 6)
+            assert contents(grafted) == before
+        refused = query(grafted, "SELECT sequence_no FROM journal.rejected ORDER BY 1")
+        assert refused == [(number,) for number in range(9, 15)]
 
 
 class TestNotAppended:

@@ -1,4 +1,4 @@
-"""What waits above the mark before an append: taken in, or refused where it can never come in.
+"""What waits above the mark, taken in, or refused where it can never come in.
 
 Blocks of QLDB's beyond the graft are such: the first of them contends with the graft and was refused.
 """
@@ -9,8 +9,6 @@ import psycopg
 
 from consumer import mark
 from consumer.rejected import Refusal, reject
-
-SOURCE = "the ledger"
 
 # Candidates whose chain leads down to a block that was refused can never come in.
 DESCENDANTS = """
@@ -43,21 +41,20 @@ DROP_CANDIDATES = """
                 WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
 
 
-def settle(connection: psycopg.Connection[Any]) -> None:
-    """Let the mark take in what waits above it, and refuse what hangs on blocks that were refused."""
+def settle(connection: psycopg.Connection[Any]) -> int:
+    """Let the mark take in what waits above it, and refuse what hangs on blocks that were refused; gives how many."""
     mark.advance(connection)
     with mark.strand_lock(connection, alone=True):
         lost = connection.execute(DESCENDANTS).fetchall()
         if not lost:
-            return
+            return 0
         keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
         connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
-        reject(
-            connection,
-            [
-                Refusal(
-                    number, block_hash, SOURCE, None, "fork", f"its chain leads to a refused block, {previous.hex()}"
-                )
-                for number, block_hash, previous in lost
-            ],
-        )
+        connection.execute(mark.FORGET_OBJECTS, [keys[0]])
+        detail = "its chain leads to a refused block, {}"
+        refused = [
+            Refusal(number, block_hash, mark.SOURCE, None, "fork", detail.format(previous.hex()))
+            for number, block_hash, previous in lost
+        ]
+        reject(connection, refused)
+        return len(lost)
