@@ -13,9 +13,10 @@ from consumer.database import connect
 from consumer.verification import verify_store
 from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
 from ledger import Ledger, Transaction, errors, recent
-from ledger.append import Appender
+from ledger.append import Appended, Appender
 from ledger.changes import Changed, Changes, Reads, conflict
 from ledger.group import Group
+from ledger.prepared import Prepared
 
 
 def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
@@ -214,6 +215,61 @@ class TestStraight:
                 assert [(name, kind.replace("timestamp with time zone", "timestamptz")) for name, kind in found] == [
                     *columns
                 ]
+
+
+class TestMembersOfOneGroup:
+    """Transactions that wait together are written together, and still one after the other."""
+
+    @pytest.fixture
+    def prepare(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
+        """What a transaction has come to by its turn, which has not come yet."""
+
+        def prepare(work: Callable[[Transaction], Any], request_id: str | None = None) -> Prepared:
+            waiting: list[Prepared] = []
+
+            def submit(one: Prepared) -> errors.Conflict:
+                waiting.append(one)
+                return errors.Conflict("not yet")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(licences._group, "submit", submit)
+                with pytest.raises(errors.Conflict, match="not yet"):
+                    licences.execute(work, request_id=request_id, retries=0)
+            return waiting[0]
+
+        return prepare
+
+    @pytest.mark.parametrize("straight", [False, True], ids=["carefully", "straight"])
+    def test_one_that_read_what_another_changes_conflicts(
+        self, licences: Ledger, database: str, prepare: Callable[..., Prepared], straight: bool
+    ) -> None:
+        id_ = insert(licences, {"licenceId": "A1"})
+        insert(licences)
+        insert(licences)
+        licences._appender._alone = straight
+
+        def claim(txn: Transaction) -> None:
+            if not txn.find("Licence", "licenceId", "B1"):
+                txn.insert("Licence", {"licenceId": "B1"})
+
+        group = [
+            prepare(lambda txn: txn.update("Licence", id_, {"n": 1})),
+            prepare(lambda txn: txn.update("Licence", id_, {"n": 2})),
+            prepare(claim),
+            prepare(claim),
+            prepare(lambda txn: txn.insert("Licence", {"licenceId": "C1"})),
+        ]
+        outcomes = licences._append(group)
+        assert [isinstance(one, Appended) for one in outcomes] == [True, False, True, False, True]
+        numbers = [one.sequence_no for one in outcomes if isinstance(one, Appended)]
+        assert numbers == list(range(numbers[0], numbers[0] + 3))
+        assert verify_store(database, workers=1).ok
+
+    def test_one_request_of_two_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
+        group = [prepare(lambda txn: txn.insert("Licence", {}), "r") for _ in range(2)]
+        first, again = licences._append(group)
+        assert isinstance(first, Appended)
+        assert again == Appended(first.transaction_id, first.sequence_no, repeated=True)
 
 
 class TestConflict:
