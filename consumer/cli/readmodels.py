@@ -96,7 +96,7 @@ def parked(as_json: AsJson = False) -> int:
             [(one.projection, one.generation, one.key, one.version, one.sequence_no, one.reason) for one in found],
         )
         say("`strandline retry NAME` runs a read model's parked documents again.")
-    return 0
+    return 1 if found else 0
 
 
 def retry(

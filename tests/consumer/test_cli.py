@@ -211,7 +211,8 @@ def test_another_journal_is_refused(run: Run, journal: tuple[Path, Simulated], t
 
 
 def test_parked_documents_are_listed_and_retried(run: Run, journal: tuple[Path, Simulated], database: str) -> None:
-    assert run("parked", "--json").json == {"parked": []}
+    nothing = run("parked", "--json")
+    assert (nothing.status, nothing.json) == (0, {"parked": []})
     run("replay", str(journal[0] / "full"))
     with psycopg.connect(database) as connection:
         connection.execute("""
@@ -220,7 +221,9 @@ def test_parked_documents_are_listed_and_retried(run: Run, journal: tuple[Path, 
             FROM projection.generation, LATERAL (
                 SELECT * FROM journal.revision WHERE table_name = 'Licence' AND version = 0 ORDER BY 1 LIMIT 1) first
             WHERE projection = 'licence_register'""")
-    (one,) = run("parked", "--json").json["parked"]
+    waiting = run("parked", "--json")
+    assert waiting.status == 1  # something is left open
+    (one,) = waiting.json["parked"]
     assert (one["projection"], one["version"]) == ("licence_register", 0)
     assert "licenceId is missing" in run("parked").out
     assert run("retry", "licence_register", "--json").json == {
