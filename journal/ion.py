@@ -5,6 +5,7 @@ Timestamp, SymbolToken) and amazon.ion's IonPy classes where it is not (typed nu
 A struct read as a dict keeps only the last of a repeated field; `read_typed` keeps them all, at a tenth of the speed.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from io import BytesIO
@@ -26,6 +27,8 @@ BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
 # amazon.ion 0.15's C extension writes beside its memory where a number is larger, and then crashes.
 _MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
+# It takes a symbol id of Ion text modulo 2 to the 32, and looks for one of very many digits without end.
+_LARGE_SYMBOL_ID = re.compile(rb"\$[0-9]{10}")
 _LEAVES = frozenset((str, bool, float, bytes, type(None), Timestamp, SymbolToken))
 
 _PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
@@ -55,17 +58,22 @@ def read_one(data: bytes) -> Any:
 
 def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     count = 0
-    sound = sound_length(data) if data.startswith(BINARY_VERSION_MARKER) else len(data)
+    binary = data.startswith(BINARY_VERSION_MARKER)
+    sound = sound_length(data) if binary else len(data)
+    plain_python = not binary and _LARGE_SYMBOL_ID.search(data) is not None
     try:
         try:
-            for value in simpleion.loads(data[:sound], single_value=False, parse_eagerly=False, value_model=model):
-                yield value
-                count += 1
+            if not plain_python:
+                for value in simpleion.loads(data[:sound], single_value=False, parse_eagerly=False, value_model=model):
+                    yield value
+                    count += 1
         except IonException as error:
             # The C extension takes no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
             # the plain Python does, twenty times slower.
             if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL")):
                 raise
+            plain_python = True
+        if plain_python:
             values = simpleion.load_python(BytesIO(data[:sound]), single_value=False, parse_eagerly=False)
             for value in islice(values, count, None):
                 yield value

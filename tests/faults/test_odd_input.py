@@ -170,6 +170,24 @@ def test_a_lone_surrogate(replayed: Callable[[bytes], tuple[int, dict[str, Any]]
     assert (status, told["mark"]) == ((0, 2) if form == "json" else (1, 0))
 
 
+@pytest.mark.parametrize("value", ["$#", "{$#: 1}", "{a: [$#::1]}"])
+@pytest.mark.parametrize("digits", ["4294967296", "9" * 100, "9" * 5_000], ids=["wraps", "100", "5000"])
+def test_a_symbol_id_that_no_table_can_have(tmp_path: Path, value: str, digits: str) -> None:
+    """Read in a process of its own: whoever looked for it went on for ever."""
+    (tmp_path / "journal.ion").write_bytes(ion_text(small_journal()) + b"\n" + value.replace("#", digits).encode())
+    command = [sys.executable, "-m", "consumer.cli", "verify", "--json", str(tmp_path / "journal.ion")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["blocks"] == 9
+    assert [fault["fault"] for fault in told["faults"]] == ["unreadable"]
+
+
+def test_a_text_that_looks_like_a_large_symbol_id(replayed: Callable[[bytes], tuple[int, dict[str, Any]]]) -> None:
+    status, told = replayed(ion_text(journal({"price": "$" + "9" * 100, "when": simpleion.loads("2020T")})))
+    assert (status, told["mark"]) == (0, 2)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     data=st.binary(max_size=200), prefix=st.sampled_from([b"", b"\xe0\x01\x00\xea", b'{"', b"\xf3\x89\x9a\xc2", b"{"])
