@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from amazon.ion.core import Timestamp, TimestampPrecision
 
 from journal import merkle
+from journal.encoding import encode
 from journal.ion_hash import ion_hash, sha256
 from journal.shape import ShapeError, as_hash, hash_in, id_in, is_null, list_in, number_in, struct_in, text_in, time_in
 from journal.statements import ERASED, statement_kind
@@ -159,7 +160,8 @@ def check_revision(
         if value.get("dataHash") is not None:
             return revision, "holds both data and dataHash"
         if level == "full":
-            revision.data_hash = ion_hash(data)
+            revision.data = encode(data)
+            revision.data_hash = ion_hash(revision.data)
     elif not is_null(value.get("dataHash")):
         revision.state = "redacted"
         # From JSON the hash of what was redacted is not known, unless the one who redacted it could tell.
@@ -245,8 +247,10 @@ def _read_transaction(block: CheckedBlock, value: Mapping[str, Any]) -> None:
         if not is_null(value.get("transactionInfo")):
             block.fault("transactionInfo", "is there, though erased")
         _check_erased(block, info)
-    elif block.level == "full" and ion_hash(info) not in block.entries_hashes:
-        block.fault("transactionInfo", "its hash is not in entriesHashList")
+    elif block.level == "full":
+        block.transaction_info = encode(info)
+        if ion_hash(block.transaction_info) not in block.entries_hashes:
+            block.fault("transactionInfo", "its hash is not in entriesHashList")
     for statement in info.get("statements") or ():
         told = text_in(statement, "kind" if block.statements_erased else "statement")
         block.statements.append(statement_kind(told) if block.statements_erased else told)

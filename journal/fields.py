@@ -15,6 +15,7 @@ from amazon.ion.core import IonType, Timestamp
 from amazon.ion.simple_types import IonPyNull
 from amazon.ion.symbols import SymbolToken
 
+from journal.encoded import Encoded
 from journal.ion_json import to_json
 
 MOST_DEPTH = 4  # names in a path
@@ -52,7 +53,7 @@ def _key(value: Any, depth: int, most_fields: int = MOST_NESTED_FIELDS) -> _Key:
     kind = type(value)
     if kind in _SCALAR_TYPES:
         return kind
-    if kind is dict:
+    if kind is dict or kind is Encoded:
         if not depth or len(value) > most_fields:
             return "struct"
         keys: tuple[_Key, ...] = tuple(map(type, value.values()))

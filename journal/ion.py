@@ -18,6 +18,7 @@ from amazon.ion.exceptions import IonException
 from amazon.ion.simpleion import IonPyValueModel
 from amazon.ion.symbols import SymbolToken
 
+from journal.encoded import Encoded
 from journal.errors import UnreadableError, UnwritableError
 from journal.ion_shape import sound_length
 
@@ -94,6 +95,8 @@ def write(value: Any) -> bytes:
     Raises UnwritableError for the little that amazon.ion cannot write, such as a timestamp whose UTC form is outside
     years 1 to 9999.
     """
+    if type(value) is Encoded:
+        return value.ion
     return _written(value, binary=True)
 
 

@@ -8,13 +8,15 @@ that serialization.
 import hashlib
 import struct
 from collections.abc import Callable, Iterable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
 from amazon.ion.core import IonType, Timestamp, TimestampPrecision
 from amazon.ion.simple_types import IonPyNull
 from amazon.ion.symbols import SymbolToken
+
+from journal.encoded import Encoded
 
 
 class Digest(Protocol):
@@ -53,6 +55,8 @@ def sha256(data: bytes) -> bytes:
 
 def ion_hash(value: Any) -> bytes:
     """The Ion Hash of a value with SHA-256, 32 bytes; TypeError for what is not an Ion value."""
+    if type(value) is Encoded:
+        return value.digest
     return sha256(serialize(value))
 
 
@@ -63,7 +67,7 @@ class Serializer:
         self._hash = hash_function
         self._names: dict[str | None, bytes] = {}
         self._plain: dict[type, Callable[[Any], bytes]] = {
-            str: _string,
+            str: string_bytes,
             dict: self._dict,
             int: _int,
             Timestamp: _timestamp,
@@ -73,7 +77,7 @@ class Serializer:
             float: _float,
             bytes: _blob,
             list: lambda value: b"\x0b\xb0" + b"".join(map(self, value)) + b"\x0e",
-            SymbolToken: lambda value: _symbol(value.text),
+            SymbolToken: lambda value: symbol_bytes(value.text),
         }
         self._typed: dict[IonType, Callable[[Any], bytes]] = {
             IonType.BOOL: self._plain[bool],
@@ -81,9 +85,9 @@ class Serializer:
             IonType.FLOAT: _float,
             IonType.DECIMAL: _decimal,
             IonType.TIMESTAMP: _timestamp,
-            IonType.SYMBOL: lambda value: _symbol(getattr(value, "text", value)),
-            IonType.STRING: _string,
-            IonType.CLOB: lambda value: b"\x0b\x90" + _escape(bytes(value)) + b"\x0e",
+            IonType.SYMBOL: lambda value: symbol_bytes(getattr(value, "text", value)),
+            IonType.STRING: string_bytes,
+            IonType.CLOB: lambda value: b"\x0b\x90" + escape(bytes(value)) + b"\x0e",
             IonType.BLOB: _blob,
             IonType.LIST: self._plain[list],
             IonType.SEXP: lambda value: b"\x0b\xc0" + b"".join(map(self, value)) + b"\x0e",
@@ -103,7 +107,7 @@ class Serializer:
             serialized = self._typed[ion_type](value)
         annotations = value.ion_annotations
         if annotations:
-            names = b"".join(_symbol(getattr(a, "text", a)) for a in annotations)
+            names = b"".join(symbol_bytes(getattr(a, "text", a)) for a in annotations)
             return b"\x0b\xe0" + names + serialized + b"\x0e"
         return serialized
 
@@ -118,61 +122,70 @@ class Serializer:
             if serialized_name is None:
                 serialized_name = self._name(name)
             # Most values are strings; the two calls saved are a fifth of the time.
-            serialized = _string(value) if type(value) is str else self(value)
+            serialized = string_bytes(value) if type(value) is str else self(value)
             digests.append(hash_function(serialized_name + serialized).digest())
         digests.sort()
-        return b"\x0b\xd0" + _escape(b"".join(digests)) + b"\x0e"
+        return b"\x0b\xd0" + escape(b"".join(digests)) + b"\x0e"
 
     def _name(self, name: str | None) -> bytes:
         if len(self._names) >= _NAME_CACHE_SIZE:
             self._names.clear()
-        serialized = self._names[name] = _symbol(name)
+        serialized = self._names[name] = symbol_bytes(name)
         return serialized
 
 
-def _escape(data: bytes) -> bytes:
+def escape(data: bytes) -> bytes:
+    """Bytes of a representation as they are hashed: those of Ion Hash's own marked."""
     if 0x0B in data or 0x0C in data or 0x0E in data:
         return data.replace(b"\x0c", b"\x0c\x0c").replace(b"\x0b", b"\x0c\x0b").replace(b"\x0e", b"\x0c\x0e")
     return data
 
 
-def _string(value: str) -> bytes:
-    return b"\x0b\x80" + _escape(value.encode()) + b"\x0e"
+def string_bytes(value: str) -> bytes:
+    """A string's serialization."""
+    return b"\x0b\x80" + escape(value.encode()) + b"\x0e"
 
 
-def _symbol(text: str | None) -> bytes:
+def symbol_bytes(text: str | None) -> bytes:
+    """A symbol's serialization, which is that of a field's name too."""
     if text is None:  # symbol zero: its text is not known
         return b"\x0b\x71\x0e"
-    return b"\x0b\x70" + _escape(text.encode()) + b"\x0e"
+    return b"\x0b\x70" + escape(text.encode()) + b"\x0e"
 
 
 def _blob(value: bytes) -> bytes:
-    return b"\x0b\xa0" + _escape(bytes(value)) + b"\x0e"
+    return b"\x0b\xa0" + escape(bytes(value)) + b"\x0e"
 
 
 def _int(value: int) -> bytes:
+    return (b"\x0b\x30" if value < 0 else b"\x0b\x20") + escape(magnitude_bytes(value)) + b"\x0e"
+
+
+def magnitude_bytes(value: int) -> bytes:
+    """An integer's representation, in as few bytes as it takes."""
     magnitude = -value if value < 0 else value
-    return (
-        (b"\x0b\x30" if value < 0 else b"\x0b\x20")
-        + _escape(magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "big"))
-        + b"\x0e"
-    )
+    return magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "big")
 
 
 def _float(value: float) -> bytes:
     if value != value:  # one NaN for all
         return b"\x0b\x40\x7f\xf8\x00\x00\x00\x00\x00\x00\x0e"
     representation = struct.pack(">d", value)
-    return b"\x0b\x40" + (b"" if representation == bytes(8) else _escape(representation)) + b"\x0e"
+    return b"\x0b\x40" + (b"" if representation == bytes(8) else escape(representation)) + b"\x0e"
 
 
 def _decimal(value: Decimal) -> bytes:
+    return b"\x0b\x50" + escape(decimal_bytes(value)) + b"\x0e"
+
+
+def decimal_bytes(value: Decimal) -> bytes:
+    """A decimal's representation: none for zero with exponent zero."""
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise TypeError("an Ion decimal is finite")
     if not sign and exponent == 0 and digits == (0,):
-        return b"\x0b\x50\x0e"
-    return b"\x0b\x50" + _escape(_var_int(exponent) + _signed_magnitude(sign, _integer(digits))) + b"\x0e"
+        return b""
+    return _var_int(exponent) + _signed_magnitude(sign, _integer(digits))
 
 
 def _integer(digits: tuple[int, ...]) -> int:
@@ -187,7 +200,7 @@ def _timestamp(value: Timestamp) -> bytes:
         and precision == TimestampPrecision.SECOND
         and value.year >= 128
     ):
-        return b"\x0b\x60" + _escape(_milliseconds(value)) + b"\x0e"
+        return b"\x0b\x60" + escape(milliseconds_bytes(value)) + b"\x0e"
     offset = value.utcoffset()
     body = bytearray()
     if offset is None:
@@ -207,10 +220,10 @@ def _timestamp(value: Timestamp) -> bytes:
     if precision is None or precision >= TimestampPrecision.SECOND:
         body.append(0x80 | utc.second)
         body += _fraction(value)
-    return b"\x0b\x60" + _escape(bytes(body)) + b"\x0e"
+    return b"\x0b\x60" + escape(bytes(body)) + b"\x0e"
 
 
-def _milliseconds(value: Timestamp) -> bytes:
+def milliseconds_bytes(value: datetime) -> bytes:
     """The representation of the one form that QLDB's own timestamps have, in a tenth of the time."""
     body = bytes((
         0x80, value.year >> 7, 0x80 | (value.year & 0x7F), 0x80 | value.month, 0x80 | value.day,

@@ -20,6 +20,7 @@ from amazon.ion.core import IonType, Timestamp, TimestampPrecision
 from amazon.ion.simple_types import IonPyNull
 from amazon.ion.symbols import SymbolToken
 
+from journal.encoded import Encoded
 from journal.errors import UnreadableError
 
 _ESCAPE = "\ufdd0"
@@ -32,11 +33,15 @@ _MOST_DIGITS_AFTER = 16_383
 
 def to_json(value: Any) -> str:
     """The JSON text of an Ion value; its annotations, and the difference between Ion types, are lost."""
+    if type(value) is Encoded:
+        return value.json
     text = _AS_IS(value)
-    # Almost no value holds what jsonb refuses: looking once at the whole is cheaper than at every string.
-    if "\\u0000" in text or not (text.isascii() or _REFUSED.search(text) is None):
-        return _ESCAPED_TEXT(value)
-    return text
+    return _ESCAPED_TEXT(value) if may_hold_refused(text) else text
+
+
+def may_hold_refused(json: str) -> bool:
+    """Whether jsonb might refuse a text of JSON; almost none is, and looking once is cheaper than at every string."""
+    return "\\u0000" in json or not (json.isascii() or _REFUSED.search(json) is None)
 
 
 def json_text(value: Any) -> bytes:

@@ -1,0 +1,92 @@
+"""One pass gives the same hash, JSON and Ion, byte for byte, as the general ways do one after another."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journal import ion
+from journal.encoded import Encoded
+from journal.encoding import encode
+from journal.ion_hash import ion_hash
+from journal.ion_json import to_json
+from tests.native.odd_journals import SCALARS, odd_journal
+
+LICENCE = """{licenceId: "L-1", firstName: "Zoë", points: 3, fee: 34.00, issued: 2023-01-02T04:09:28.466Z, open: true,
+    hash: {{AAAA}}, name: null, events: [{eventName: "LicenceIssued", fee: -1.50, at: 0128-01-01T00:00:00.128Z}, []]}"""
+
+
+def as_written(text: str) -> Any:
+    return ion.read_one(text.encode())
+
+
+def check_same(value: dict[str, Any]) -> Any:
+    encoded = encode(value)
+    assert ion_hash(encoded) == ion_hash(dict(value))
+    assert to_json(encoded) == to_json(dict(value))
+    assert ion.write(encoded) == ion.write(dict(value))
+    assert encoded == value
+    return encoded
+
+
+def structs_in(value: Any) -> Iterator[dict[str, Any]]:
+    if type(value) is dict:
+        yield value
+        for member in value.values():
+            yield from structs_in(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from structs_in(member)
+
+
+def test_an_ordinary_document_is_encoded_in_one_pass() -> None:
+    assert type(check_same(as_written(LICENCE))) is Encoded
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+def test_scalars(scalar: str) -> None:
+    for _ in range(2):  # the second time from what is kept in mind
+        check_same(as_written(f"{{v: {scalar}, name: [{scalar}, {{w: {scalar}}}]}}"))
+
+
+def test_equal_values_of_different_types_are_told_apart() -> None:
+    check_same(as_written("{a: [1, true, 1.0, 1., 1e0], b: true, c: 1, d: 1.00, e: '1', f: \"1\"}"))
+    check_same(as_written("{a: 1, b: 1., c: 1e0, d: true}"))
+
+
+def test_odd_journals() -> None:
+    for seed in range(100):
+        for block in odd_journal(Random(seed)):
+            for struct in structs_in(block):
+                check_same(struct)
+
+
+@pytest.mark.parametrize("count", [13, 14, 118, 119, 246, 247, 300])
+def test_many_names(count: int) -> None:
+    check_same({f"n{number}": {f"n{count - number}": number} for number in range(count)})
+
+
+@pytest.mark.parametrize("length", [0, 13, 14, 127, 128, 255, 256, 20_000])
+def test_lengths(length: int) -> None:
+    check_same({"text": "x" * length, "blob": bytes(length), "list": [0] * length, "int": 256 ** min(length, 300)})
+
+
+@pytest.mark.parametrize("depth", [3, 49, 50, 51, 100])
+def test_deep_nesting(depth: int) -> None:
+    value: Any = {"text": "x"}
+    for _ in range(depth):
+        value = {"a": [value]}
+    check_same(value)
+
+
+@given(st.dictionaries(st.text(max_size=4), st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=4))
+def test_text(value: dict[str, str]) -> None:
+    check_same(value)
+
+
+def test_what_jsonb_refuses_is_left_to_the_general_way() -> None:
+    for text in ("\0", "\ufdd0", "a\0b"):
+        assert type(check_same({"text": text})) is dict
