@@ -17,6 +17,7 @@ from ledger.append import Appended, Appender
 from ledger.changes import Changed, Changes, Reads, conflict
 from ledger.group import Group
 from ledger.prepared import Prepared
+from ledger.redaction import redact_revision
 
 
 def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
@@ -202,6 +203,17 @@ class TestStraight:
         known = licences._appender._recent
         assert known is not None
         assert len(known.changes.revisions) <= 3
+
+    def test_the_memory_of_what_it_wrote_has_nothing_that_was_redacted(
+        self, licences: Ledger, looks: list[int]
+    ) -> None:
+        id_ = insert(licences, {"firstName": "Ada"})
+        licences.execute(lambda txn: txn.update("Licence", id_, {"firstName": "Bea"}))
+        known = licences._appender._recent
+        assert known is not None
+        assert len(known.changes.revisions) > 1
+        redact_revision(licences, id_, 0)
+        assert known.changes.revisions == []
 
     def test_rows_have_the_tables_columns_in_order(self, database: str) -> None:
         with connect(database) as connection:
