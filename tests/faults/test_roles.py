@@ -18,8 +18,9 @@ from journal.simulate import simulate
 from journal.source import local_sources
 from tests.databases import migrated_database
 
-PROJECTIONS = {name: one for name, one in discover(("projections",)).items() if one.store == "postgresql"}
+PROJECTIONS = {name: one for name, one in discover(("projections.licensing",)).items() if one.store == "postgresql"}
 ANALYSTS = {name for name, one in PROJECTIONS.items() if one.readers == "analysts"}
+LINEAGE = {"read.provenance_results", "read.provenance_sources"}
 OURS = ("journal", "projection", "generation", "read", "ledger")
 WORKER, ANALYST, CLEARED = "strandline_worker", "strandline_analyst", "strandline_cleared"
 
@@ -121,7 +122,10 @@ def test_no_reader_may_write_or_make_anything(connection: psycopg.Connection[tup
     assert not may(connection, role, "CREATE SCHEMA {}", ("made",))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("role", "callable_"), [(ANALYST, set()), (CLEARED, {"ledger.history"})])
+@pytest.mark.parametrize(
+    ("role", "callable_"),
+    [(ANALYST, LINEAGE), (CLEARED, LINEAGE | {"ledger.history", "read.ai_audit_alterations"})],
+)
 def test_no_reader_may_call_what_is_not_for_them(
     connection: psycopg.Connection[tuple[object, ...]], role: str, callable_: set[str]
 ) -> None:
