@@ -30,11 +30,13 @@ READ_BLOCKS = f"""
     SELECT {_BLOCK}, 0 FROM journal.block
     WHERE sequence_no > %(after)s AND sequence_no <= %(last)s ORDER BY sequence_no"""
 
-# Documents from the given versions on, as far as the position has come.
+# Documents from the given versions on, as far as the position has come. OFFSET has each looked up by itself: a join of
+# a few with very many revisions might read all of those.
 READ_DOCUMENTS = f"""
-    SELECT {_REVISION} FROM journal.revision
-    JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
-        ON document_id = document AND version >= first_version
+    SELECT r.* FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
+    CROSS JOIN LATERAL (
+        SELECT {_REVISION} FROM journal.revision
+        WHERE document_id = document AND version >= first_version OFFSET 0) r
     WHERE sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from consumer import feed, parking
+from consumer.erasure import AS_BEFORE, BY_INDEX
 from consumer.feed import Batch, key_of
 from consumer.meaning import Meaning
 from consumer.parking import Parked
@@ -90,6 +91,12 @@ class RowFilling(Filling):
         erased = feed.erased(self._connection, self._projection, position, last)
         if not erased:
             return
+        # By hash joins each hundred of them would read a whole table.
+        self._connection.execute(BY_INDEX)
+        self._purge(erased, last, self._projection.keeps)
+        self._connection.execute(AS_BEFORE)
+
+    def _purge(self, erased: Sequence[Revision], last: int, keeps: str) -> None:
         self._sink.purge([(revision.document_id, revision.version) for revision in erased])
         waiting = self._waiting({revision.document_id for revision in erased})
         again: dict[str, int] = {}
@@ -97,7 +104,7 @@ class RowFilling(Filling):
             parked_at = waiting.get(revision.document_id)
             # A rebuilt generation meets it erased, and may then take what it could not, or the other way round.
             if parked_at == revision.version or (
-                self._projection.keeps == "history" and (parked_at is None or parked_at > revision.version)
+                keeps == "history" and (parked_at is None or parked_at > revision.version)
             ):
                 first = again.get(revision.document_id)
                 again[revision.document_id] = revision.version if first is None else min(first, revision.version)
