@@ -10,6 +10,7 @@ from opensearchpy import OpenSearch
 from consumer.cli import demo
 from consumer.cli.app import run
 from consumer.database import connect
+from journal.simulated_ledgers import LedgerName
 
 
 def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
@@ -24,7 +25,7 @@ def test_the_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", opensearch_url)
     monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path))
-    monkeypatch.setattr(demo, "BLOCKS", 300)
+    monkeypatch.setitem(demo.BLOCKS, LedgerName.LICENSING, 300)
     status, found = called(capsys, "demo")
     rows = {model["name"]: (model["rows"], model["store"]) for model in found["read_models"]}
     assert status == 0

@@ -16,7 +16,7 @@ from consumer.projection import BlockProjection, Column, Projection, RowProjecti
 from journal.errors import StrandlineError, UsageError
 from tests.consumer.strand_rows import StrandRows
 
-LICENSING = discover(["projections"])
+LICENSING = discover(["projections.licensing", "projections.ledger_activity"])
 OPEN = {"licence_register", "licence_points", "ledger_activity"}
 REGISTER = LICENSING["licence_register"]
 ADA = {"licenceId": "L-1", "contactId": "c", "firstName": "Ada", "lastName": "Byron", "street": "1 Mill Lane",

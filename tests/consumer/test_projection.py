@@ -85,6 +85,8 @@ def test_the_fingerprint_is_the_same_in_every_python_version(package: Callable[.
 def test_projections_are_found_in_packages_below_and_in_single_modules() -> None:
     everything = discover(["projections"])
     assert list(everything) == [
+        "ai_audit_search",
+        "ai_audit_timeline",
         "contact_directory",
         "endorsement_search",
         "ledger_activity",
@@ -92,6 +94,11 @@ def test_projections_are_found_in_packages_below_and_in_single_modules() -> None
         "licence_points",
         "licence_register",
         "licence_search",
+        "provenance_lineage",
+        "provenance_search",
+        "wallet_balance",
+        "wallet_search",
+        "wallet_statement",
     ]
     assert discover(["projections.licensing.licence_register", "projections.ledger_activity"]).keys() == {
         "licence_register",
