@@ -31,4 +31,4 @@ def accept_gap(connection: psycopg.Connection[Any], first: int, last: int, reaso
         if other := connection.execute(READ_OVERLAPPING, [last, first]).fetchone():
             raise UsageError(f"Blocks {other[0]} to {other[1]} are an accepted gap already.")
         connection.execute(ADD, [first, last, reason.strip()])
-    return advance(connection)
+    return advance(connection).mark

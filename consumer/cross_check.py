@@ -1,11 +1,11 @@
 """Blocks and revisions that came apart, from a stream, meet before the mark passes them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import psycopg
 
-from consumer.rejected import Refusal, reject
+from consumer.rejected import Refusal
 from journal import ion
 from journal.block import Table
 from journal.statements import ERASED
@@ -33,10 +33,10 @@ DELETE_REVISIONS = """
     WHERE r.sequence_no = refused.sequence_no AND r.hash = refused.hash"""
 
 
-def refuse_differing(connection: psycopg.Connection[Any], first: int, last: int, strand_id: str) -> bool:
-    """Reject the revisions of the blocks `first` to `last` whose records say otherwise than their block.
+def delete_differing(connection: psycopg.Connection[Any], first: int, last: int, strand_id: str) -> Collection[Refusal]:
+    """Take out the revisions of the blocks `first` to `last` whose records say otherwise than their block.
 
-    Their block waits for another copy, then. In the caller's transaction; gives whether there were any.
+    Their block waits for another copy, then. In the caller's transaction; gives what is to be rejected.
     """
     refusals: dict[tuple[int, bytes], Refusal] = {}
     for summary, revision in _doubtful(connection, first, last, strand_id):
@@ -45,9 +45,8 @@ def refuse_differing(connection: psycopg.Connection[Any], first: int, last: int,
                 number, summary.block_hash, SOURCE, None, fault, detail
             )
     if refusals:
-        reject(connection, list(refusals.values()))
         connection.execute(DELETE_REVISIONS, [[n for n, _ in refusals], [digest for _, digest in refusals]])
-    return bool(refusals)
+    return refusals.values()
 
 
 def _doubtful(

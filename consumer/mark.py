@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from consumer import catalog
 from consumer.chain import Candidate, Loser, Walk, walk
-from consumer.cross_check import refuse_differing
+from consumer.cross_check import delete_differing
 from consumer.erasure import take_redactions
 from consumer.misnamed import first_misnamed
 from consumer.rejected import Refusal, reject
@@ -107,6 +107,14 @@ class Mark:
     block_hash: bytes | None
 
 
+@dataclass(frozen=True)
+class Advance:
+    """Where the mark stands now, and what was refused on the way; what holds it up is refused each time."""
+
+    mark: Mark
+    refused: Sequence[Refusal]
+
+
 @contextmanager
 def strand_lock(connection: psycopg.Connection[Any], *, alone: bool) -> Iterator[None]:
     """A transaction of its own that holds the strand's lock; statements in it see what was committed before each."""
@@ -141,38 +149,46 @@ def gaps(connection: psycopg.Connection[Any], limit: int = 1000) -> list[tuple[i
         return connection.execute(GAPS, [limit]).fetchall()
 
 
-def advance(connection: psycopg.Connection[Any], *, many: bool = False) -> Mark:
-    """Raise the mark as far as it can rise, a bounded number of blocks in each transaction; gives where it stands.
+def advance(connection: psycopg.Connection[Any], *, many: bool = False) -> Advance:
+    """Raise the mark as far as it can rise, a bounded number of blocks in each transaction.
 
     With it redactions take effect, losers of the chain are rejected and the ledger's views follow. The connection must
     be outside a transaction. `many` blocks have just come, so it looks at as many as a step takes from the first.
     """
     window = LARGEST_WINDOW if many else FIRST_WINDOW
+    refused: list[Refusal] = []
     while True:
-        before, way = _step(connection, window)
+        before, way, refusals = _step(connection, window)
+        refused += refusals
         rises = way.sequence_no > before.sequence_no
         if not way.cut or (not rises and window == LARGEST_WINDOW):
-            return Mark(before.strand_id, before.origin, way.sequence_no, way.block_hash)
+            return Advance(Mark(before.strand_id, before.origin, way.sequence_no, way.block_hash), refused)
         window = min(window * 8, LARGEST_WINDOW)
 
 
-def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk]:
+def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk, list[Refusal]]:
+    refusals: list[Refusal] = []
     with strand_lock(connection, alone=True):
         # Only now, in a statement that begins with the lock held: what another one wrote while this one waited is seen.
         mark = Mark(*_only(connection.execute(LOCK_MARK)))
-        way = _walk(connection, mark, window)
-        while refuse_differing(connection, mark.sequence_no + 1, way.sequence_no, mark.strand_id or ""):
-            way = _walk(connection, mark, window)
+        way = _walk(connection, mark, window, refusals)
+        while differing := delete_differing(connection, mark.sequence_no + 1, way.sequence_no, mark.strand_id or ""):
+            refusals += differing
+            way = _walk(connection, mark, window, refusals)
         if misnamed := first_misnamed(connection, mark.sequence_no + 1, way.sequence_no):
-            reject(connection, [misnamed])
-            way = _walk(connection, mark, window, below=misnamed.sequence_no)
+            refusals.append(misnamed)
+            way = _walk(connection, mark, window, refusals, below=misnamed.sequence_no)
         if way.sequence_no > mark.sequence_no:
+            refusals += _delete_strays(connection, mark.sequence_no + 1, way)
             _raise_to(connection, mark.sequence_no + 1, way)
-        return mark, way
+        reject(connection, refusals)
+        return mark, way, refusals
 
 
-def _walk(connection: psycopg.Connection[Any], mark: Mark, window: int, below: int | None = None) -> Walk:
-    """How far the chain goes on from the mark, before block `below`; candidates that it leaves behind are rejected."""
+def _walk(
+    connection: psycopg.Connection[Any], mark: Mark, window: int, refusals: list[Refusal], below: int | None = None
+) -> Walk:
+    """How far the chain goes on from the mark, before block `below`; what it leaves behind goes to `refusals`."""
     if below is None and (straight := straight_way(connection, mark.sequence_no, mark.block_hash, window)) is not None:
         return straight
     accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
@@ -185,13 +201,12 @@ def _walk(connection: psycopg.Connection[Any], mark: Mark, window: int, below: i
         accepted=accepted,
         more=len(rows) == window,
     )
-    _drop(connection, [*way.losers, *_passed_over(connection, way.jumped)])
+    refusals += _drop(connection, [*way.losers, *_passed_over(connection, way.jumped)])
     return way
 
 
 def _raise_to(connection: psycopg.Connection[Any], first: int, way: Walk) -> None:
     """Everything that follows from blocks passing the mark, in the mark's own transaction."""
-    _drop_strays(connection, first, way)
     take_redactions(connection, first, way.sequence_no)
     catalog.apply(connection, first, way.sequence_no)
     connection.execute(MOVE, [way.sequence_no, way.block_hash])
@@ -209,37 +224,28 @@ def _passed_over(connection: psycopg.Connection[Any], jumped: Sequence[tuple[int
     ]
 
 
-def _drop(connection: psycopg.Connection[Any], losers: Sequence[Loser]) -> None:
-    """Reject candidates; revisions that only they name go with them."""
+def _drop(connection: psycopg.Connection[Any], losers: Sequence[Loser]) -> list[Refusal]:
+    """Take candidates out of the store; revisions that only they name go with them."""
     if not losers:
-        return
+        return []
     keys = [(loser.candidate.sequence_no, loser.candidate.block_hash) for loser in losers]
     gone = connection.execute(DELETE_BLOCKS, _columns(keys)).fetchall()
     if revisions := [(number, revision_hash) for number, hashes in gone for revision_hash in hashes]:
         connection.execute(DELETE_THEIR_REVISIONS, _columns(revisions), prepare=False)
     # Whoever reads the object again must not be told that it is in.
     connection.execute(FORGET_OBJECTS, [[lost.sequence_no for lost, *_ in losers]])
-    reject(
-        connection,
-        [Refusal(lost.sequence_no, lost.block_hash, SOURCE, None, fault, detail) for lost, fault, detail in losers],
-    )
+    return [Refusal(lost.sequence_no, lost.block_hash, SOURCE, None, fault, detail) for lost, fault, detail in losers]
 
 
-def _drop_strays(connection: psycopg.Connection[Any], first: int, way: Walk) -> None:
-    """Reject revisions that no block of their number names. The count is cheap, and nearly always enough."""
+def _delete_strays(connection: psycopg.Connection[Any], first: int, way: Walk) -> list[Refusal]:
+    """Take out revisions that no block of their number names. The count is cheap, and nearly always enough."""
     between = [first, way.sequence_no]
     if _only(connection.execute(COUNT_REVISIONS, between, prepare=False))[0] == way.documents:
-        return
-    strays = connection.execute(DELETE_STRAYS, between, prepare=False).fetchall()
-    reject(
-        connection,
-        [
-            Refusal(
-                number, None, SOURCE, None, "stray", f"no block names revision {digest.hex()} ({document}, {version})"
-            )
-            for number, digest, document, version in strays
-        ],
-    )
+        return []
+    return [
+        Refusal(number, None, SOURCE, None, "stray", f"no block names revision {digest.hex()} ({document}, {version})")
+        for number, digest, document, version in connection.execute(DELETE_STRAYS, between, prepare=False)
+    ]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from consumer.graft import read_graft
 from consumer.mark import advance, gaps
 from consumer.settings import Settings
 from consumer.settling import settle
-from consumer.store import Intake, Refusal, Store, TakenObject
+from consumer.store import ForeignStrand, Intake, Refusal, Store, TakenObject
 from journal.records import DecodedRecords
 from journal.rows import Decoded, Rows
 from journal.source import Item, Source, all_items
@@ -72,6 +72,7 @@ def take_in(
         taker = _Taker([Store(connection), Store(beside)], storing, settings.origin)
         taken_before = Store(asking)
         stored: Future[list[Intake]] | None = None
+        refused: set[bytes] = set()  # by the mark, which refuses what holds it up each time
 
         def skip(item: Item, digest: bytes) -> bool:
             taken = bool(taken_before.taken([digest]))
@@ -82,7 +83,7 @@ def take_in(
 
         def take(batch: Sequence[DecodedItem]) -> list[Intake]:
             intakes = taker.take(batch)
-            advance(connection, many=True)
+            refused.update(refusal.digest for refusal in advance(connection, many=True).refused)
             return intakes
 
         items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
@@ -97,11 +98,14 @@ def take_in(
             progress(sum(len(item.decoded.links) for item in batch))
         if stored is not None:
             _add(result, stored.result())
-        mark = advance(connection)
+        advanced = advance(connection)
+        mark = advanced.mark
+        refused.update(refusal.digest for refusal in advanced.refused)
         with connection.transaction():
             graft = read_graft(connection)
         if graft is not None:  # QLDB's blocks beyond it can never come in
-            result.rejected += settle(connection)
+            refused.update(refusal.digest for refusal in settle(connection))
+        result.rejected += len(refused)
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
         connection.commit()
@@ -135,12 +139,18 @@ class _Taker:
         self._begun: set[str] = set()
 
     def take(self, batch: Sequence[DecodedItem]) -> list[Intake]:
-        for strand_id in sorted(set().union(*(_strands(item.decoded) for item in batch)) - self._begun):
-            self._stores[0].begin_strand(strand_id, self._origin)
-            self._begun.add(strand_id)
+        self._begin(set().union(*(_strands(item.decoded) for item in batch)))
         middle = (len(batch) + 1) // 2
         later = [self._threads.submit(_take_batch, self._stores[1], half) for half in [batch[middle:]] if half]
         return [_take_batch(self._stores[0], batch[:middle]), *(future.result() for future in later)]
+
+    def _begin(self, strands: Set[str]) -> None:
+        if len(strands | self._begun) > 1:
+            several = " and ".join(sorted(strands | self._begun))
+            raise ForeignStrand(f"The sources hold blocks of several ledgers, strands {several}: replay one at a time.")
+        for strand_id in strands - self._begun:
+            self._stores[0].begin_strand(strand_id, self._origin)
+            self._begun.add(strand_id)
 
 
 def _take_batch(store: Store, batch: Sequence[DecodedItem]) -> Intake:

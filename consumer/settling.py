@@ -41,20 +41,20 @@ DROP_CANDIDATES = """
                 WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
 
 
-def settle(connection: psycopg.Connection[Any]) -> int:
-    """Let the mark take in what waits above it, and refuse what hangs on blocks that were refused; gives how many."""
-    mark.advance(connection)
+def settle(connection: psycopg.Connection[Any]) -> list[Refusal]:
+    """Let the mark take in what waits above it, and refuse what hangs on refused blocks; gives what was refused."""
+    refused = list(mark.advance(connection).refused)
     with mark.strand_lock(connection, alone=True):
         lost = connection.execute(DESCENDANTS).fetchall()
         if not lost:
-            return 0
+            return refused
         keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
         connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
         connection.execute(mark.FORGET_OBJECTS, [keys[0]])
         detail = "its chain leads to a refused block, {}"
-        refused = [
+        hanging = [
             Refusal(number, block_hash, mark.SOURCE, None, "fork", detail.format(previous.hex()))
             for number, block_hash, previous in lost
         ]
-        reject(connection, refused)
-        return len(lost)
+        reject(connection, hanging)
+    return refused + hanging

@@ -130,7 +130,7 @@ class Appender:
         return end
 
     def _check_end(self, connection: psycopg.Connection[Any]) -> None:
-        at = mark.advance(connection)
+        at = mark.advance(connection).mark
         if at.sequence_no < at.origin:
             self._checked = True
             return

@@ -55,7 +55,7 @@ class StreamIntake:
                 refusals.append(refuse(part.record, self._source, fault))
         blocks, revisions, refused = self._intake(own, refusals)
         hear(self._connection, self._stream, created=found.created, completed=found.completed)
-        mark = advance(self._connection)
+        mark = advance(self._connection).mark
         return Taken(len(records), blocks, revisions, refused, mark.sequence_no)
 
     def _foreign(self, strand_id: str) -> ForeignStrand | None:

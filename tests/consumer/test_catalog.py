@@ -43,7 +43,7 @@ def analyst(database: str) -> Iterator[Connection]:
 
 def pass_mark(store: Store, connection: Connection, *blocks: Block) -> None:
     store.intake([pack(list(blocks))], source="test")
-    assert advance(connection).sequence_no == blocks[-1].sequence_no
+    assert advance(connection).mark.sequence_no == blocks[-1].sequence_no
 
 
 def rows(connection: Connection, view: str) -> list[tuple[Any, ...]]:

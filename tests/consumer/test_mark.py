@@ -53,20 +53,20 @@ def rejected(connection: Connection) -> list[tuple[Any, ...]]:
 class TestRise:
     def test_it_stands_before_the_origin_at_first(self, connection: Connection) -> None:
         Store(connection).begin_strand(STRAND, 7)
-        assert advance(connection) == read_mark(connection)
+        assert advance(connection).mark == read_mark(connection)
         assert read_mark(connection).sequence_no == 6
         assert (head(connection), gaps(connection)) == (None, [])
 
     def test_it_stops_at_what_is_missing(self, store: Store, connection: Connection) -> None:
         blocks = strand(20)
         take(store, *blocks[:3], *blocks[5:9], *blocks[12:20])
-        assert advance(connection).sequence_no == 2
+        assert advance(connection).mark.sequence_no == 2
         assert (head(connection), gaps(connection)) == (19, [(3, 4), (9, 11)])
         take(store, *blocks[3:5])
-        assert advance(connection).sequence_no == 8
+        assert advance(connection).mark.sequence_no == 8
         assert gaps(connection, limit=1) == [(9, 11)]
         take(store, *blocks[9:12])
-        assert advance(connection) == read_mark(connection)
+        assert advance(connection).mark == read_mark(connection)
         assert (read_mark(connection).sequence_no, read_mark(connection).block_hash) == (19, blocks[19].block_hash)
         assert gaps(connection) == []
 
@@ -76,25 +76,25 @@ class TestRise:
         monkeypatch.setattr(mark_module, "FIRST_WINDOW", 2)
         monkeypatch.setattr(mark_module, "LARGEST_WINDOW", 10)
         take(store, *strand(57))
-        assert advance(connection).sequence_no == 56
+        assert advance(connection).mark.sequence_no == 56
 
     def test_a_streamed_block_waits_for_all_its_revisions(self, store: Store, connection: Connection) -> None:
         revisions = (Revision("A"), Revision("B"))
         [block] = chain({"revisions": revisions, "complete": False, "system_revisions": 2})
         parts = [pack([replace(block, revisions=(one,))], with_blocks=False) for one in revisions]
         store.intake([parts[1]], source="test")
-        assert (advance(connection).sequence_no, head(connection), gaps(connection)) == (-1, 0, [(0, 0)])
+        assert (advance(connection).mark.sequence_no, head(connection), gaps(connection)) == (-1, 0, [(0, 0)])
         store.intake([pack([block], with_revisions=False)], source="test")
-        assert (advance(connection).sequence_no, gaps(connection)) == (-1, [])
+        assert (advance(connection).mark.sequence_no, gaps(connection)) == (-1, [])
         store.intake([parts[0]], source="test")
-        assert advance(connection).sequence_no == 0
+        assert advance(connection).mark.sequence_no == 0
 
     def test_a_revision_that_no_block_names_never_passes(self, store: Store, connection: Connection) -> None:
         [block] = strand(1)
         stray = replace(block, revisions=(Revision("Z", salt="stray"),))
         store.intake([pack([stray], with_blocks=False)], source="test")
         take(store, block)
-        assert advance(connection).sequence_no == 0
+        assert advance(connection).mark.sequence_no == 0
         assert query(connection, "SELECT document_id FROM journal.revision") == [("D0-0",)]
         assert rejected(connection) == [(0, None, "stray")]
 
@@ -123,9 +123,9 @@ class TestForks:
         true, false = self.fork()
         take(store, true[0], true[1])
         take(store, false[1])
-        assert (advance(connection).sequence_no, gaps(connection)) == (0, [])
+        assert (advance(connection).mark.sequence_no, gaps(connection)) == (0, [])
         take(store, true[2])
-        assert advance(connection).block_hash == true[2].block_hash
+        assert advance(connection).mark.block_hash == true[2].block_hash
         assert rejected(connection) == [(1, false[1].block_hash, "fork")]
         documents = query(connection, "SELECT document_id FROM journal.revision WHERE sequence_no = 1 ORDER BY 1")
         assert documents == [("D1",), ("E",)]
@@ -133,7 +133,7 @@ class TestForks:
     def test_two_with_successors_wait(self, store: Store, connection: Connection) -> None:
         true, false = self.fork()
         take(store, *true[:3], *false[1:3])
-        assert advance(connection).sequence_no == 0
+        assert advance(connection).mark.sequence_no == 0
         assert rejected(connection) == []
 
     def test_one_that_does_not_link_is_rejected_also_alone(self, store: Store, connection: Connection) -> None:
@@ -142,11 +142,11 @@ class TestForks:
         waiting = pack([replace(true[1], revisions=(Revision("E"),))], with_blocks=False)
         take(store, true[0], unlinked, true[2])
         store.intake([waiting], source="test")
-        assert advance(connection).sequence_no == 0
+        assert advance(connection).mark.sequence_no == 0
         assert rejected(connection) == [(1, unlinked.block_hash, "link")]
         assert gaps(connection) == [(1, 1)]
         take(store, true[1])
-        assert advance(connection).sequence_no == 2
+        assert advance(connection).mark.sequence_no == 2
 
     def test_the_end_of_a_window_decides_nothing(self) -> None:
         one, other, next_one = (
@@ -246,22 +246,22 @@ class TestAcceptedGaps:
         take(store, *blocks[:3], *blocks[6:])
         accept_gap(connection, 3, 5)
         assert gaps(connection) == []
-        assert advance(connection).sequence_no == 9
+        assert advance(connection).mark.sequence_no == 9
 
     def test_one_at_the_head(self, store: Store, connection: Connection) -> None:
         blocks = strand(10)
         take(store, *blocks[:3])
         accept_gap(connection, 3, 5)
-        assert advance(connection).sequence_no == 5
-        assert advance(connection).block_hash is None
+        assert advance(connection).mark.sequence_no == 5
+        assert advance(connection).mark.block_hash is None
         take(store, *blocks[6:])
-        assert advance(connection).sequence_no == 9
+        assert advance(connection).mark.sequence_no == 9
 
     def test_what_waits_inside_is_rejected(self, store: Store, connection: Connection) -> None:
         blocks = strand(10)
         take(store, *blocks[:3], blocks[4], *blocks[6:])
         accept_gap(connection, 3, 5)
-        assert advance(connection).sequence_no == 9
+        assert advance(connection).mark.sequence_no == 9
         assert rejected(connection) == [(4, blocks[4].block_hash, "gap")]
         assert query(connection, "SELECT * FROM journal.revision WHERE sequence_no = 4") == []
 
@@ -302,7 +302,7 @@ class TestConcurrency:
                     target = Store(own)
                     while mine:
                         target.intake([mine.pop() for _ in range(min(len(mine), 5))], source="test")
-                        seen[writer].append(advance(own).sequence_no)
+                        seen[writer].append(advance(own).mark.sequence_no)
             except BaseException as error:
                 errors.append(error)
 

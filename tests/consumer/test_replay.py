@@ -21,6 +21,7 @@ from consumer.verification import verify_store
 from journal import ion, merkle
 from journal.export_writer import Format
 from journal.ion_hash import ion_hash
+from journal.maker import BlockMaker, Redaction, Statement, timestamp
 from journal.simulate import simulate
 from journal.simulated_strand import Simulated
 from journal.source import local_sources
@@ -32,7 +33,7 @@ from tests.consumer.test_verification import (
     write_export,
     write_records,
 )
-from tests.journals import ADA, STRAND, Block, ion_binary, json_lines, small_journal
+from tests.journals import ADA, STRAND, TABLE, Block, ion_binary, json_lines, small_journal
 
 DIGEST = merkle.root([block["blockHash"] for block in small_journal()])
 STORE = (
@@ -230,8 +231,9 @@ class TestGaps:
         forged = write_export(tmp_path / "forged", [forge(small_journal()[4])])
         assert replay(database, forged).mark is None
         result = replay(database, write_export(tmp_path / "true", blocks))
-        assert (result.mark, result.rejected) == (8, 0)
+        assert (result.mark, result.rejected) == (8, 1)  # by the mark, once the chain had decided
         assert rejected(database) == [(4, "fork")]
+        assert replay(database, tmp_path / "true").rejected == 0
         result = replay(database, forged)
         assert (result.mark, result.rejected) == (8, 1)
         found = verify_store(database, workers=1)
@@ -245,6 +247,19 @@ class TestGaps:
         assert (result.mark, result.gaps, rejected(database)) == (2, [(3, 3)], [(3, "revision-hash")])
         assert replay(database, bad).rejected == 1  # an object with a fault is read again
         assert replay(database, write_export(tmp_path / "good", small_journal())).mark == 8
+
+    def test_what_holds_the_mark_up_is_counted_once(self, database: str, tmp_path: Path) -> None:
+        """The mark refuses it each time that it is moved: after each batch, and at the end."""
+        maker = BlockMaker(STRAND, 9, small_journal()[-1]["blockHash"])
+        misnamed = maker.make(
+            transaction_id="Transaction99999999999",
+            tx_time=timestamp(1_600_000_009_000),
+            block_time=timestamp(1_600_000_009_007),
+            statements=[Statement("EXEC redact_revision ?, ?, ?", timestamp(1_600_000_008_990))],
+            redactions=[Redaction(8, TABLE, ADA, 2)],
+        )
+        result = replay(database, write_export(tmp_path, [*small_journal(), misnamed]))
+        assert (result.mark, result.rejected, rejected(database)) == (8, 1, [(9, "redactionInfo")])
 
     def test_the_command_says_so(self, database: str, tmp_path: Path) -> None:
         blocks = small_journal()

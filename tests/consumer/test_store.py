@@ -70,7 +70,7 @@ class TestStrand:
         store = Store(connection)
         store.begin_strand(STRAND, 5)
         assert take(store, *strand(10)) == Intake(new_blocks=5, new_revisions=5, refused=5)
-        assert advance(connection).sequence_no == 9
+        assert advance(connection).mark.sequence_no == 9
         assert query(connection, "SELECT DISTINCT fault FROM journal.rejected") == [("below-origin",)]
 
 
@@ -122,7 +122,7 @@ class TestIdempotence:
         assert query(connection, stage) == [(False,)]
         assert store.intake([pack(blocks[8:]), pack(blocks[6:8])], source="test") == Intake(6, 6, 0)
         assert query(connection, stage) == [(True,)]
-        assert advance(connection).sequence_no == 11
+        assert advance(connection).mark.sequence_no == 11
 
     def test_rows_that_another_brings_meanwhile(
         self, store: Store, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
@@ -131,7 +131,7 @@ class TestIdempotence:
         take(store, *blocks[2:4])
         monkeypatch.setattr(store_sql, "HOLDS_SOME", "SELECT false AND %(first)s < %(last)s")  # as if not there yet
         assert take(store, *blocks) == Intake(new_blocks=4, new_revisions=4, refused=0)
-        assert advance(connection).sequence_no == 5
+        assert advance(connection).mark.sequence_no == 5
 
     def test_several_bring_the_same_at_once(self, store: Store, database: str) -> None:
         blocks = strand(400, per_block=3)
@@ -275,7 +275,7 @@ class TestLift:
     ) -> None:
         blocks = chain({"revisions": (Revision("D1"),)}, {"redactions": ((0, "D1", 0),)})
         take(store, blocks[0], replace(as_json(blocks[1]), redactions=()))
-        assert advance(connection).sequence_no == 1
+        assert advance(connection).mark.sequence_no == 1
         assert query(connection, "SELECT state FROM journal.revision") == [("normal",)]
         take(store, blocks[1])
         assert query(connection, "SELECT state, data FROM journal.revision") == [("redacted", None)]
@@ -286,7 +286,7 @@ class TestLift:
     ) -> None:
         [block] = strand(1)
         store.intake([pack([replace(block, complete=False)], with_revisions=False)], source="test")
-        assert advance(connection).sequence_no == -1
+        assert advance(connection).mark.sequence_no == -1
         take(store, block)
-        assert advance(connection).sequence_no == 0
+        assert advance(connection).mark.sequence_no == 0
         assert query(connection, "SELECT complete FROM journal.block") == [(True,)]

@@ -66,7 +66,7 @@ def test_the_mark_waits_for_what_was_refused_until_a_replay_covers_it(
     replayed = decode(ion_binary(small_journal()))
     assert replayed.rows is not None
     Store(connection).intake([replayed.rows], source="export")
-    assert advance(connection).sequence_no == 8
+    assert advance(connection).mark.sequence_no == 8
     assert connection.execute("SELECT count(*) FROM journal.rejected").fetchone() == (1,)
 
 
