@@ -1,19 +1,22 @@
-"""A struct together with what it is needed for: its Ion Hash, its JSON and its binary Ion.
+"""A struct together with its Ion Hash and its binary Ion, made in one pass over it (`journal.encoding`).
 
-Made in one pass over the value (`journal.encoding`), which takes less than a pass for each of the three:
-`journal.ion_hash`, `journal.ion_json` and `journal.ion` give back what they find here.
+`journal.ion_hash` and `journal.ion` give back what they find here. All its members are of plain types, which is why
+`journal.ion_json` can leave them to the encoder of Python's json.
 """
 
 from typing import Any
 
 
 class Encoded(dict[str, Any]):
-    """A struct's members, not to be changed, with its `digest` (Ion Hash), `json` and `ion`."""
+    """A struct's members, not to be changed, with its `digest` (Ion Hash) and `ion`.
 
-    __slots__ = ("digest", "ion", "json")
+    Throughout it holds nothing but str, int, bool, float, Decimal, bytes, None, Timestamp, list and dict, and no
+    character that jsonb refuses.
+    """
 
-    def __init__(self, members: dict[str, Any], digest: bytes, json: str, ion: bytes) -> None:
+    __slots__ = ("digest", "ion")
+
+    def __init__(self, members: dict[str, Any], digest: bytes, ion: bytes) -> None:
         super().__init__(members)
         self.digest = digest
-        self.json = json
         self.ion = ion

@@ -1,36 +1,26 @@
-"""Hashing a struct, and writing it as JSON and as binary Ion, in one pass over it.
+"""Hashing a struct, and writing it as binary Ion, in one pass over it.
 
-Each is what `journal.ion_hash.serialize`, `journal.ion_json.to_json` and `journal.ion.write` make of the struct, byte
-for byte; tests hold it to that. What is rare (symbols, annotations, s-expressions, a name without text, deep nesting)
-is left to those.
+The hash and the Ion are what `journal.ion_hash.serialize` and `journal.ion.write` make of the struct, byte for byte;
+tests hold it to that. What is rare (symbols, annotations, typed nulls, clobs, s-expressions, a name without text, deep
+nesting, characters that jsonb refuses) is left to those.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC
 from decimal import Decimal
 from functools import lru_cache
-from json.encoder import encode_basestring as quote
 from typing import Any
 
-from amazon.ion.core import IonType, Timestamp, TimestampPrecision
-from amazon.ion.symbols import SymbolToken
+from amazon.ion.core import Timestamp, TimestampPrecision
 
 from journal import ion
 from journal.encoded import Encoded
 from journal.errors import UnwritableError
-from journal.ion_hash import (
-    decimal_bytes,
-    escape,
-    magnitude_bytes,
-    milliseconds_bytes,
-    serialize,
-    string_bytes,
-    symbol_bytes,
-)
-from journal.ion_json import may_hold_refused, to_json
+from journal.ion_hash import decimal_bytes, escape, magnitude_bytes, milliseconds_bytes, serialize, symbol_bytes
+from journal.ion_json import is_refused
 
-_Forms = tuple[bytes, str, bytes]  # what is hashed, JSON, and Ion without the version marker and symbol table before it
+_Forms = tuple[bytes, bytes]  # what is hashed, and Ion without the version marker and symbol table before it
 
 _MOST_DEPTH = 50
 _LENGTH_FOLLOWS = 14
@@ -51,72 +41,63 @@ def encode(value: Any) -> Any:
         return value
     ids = _SYSTEM_IDS.copy()
     try:
-        hashed, json, body = _struct(value, ids, _MOST_DEPTH)
+        hashed, body = _struct(value, ids, _MOST_DEPTH)
     except (_RareError, UnwritableError, UnicodeEncodeError, TypeError, ArithmeticError):
         return value
-    if may_hold_refused(json):
-        return value
-    return Encoded(value, _sha256(hashed).digest(), json, _table(tuple(ids)[len(_SYSTEM) :]) + body)
+    return Encoded(value, _sha256(hashed).digest(), _table(tuple(ids)[len(_SYSTEM) :]) + body)
 
 
 def _struct(value: dict[str, Any], ids: dict[str, bytes], depth: int) -> _Forms:
-    digests, json, fields = [], [], []
+    digests, fields = [], []
     if not depth:
         raise _RareError
     for name, member in value.items():
         fields.append(ids.get(name) or _add_id(name, ids))  # before those of names within it
-        if type(member) is str:
-            digest, text, body = _strings.get((name, member)) or _string_field(name, member)
+        kind = type(member)
+        if kind is str:
+            digest, body = _strings.get((name, member)) or _string_field(name, member)
         else:
-            start, text = _names.get(name) or _name(name)
-            hashed, said, body = _forms(member, ids, depth)
-            digest, text = _sha256(start + hashed).digest(), text + said
+            known = _SCALARS.get(kind)
+            hashed, body = known(member) if known is not None else _container(member, ids, depth - 1)
+            digest = _sha256((_names.get(name) or _name(name)) + hashed).digest()
         digests.append(digest)
-        json.append(text)
         fields.append(body)
+    return struct_bytes(digests), _value(0xD0, b"".join(fields))
+
+
+def struct_bytes(digests: list[bytes]) -> bytes:
+    """A struct's serialization, of the digests of its fields."""
     digests.sort()
-    body = b"".join(fields)
-    return (
-        b"\x0b\xd0" + escape(b"".join(digests)) + b"\x0e",
-        "{" + ",".join(json) + "}",
-        _head(0xD0, len(body)) + body,
-    )
+    return b"\x0b\xd0" + escape(b"".join(digests)) + b"\x0e"
 
 
-def _forms(value: Any, ids: dict[str, bytes], depth: int) -> _Forms:
-    kind = type(value)
-    if kind is dict:
-        return _struct(value, ids, depth - 1)
-    if kind is list:
-        return _list(value, ids, depth - 1)
-    known = _SCALARS.get(kind)
-    return known(value) if known is not None else _rare(value)
-
-
-def _list(value: list[Any], ids: dict[str, bytes], depth: int) -> _Forms:
-    if not depth:
+def _container(value: Any, ids: dict[str, bytes], depth: int) -> _Forms:
+    if type(value) is dict:
+        return _struct(value, ids, depth)
+    if type(value) is not list or not depth:
         raise _RareError
-    items = [_forms(item, ids, depth) for item in value]
-    body = b"".join([item[2] for item in items])
-    return (
-        b"\x0b\xb0" + b"".join([item[0] for item in items]) + b"\x0e",
-        "[" + ",".join([item[1] for item in items]) + "]",
-        _head(0xB0, len(body)) + body,
-    )
+    hashed, bodies = [], []
+    for item in value:
+        known = _SCALARS.get(type(item))
+        item_hashed, body = known(item) if known is not None else _container(item, ids, depth - 1)
+        hashed.append(item_hashed)
+        bodies.append(body)
+    return b"\x0b\xb0" + b"".join(hashed) + b"\x0e", _value(0xB0, b"".join(bodies))
 
 
 def _string(value: str) -> _Forms:
-    raw, quoted = value.encode(), quote(value)
-    # What Ion Hash escapes are control characters, and those JSON escapes as well.
-    hashed = b"\x0b\x80" + raw + b"\x0e" if len(quoted) == len(value) + 2 else string_bytes(value)
-    return hashed, quoted, _head(0x80, len(raw)) + raw
+    raw = value.encode()
+    if value.isprintable():  # so holds nothing that either Ion Hash escapes or jsonb refuses
+        return b"\x0b\x80" + raw + b"\x0e", _value(0x80, raw)
+    if is_refused(value):
+        raise _RareError
+    return b"\x0b\x80" + escape(raw) + b"\x0e", _value(0x80, raw)
 
 
 def _string_field(name: str, value: str) -> _Forms:
-    """The digest of the field, its JSON with the name, the string's Ion."""
-    start, text = _names.get(name) or _name(name)
-    hashed, quoted, body = _string(value)
-    forms = _sha256(start + hashed).digest(), text + quoted, body
+    """The digest of the field, the string's Ion."""
+    hashed, body = _string(value)
+    forms = _sha256((_names.get(name) or _name(name)) + hashed).digest(), body
     if len(value) <= _SHORT:
         if len(_strings) >= _MOST_STRINGS:
             _strings.clear()
@@ -124,27 +105,31 @@ def _string_field(name: str, value: str) -> _Forms:
     return forms
 
 
-def _name(name: str) -> tuple[bytes, str]:
-    """What a field's name is hashed as, and how JSON has it."""
+def _name(name: str) -> bytes:
+    """What a field's name is hashed as."""
+    if is_refused(name):
+        raise _RareError
     if len(_names) >= _MOST_NAMES:
         _names.clear()
-    _names[name] = forms = symbol_bytes(name), quote(name) + ":"
-    return forms
+    _names[name] = hashed = symbol_bytes(name)
+    return hashed
 
 
-_names: dict[str, tuple[bytes, str]] = {}
+_names: dict[str, bytes] = {}
 _strings: dict[tuple[str, str], _Forms] = {}
 
 
 def _int(value: int) -> _Forms:
+    if 0 <= value < len(_INTS):
+        return _INTS[value]
     raw = magnitude_bytes(value)
     code = 0x30 if value < 0 else 0x20
-    return bytes((0x0B, code)) + escape(raw) + b"\x0e", to_json(value), _head(code, len(raw)) + raw
+    return bytes((0x0B, code)) + escape(raw) + b"\x0e", _value(code, raw)
 
 
 def _decimal(value: Decimal) -> _Forms:
     raw = decimal_bytes(value)
-    return b"\x0b\x50" + escape(raw) + b"\x0e", to_json(value), _head(0x50, len(raw)) + raw
+    return b"\x0b\x50" + escape(raw) + b"\x0e", _value(0x50, raw)
 
 
 def _timestamp(value: Timestamp) -> _Forms:
@@ -154,23 +139,18 @@ def _timestamp(value: Timestamp) -> _Forms:
         or value.precision != TimestampPrecision.SECOND
         or value.year < _FIRST_SAFE_YEAR
     ):
-        return _rare(value)
+        return _general(value)
     raw = milliseconds_bytes(value)
-    text = datetime.isoformat(value, timespec="milliseconds")
-    return b"\x0b\x60" + escape(raw) + b"\x0e", f'"{text[:-6]}Z"', _head(0x60, len(raw)) + raw
+    return b"\x0b\x60" + escape(raw) + b"\x0e", _TIME_HEADS[len(raw)] + raw
 
 
 def _blob(value: bytes) -> _Forms:
-    return b"\x0b\xa0" + escape(value) + b"\x0e", to_json(value), _head(0xA0, len(value)) + value
+    return b"\x0b\xa0" + escape(value) + b"\x0e", _value(0xA0, value)
 
 
-def _rare(value: Any) -> _Forms:
-    """A value that holds no others and no symbol, which would have an id."""
-    if isinstance(value, SymbolToken | list | tuple | Mapping) or getattr(value, "ion_annotations", None):
-        raise _RareError
-    if getattr(value, "ion_type", None) == IonType.SYMBOL and ion.write(value)[4:5] != b"\x7f":
-        raise _RareError
-    return serialize(value), to_json(value), ion.write(value)[len(ion.BINARY_VERSION_MARKER) :]
+def _general(value: Any) -> _Forms:
+    """A value that holds neither others nor a symbol, which would have an id."""
+    return serialize(value), ion.write(value)[len(ion.BINARY_VERSION_MARKER) :]
 
 
 _SCALARS: dict[type, Callable[[Any], _Forms]] = {
@@ -179,8 +159,9 @@ _SCALARS: dict[type, Callable[[Any], _Forms]] = {
     Timestamp: _timestamp,
     Decimal: _decimal,
     bytes: _blob,
-    bool: lambda value: (serialize(value), "true" if value else "false", b"\x11" if value else b"\x10"),
-    type(None): lambda value: (serialize(value), "null", b"\x0f"),
+    float: _general,
+    bool: lambda value: (b"\x0b\x11\x0e", b"\x11") if value else (b"\x0b\x10\x0e", b"\x10"),
+    type(None): lambda _: (b"\x0b\x0f\x0e", b"\x0f"),
 }
 
 
@@ -192,9 +173,12 @@ def _var_uint(number: int) -> bytes:
     return bytes(reversed(out))
 
 
-def _head(code: int, length: int) -> bytes:
-    """The first bytes of a value of a type and length."""
-    return _HEADS[code][length] if length < 256 else bytes((code | _LENGTH_FOLLOWS,)) + _var_uint(length)
+def _value(code: int, representation: bytes) -> bytes:
+    """A value of a type."""
+    length = len(representation)
+    if length < 256:
+        return _HEADS[code][length] + representation
+    return bytes((code | _LENGTH_FOLLOWS,)) + _var_uint(length) + representation
 
 
 _HEADS = {
@@ -204,6 +188,8 @@ _HEADS = {
     ]
     for code in (0x20, 0x30, 0x50, 0x60, 0x80, 0xA0, 0xB0, 0xD0, 0xE0)
 }
+_INTS = [_general(number) for number in range(256)]
+_TIME_HEADS = _HEADS[0x60]
 _IDS = [_var_uint(number) for number in range(256)]
 _SYSTEM = "$ion $ion_1_0 $ion_symbol_table name version imports symbols max_id $ion_shared_symbol_table".split()
 _SYSTEM_IDS = {name: _var_uint(number) for number, name in enumerate(_SYSTEM, 1)}
@@ -223,7 +209,7 @@ def _table(names: tuple[str, ...]) -> bytes:
     """A version marker, and the symbol table of these names if there are any."""
     if not names:
         return ion.BINARY_VERSION_MARKER
-    texts = b"".join([_string(name)[2] for name in names])
-    symbols = b"\x87" + _head(0xB0, len(texts)) + texts
-    table = b"\x81\x83" + _head(0xD0, len(symbols)) + symbols
-    return ion.BINARY_VERSION_MARKER + _head(0xE0, len(table)) + table
+    texts = b"".join([_value(0x80, name.encode()) for name in names])
+    symbols = b"\x87" + _value(0xB0, texts)
+    table = b"\x81\x83" + _value(0xD0, symbols)
+    return ion.BINARY_VERSION_MARKER + _value(0xE0, table)

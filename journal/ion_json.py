@@ -34,14 +34,19 @@ _MOST_DIGITS_AFTER = 16_383
 def to_json(value: Any) -> str:
     """The JSON text of an Ion value; its annotations, and the difference between Ion types, are lost."""
     if type(value) is Encoded:
-        return value.json
+        try:
+            return _plain_json(value)
+        except ValueError:  # a number that is none of JSON's, or very long
+            return _AS_IS(dict(value))
     text = _AS_IS(value)
-    return _ESCAPED_TEXT(value) if may_hold_refused(text) else text
+    # Almost none is refused, and looking once is cheaper than at every string.
+    refused = "\\u0000" in text or not (text.isascii() or not is_refused(text))
+    return _ESCAPED_TEXT(value) if refused else text
 
 
-def may_hold_refused(json: str) -> bool:
-    """Whether jsonb might refuse a text of JSON; almost none is, and looking once is cheaper than at every string."""
-    return "\\u0000" in json or not (json.isascii() or _REFUSED.search(json) is None)
+def is_refused(text: str) -> bool:
+    """Whether `text` holds a character that jsonb refuses, or U+FDD0."""
+    return _REFUSED.search(text) is not None
 
 
 def json_text(value: Any) -> bytes:
@@ -51,7 +56,7 @@ def json_text(value: Any) -> bytes:
 
 def escape(text: str) -> str:
     """`text` with what jsonb refuses written as U+FDD0 and four hex digits."""
-    return _REFUSED.sub(lambda match: f"{_ESCAPE}{ord(match[0]):04x}", text) if _REFUSED.search(text) else text
+    return _REFUSED.sub(lambda match: f"{_ESCAPE}{ord(match[0]):04x}", text) if is_refused(text) else text
 
 
 def unescape(text: str) -> str:
@@ -159,6 +164,30 @@ class _Writer:
 
 _AS_IS = _Writer(_quote_as_is)
 _ESCAPED_TEXT = _Writer(lambda text: _quote_as_is(escape(text)))
+
+
+def _plain_json(value: Encoded) -> str:
+    """What `_AS_IS` makes of it, by the encoder in C. A number is marked with U+0000, which no text in it can have."""
+    text = _ENCODER.encode(value)
+    if _NUMBER in text:
+        text = text.replace(_NUMBER, "").replace(_NUMBER_END, "")
+    return text
+
+
+def _unknown_to_json(value: Any) -> str:
+    if type(value) is Timestamp:
+        return timestamp_text(value)
+    if type(value) is Decimal:
+        text = _decimal(value)
+        return text[1:-1] if text[0] == '"' else f"\0{text}\0\0"
+    return b64encode(value).decode()
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=_unknown_to_json
+)
+# A backslash of a text's own is doubled: two of these in a row, like one after a quote, can be nothing else.
+_NUMBER, _NUMBER_END = '"\\u0000', '\\u0000\\u0000"'
 
 
 def exact(text: str) -> Any:

@@ -1,11 +1,13 @@
 """One pass gives the same hash, JSON and Ion, byte for byte, as the general ways do one after another."""
 
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from journal import ion
@@ -85,6 +87,23 @@ def test_deep_nesting(depth: int) -> None:
 @given(st.dictionaries(st.text(max_size=4), st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=4))
 def test_text(value: dict[str, str]) -> None:
     check_same(value)
+
+
+@given(st.lists(st.text('\\u0"d\x01\n'), max_size=4))
+@example(["\\u0000", '"\\u0000', '\\u0000\\u0000"', "\\u0000\\u0000", "\\\\u0000\\\\u0000", '"'])
+def test_no_text_is_taken_for_what_marks_a_number_in_json(texts: list[str]) -> None:
+    check_same({"texts": texts, "n": Decimal("-1.50"), **{text: Decimal(1) for text in texts}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [math.inf, -math.inf, math.nan, 2**20_000, Decimal("1e131072"), Decimal("1e-16384")],
+    ids=lambda value: type(value).__name__,
+)
+def test_json_of_what_the_encoder_in_c_does_not_write(value: Any) -> None:
+    document = {**as_written(LICENCE), "v": value, "w": 1.5}
+    assert type(encode(document)) is Encoded
+    assert to_json(encode(document)) == to_json(document)
 
 
 def test_what_jsonb_refuses_is_left_to_the_general_way() -> None:
