@@ -1,7 +1,6 @@
 """What the worker's benchmarks run on: emulators, PostgreSQL, an OpenSearch node, and workers that note every batch."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,14 +19,6 @@ from tests.worker.live import Cloud, Worker
 
 PATIENCE = 240.0
 POSITIONS = "SELECT projection, position FROM projection.generation WHERE state = 'live'"
-_WORKER = """
-import sys
-from consumer.cli import main
-from consumer.worker import daemon
-daemon.SHARD_MODULE = sys.argv[1]
-daemon.PROPERTIES["maxRecords"] = "50"  # raw ones: the emulator breaks larger answers off
-sys.exit(main(["worker"]))
-"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Place:
             self.url,
             self.folder,
             name,
-            command=[sys.executable, "-c", _WORKER, f"{MODULE} {processor}"],
+            shard=f"{MODULE} {processor}",
             STRANDLINE_OPENSEARCH_URL=self.search_url,
             **{NOTES: str(self.folder / "notes")},
         )

@@ -8,7 +8,10 @@ from consumer.projection import COMPOSED_SOURCE_COLUMNS, SOURCE_COLUMNS, Compose
 # sent meets them. OpenSearch's own minute is not.
 GC_DELETES = "1h"
 
-COMPLETED = {"index": {"refresh_interval": None}}  # as the server has it
+# How soon what was written can be found. Said to each index: one that is not told refreshes once a second, and not at
+# all while nobody has searched it for 30 seconds, so that the next reader waits for it.
+REFRESH = "200ms"
+COMPLETED = {"index": {"refresh_interval": REFRESH}}
 
 _TERM = {"type": "keyword", "ignore_above": 8191}  # Lucene's longest term has 32,766 bytes
 _MOMENT = {"type": "date", "format": "strict_date_optional_time"}
@@ -38,12 +41,15 @@ def source_names(projection: Projection) -> tuple[str, ...]:
 
 
 def index_body(projection: Projection, relation: str, *, bare: bool = False) -> dict[str, Any]:
-    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`. A bare one gets no refresh."""
+    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`.
+
+    A bare one is not refreshed until it gets the settings `COMPLETED`.
+    """
     properties: dict[str, Any] = {
         column.name: dict(column.mapping or FIELDS[column.type]) for column in projection.columns
     }
     properties |= {name: SOURCE_FIELDS[name] for name in source_names(projection)}
-    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES, **({"refresh_interval": "-1"} if bare else {})}}
+    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES, "refresh_interval": "-1" if bare else REFRESH}}
     if projection.analysis:
         settings["analysis"] = dict(projection.analysis)
     meta = {

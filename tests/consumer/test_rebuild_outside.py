@@ -119,7 +119,7 @@ def check_whole(connection: Connection, client: OpenSearch, *projections: Projec
         live = {relation for relation, state in found.items() if state == "live"}
         assert set(client.indices.get_alias(name=projection.name)) == live
         refreshed = client.indices.get_settings(index=f"{projection.name}_*")
-        assert not any("refresh_interval" in one["settings"]["index"] for one in refreshed.values())
+        assert {one["settings"]["index"]["refresh_interval"] for one in refreshed.values()} == {"200ms"}
 
 
 def history(strand: StrandRows) -> None:

@@ -22,11 +22,21 @@ from consumer.generations import project
 from consumer.mark import advance
 from consumer.projection import discover
 from consumer.store import Store
+from consumer.worker.daemon import SHARD_MODULE
 from journal.rows import decode
 from tests.emulators import Emulators, free_port
 
 STREAM = "licences"
-COMMAND = (sys.executable, "-m", "consumer.cli", "worker")
+# The emulator of Kinesis breaks large answers off, and KCL then asks for the same again, without end: whoever is much
+# behind reads so many raw records at a time and no more. The first argument is the module of the shards' processes.
+_READING = """
+import sys
+from consumer.cli import main
+from consumer.worker import daemon
+daemon.SHARD_MODULE = sys.argv[1]
+daemon.PROPERTIES["maxRecords"] = "50"
+sys.exit(main(["worker"]))
+"""
 WAIT_SECONDS = 90.0
 
 
@@ -85,7 +95,7 @@ class Cloud:
 
 
 class Worker:
-    """`strandline worker` as a process, or the `command` that stands for it; its log is in `log`."""
+    """`strandline worker` as a process, with `shard` as the module of its shards' processes; its log is in `log`."""
 
     def __init__(
         self,
@@ -93,7 +103,7 @@ class Worker:
         url: str,
         folder: Path,
         name: str = "one",
-        command: Sequence[str] = COMMAND,
+        shard: str = SHARD_MODULE,
         **settings: str,
     ) -> None:
         self.port = free_port()
@@ -108,6 +118,7 @@ class Worker:
             **settings,
         }
         with self.log_file.open("w") as file:
+            command = [sys.executable, "-c", _READING, shard]
             self.process = subprocess.Popen(command, env=environment, stderr=file, stdout=file)
 
     def get(self, path: str) -> tuple[int, str]:

@@ -127,6 +127,20 @@ class TestIndex(Outside):
         assert found["mappings"]["properties"]["label"] == {"type": "ip"}
         assert found["mappings"]["_meta"]["fields"]["label"] == ""
 
+    def test_it_is_refreshed_soon_but_while_it_is_filled(self) -> None:
+        """Each index is told: one that is not stands still while nobody searches it."""
+
+        def interval() -> str:
+            (found,) = self.client.indices.get_settings(index="current_1").values()
+            return str(found["settings"]["index"]["refresh_interval"])
+
+        sink = self.made(CURRENT)
+        assert interval() == "200ms"
+        sink.create(bare=True)
+        assert interval() == "-1"
+        sink.complete()
+        assert interval() == "200ms"
+
     def test_readers_find_it_under_the_stable_name(self) -> None:
         old = self.made(CURRENT)
         assert set(self.client.indices.get_alias(name="current")) == {"current_1"}
