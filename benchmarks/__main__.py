@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks.measuring import Figure, Options
 
 # Each is a module here with `measure(options: Options) -> Iterator[Figure]`.
-GROUPS = ("journal", "ledger", "redaction", "rebuild", "worker", "failover")
+GROUPS = ("journal", "composed", "ledger", "redaction", "rebuild", "worker", "failover")
 
 
 def main() -> None:
