@@ -2,7 +2,8 @@
 
 The hash and the Ion are what `journal.ion_hash.serialize` and `journal.ion.write` make of the struct, byte for byte;
 tests hold it to that. What is rare (symbols, annotations, typed nulls, clobs, s-expressions, a name without text, deep
-nesting, characters that jsonb refuses) is left to those.
+nesting, characters that jsonb refuses) is left to those. Two structs that QLDB itself writes have short cuts: a
+revision's metadata, and what a transactionInfo says of each document.
 """
 
 import hashlib
@@ -47,6 +48,36 @@ def encode(value: Any) -> Any:
     return Encoded(value, _sha256(hashed).digest(), _table(tuple(ids)[len(_SYSTEM) :]) + body)
 
 
+_METADATA = ("id", "version", "txTime", "txId")
+
+
+def metadata_digest(metadata: Any) -> bytes | None:
+    """The Ion Hash of a revision's metadata in the one form that QLDB gives it; None for any other."""
+    if type(metadata) is not dict or tuple(metadata) != _METADATA:
+        return None
+    document_id, version, time, tx_id = metadata.values()
+    if not (type(document_id) is str and type(version) is int and type(time) is Timestamp and type(tx_id) is str):
+        return None
+    try:
+        digests = [
+            (_strings.get(("id", document_id)) or _string_field("id", document_id))[0],
+            _version_digest(version),
+            _sha256(_TX_TIME + _timestamp(time)[0]).digest(),
+            (_strings.get(("txId", tx_id)) or _string_field("txId", tx_id))[0],
+        ]
+    except (_RareError, UnwritableError, UnicodeEncodeError):
+        return None
+    return _sha256(_struct_bytes(digests)).digest()
+
+
+_TX_TIME = symbol_bytes("txTime")
+
+
+@lru_cache(1_024)
+def _version_digest(version: int) -> bytes:
+    return _sha256(symbol_bytes("version") + serialize(version)).digest()
+
+
 def _struct(value: dict[str, Any], ids: dict[str, bytes], depth: int) -> _Forms:
     digests, fields = [], []
     if not depth:
@@ -62,10 +93,10 @@ def _struct(value: dict[str, Any], ids: dict[str, bytes], depth: int) -> _Forms:
             digest = _sha256((_names.get(name) or _name(name)) + hashed).digest()
         digests.append(digest)
         fields.append(body)
-    return struct_bytes(digests), _value(0xD0, b"".join(fields))
+    return _struct_bytes(digests), _value(0xD0, b"".join(fields))
 
 
-def struct_bytes(digests: list[bytes]) -> bytes:
+def _struct_bytes(digests: list[bytes]) -> bytes:
     """A struct's serialization, of the digests of its fields."""
     digests.sort()
     return b"\x0b\xd0" + escape(b"".join(digests)) + b"\x0e"
@@ -73,7 +104,7 @@ def struct_bytes(digests: list[bytes]) -> bytes:
 
 def _container(value: Any, ids: dict[str, bytes], depth: int) -> _Forms:
     if type(value) is dict:
-        return _struct(value, ids, depth)
+        return (_document(value, ids) if tuple(value) == _DOCUMENT and depth else None) or _struct(value, ids, depth)
     if type(value) is not list or not depth:
         raise _RareError
     hashed, bodies = [], []
@@ -83,6 +114,26 @@ def _container(value: Any, ids: dict[str, bytes], depth: int) -> _Forms:
         hashed.append(item_hashed)
         bodies.append(body)
     return b"\x0b\xb0" + b"".join(hashed) + b"\x0e", _value(0xB0, b"".join(bodies))
+
+
+# What a transactionInfo says of a document. Of one table much the same comes again in each transaction.
+_DOCUMENT = ("tableName", "tableId", "statements")
+
+
+def _document(value: dict[str, Any], ids: dict[str, bytes]) -> _Forms | None:
+    table_name, table_id, numbers = value.values()
+    if type(table_name) is not str or type(table_id) is not str or len(table_name) + len(table_id) > 2 * _SHORT:
+        return None
+    if type(numbers) is not list or len(numbers) > _SHORT or {*map(type, numbers)} != {int}:
+        return None
+    given = [ids.get(name) or _add_id(name, ids) for name in _DOCUMENT]
+    return _known_document(table_name, table_id, tuple(numbers), *given)
+
+
+@lru_cache(4_096)
+def _known_document(table_name: str, table_id: str, numbers: tuple[int, ...], *ids: bytes) -> _Forms:
+    document = {"tableName": table_name, "tableId": table_id, "statements": list(numbers)}
+    return _struct(document, dict(zip(_DOCUMENT, ids, strict=True)), _MOST_DEPTH)
 
 
 def _string(value: str) -> _Forms:

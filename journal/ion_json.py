@@ -46,7 +46,9 @@ def to_json(value: Any) -> str:
 
 def is_refused(text: str) -> bool:
     """Whether `text` holds a character that jsonb refuses, or U+FDD0."""
-    return _REFUSED.search(text) is not None
+    return (
+        not text.isprintable() and _REFUSED.search(text) is not None
+    )  # what is printable holds none, and that is quick
 
 
 def json_text(value: Any) -> bytes:

@@ -16,7 +16,8 @@ def dot(a: bytes, b: bytes) -> bytes:
         return b
     if not b:
         return a
-    if a[::-1].translate(_FLIP_SIGN) <= b[::-1].translate(_FLIP_SIGN):
+    last, other = a[-1] ^ 0x80, b[-1] ^ 0x80
+    if last < other or (last == other and a[::-1].translate(_FLIP_SIGN) <= b[::-1].translate(_FLIP_SIGN)):
         return hashlib.sha256(a + b).digest()
     return hashlib.sha256(b + a).digest()
 

@@ -6,9 +6,10 @@ does not verify gives faults and no rows.
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -255,16 +256,16 @@ def pack_block(block: CheckedBlock) -> bytes:
             _bytes(block.previous_hash),
             _LEVEL[block.level],
             b"\0\0\0\1\1" if block.complete else b"\0\0\0\1\0",
-            _text(block.transaction_id),
+            _id(block.transaction_id),
             _time(block.block_time),
-            _array(_BYTEA, block.entries_hashes),
-            _array(_BYTEA, block.revision_hashes),
-            _texts(block.revision_documents),
+            _array(_BYTEA, map(_bytes, block.entries_hashes)),
+            _array(_BYTEA, map(_bytes, block.revision_hashes)),
+            _array(_TEXT, map(_id, block.revision_documents), None in block.revision_documents),
             _info(block, {ERASED: block.transaction_info} if block.statements_erased else block.transaction_info),
             _info(block, block.redaction_info),
             _jsonb(shown.redactions) if shown.redactions else _NULL,
-            _texts(shown.statement_kinds),
-            _texts(shown.definitions),
+            _array(_TEXT, map(_id, shown.statement_kinds)),
+            _array(_TEXT, map(_text, shown.definitions)),
             _jsonb(shown.tables),
         )
     )
@@ -286,13 +287,13 @@ def pack_revision(block: CheckedBlock, revision: CheckedRevision, shapes: dict[i
             _REVISION_FIELDS,
             _BIGINT(8, block.sequence_no),
             _bytes(revision.hash),
-            _text(revision.document_id),
+            _id(revision.document_id),
             _BIGINT(8, revision.version),
-            _text(revision.table.table_id),
+            _id(revision.table.table_id),
             _text(revision.table.name),
             _STATE[revision.state],
             _LEVEL[block.level],
-            _text(revision.tx_id),
+            _id(revision.tx_id),
             _time(revision.tx_time),
             _jsonb(revision.data) if normal else _NULL,
             _bytes(revision.data_ion or ion.write(revision.data)) if normal and full else _NULL,
@@ -309,6 +310,12 @@ def _bytes(value: bytes) -> bytes:
 
 def _text(value: str | None) -> bytes:
     return _NULL if value is None else _bytes(escape(value).encode())
+
+
+@lru_cache(4_096)
+def _id(value: str | None) -> bytes:
+    """As `_text`, for what comes again and again."""
+    return _text(value)
 
 
 _LEVEL = {level: _text(level) for level in ("full", "chain")}
@@ -333,14 +340,14 @@ def _info(block: CheckedBlock, value: Any) -> bytes:
     return _bytes(ion.write(value) if block.level == "full" else to_json(value).encode())
 
 
-def _texts(values: Sequence[str | None]) -> bytes:
-    return _array(_TEXT, [None if value is None else escape(value).encode() for value in values])
-
-
-def _array(element_type: int, values: Sequence[bytes | None]) -> bytes:
+def _array(element_type: int, items: Iterable[bytes], has_null: bool = False) -> bytes:
+    """An array of one dimension; each item with its length before it."""
+    values = list(items)
     if not values:
-        return _bytes(struct.pack(">iii", 0, 0, element_type))
-    has_null = any(value is None for value in values)
-    body = [struct.pack(">iiiii", 1, has_null, element_type, len(values), 1)]
-    body += [_NULL if value is None else _bytes(value) for value in values]
-    return _bytes(b"".join(body))
+        return _EMPTY_ARRAYS[element_type]
+    body = b"".join(values)
+    return _ARRAY(20 + len(body), 1, has_null, element_type, len(values), 1) + body
+
+
+_ARRAY = struct.Struct(">iiiiii").pack
+_EMPTY_ARRAYS = {kind: struct.pack(">iiii", 12, 0, 0, kind) for kind in (_BYTEA, _TEXT)}

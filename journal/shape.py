@@ -18,7 +18,7 @@ def is_null(value: Any) -> bool:
 
 def struct_in(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     member = value.get(name)
-    if not isinstance(member, Mapping):
+    if type(member) is not dict and not isinstance(member, Mapping):  # the first is quicker, and nearly always so
         raise ShapeError(f"{name} is missing or not a struct")
     return member
 
@@ -38,10 +38,11 @@ def text_in(value: Mapping[str, Any], name: str) -> str:
 
 
 def id_in(value: Mapping[str, Any], name: str) -> str:
-    member = text_in(value, name)
-    if not 0 < len(member) <= _LONGEST_ID or not member.isprintable():
-        raise ShapeError(f"{name} is not an id")
-    return member
+    member = value.get(name)
+    if isinstance(member, str) and 0 < len(member) <= _LONGEST_ID and member.isprintable():
+        return member
+    text_in(value, name)
+    raise ShapeError(f"{name} is not an id")
 
 
 def number_in(value: Mapping[str, Any], name: str) -> int:
@@ -52,7 +53,8 @@ def number_in(value: Mapping[str, Any], name: str) -> int:
 
 
 def hash_in(value: Mapping[str, Any], name: str, *, empty: bool = False) -> bytes:
-    return as_hash(value.get(name), name, empty=empty)
+    member = value.get(name)
+    return member if type(member) is bytes and len(member) == 32 else as_hash(member, name, empty=empty)
 
 
 def as_hash(member: Any, name: str, *, empty: bool) -> bytes:

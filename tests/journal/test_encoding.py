@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from journal import ion
 from journal.encoded import Encoded
-from journal.encoding import encode
+from journal.encoding import encode, metadata_digest
 from journal.ion_hash import ion_hash
 from journal.ion_json import to_json
 from tests.native.odd_journals import SCALARS, odd_journal
@@ -104,6 +104,58 @@ def test_json_of_what_the_encoder_in_c_does_not_write(value: Any) -> None:
     document = {**as_written(LICENCE), "v": value, "w": 1.5}
     assert type(encode(document)) is Encoded
     assert to_json(encode(document)) == to_json(document)
+
+
+NAMES = st.sampled_from(["tableName", "tableId", "statements", "name", "other"])
+TEXTS = st.sampled_from(["Licence", "statements", "", "\x0b", "\0", "x" * 97])
+SAID_OF_DOCUMENT = st.fixed_dictionaries(
+    {
+        "tableName": TEXTS | st.none() | st.integers(),
+        "tableId": TEXTS | st.binary(max_size=2),
+        "statements": st.lists(st.integers(-1, 300) | st.booleans(), max_size=3) | TEXTS,
+    }
+)
+
+
+@given(
+    st.dictionaries(NAMES, TEXTS | st.lists(st.fixed_dictionaries({"statement": TEXTS}), max_size=2), max_size=2),
+    st.dictionaries(NAMES | st.text(max_size=2), SAID_OF_DOCUMENT, max_size=4),
+)
+def test_what_a_transaction_says_of_documents(before: dict[str, Any], documents: dict[str, Any]) -> None:
+    check_same({**before, "documents": documents})
+    check_same({**before, "documents": [documents]})
+
+
+TIMES = [
+    "2023-01-02T04:09:28.466Z",
+    "2023-01-02T04:09:28Z",
+    "2023-01-02T04:09:28.466+00:00",
+    "0127-01-01T00:00:00.000Z",
+]
+TIMES += ["2023-01-02T04:09:28.466-00:00", "2023-01-02T04:09:28.466+01:00", "2023T", "2023-01-02T04:09:28.000Z"]
+
+
+@given(
+    st.permutations(["id", "version", "txTime", "txId"]) | st.just(["id", "version", "txTime", "txId"]),
+    st.text(max_size=3) | TEXTS,
+    st.integers(0, 2**63) | st.booleans() | st.decimals(0, 3, places=0),
+    st.sampled_from(TIMES).map(as_written) | st.just("2023-01-02T04:09:28.466Z"),
+    st.text(max_size=3) | TEXTS | st.none(),
+    st.dictionaries(st.just("other"), st.just(1)),
+)
+def test_metadata_is_hashed_as_any_struct(
+    order: list[str], document_id: str, version: Any, time: Any, tx_id: Any, more: dict[str, Any]
+) -> None:
+    members = {"id": document_id, "version": version, "txTime": time, "txId": tx_id}
+    metadata = {name: members[name] for name in order} | more
+    assert metadata_digest(metadata) in (None, ion_hash(metadata))
+
+
+def test_what_metadata_has_a_short_cut() -> None:
+    metadata = {"id": "a", "version": 300, "txTime": as_written(TIMES[0]), "txId": "b\x0b"}
+    assert metadata_digest(metadata) == ion_hash(metadata)
+    assert metadata_digest({**metadata, "other": 1}) is None
+    assert metadata_digest({**metadata, "version": True}) is None
 
 
 def test_what_jsonb_refuses_is_left_to_the_general_way() -> None:
