@@ -4,7 +4,7 @@ again long after it was redacted."""
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 from consumer.streaming import kinesis, put
@@ -17,6 +17,7 @@ from tests.soak.written import Key, Written
 
 BLOCKS_A_SECOND = 60
 TICK_SECONDS = 0.5
+MOST_AHEAD = 3_000  # blocks: a machine that is slow, or does other things as well, must be able to follow
 REDACTIONS = 0.08
 HELD_BACK = 200  # user records among which the order is random
 TWICE = 0.03
@@ -25,10 +26,13 @@ LATE = 0.5  # of the ticks: a record comes again whose revision was redacted lon
 
 
 class Load:
-    """Writes until `stop`; what it writes follows from the seed alone, but for how much of it there is."""
+    """Writes until `stop`; what it writes follows from the seed alone, but for how much of it there is.
 
-    def __init__(self, stream_name: str, seed: int, most_blocks: int) -> None:
-        self._name, self._client = stream_name, kinesis()
+    `taken` says which block the read models have come to.
+    """
+
+    def __init__(self, stream_name: str, seed: int, most_blocks: int, taken: Callable[[], int]) -> None:
+        self._name, self._client, self._taken = stream_name, kinesis(), taken
         self._random = Random(f"{seed} load")
         self._strand = SimulatedStrand(LicenceLedger, seed, most_blocks, REDACTIONS)
         self._blocks = self._strand.make()
@@ -65,6 +69,9 @@ class Load:
         try:
             while not self._stopping.is_set():
                 started = time.monotonic()
+                if self.sent - self._taken() > MOST_AHEAD:
+                    self._stopping.wait(TICK_SECONDS)
+                    continue
                 chance = self._random.random()
                 blocks = round(BLOCKS_A_SECOND * TICK_SECONDS)
                 if chance < BURSTS:

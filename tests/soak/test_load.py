@@ -25,7 +25,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[UserRecord]:
 
 
 def written(seed: int) -> Load:
-    made = Load("licences", seed, 2_000)
+    made = Load("licences", seed, 2_000, lambda: 0)
     for _ in range(10 * SECONDS):
         made._write(15)
         made._send(load.HELD_BACK)
@@ -68,3 +68,17 @@ def test_the_model_knows_what_is_withheld(sent: list[UserRecord]) -> None:
     assert not shown & model.withheld().keys()
     assert model.withheld().keys() & {value for one in model.revisions.values() for value in (one.data or {}).values()
                                       if isinstance(value, str)}  # fmt: skip
+
+
+def test_it_waits_for_those_who_cannot_follow(sent: list[UserRecord]) -> None:
+    behind = iter([-load.MOST_AHEAD - 2] * 2)
+
+    def taken() -> int:
+        if (block := next(behind, None)) is None:
+            made._stopping.set()
+        return block or made.sent
+
+    made = Load("licences", 1, 2_000, taken)
+    made._run()
+    made.check()
+    assert made.written.tip == round(load.BLOCKS_A_SECOND * load.TICK_SECONDS) - 1  # of the last turn alone

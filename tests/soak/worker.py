@@ -34,7 +34,9 @@ from tests.soak.written import strings
 from tests.worker.live import STREAM, Cloud, Worker, family
 
 TARGETS = ("child", "daemon", "worker")
-PATIENCE = 180.0  # the machine may do other things as well
+# The machine may do other things as well.
+PATIENCE = 600.0
+DRAIN_SECONDS = 120
 LAST_SHARE, LAST_SECONDS = 0.2, 120.0  # of the time, for stopping, and for reading everything at the end
 BETWEEN = 1.0, 8.0  # seconds of undisturbed work before the next kill
 MOST_TOLD = 10
@@ -163,12 +165,14 @@ def _stage(seed: int, most_blocks: int) -> Iterator[Stage]:
         stack.callback(search.close)
         cloud = Cloud(stack.enter_context(emulators()))
         stack.enter_context(_environment(cloud.environment))
+        settings = {"STRANDLINE_OPENSEARCH_URL": node.url, "STRANDLINE_DRAIN_SECONDS": str(DRAIN_SECONDS)}
         workers = []
         for name in ("one", "two"):
-            made = Kept(partial(Worker, cloud, url, folder, name, STRANDLINE_OPENSEARCH_URL=node.url))
+            made = Kept(partial(Worker, cloud, url, folder, name, **settings))
             stack.callback(made.kill)
             workers.append(made)
-        yield Stage(Load(STREAM, seed, most_blocks), Held(url, search), workers, folder)
+        held = Held(url, search)
+        yield Stage(Load(STREAM, seed, most_blocks, held.position), held, workers, folder)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ daemon.PROPERTIES["maxRecords"] = "50"
 sys.exit(main(["worker"]))
 """
 WAIT_SECONDS = 90.0
+STOP_SECONDS = 300.0  # beyond the drain of any of them
 
 
 class Cloud:
@@ -134,7 +135,7 @@ class Worker:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(STOP_SECONDS)
 
     def kill(self) -> None:
         """The worker, with all it has started: what happens to them is what happens when a machine is lost."""
