@@ -18,7 +18,7 @@ from pathlib import Path
 REGION = "us-east-1"
 # Where `make` installs kinesis-local.
 FOLDER = Path(sys.prefix) / "emulators" / "node_modules" / "kinesis-local"
-START_SECONDS = 30
+START_SECONDS = 120
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
