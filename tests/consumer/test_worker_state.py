@@ -1,5 +1,6 @@
-"""What `status` says of the workers."""
+"""What `status` says of the workers, and of the streams that they take in."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 
 from consumer.cli.app import run
 from consumer.database import connect
+from consumer.stream_state import hear
 from consumer.worker_state import beat, begin, end, read_workers
 
 SOON, LATE = timedelta(0), timedelta(hours=1)
@@ -65,3 +67,28 @@ def test_status_tells_of_them(
     assert "Worker runs: runs, since " in said
     assert "Worker ended: was stopped and ended in order, at " in said
     assert "Worker killed: gone (killed, " in said
+
+
+def test_status_tells_of_the_streams(
+    database: str,
+    connection: psycopg.Connection[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("live", "silent", "completed"):
+        hear(connection, name, created=True, completed=name == "completed")
+    day = "UPDATE journal.stream SET created_at = '2025-01-01 00:00Z', heard_at = '2025-01-02 00:00Z' WHERE name = %s"
+    connection.execute(day, ["silent"])
+    connection.execute("UPDATE journal.stream SET completed_at = '2025-01-03 00:00Z' WHERE name = 'completed'")
+    connection.commit()
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    assert run(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "Stream live: live since " in said
+    assert (
+        "Stream silent: silent since 2025-01-02 00:00:00 UTC; its last record came at 2025-01-02 00:00:00 UTC." in said
+    )
+    assert "Stream completed: completed since 2025-01-03 00:00:00 UTC; its last record came at " in said
+    assert run(["status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["streams"]
+    assert {one["name"]: one["state"] for one in told} == {name: name for name in ("live", "silent", "completed")}

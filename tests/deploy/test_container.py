@@ -100,6 +100,40 @@ def test_nothing_is_open_to_other_machines(compose: dict[str, Any]) -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
+def test_it_is_not_root_and_cannot_write_its_root(compose: dict[str, Any]) -> None:
+    from consumer.settings import PREFIX
+
+    [user] = re.findall(r"^USER (.+)$", text("Dockerfile"), re.M)
+    assert int(user) > 0
+    [home] = re.findall(rf"{PREFIX}HOME=(\S+)", text("Dockerfile"))
+    ours = {name: service for name, service in compose["services"].items() if service["image"] == "strandline:local"}
+    assert ours.keys() == {"worker", "ledger"}
+    for service in ours.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        written = dict(mount.split(":", 1) for mount in service["tmpfs"])
+        assert written.keys() == {"/tmp", home}
+        assert f"uid={user}," in written[home]
+
+
+def test_who_is_waited_for_has_a_check(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    waits = {name: service["depends_on"] for name, service in services.items() if "depends_on" in service}
+    assert waits["worker"].keys() == {"postgres", "opensearch", "kinesis", "dynamodb"}
+    assert waits["ledger"].keys() == {"kinesis"}
+    for others in waits.values():
+        for name, condition in others.items():
+            assert condition == {"condition": "service_healthy"}
+            assert services[name]["healthcheck"]["test"][0].startswith("CMD")
+
+
+def test_a_worker_that_ends_is_started_again(compose: dict[str, Any]) -> None:
+    """It ends with status 1 where only a new process helps."""
+    assert compose["services"]["worker"]["restart"] == "on-failure"
+    assert "STOPSIGNAL SIGTERM" in text("Dockerfile")
+
+
 def test_the_drain_fits_into_the_grace(compose: dict[str, Any]) -> None:
     from consumer.settings import Settings
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
@@ -20,8 +21,9 @@ from consumer import worker_state
 from consumer.database import connect
 from consumer.projection import discover
 from consumer.settings import Settings, load_settings
-from consumer.worker import service, watching
+from consumer.worker import projecting, service, watching
 from consumer.worker.service import run_worker
+from consumer.worker.watching import Watching
 from tests.emulators import free_port
 from tests.worker.live import in_read_models, scalar, wait_for
 from tests.worker.proxy import Proxy, proxy
@@ -143,6 +145,64 @@ def test_from_start_to_sigterm(database: str, settings: Settings, daemon: Daemon
     assert scalar(database, "SELECT count(*) FROM projection.generation WHERE expires_at IS NOT NULL") == 0
 
 
+def test_a_dead_projector_is_told_though_its_lag_reads_zero(
+    database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies when it has come to the mark, and nothing more is written."""
+    lives = projecting.projector
+
+    def dies(connection: Any, projection: Any, stores: Any) -> Any:
+        if projection.name == "licence_register":
+            raise SystemExit
+        return lives(connection, projection, stores)
+
+    def watch() -> None:
+        take_in(database)
+        wait_for(lambda: in_read_models(database, FILLED) == 8)
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+        monkeypatch.setattr(projecting, "projector", dies)
+        wait_for(lambda: asked(settings, "livez")[0] == 503)
+        assert asked(settings, "livez")[1]["checks"]["projectors"] == "ended: licence_register"
+        said = asked(settings, "readyz")
+        assert (said[0], said[1]["checks"]["projector licence_register"]) == (503, "ended (SystemExit)")
+        assert in_read_models(database, FILLED) == 8
+
+    monkeypatch.setattr(projecting, "POLL_SECONDS", 0.1)
+    with meanwhile(watch):
+        run_worker(settings, settings.database_url or "", PROJECTIONS)
+
+
+def test_a_projector_that_stands_still_is_not_ready_but_alive(
+    database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch() -> None:
+        take_in(database, last=6)
+        wait_for(lambda: in_read_models(database, FILLED) == 2)
+        relation = scalar(database, "SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
+        with psycopg.connect(database) as locking:
+            locking.execute(f"LOCK TABLE generation.{relation} IN ACCESS EXCLUSIVE MODE")
+            take_in(database)
+            wait_for(lambda: "has not moved" in checked(settings).get("projector licence_register", ""))
+            assert asked(settings, "readyz")[0] == 503
+            assert asked(settings, "livez")[0] == 200
+        wait_for(lambda: "has not moved" not in checked(settings).get("projector licence_register", ""))
+
+    monkeypatch.setattr(projecting, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(projecting, "STUCK_SECONDS", 2.0)
+    with meanwhile(watch):
+        run_worker(settings, settings.database_url or "", PROJECTIONS)
+
+
+def test_a_worker_that_stands_still_or_has_no_daemon_is_not_alive(
+    settings: Settings, daemon: Daemon, tmp_path: Path
+) -> None:
+    one = service._Worker(settings, settings.database_url or "", PROJECTIONS, tmp_path, daemon)  # type: ignore[arg-type]
+    assert not any(one.live().values())
+    daemon.end(1)
+    one._ticked_at -= 40
+    assert one.live() == {"worker": "has not ticked for 40 s", "daemon": "has ended", "projectors": None}
+
+
 def test_a_daemon_that_ends_ends_the_worker(database: str, settings: Settings, daemon: Daemon) -> None:
     def watch() -> None:
         wait_for(lambda: asked(settings, "livez")[0] == 200)
@@ -218,3 +278,14 @@ def test_a_gap_that_stays_is_told_once_with_what_to_do(database: str, settings: 
     told = [one for one in logs if one["event"] == "gap"]
     assert [(one["first"], one["last"]) for one in told] == [(0, first - 1)]
     assert "replay" in told[0]["todo"]
+
+
+def test_a_gap_that_closes_soon_is_not_told(database: str) -> None:
+    """The shards' records come in any order, so that there are gaps all the time."""
+    take_in(database, first=8)
+    watched = Watching(database, "one")
+    with connect(database) as connection, capture_logs() as logs:
+        watched.tell_of_gaps(connection)
+        take_in(database)
+        watched.tell_of_gaps(connection)
+    assert [one["event"] for one in logs if one["event"] == "gap"] == []
