@@ -43,7 +43,7 @@ def encode(value: Any) -> Any:
     ids = _SYSTEM_IDS.copy()
     try:
         hashed, body = _struct(value, ids, _MOST_DEPTH)
-    except (_RareError, UnwritableError, UnicodeEncodeError, TypeError, ArithmeticError):
+    except (_RareError, UnwritableError, UnicodeEncodeError, TypeError, ArithmeticError, IndexError):
         return value
     return Encoded(value, _sha256(hashed).digest(), _table(tuple(ids)[len(_SYSTEM) :]) + body)
 
@@ -78,12 +78,15 @@ def _version_digest(version: int) -> bytes:
     return _sha256(symbol_bytes("version") + serialize(version)).digest()
 
 
-def _struct(value: dict[str, Any], ids: dict[str, bytes], depth: int) -> _Forms:
+def _struct(value: dict[str | None, Any], ids: dict[str | None, bytes], depth: int) -> _Forms:
     digests, fields = [], []
     if not depth:
         raise _RareError
     for name, member in value.items():
-        fields.append(ids.get(name) or _add_id(name, ids))  # before those of names within it
+        given = ids.get(name)
+        if given is None:
+            given = ids[name] = _IDS[len(ids) + 1]  # before those of names within it
+        fields.append(given)
         kind = type(member)
         if kind is str:
             digest, body = _strings.get((name, member)) or _string_field(name, member)
@@ -102,7 +105,7 @@ def _struct_bytes(digests: list[bytes]) -> bytes:
     return b"\x0b\xd0" + escape(b"".join(digests)) + b"\x0e"
 
 
-def _container(value: Any, ids: dict[str, bytes], depth: int) -> _Forms:
+def _container(value: Any, ids: dict[str | None, bytes], depth: int) -> _Forms:
     if type(value) is dict:
         return (_document(value, ids) if tuple(value) == _DOCUMENT and depth else None) or _struct(value, ids, depth)
     if type(value) is not list or not depth:
@@ -120,19 +123,21 @@ def _container(value: Any, ids: dict[str, bytes], depth: int) -> _Forms:
 _DOCUMENT = ("tableName", "tableId", "statements")
 
 
-def _document(value: dict[str, Any], ids: dict[str, bytes]) -> _Forms | None:
+def _document(value: dict[str | None, Any], ids: dict[str | None, bytes]) -> _Forms | None:
     table_name, table_id, numbers = value.values()
     if type(table_name) is not str or type(table_id) is not str or len(table_name) + len(table_id) > 2 * _SHORT:
         return None
     if type(numbers) is not list or len(numbers) > _SHORT or {*map(type, numbers)} != {int}:
         return None
-    given = [ids.get(name) or _add_id(name, ids) for name in _DOCUMENT]
-    return _known_document(table_name, table_id, tuple(numbers), *given)
+    for name in _DOCUMENT:
+        if name not in ids:
+            ids[name] = _IDS[len(ids) + 1]
+    return _known_document(table_name, table_id, tuple(numbers), *map(ids.__getitem__, _DOCUMENT))
 
 
 @lru_cache(4_096)
 def _known_document(table_name: str, table_id: str, numbers: tuple[int, ...], *ids: bytes) -> _Forms:
-    document = {"tableName": table_name, "tableId": table_id, "statements": list(numbers)}
+    document: dict[str | None, Any] = {"tableName": table_name, "tableId": table_id, "statements": list(numbers)}
     return _struct(document, dict(zip(_DOCUMENT, ids, strict=True)), _MOST_DEPTH)
 
 
@@ -145,7 +150,7 @@ def _string(value: str) -> _Forms:
     return b"\x0b\x80" + escape(raw) + b"\x0e", _value(0x80, raw)
 
 
-def _string_field(name: str, value: str) -> _Forms:
+def _string_field(name: str | None, value: str) -> _Forms:
     """The digest of the field, the string's Ion."""
     hashed, body = _string(value)
     forms = _sha256((_names.get(name) or _name(name)) + hashed).digest(), body
@@ -156,9 +161,9 @@ def _string_field(name: str, value: str) -> _Forms:
     return forms
 
 
-def _name(name: str) -> bytes:
+def _name(name: str | None) -> bytes:
     """What a field's name is hashed as."""
-    if is_refused(name):
+    if name is None or is_refused(name):
         raise _RareError
     if len(_names) >= _MOST_NAMES:
         _names.clear()
@@ -166,8 +171,8 @@ def _name(name: str) -> bytes:
     return hashed
 
 
-_names: dict[str, bytes] = {}
-_strings: dict[tuple[str, str], _Forms] = {}
+_names: dict[str | None, bytes] = {}
+_strings: dict[tuple[str | None, str], _Forms] = {}
 
 
 def _int(value: int) -> _Forms:
@@ -241,18 +246,10 @@ _HEADS = {
 }
 _INTS = [_general(number) for number in range(256)]
 _TIME_HEADS = _HEADS[0x60]
-_IDS = [_var_uint(number) for number in range(256)]
+# In the order of their coming, as amazon.ion gives them; a struct of more names is rare.
+_IDS = [_var_uint(number) for number in range(2_000)]
 _SYSTEM = "$ion $ion_1_0 $ion_symbol_table name version imports symbols max_id $ion_shared_symbol_table".split()
-_SYSTEM_IDS = {name: _var_uint(number) for number, name in enumerate(_SYSTEM, 1)}
-
-
-def _add_id(name: str | None, ids: dict[str, bytes]) -> bytes:
-    """The symbol id of a name that comes for the first time in a whole value, as amazon.ion gives it."""
-    if name is None:
-        raise _RareError
-    number = len(ids) + 1
-    ids[name] = given = _IDS[number] if number < 256 else _var_uint(number)
-    return given
+_SYSTEM_IDS: dict[str | None, bytes] = {name: _var_uint(number) for number, name in enumerate(_SYSTEM, 1)}
 
 
 @lru_cache(1024)

@@ -74,7 +74,7 @@ _LENGTH = struct.Struct(">i").pack
 _BIGINT = struct.Struct(">iq").pack
 _NULL = _LENGTH(-1)
 _BLOCK_FIELDS = struct.pack(">h", len(BLOCK_COLUMNS))
-_REVISION_FIELDS = struct.pack(">h", len(REVISION_COLUMNS))
+_REVISION_START = struct.Struct(">hiqi32s").pack
 
 
 class Rows(NamedTuple):
@@ -284,9 +284,7 @@ def pack_revision(block: CheckedBlock, revision: CheckedRevision, shapes: dict[i
         shape = _BIGINT(8, number)
     return b"".join(
         (
-            _REVISION_FIELDS,
-            _BIGINT(8, block.sequence_no),
-            _bytes(revision.hash),
+            _REVISION_START(len(REVISION_COLUMNS), 8, block.sequence_no, len(revision.hash), revision.hash),
             _id(revision.document_id),
             _BIGINT(8, revision.version),
             _id(revision.table.table_id),

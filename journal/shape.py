@@ -57,6 +57,14 @@ def hash_in(value: Mapping[str, Any], name: str, *, empty: bool = False) -> byte
     return member if type(member) is bytes and len(member) == 32 else as_hash(member, name, empty=empty)
 
 
+def hashes_in(value: Mapping[str, Any], name: str) -> list[bytes]:
+    """The hashes of a list, of which some may be empty."""
+    return [
+        member if type(member) is bytes and len(member) == 32 else as_hash(member, name, empty=True)
+        for member in list_in(value, name)
+    ]
+
+
 def as_hash(member: Any, name: str, *, empty: bool) -> bytes:
     if isinstance(member, str):
         try:
