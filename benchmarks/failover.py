@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from pathlib import Path
 
 import psycopg
 
@@ -15,67 +14,120 @@ from benchmarks.worker import Written, written_blocks
 from consumer.streaming import kinesis, put
 from tests.worker.live import STREAM, Worker
 
-BLOCKS = 20_000
-BLOCKS_A_TICK, TICK_SECONDS = 3, 0.1
+BLOCKS_A_TICK, TICK_SECONDS = 2, 0.1
+BLOCKS = 10_000  # enough for eight minutes
 NAMES = ("one", "two")
-# Who locks its table holds up a batch of the read model; what then waits calls itself so.
-HELD_UP = {
-    "licence_register": ("read.licence_register", "strandline licence_register"),
-    "endorsement_search": ("projection.outside_row", "strandline outside"),
+LOOK_SECONDS = 0.25  # at the notes, which say the time themselves
+# Who locks its table holds up a batch of the read model; the other one is shared by all read models in OpenSearch.
+TABLE = {
+    "licence_register": "SELECT 'generation.' || relation FROM projection.generation WHERE projection = %s",
+    "endorsement_search": "SELECT 'projection.outside_row' WHERE %s <> ''",
 }
-TABLE = "SELECT 'generation.' || relation FROM projection.generation WHERE projection = %s AND state = 'live'"
-WAITS = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+# How many sessions wait then, so that the one that is meant is among them.
+WAITING = {"licence_register": 1, "endorsement_search": 2}
+WAITS = "SELECT FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
 OWNER = "SELECT split_part(owner, '/', 2)::int, position FROM projection.generation WHERE projection = %s"
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    written = written_blocks(BLOCKS)
-    for victim in NAMES:
-        yield _figure(f"worker {victim} of two is killed", "its shards", _shards_move(options.folder, written, victim))
-    for again in ("one", "another"):
-        subject = f"the only worker is killed, {'its successor has its id' if again == 'one' else 'or another id'}"
-        yield _figure(subject, "its shards", _successor(options.folder, written, again))
-    for name in HELD_UP:
-        yield _figure("a worker is killed in a batch", name, _projector_moves(options.folder, written, name))
+    with place(options.folder / "failover") as on, _writing(written_blocks(BLOCKS)), _Workers(on) as workers:
+        for victim in NAMES:
+            workers.start_both()
+            yield _figure(f"worker {victim} of two is killed", "its shards", _shards_move(on, workers, victim))
+        for name in TABLE:
+            workers.start_both()
+            yield _figure("a worker is killed in a batch", name, _projector_moves(on, workers, name))
+        for same in (True, False):
+            subject = f"the only worker is killed, its successor has {'its' if same else 'another'} id"
+            yield _figure(subject, "its shards", _successor(on, workers, same=same))
 
 
-def _shards_move(folder: Path, written: Sequence[Written], victim: str) -> float:
-    with _running(folder / f"move-{victim}", written, NAMES) as (on, workers):
-        survivor = next(name for name in NAMES if name != victim)
-        shards = {note.shard for note in on.notes()[-20:] if note.worker == victim}
-        workers[victim].kill()
-        return _until_read_on(on, survivor, shards, workers[survivor])
+class _Workers:
+    """Those that run, by their ids; killed at the end of the block."""
+
+    def __init__(self, on: Place) -> None:
+        self._on = on
+        self._running: dict[str, Worker] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "_Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __getitem__(self, name: str) -> Worker:
+        return self._running[name]
+
+    def start(self, name: str) -> Worker:
+        self._running[name] = self._stack.enter_context(self._on.worker(name))
+        return self._running[name]
+
+    def start_both(self) -> None:
+        """Those that do not run; comes back when each reads a shard."""
+        for name in NAMES:
+            if name not in self._running:
+                self.start(name)
+        self._wait_for_readers(set(NAMES))
+
+    def only(self) -> str:
+        """The id of the one that runs, when it reads both shards."""
+        (name,) = self._running
+        self._wait_for_readers({name})
+        return name
+
+    def by_pid(self, pid: int) -> str:
+        return next(name for name, one in self._running.items() if one.process.pid == pid)
+
+    def other(self, name: str) -> str:
+        (other,) = self._running.keys() - {name}
+        return other
+
+    def kill(self, name: str) -> float:
+        """Gives when that was."""
+        killed = time.time()
+        self._running.pop(name).kill()
+        return killed
+
+    def _wait_for_readers(self, names: set[str]) -> None:
+        begun, running = time.time(), next(iter(self._running.values()))
+
+        def read_now() -> bool:
+            last = {note.shard: note.worker for note in self._on.notes() if note.begun > begun}
+            return len(last) == 2 and set(last.values()) == names
+
+        wait_for(read_now, running, LOOK_SECONDS)
 
 
-def _successor(folder: Path, written: Sequence[Written], again: str) -> float:
-    with _running(folder / f"successor-{again}", written, NAMES[:1]) as (on, workers):
-        shards = {note.shard for note in on.notes()}
-        workers["one"].kill()
-        with on.worker(again) as successor:
-            return _until_read_on(on, again, shards, successor)
+def _shards_move(on: Place, workers: _Workers, victim: str) -> float:
+    shards = {note.shard for note in on.notes()[-20:] if note.worker == victim}
+    survivor = workers.other(victim)
+    killed = workers.kill(victim)
+    return _until_read_on(on, survivor, shards, workers[survivor], killed)
 
 
-def _projector_moves(folder: Path, written: Sequence[Written], name: str) -> float:
-    with _running(folder / name, written, NAMES) as (on, workers):
-        wait_for(lambda: on.positions().get(name, -1) > 0, workers["one"])
-        with psycopg.connect(on.url, autocommit=True) as watching, psycopg.connect(on.url) as locking:
-            table, waits = HELD_UP[name]
-            if table.startswith("read."):
-                (table,) = watching.execute(TABLE, [name]).fetchone() or ("",)
-            locking.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
-            wait_for(lambda: watching.execute(WAITS, [waits]).rowcount > 0, workers["one"])
-            pid, position = watching.execute(OWNER, [name]).fetchone() or (0, 0)
-            victim = next(one for one in workers.values() if one.process.pid == pid)
-            survivor = next(one for one in workers.values() if one.process.pid != pid)
-            victim.kill()
-            killed = time.time()
-            locking.rollback()
-            return wait_for(lambda: on.positions()[name] > position, survivor) - killed
+def _successor(on: Place, workers: _Workers, *, same: bool) -> float:
+    name = workers.only()
+    killed = workers.kill(name)
+    again = name if same else f"not-{name}"
+    return _until_read_on(on, again, {note.shard for note in on.notes()}, workers.start(again), killed)
 
 
-def _until_read_on(on: Place, name: str, shards: set[str], worker: Worker) -> float:
+def _projector_moves(on: Place, workers: _Workers, name: str) -> float:
+    with psycopg.connect(on.url, autocommit=True) as watching, psycopg.connect(on.url) as locking:
+        (table,) = watching.execute(TABLE[name].encode(), [name]).fetchone() or ("",)
+        locking.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        wait_for(lambda: watching.execute(WAITS, [table]).rowcount >= WAITING[name], workers[NAMES[0]])
+        pid, position = watching.execute(OWNER, [name]).fetchone() or (0, 0)
+        victim = workers.by_pid(pid)
+        survivor = workers[workers.other(victim)]
+        killed = workers.kill(victim)
+        locking.rollback()
+        return wait_for(lambda: on.positions()[name] > position, survivor) - killed
+
+
+def _until_read_on(on: Place, name: str, shards: set[str], worker: Worker, killed: float) -> float:
     """Until that worker was handed records of each of the shards."""
-    killed = time.time()
 
     def first() -> dict[str, float]:
         found: dict[str, float] = {}
@@ -84,25 +136,8 @@ def _until_read_on(on: Place, name: str, shards: set[str], worker: Worker) -> fl
                 found.setdefault(note.shard, note.begun)
         return found
 
-    wait_for(lambda: first().keys() == shards, worker)
+    wait_for(lambda: first().keys() == shards, worker, LOOK_SECONDS)
     return max(first().values()) - killed
-
-
-@contextmanager
-def _running(
-    folder: Path, written: Sequence[Written], names: Sequence[str]
-) -> Iterator[tuple[Place, dict[str, Worker]]]:
-    """Workers that share two shards, while a ledger writes."""
-    with ExitStack() as stack:
-        on = stack.enter_context(place(folder))
-        stack.enter_context(_writing(written))
-        workers = {name: stack.enter_context(on.worker(name)) for name in names}
-        for name, one in workers.items():
-            wait_for(lambda name=name: name in {lease.get("leaseOwner") for lease in on.cloud.leases().values()}, one)
-        last = workers[names[-1]]
-        begun = len(on.notes())
-        wait_for(lambda: {note.worker for note in on.notes()[begun:]} == set(names), last)
-        yield on, workers
 
 
 @contextmanager
