@@ -9,7 +9,8 @@ import psycopg
 from consumer.shapes import Change, change_shapes, forget_shapes
 from journal import ion
 from journal.ion_json import read_json, to_json
-from journal.statements import ERASED, erased
+from journal.kernel import statement_texts
+from journal.statements import ERASED, erased, has_literal
 
 # A few revisions out of very many: the planner, which cannot know how few a jsonb holds, would read them all.
 BY_INDEX = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
@@ -100,6 +101,9 @@ def erased_info(stored: bytes, level: str, entries_hashes: Sequence[bytes]) -> b
         info = next(read_json(stored.decode()))
         left = None if ERASED in info else erased(info, entries_hashes)
         return None if left is None else to_json({ERASED: left}).encode()
+    texts = statement_texts(stored)
+    if texts is not None and not any(map(has_literal, texts)):
+        return None  # as nearly always
     info = ion.read_one(stored)
     left = None if ERASED in info else erased(info, entries_hashes)
     if left is not None and "hash" not in left:  # a struct that repeats a field, which plain dicts lose

@@ -1,7 +1,7 @@
 """`replay`: take exports and archived records in, verified, and move the mark over them."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -67,11 +67,11 @@ def take_in(
         connect(url) as beside,
         connect(url) as asking,
         executor(workers, all_items(sources)) as pool,
-        ThreadPoolExecutor(2, thread_name_prefix="store") as storing,
+        ThreadPoolExecutor(1, thread_name_prefix="first") as first,
+        ThreadPoolExecutor(1, thread_name_prefix="second") as second,
     ):
-        taker = _Taker([Store(connection), Store(beside)], storing, settings.origin)
+        taker = _Taker([Store(connection), Store(beside)], second, settings.origin)
         taken_before = Store(asking)
-        stored: Future[list[Intake]] | None = None
         refused: set[bytes] = set()  # by the mark, which refuses what holds it up each time
 
         def skip(item: Item, digest: bytes) -> bool:
@@ -81,23 +81,28 @@ def take_in(
                 spans.add(item, ())
             return taken
 
-        def take(batch: Sequence[DecodedItem]) -> list[Intake]:
-            intakes = taker.take(batch)
+        def raise_mark() -> None:
             refused.update(refusal.digest for refusal in advance(connection, many=True).refused)
-            return intakes
 
+        taken: Future[list[Intake]] | None = None
+        raised: deque[Future[None]] = deque()
         items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
-        # PostgreSQL takes a batch in while the next is being decoded.
-        for batch in _batches(items):
-            if stored is not None:
-                _add(result, stored.result())
-            stored = storing.submit(take, batch)
+        # Taking in keeps PostgreSQL busy on two connections, raising the mark on one: that is when decoding goes on.
+        for batch in _batches(items, lambda: not raised or raised[-1].done()):
+            if taken is not None:
+                _add(result, taken.result())
+            while raised and raised[0].done():
+                raised.popleft().result()
+            taken = first.submit(taker.take, batch)
+            raised.append(first.submit(raise_mark))
             for item in batch:
                 spans.add(item.item, [link.sequence_no for link in item.decoded.links])
                 _count(result, item.decoded)
             progress(sum(len(item.decoded.links) for item in batch))
-        if stored is not None:
-            _add(result, stored.result())
+        if taken is not None:
+            _add(result, taken.result())
+        for last in raised:
+            last.result()
         advanced = advance(connection)
         mark = advanced.mark
         refused.update(refusal.digest for refusal in advanced.refused)
@@ -114,7 +119,8 @@ def take_in(
     return result
 
 
-def _batches(items: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
+def _batches(items: Iterator[DecodedItem], awaited: Callable[[], bool]) -> Iterator[list[DecodedItem]]:
+    """Full ones, and smaller ones whenever the store has nothing else to do."""
     batch: list[DecodedItem] = []
     blocks = size = 0
     for item in items:
@@ -122,7 +128,7 @@ def _batches(items: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
         blocks += len(item.decoded.links)
         if item.decoded.rows is not None:
             size += len(item.decoded.rows.blocks) + len(item.decoded.rows.revisions)
-        if blocks >= _BATCH_BLOCKS or size >= _BATCH_BYTES:
+        if awaited() or blocks >= _BATCH_BLOCKS or size >= _BATCH_BYTES:
             yield batch
             batch, blocks, size = [], 0, 0
     if batch:

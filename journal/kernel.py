@@ -18,7 +18,7 @@ from journal.record import DecodedRecord
 from journal.rows import Decoded, Link, Rows
 from journal.streamed import Arrived, Summary
 
-_SEAM = 5  # of native/src/python.rs; a build that has another is not used
+_SEAM = 6  # of native/src/python.rs; a build that has another is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
@@ -95,6 +95,12 @@ def decode_record_natively(native: Any, data: bytes, trust_deletions: bool) -> D
             number, revision_hash, side[0], document_id, version, Table(*table), tx_id, _seconds(time)
         )
     return decoded
+
+
+def statement_texts(info: bytes) -> list[str] | None:
+    """The texts of the statements of a transactionInfo in Ion; None where plain Python has to read it."""
+    texts: list[str] | None = None if _NATIVE is None else _NATIVE.statement_texts(info)
+    return texts
 
 
 def _seconds(microseconds_from_2000: int) -> float:

@@ -4,17 +4,19 @@ use crate::block::Fault;
 use crate::decode::{self, Decoded, Link};
 use crate::hash::Hash;
 use crate::record::{self, Side};
+use crate::statement;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 /// Raised by one with every change of what `decode` gives, so that an old build is not taken for a new one.
-const SEAM: u32 = 5;
+const SEAM: u32 = 6;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SEAM", SEAM)?;
     module.add_function(wrap_pyfunction!(decode_object, module)?)?;
     module.add_function(wrap_pyfunction!(decode_record, module)?)?;
+    module.add_function(wrap_pyfunction!(statement_texts, module)?)?;
     module.add_function(wrap_pyfunction!(values, module)?)
 }
 
@@ -71,6 +73,12 @@ fn side<'py>(py: Python<'py>, side: &Side) -> PyResult<Option<Bound<'py, PyTuple
         }
     };
     Ok(Some(found))
+}
+
+/// The texts of the statements of a transactionInfo; None where it is left to the plain Python.
+#[pyfunction]
+fn statement_texts(info: &[u8]) -> Option<Vec<String>> {
+    statement::texts(info).ok()
 }
 
 /// For tests: each top-level value's Ion Hash, JSON and Ion; or, as text, why they are left to the plain Python.

@@ -1,5 +1,8 @@
-//! The kind of a PartiQL statement.
+//! PartiQL statements: their kinds, and their texts in a transactionInfo.
 
+use crate::decode::{self, Reader};
+use crate::members::{self, Members};
+use crate::value::{HandOver, Read};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -31,9 +34,34 @@ pub fn defines(kind: &str) -> bool {
     matches!(kind, "CREATE" | "DROP" | "UNDROP")
 }
 
+/// The texts of the statements of a transactionInfo, in Ion; none where it has no statements.
+pub fn texts(info: &[u8]) -> Read<Vec<String>> {
+    let mut names = decode::names();
+    let mut reader = Reader::new(info)?;
+    let value = reader.next(&mut names)?.ok_or(HandOver("no value"))?;
+    if reader.repeated() {
+        return Err(HandOver("a struct with a repeated field"));
+    }
+    let statements = Members::of(&value)?.list(members::STATEMENTS)?;
+    statements
+        .iter()
+        .map(|statement| Ok(Members::of(statement)?.text(members::STATEMENT)?.to_owned()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_a_transaction() {
+        let info = br#"{statements: [{statement: "SELECT 1", startTime: null}, {statement: "COMMIT"}], documents: {}}"#;
+        assert_eq!(texts(info), Ok(vec!["SELECT 1".to_owned(), "COMMIT".to_owned()]));
+        assert_eq!(texts(b"{documents: {}}"), Ok(Vec::new()));
+        assert!(texts(b"{statements: [1]}").is_err());
+        assert!(texts(b"{statements: [], statements: []}").is_err());
+        assert!(texts(b"").is_err());
+    }
 
     #[test]
     fn only_a_keyword_passes() {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from journal import kernel, rows, stream
+from journal import ion, kernel, rows, stream
 from journal.record import DecodedRecord, decode_records_of
 from journal.rows import Decoded
 from tests.journals import ion_binary, ion_text, json_lines, small_journal
@@ -69,6 +69,17 @@ class TestNative(KernelContract):
 
         for structure in STRUCTURES:
             assert not isinstance(native.values(f"[{structure.replace('#', '1')}]".encode()), str)
+
+    def test_the_texts_of_statements(self) -> None:
+        pytest.importorskip("strandline_native")
+        infos = [block["transactionInfo"] for block in small_journal() if "transactionInfo" in block]
+        repeated = b'{statements: [{statement: "SELECT 1"}], statements: []}'
+
+        assert any(info["statements"] for info in infos)
+        for info in infos:
+            assert kernel.statement_texts(ion.write(info)) == [text["statement"] for text in info["statements"]]
+        assert kernel.statement_texts(ion.write({"documents": {}})) == []
+        assert kernel.statement_texts(repeated) is None
 
 
 def kernel_of_a_process(**environment: str) -> str:
