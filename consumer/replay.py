@@ -22,6 +22,8 @@ from journal.source import Item, Source, all_items
 _BATCH_BLOCKS = 8_000
 _BATCH_BYTES = 24 * 1024 * 1024
 
+_REFUSALS_SHOWN = 5
+
 Progress = Callable[[int], None]
 
 
@@ -30,7 +32,7 @@ class Replay:
     """What a replay read and changed; `objects_skipped` were wholly in already.
 
     What several sources hold, or a stream delivered twice, may be counted as often. `records` counts a stream's records
-    by kind.
+    by kind. `refusals` are the first few of what was `rejected`.
     """
 
     blocks: int = 0
@@ -38,6 +40,7 @@ class Replay:
     revisions: int = 0
     redactions: int = 0
     rejected: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
     objects_skipped: int = 0
     mark: int | None = None
     gaps: list[tuple[int, int]] = field(default_factory=list)
@@ -72,7 +75,7 @@ def take_in(
     ):
         taker = _Taker([Store(connection), Store(beside)], second, settings.origin)
         taken_before = Store(asking)
-        refused: set[bytes] = set()  # by the mark, which refuses what holds it up each time
+        refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
 
         def skip(item: Item, digest: bytes) -> bool:
             taken = bool(taken_before.taken([digest]))
@@ -82,7 +85,7 @@ def take_in(
             return taken
 
         def raise_mark() -> None:
-            refused.update(refusal.digest for refusal in advance(connection, many=True).refused)
+            refused.update((refusal.digest, refusal) for refusal in advance(connection, many=True).refused)
 
         taken: Future[list[Intake]] | None = None
         raised: deque[Future[None]] = deque()
@@ -105,12 +108,12 @@ def take_in(
             last.result()
         advanced = advance(connection)
         mark = advanced.mark
-        refused.update(refusal.digest for refusal in advanced.refused)
+        refused.update((refusal.digest, refusal) for refusal in advanced.refused)
         with connection.transaction():
             graft = read_graft(connection)
         if graft is not None:  # QLDB's blocks beyond it can never come in
-            refused.update(refusal.digest for refusal in settle(connection))
-        result.rejected += len(refused)
+            refused.update((refusal.digest, refusal) for refusal in settle(connection))
+        _refuse(result, list(refused.values()))
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
         connection.commit()
@@ -182,7 +185,13 @@ def _count(result: Replay, decoded: Decoded) -> None:
 
 def _add(result: Replay, intakes: Sequence[Intake]) -> None:
     result.new_blocks += sum(intake.new_blocks for intake in intakes)
-    result.rejected += sum(intake.refused for intake in intakes)
+    for intake in intakes:
+        _refuse(result, intake.refusals)
+
+
+def _refuse(result: Replay, refusals: Sequence[Refusal]) -> None:
+    result.rejected += len(refusals)
+    result.refusals += refusals[: _REFUSALS_SHOWN - len(result.refusals)]
 
 
 def _strands(decoded: Decoded) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import psycopg
+from dotenv.parser import parse_stream
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -150,11 +151,22 @@ def load_settings() -> Settings:
     if file is not None and not Path(file).is_file():
         raise UsageError(f"{SETTINGS_FILE}: there is no file {file}")
     try:
+        if file is not None:
+            _check_lines(Path(file))
         return Settings(_env_file=file)  # type: ignore[call-arg]  # seen only by pydantic's mypy plugin
     except ValidationError as exc:
         raise UsageError(_one_line_each(exc)) from None
     except (OSError, UnicodeDecodeError):
         raise UsageError(f"{SETTINGS_FILE}: {file} cannot be read as UTF-8 text") from None
+
+
+def _check_lines(file: Path) -> None:
+    """pydantic's reader, dotenv, only warns of a line that it cannot read, and would go on without that setting."""
+    with file.open(encoding="utf-8") as lines:
+        wrong = [one.original for one in parse_stream(lines) if one.error]
+    if wrong:
+        blank = wrong[0].string[: -len(wrong[0].string.lstrip())].count("\n")  # lines before it
+        raise UsageError(f"{SETTINGS_FILE}: {file}, line {wrong[0].line + blank}, is not NAME=value")
 
 
 def _one_line_each(exc: ValidationError) -> str:

@@ -14,8 +14,6 @@ from consumer.stores import DATABASE_ONLY, Stores
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
-READ_REJECTED = """
-    SELECT sequence_no, source, fault, detail FROM journal.rejected ORDER BY id DESC LIMIT %s"""
 # An imported redaction waits for the revision that it names.
 COUNT_PENDING = """
     SELECT count(*) FROM (
@@ -46,16 +44,6 @@ class AcceptedGap:
     first_no: int
     last_no: int
     reason: str
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """Something that was refused; `sequence_no` is None where it could not be read. `detail` holds ids and hashes."""
-
-    sequence_no: int | None
-    source: str
-    fault: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -126,11 +114,6 @@ def read_status(
             other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
             graft=read_graft(connection),
         )
-
-
-def latest_rejected(connection: psycopg.Connection[Any], limit: int) -> list[Rejected]:
-    """What was refused last, the newest first."""
-    return [Rejected(*row) for row in connection.execute(READ_REJECTED, [limit])]
 
 
 def _row(connection: psycopg.Connection[Any], statement: str) -> tuple[Any, ...]:

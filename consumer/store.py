@@ -1,7 +1,7 @@
 """The journal store's intake: verified rows in, any order, any repetition."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -46,6 +46,7 @@ class Intake:
     new_blocks: int
     new_revisions: int
     refused: int
+    refusals: Sequence[Refusal] = field(default=(), compare=False)
 
 
 class Store:
@@ -104,7 +105,7 @@ class Store:
             reject(self._connection, refused)
             if not at_intake:
                 self._add_objects(taken)
-        return Intake(blocks, revisions, len(refused))
+        return Intake(blocks, revisions, len(refused), list(refused))
 
     def _take(
         self, rows: Sequence[Rows], first: int, last: int, source: str, filling: bool

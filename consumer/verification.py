@@ -130,9 +130,20 @@ def verify_store(
             result.deletions.update(decoded.deletions)
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
-    if result.last_no != mark.sequence_no:
-        result.fault([missing((result.last_no or mark.origin - 1) + 1, mark.sequence_no)])
+    begun = mark.sequence_no + 1 if result.first_no is None else result.first_no
+    ended = mark.sequence_no if result.last_no is None else result.last_no
+    for first, last in ((mark.origin, begun - 1), (ended + 1, mark.sequence_no)):
+        if first <= last and not _passed_over(result.accepted_gaps, first, last):
+            result.fault([missing(first, last)])
     return result
+
+
+def _passed_over(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
+    """Whether all these blocks are in accepted gaps, given in order: side by side, or found again in part."""
+    for gap_first, gap_last in gaps:
+        if gap_first <= first <= gap_last:
+            first = gap_last + 1
+    return first > last
 
 
 def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> Decoded:
@@ -148,13 +159,13 @@ def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> D
 
 def _conclude(result: Verification, spool: Spool, tip: int | None, tied_at: int | None) -> None:
     """The links, in the order of the numbers, what only blocks and revisions together show, and the totals."""
-    accepted = dict(result.accepted_gaps)
     chain = Chain(tip)
     for sequence_no, block_hash, previous_hash in spool.links():
         if sequence_no == tied_at:
             result.tied_hash = block_hash
         for fault in chain.add(sequence_no, block_hash, previous_hash):
-            if fault.fault != "missing" or accepted.get(fault.sequence_no or 0) != sequence_no - 1:
+            first = fault.sequence_no or 0
+            if fault.fault != "missing" or not _passed_over(result.accepted_gaps, first, sequence_no - 1):
                 result.fault([fault])
     result.fault(spool.streamed_faults())
     result.warn(spool.streamed_warnings())

@@ -201,7 +201,9 @@ def _digest_faults(leaf: bytes, path: Sequence[bytes], own: bytes, given: bytes 
     if found != own:
         faults.append("the proof does not lead from the revision's hash to the digest in the file")
     if given is not None and found != given:
-        faults.append("the proof does not lead to the digest given; has that another tip than the proof was made for?")
+        faults.append(
+            "the proof does not lead to the digest given, which may have another tip than the proof was made for"
+        )
     return faults
 
 

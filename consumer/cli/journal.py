@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from consumer.projection import Projection
     from consumer.replay import Replay
     from consumer.settings import Settings
-    from consumer.status import Rejected, Status
+    from consumer.status import Status
     from journal.simulated_strand import Simulated
     from journal.source import Source
 
-FAULTS_SHOWN = 5
 GAPS_SHOWN = 5
 
 Sources = Annotated[
@@ -42,12 +41,10 @@ TrustDeletions = Annotated[
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What a replay read, how everything stands after it, what was refused last if something was, and what was found of
-    redacted revisions."""
+    """What a replay read, how everything stands after it, and what was found of redacted revisions."""
 
     replay: "Replay"
     status: "Status"
-    rejected: Sequence["Rejected"]
     projecting_seconds: float
     found: Sequence["Found"] = ()
 
@@ -85,7 +82,7 @@ def take_in_and_project(
     from consumer.database import connect
     from consumer.hiding import hide
     from consumer.replay import take_in
-    from consumer.status import latest_rejected, read_status
+    from consumer.status import read_status
     from consumer.stores import open_stores
 
     stores = open_stores(settings, url)
@@ -98,8 +95,7 @@ def take_in_and_project(
     seconds = time.monotonic() - started
     with connect(url) as connection:
         status = read_status(connection, projections.values(), stores)
-        rejected = latest_rejected(connection, FAULTS_SHOWN) if result.rejected else []
-    return TakenIn(result, status, rejected, seconds, found)
+    return TakenIn(result, status, seconds, found)
 
 
 def blocks_named(sources: Sequence["Source"]) -> int | None:
@@ -211,7 +207,7 @@ def _replay_json(taken: TakenIn) -> dict[str, object]:
         "rejected": result.rejected,
         "faults": [
             {"sequenceNo": one.sequence_no, "source": one.source, "fault": one.fault, "detail": one.detail}
-            for one in taken.rejected
+            for one in result.refusals
         ],
         "seconds": round(result.seconds, 3),
         "objects_skipped": result.objects_skipped,
@@ -232,7 +228,7 @@ def _say_replay(taken: TakenIn) -> None:
     for told in sources_text(result.sources, result.records):
         say(told)
     if result.objects_skipped:
-        say(f"{count(result.objects_skipped, 'object')} had been taken in before and were passed over.")
+        say(f"Passed over, since taken in before: {count(result.objects_skipped, 'object')}.")
     say(mark_text(status))
     if not taken.complete or any(one.parked for one in status.projections):
         _note_what_is_open(taken)
@@ -285,7 +281,7 @@ def _note_what_is_open(taken: TakenIn) -> None:
     status = taken.status
     if taken.replay.rejected:
         note(f"Refused: {count(taken.replay.rejected, 'thing')}, such as")
-        for one in taken.rejected:
+        for one in taken.replay.refusals:
             where = "" if one.sequence_no is None else f"block {one.sequence_no}: "
             note(f"  {where}{one.fault}: {one.detail} [{one.source}]")
     if status.gaps:

@@ -125,12 +125,15 @@ def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
 
 def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -> "Verification":
     from consumer.database import connect
-    from consumer.mark import read_mark
+    from consumer.mark import head, read_mark
     from consumer.verification import verify_store
 
     with open_store() as (settings, url), meter() as shown:
         with connect(url) as connection:
             mark = read_mark(connection)
+            highest = head(connection)
+        if highest is not None and highest > mark.sequence_no >= mark.origin:
+            note(f"Not checked is what waits above the mark, up to block {highest:,}: see `strandline status`.")
         progress = Counter(shown, "verifying", mark.sequence_no + 1 - mark.origin)
         return verify_store(
             url,
@@ -182,7 +185,18 @@ def _say(found: "Verification", saved: "SavedDigest | None", tip: int | None) ->
         say(f"Digest {b64encode(found.digest).decode()} at tip {found.last_no if tip is None else tip}.")
     else:
         say(f"No digest: that covers every block from 0 on, and the first here is {found.first_no}.")
-    say(CONSISTENT if saved is None else PROVED)
+    say(CONSISTENT if saved is None else _proved(found, saved))
+
+
+def _proved(found: "Verification", saved: "SavedDigest") -> str:
+    if saved.last_block is None:
+        return PROVED
+    above = found.last_no is not None and found.last_no > saved.last_block
+    return (
+        f"The proof saved with the digest leads to it from block {saved.last_block:,}: that block, and those that it "
+        "links back to without a gap, are what QLDB wrote."
+        + (" The blocks above it are consistent with it, which is all that this shows of them." if above else "")
+    )
 
 
 def _say_what_was_checked(found: "Verification") -> None:
@@ -206,16 +220,14 @@ def _say_what_was_checked(found: "Verification") -> None:
 
 def _note_what_is_odd(found: "Verification") -> None:
     if found.unexplained_redactions:
-        note(
-            f"Warning: {count(found.unexplained_redactions, 'redacted revision or statement')} "
-            "that no redaction here names."
-        )
+        unexplained = count(found.unexplained_redactions, "erasure")
+        note(f"Warning: {unexplained} of a revision's data or a statement's text that no redaction here names.")
     if trusted := found.deletions["trusted"]:
         note(
             f"Warning: {count(trusted, 'deletion')} let through by --trust-deletions; dropped data could pass for one."
         )
     for first, last in found.accepted_gaps:
-        note(f"Accepted gap: {span(first, last)} were passed over, and nothing is known of them.")
+        note(f"Accepted gap: {span(first, last)} passed over; nothing is known of what has not come since.")
     _note_faults("Warning", found.warnings, len(found.warnings))
 
 

@@ -50,6 +50,14 @@ def test_values(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in repr(settings)
 
 
+def test_a_line_of_the_file_that_is_no_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "strandline.env"
+    file.write_text("# ours\nexport STRANDLINE_WORKERS='2'\n\nSTRANDLINE_ORIGIN 7\n")
+    monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", str(file))
+    with pytest.raises(UsageError, match="line 4, is not NAME=value"):
+        load_settings()
+
+
 def test_file_gives_way_to_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "strandline.env"
     file.write_text("STRANDLINE_ORIGIN=7\nSTRANDLINE_WORKERS=2\nSTRANDLINE_LATER=x\nAWS_REGION=eu-west-1\n")
