@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from amazon.ion.core import Timestamp, TimestampPrecision
 
 from journal import merkle
-from journal.encoding import encode, metadata_digest
+from journal.encoding import encode, encode_transaction_info, metadata_digest
 from journal.ion_hash import ion_hash, sha256
 from journal.shape import (
     ShapeError,
@@ -258,7 +258,7 @@ def _read_transaction(block: CheckedBlock, value: Mapping[str, Any]) -> None:
             block.fault("transactionInfo", "is there, though erased")
         _check_erased(block, info)
     elif block.level == "full":
-        block.transaction_info = encode(info)
+        block.transaction_info = encode_transaction_info(info)
         if ion_hash(block.transaction_info) not in block.entries_hashes:
             block.fault("transactionInfo", "its hash is not in entriesHashList")
     for statement in info.get("statements") or ():

@@ -225,8 +225,9 @@ def _timestamp(value: Timestamp) -> bytes:
 
 def milliseconds_bytes(value: datetime) -> bytes:
     """The representation of the one form that QLDB's own timestamps have, in a tenth of the time."""
+    year = value.year
     body = bytes((
-        0x80, value.year >> 7, 0x80 | (value.year & 0x7F), 0x80 | value.month, 0x80 | value.day,
+        0x80, year >> 7, 0x80 | (year & 0x7F), 0x80 | value.month, 0x80 | value.day,
         0x80 | value.hour, 0x80 | value.minute, 0x80 | value.second, 0xC3,
     ))  # fmt: skip
     coefficient: int = value.microsecond // 1000

@@ -26,10 +26,10 @@ def root(hashes: Sequence[bytes]) -> bytes:
     """The Merkle root of the hashes in their order; empty for none."""
     level = list(hashes)
     while len(level) > 1:
-        odd = level.pop() if len(level) % 2 else None
-        level = [dot(level[i], level[i + 1]) for i in range(0, len(level), 2)]
-        if odd is not None:
-            level.append(odd)
+        above = [dot(a, b) for a, b in zip(level[::2], level[1::2], strict=False)]
+        if len(level) % 2:
+            above.append(level[-1])
+        level = above
     return level[0] if level else b""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from journal import ion
 from journal.encoded import Encoded
-from journal.encoding import encode, metadata_digest
+from journal.encoding import _transaction_info, encode, encode_transaction_info, metadata_digest
 from journal.ion_hash import ion_hash
 from journal.ion_json import to_json
 from tests.native.odd_journals import SCALARS, odd_journal
@@ -106,24 +106,60 @@ def test_json_of_what_the_encoder_in_c_does_not_write(value: Any) -> None:
     assert to_json(encode(document)) == to_json(document)
 
 
-NAMES = st.sampled_from(["tableName", "tableId", "statements", "name", "other"])
+INFO = """{statements: [{statement: "INSERT INTO a ?", startTime: 2023-01-02T04:09:28.466Z, statementDigest: {{CwwO}}},
+    {statement: "a\\n", startTime: 2023T, statementDigest: {{}}}],
+    documents: {d1: {tableName: "a", tableId: "t", statements: [0]},
+    d2: {tableName: "a", tableId: "t", statements: [0, 300]}}}"""
+NAMES = st.sampled_from(["a", "documents", "tableId", "name", "", "\x0b", "é"])
 TEXTS = st.sampled_from(["Licence", "statements", "", "\x0b", "\0", "x" * 97])
-SAID_OF_DOCUMENT = st.fixed_dictionaries(
+STATEMENT = st.fixed_dictionaries(
     {
-        "tableName": TEXTS | st.none() | st.integers(),
+        "statement": TEXTS | st.none(),
+        "startTime": st.sampled_from(["2023-01-02T04:09:28.466Z", "2023T", "null"]).map(as_written),
+        "statementDigest": st.binary(max_size=32) | TEXTS,
+    },
+    optional={"other": TEXTS},
+)
+DOCUMENT = st.fixed_dictionaries(
+    {
+        "tableName": TEXTS | st.integers(),
         "tableId": TEXTS | st.binary(max_size=2),
         "statements": st.lists(st.integers(-1, 300) | st.booleans(), max_size=3) | TEXTS,
-    }
+    },
+    optional={"other": TEXTS},
 )
+
+
+def check_info(info: dict[str, Any]) -> Any:
+    encoded, expected = encode_transaction_info(info), encode(info)
+    assert type(encoded) is type(expected)
+    assert ion_hash(encoded) == ion_hash(dict(info))
+    assert ion.write(encoded) == ion.write(dict(info))
+    assert encoded == info
+    return encoded
 
 
 @given(
-    st.dictionaries(NAMES, TEXTS | st.lists(st.fixed_dictionaries({"statement": TEXTS}), max_size=2), max_size=2),
-    st.dictionaries(NAMES | st.text(max_size=2), SAID_OF_DOCUMENT, max_size=4),
+    st.lists(STATEMENT, max_size=3) | TEXTS,
+    st.dictionaries(NAMES | st.text(st.characters(exclude_categories=["Cs"]), max_size=2), DOCUMENT, max_size=4)
+    | TEXTS,
+    st.dictionaries(NAMES, TEXTS, max_size=1),
 )
-def test_what_a_transaction_says_of_documents(before: dict[str, Any], documents: dict[str, Any]) -> None:
-    check_same({**before, "documents": documents})
-    check_same({**before, "documents": [documents]})
+def test_a_transaction_info_is_encoded_as_any_struct(statements: Any, documents: Any, more: dict[str, Any]) -> None:
+    check_info({"statements": statements, "documents": documents, **more})
+    check_info({"documents": documents, "statements": statements})
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 110, 111, 112, 2_000])
+def test_a_transaction_info_of_many_documents(count: int) -> None:
+    info = as_written(INFO)
+    info["documents"] = {f"document{number}": info["documents"]["d1"] for number in range(count)}
+    check_info(info)
+
+
+def test_a_transaction_info_has_a_short_cut() -> None:
+    assert _transaction_info(as_written(INFO)) is not None
+    check_info(as_written(INFO))
 
 
 TIMES = [
