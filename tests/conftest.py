@@ -14,8 +14,9 @@ from tests import databases
 HOME = "STRANDLINE_TEST_HOME"
 pytest_plugins = ["tests.opensearch.node"]
 
-# The same examples in every run, so that a failure is one of the change at hand; other seeds are for longer runs.
-settings.register_profile("repeatable", derandomize=True)
+# The same examples in every run, so that a failure is one of the change at hand; other seeds are for longer runs. No
+# example has to be done in a time.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
