@@ -46,6 +46,7 @@ SERVER_SETTINGS = {
     "unix_socket_permissions": "0700",
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
+    "wal_buffers": "64MB",
     "wal_compression": "on",
     "max_connections": "100",
     "timezone": "UTC",

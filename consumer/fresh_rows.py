@@ -42,11 +42,12 @@ def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_n
     if connection.execute(sql.HOLDS_SOME, {"first": first, "last": last}, prepare=False).fetchone() != (False,):
         return None
     connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [first, last])
-    add_shapes(connection, {number: fields for part in rows for number, fields in part.shapes.items()})
     try:
         with connection.transaction():
             blocks = copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows])
             revisions = copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows])
     except errors.UniqueViolation:
         return None
+    # Last: whoever brings the same new shapes waits for this transaction's end.
+    add_shapes(connection, {number: fields for part in rows for number, fields in part.shapes.items()})
     return blocks, revisions

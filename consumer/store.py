@@ -125,11 +125,11 @@ class Store:
         found = self._found() if passed and filling else []
         refused = self._refuse_misregistered(source, between)
         refused += self._refuse_blocks(source, found) if passed else []
-        add_shapes(self._connection, {number: fields for part in rows for number, fields in part.shapes.items()})
         blocks = run(sql.INSERT_BLOCKS, prepare=False).rowcount
         if passed:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
+        add_shapes(self._connection, {number: fields for part in rows for number, fields in part.shapes.items()})
         differing = self._lift_blocks(between) if blocks < staged_blocks else []
         changes = self._lift_revisions(between) if revisions < staged_revisions else []
         changes += found_shapes(self._connection, [number for number, _ in found]) if found else []
