@@ -1,5 +1,6 @@
 """How a step is measured: in a process of its own; its rows, seconds and memory, beside what it is compared with."""
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -69,6 +70,7 @@ def _measured(step: Callable[..., tuple[int, float]], arguments: tuple[Any, ...]
     from journal.kernel import KERNEL  # in the process that runs the step
 
     assert kernel in (None, KERNEL)
+    gc.freeze()  # as the command does
     rows, seconds = step(*arguments)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return Measured(rows, seconds, peak // 1024)

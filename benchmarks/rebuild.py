@@ -138,14 +138,20 @@ def copy_rows(store: str, _: str, name: str) -> tuple[int, float]:
 
 
 def bulk_documents(_: str, node: str, name: str) -> tuple[int, float]:
-    """`parallel_bulk` as it is, of the documents as they stand in the index, into one with the same mappings."""
+    """`parallel_bulk` as it is, of the documents as they stand in the index, into one with the same mappings.
+
+    Refreshed once a second, as OpenSearch does it unless told, and until all can be found, as after a rebuild.
+    """
     client = OpenSearch(hosts=[node], timeout=60, pool_maxsize=16)
     documents = list(_documents(client, name))
-    client.indices.create(index="baseline", body=index_body(discover(("projections",))[name], "baseline"))
+    body = index_body(discover(("projections",))[name], "baseline")
+    del body["settings"]["index"]["refresh_interval"]
+    client.indices.create(index="baseline", body=body)
     try:
         with timed() as seconds:
             for done, _answer in parallel_bulk(client, documents, thread_count=os.cpu_count() or 4):
                 assert done
+            client.indices.refresh(index="baseline")
     finally:
         client.indices.delete(index="baseline")
         client.close()

@@ -47,7 +47,6 @@ SERVER_SETTINGS = {
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
     "wal_buffers": "64MB",
-    "wal_compression": "on",
     "max_connections": "100",
     "timezone": "UTC",
     "log_timezone": "UTC",

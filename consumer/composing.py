@@ -5,6 +5,7 @@ composed has no rows, rather than those of before, and is composed again wheneve
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -74,7 +75,7 @@ class ComposedFilling(Filling):
 
     def write_first(self, composed: Sequence[Composed]) -> None:
         """Write keys that have no rows yet."""
-        self._write(composed, self._sink.write_first)
+        self._write(composed, partial(self._sink.write_first, meanwhile=partial(self._record_sources, composed)))
 
     def _settle(self, revisions: Sequence[Revision], freed: Sequence[str], keys: set[str], position: int) -> None:
         """Compose, as of the position, these keys and those that the documents touch, or touched before."""
@@ -95,11 +96,12 @@ class ComposedFilling(Filling):
             part = order[start : start + KEYS]
             self._connection.execute(FORGET_SOURCES, [self._generation, part])
             parking.unpark(self._connection, self._generation, part, UNPARK_KEYS)
-            self._write(self.compose(part, find_there), self._sink.write)
+            composed = self.compose(part, find_there)
+            self._record_sources(composed)
+            self._write(composed, self._sink.write)
 
     def _write(self, composed: Sequence[Composed], write: Callable[[Sequence[Replacement]], Sequence[Refusal]]) -> None:
         faults = {one.key: one.fault for one in composed if one.fault is not None}
-        self._record_sources(composed)
         refusals = write([Replacement(one.key, None, one.sequence_no, one.rows) for one in composed])
         faults |= {refusal.replacement.key: refusal.reason for refusal in refusals}
         self._sink.write([Replacement(one.replacement.key, None, one.replacement.sequence_no, ()) for one in refusals])

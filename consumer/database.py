@@ -38,7 +38,8 @@ class DatabaseUnreachable(DatabaseError):
 _JSONB = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def _read_jsonb(text: str | bytes) -> Any:
+def read_json(text: str | bytes) -> Any:
+    """The value of jsonb, given as text; numbers are int or `Decimal`."""
     try:
         return _JSONB.decode(text)
     except msgspec.MsgspecError:
@@ -74,7 +75,7 @@ def connect(
         connection.execute(f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{idle_seconds}s'".encode())
         if role is not None:
             connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
-        set_json_loads(_read_jsonb, connection)
+        set_json_loads(read_json, connection)
         connection.autocommit = autocommit
     except BaseException as exc:
         connection.close()

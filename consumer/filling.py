@@ -77,7 +77,7 @@ class RowFilling(Filling):
 
     def meaning(self) -> Meaning:
         """For what is to be written; nothing is asked or written."""
-        return Meaning(self._projection, self._sink.prepare)
+        return Meaning(self._projection, self._sink)
 
     def write_first(self, meaning: Meaning) -> list[str]:
         """Write documents that have no rows yet; those that park are not written, but given, to be run in full."""

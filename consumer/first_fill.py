@@ -2,10 +2,12 @@
 composed key is composed once.
 
 The result is that of reading all revisions in order. So documents of a row projection that park are read in full: those
-of which the last revision cannot be taken, and those that are known to wait in the generation that is served. What the
-projection means is found out one part ahead, while the part before is written.
+of which the last revision cannot be taken, and those that are known to wait in the generation that is served. What is
+sent to a store outside is made some parts ahead, while the part before waits for answers; for PostgreSQL, which takes
+rows while more are made, a second thread would only be in the way.
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -19,7 +21,7 @@ from psycopg import IsolationLevel
 from consumer import held as held_documents
 from consumer.composing import KEYS, ComposedFilling
 from consumer.composition import Documents, followed, naming
-from consumer.database import connect
+from consumer.database import connect, read_json
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.finding import BY_INDEX, find
 from consumer.held import Held
@@ -32,8 +34,10 @@ Parts = Generator[Part, None, None]
 T = TypeVar("T")
 
 # A part has so many documents, or bytes of them; a fetch at most 64 MB, for a document has at most 128 KB.
-AT_ONCE, SIZE_AT_ONCE = 5_000, 8_000_000
+AT_ONCE, SIZE_AT_ONCE = 10_000, 8_000_000
 FETCH = 500
+# Parts that are made, at most, before one that is sent outside is done.
+AHEAD = 2
 
 # The last revision of each document, by hashes in one process: a planner without statistics would look each one up, and
 # whoever takes the rows is slower than one process that reads them.
@@ -41,8 +45,7 @@ BY_HASH = """
     SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0;
     SET LOCAL work_mem = '64MB'"""
 READ_LATEST = """
-    SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash,
-        coalesce(octet_length(data_ion), pg_column_size(data), 0)
+    SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data::text, hash
     FROM journal.revision JOIN (
         SELECT document_id, max(version) AS version FROM journal.revision
         WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s GROUP BY document_id
@@ -82,37 +85,38 @@ class FirstFill:
         return "keys" if isinstance(self._projection, ComposedProjection) else "documents"
 
     @contextmanager
-    def parts(self, filling: Filling) -> Iterator[Parts]:
-        """What is to be written, each part in a transaction of its own."""
+    def parts(self, filling: Filling, *, counted: bool) -> Iterator[Parts]:
+        """What is to be written, each part in a transaction of its own; how much there is, 0 unless `counted`."""
         with connect(self._url) as reading:
             reading.isolation_level = IsolationLevel.REPEATABLE_READ
             with (
                 reading.transaction(),
-                closing(self._parts(reading, filling)) as parts,
-                closing(_ahead(parts)) as ahead,
+                closing(self._parts(reading, filling, counted)) as parts,
+                closing(parts if self._projection.store == "postgresql" else _ahead(parts)) as parts,
             ):
                 (self._changes,) = reading.execute(COUNT_CHANGES, [self.last]).fetchone() or (0,)
-                yield ahead
+                yield parts
 
     def arrive(self, connection: Connection, generation: int) -> None:
         """In the transaction that moves the position."""
         parameters = {"last": self.last, "changes": self._changes, "generation": generation}
         connection.execute(NOTE_CHANGES, parameters)
 
-    def _parts(self, reading: Connection, filling: Filling) -> Parts:
+    def _parts(self, reading: Connection, filling: Filling, counted: bool) -> Parts:
         if isinstance(filling, ComposedFilling):
             return self._keys(reading, filling)
         assert isinstance(filling, RowFilling)
-        return self._documents(reading, filling)
+        return self._documents(reading, filling, counted)
 
-    def _documents(self, reading: Connection, filling: RowFilling) -> Parts:
+    def _documents(self, reading: Connection, filling: RowFilling, counted: bool) -> Parts:
         again = set(self._waiting)
 
         def write(meaning: Meaning) -> None:
             again.update(filling.write_first(meaning))
 
-        (total,) = reading.execute(COUNT_DOCUMENTS, self._parameters).fetchone() or (0,)
-        done = 0
+        done = total = 0
+        if counted:
+            (total,) = reading.execute(COUNT_DOCUMENTS, self._parameters).fetchone() or (0,)
         with self._current(reading) as rows:
             while True:
                 meaning = filling.meaning()
@@ -122,7 +126,9 @@ class FirstFill:
                 done = self._read
                 yield partial(write, meaning), done, total
         yield filling.complete, done, total
-        # All has been written by now: only one part is made ahead, and that was `complete`.
+        for _ in range(AHEAD - 1):
+            yield _nothing, done, total
+        # All has been written by now, for so many parts are made ahead at most, and those were not of documents.
         documents = sorted(again)
         for start in range(0, len(documents), AGAIN):
             part = [(one, 0) for one in documents[start : start + AGAIN]]
@@ -131,7 +137,7 @@ class FirstFill:
     def _keys(self, reading: Connection, filling: ComposedFilling) -> Parts:
         projection = filling.projection
         held: Held | None = Held(projection)
-        with connect(self._url) as finding, finding.transaction():
+        with held_documents.staying(), connect(self._url) as finding, finding.transaction():
 
             def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
                 return find(finding, wanted, self.last)
@@ -180,10 +186,12 @@ class FirstFill:
     def _some(self, rows: Iterator[Any]) -> Iterator[Revision]:
         """As many of them as a part has."""
         taken = size = 0
-        for row in rows:
+        make = Revision._make
+        for document, version, table, sequence_no, tx_id, tx_time, state, data, digest in rows:
             taken += 1
-            size += row[-1]
-            yield Revision._make(row[:-1])
+            size += len(data or "")
+            value = None if data is None else read_json(data)
+            yield make((document, version, table, sequence_no, tx_id, tx_time, state, value, digest))
             if taken >= AT_ONCE or size >= SIZE_AT_ONCE:
                 break
         self._read += taken
@@ -203,11 +211,15 @@ def _staged(finding: Connection) -> tuple[Iterator[str], int]:
     return keys(), total
 
 
+def _nothing() -> None:
+    pass
+
+
 def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The same items, of which the next is made while one is dealt with."""
+    """The same items, of which the next ones are made while one is dealt with."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
+        coming = deque([pool.submit(next, items, end) for _ in range(AHEAD)])
+        while (item := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, items, end))
             yield item  # type: ignore[misc]

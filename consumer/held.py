@@ -3,13 +3,24 @@
 A composed read model is built anew from all of them, and to ask the database for each costs more than all the rest.
 """
 
+import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from consumer.composition import Documents, followed
 from consumer.projection import ComposedProjection, Revision, Through
 
 # As the journal has them; in memory they are some five times as large.
 MOST_BYTES = 32_000_000
+
+
+@contextmanager
+def staying() -> Iterator[None]:
+    """Python does not look through what is held, again and again, for garbage."""
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class Held:
@@ -29,6 +40,7 @@ class Held:
                 value = revision.text(field)
                 if value is not None:
                     self._found.setdefault(Through(revision.table, field, value), []).append(revision)
+        gc.freeze()
 
     def keys(self) -> tuple[Iterator[str], int]:
         """The keys that the documents touch, in their order, and their number."""

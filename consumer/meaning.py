@@ -1,8 +1,8 @@
 """What revisions, or blocks, mean to a projection: the rows to write, and what must wait. Pure."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from consumer.parking import Parked
 from consumer.projection import (
@@ -11,11 +11,16 @@ from consumer.projection import (
     Projection,
     Revision,
     RowProjection,
-    Rows,
     Unprojectable,
     function,
 )
-from consumer.sinks.contract import PreparedRows, Replacement
+from consumer.sinks.contract import PreparedRows, Replacement, Sink
+
+# An item's key, document, version and block; its rows, or why the projection's function could not take it.
+_Made = tuple[str, str | None, int | None, int, list[Mapping[str, object]], str | None]
+
+# Items whose rows are checked at once; so few that what they were made of is gone before Python looks for garbage.
+AT_ONCE = 100
 
 
 class Meaning:
@@ -26,9 +31,10 @@ class Meaning:
     batch ends.
     """
 
-    def __init__(self, projection: RowProjection | BlockProjection, prepare: Callable[[Rows], PreparedRows]) -> None:
+    def __init__(self, projection: RowProjection | BlockProjection, sink: Sink) -> None:
         self._projection = projection
-        self._prepare = prepare
+        self._sink = sink
+        self._of_blocks = isinstance(projection, BlockProjection)
         self._current = not isinstance(projection, BlockProjection) and projection.keeps == "current"
         self._replacements: dict[Any, Replacement] = {}
         self._parked: dict[str, Parked] = {}
@@ -43,24 +49,49 @@ class Meaning:
 
     def take(self, items: Iterable[Revision | Block], waiting: Collection[str] = ()) -> None:
         """Run the projection over the items, passing over the keys that wait."""
-        rows: Any = self._projection.rows
-        prepare, parked, replacements, current = self._prepare, self._parked, self._replacements, self._current
+        function: Any = self._projection.rows
+        of_blocks, current = self._of_blocks, self._current
+        made: list[_Made] = []
+        failed: set[str] = set()
         for item in items:
-            if isinstance(item, Revision):
-                key = document = item.document_id
-                version = item.version
-                silent = current and item.state != "normal"
-            else:
+            if of_blocks:
                 key, document, version, silent = str(item.sequence_no), None, None, False
-            if key in waiting or key in parked:
-                continue
-            try:
-                prepared = () if silent else prepare(rows(item))
-            except Exception as exc:
-                parked[key] = Parked(key, version, item.sequence_no, reason(exc, self._projection))
             else:
-                source = key if current else (key, version)
-                replacements[source] = Replacement(document, version, item.sequence_no, prepared)
+                item = cast(Revision, item)
+                key = document = item.document_id
+                version, silent = item.version, current and item.state != "normal"
+            if key in waiting or key in self._parked or key in failed:
+                continue
+            fault, rows = None, []
+            if not silent:
+                try:
+                    rows = list(function(item))
+                except Exception as exc:
+                    fault = reason(exc, self._projection)
+                    failed.add(key)
+            made.append((key, document, version, item.sequence_no, rows, fault))
+            if len(made) == AT_ONCE:
+                self._settle(made)
+                made.clear()
+        self._settle(made)
+
+    def _settle(self, made: Sequence[_Made]) -> None:
+        at_once = self._sink.prepare_all([rows for *_, rows, fault in made if fault is None])
+        prepared = None if at_once is None else iter(at_once)
+        for key, document, version, sequence_no, rows, fault in made:
+            done: PreparedRows = ()
+            if fault is None:
+                try:
+                    done = self._sink.prepare(rows) if prepared is None else next(prepared)
+                except Exception as exc:
+                    fault = reason(exc, self._projection)
+            if key in self._parked:
+                continue
+            if fault is None:
+                source = key if self._current else (key, version)
+                self._replacements[source] = Replacement(document, version, sequence_no, done)
+            else:
+                self._parked[key] = Parked(key, version, sequence_no, fault)
 
 
 def reason(exc: Exception, projection: Projection) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -57,7 +58,8 @@ class Revision(NamedTuple):
 
     def text(self, field: str) -> str | None:
         """The field's text; None where the field is missing or of another type, or the revision has no data."""
-        value = self.data.get(field) if isinstance(self.data, dict) else None
+        data = self.data
+        value = data.get(field) if isinstance(data, dict) else None
         return value if isinstance(value, str) else None
 
     def field(self, name: str) -> Any:
@@ -255,6 +257,11 @@ def fingerprint(projection: Projection) -> str:
         source = ""
     if not source:
         raise UsageError(f"The projection {projection.name} has no source file to take its fingerprint from.")
+    return _fingerprint(source)
+
+
+@cache
+def _fingerprint(source: str) -> str:
     return hashlib.sha256("\n".join("\0".join(tokens) for tokens in _statements(source)).encode()).hexdigest()
 
 

@@ -89,7 +89,10 @@ class Projector:
 
         Until all of it is written the position does not move.
         """
-        with lease.taken(self._connection, self._generation) as held, first.parts(self._filling) as parts:
+        with (
+            lease.taken(self._connection, self._generation) as held,
+            first.parts(self._filling, counted=progress is not None) as parts,
+        ):
             for write, done, total in parts:
                 deadline = self._renew(held)
                 with self._connection.transaction():

@@ -67,7 +67,7 @@ def rebuild(
     be replaced, or its store fails; then what is served goes on as it was.
     """
     projection = known(projections, name, stores)
-    with alone(url, name), connect(url) as connection:
+    with alone(url, name) as connection:
         alias.go_on(connection, projection, stores)
         live = ensure_generation(connection, projection, stores)
         if live is None:
@@ -112,12 +112,12 @@ def known(projections: Mapping[str, Projection], name: str, stores: Stores) -> P
 
 
 @contextmanager
-def alone(url: str, name: str) -> Iterator[None]:
-    """No other rebuild or rollback of the read model runs meanwhile; the lock goes with the process."""
-    with connect(url, autocommit=True) as guard, alias.alone(guard, name) as free:
+def alone(url: str, name: str) -> Iterator[Connection]:
+    """A connection as long as which no other rebuild or rollback of the read model runs; the lock goes with it."""
+    with connect(url) as connection, alias.alone(connection, name) as free:
         if not free:
             raise StrandlineError(f"{name} is being rebuilt or rolled back already: wait until that has ended.")
-        yield
+        yield connection
 
 
 def _begin(connection: Connection, projection: Projection, stores: Stores) -> Generation:

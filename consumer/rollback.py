@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 
 from consumer import alias, feed, frozen, frozen_outside, generation, swap
-from consumer.database import connect
 from consumer.generation import Generation
 from consumer.generations import ensure_generation
 from consumer.projection import Projection, fingerprint
@@ -37,7 +36,7 @@ def rollback(
     is kept, or the store fails.
     """
     projection = known(projections, name, stores)
-    with alone(url, name), connect(url) as connection:
+    with alone(url, name) as connection:
         started = time.monotonic()
         alias.go_on(connection, projection, stores)
         live = ensure_generation(connection, projection, stores)

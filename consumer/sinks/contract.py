@@ -1,7 +1,7 @@
 """What a projector asks of the store that keeps a read model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,6 +71,10 @@ class Sink(ABC):
         also one whose rows are never written because the batch holds a later one.
         """
 
+    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
+        """The same for many at once; None where one may have to be refused, and they are to be prepared one by one."""
+        return None
+
     @abstractmethod
     def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
         """Let each replacement's rows stand in the place of all earlier rows of its source.
@@ -80,8 +84,10 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
-        """As `write`, of sources that have no rows yet."""
+    def write_first(
+        self, replacements: Sequence[Replacement], meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Refusal]:
+        """As `write`, of sources that have no rows yet; while a store outside is at it, `meanwhile` is done."""
 
     @abstractmethod
     def summary(self) -> tuple[int, int]:

@@ -1,10 +1,13 @@
 """Read models in OpenSearch: an index a generation, behind an alias.
 
 What is written is recorded first, by a connection of its own that commits; then it is sent; then the control
-transaction moves the position. Versions keep whatever arrives late from undoing what came after it.
+transaction moves the position. Versions keep whatever arrives late from undoing what came after it. Only a first fill
+is recorded in the control transaction: where that is lost, the whole index is dropped.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +23,11 @@ from consumer.sinks.contract import PreparedRows, Refusal, Replacement
 from consumer.sinks.outside import OuterSink, StoreLacks, Turn
 from consumer.sinks.recorded import Source
 from consumer.sinks.search_asking import LIMITS, asked, summary
-from consumer.sinks.search_bulk import Bulk
+from consumer.sinks.search_bulk import MOST_ACTIONS, PARALLEL, Bulk
 from consumer.sinks.search_index import COMPLETED, index_body, is_ours, source_names
 from consumer.sinks.search_rows import SearchRows, json_source, short_hash
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class OpensearchSink(OuterSink):
         self,
         client: OpenSearch,
         url: str,
-        connection: psycopg.Connection[tuple[Any, ...]],
+        connection: Connection,
         projection: Projection,
         generation: int,
         relation: str,
@@ -60,6 +65,7 @@ class OpensearchSink(OuterSink):
         self._prepare = SearchRows(projection)
         self._bulk = Bulk(client, relation)
         self._turn: Turn | None = None
+        self._first = False
         self._forgotten: set[Source] = set()
         self._composed = composed = isinstance(projection, ComposedProjection)
         self._replaces_all = composed or (
@@ -106,22 +112,47 @@ class OpensearchSink(OuterSink):
     def begin(self, turn: Turn) -> None:
         self.check()
         self._turn = turn
+        self._first = False
         self._forgotten = set()
 
     def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
-        return self._write([self._plan(one) for one in replacements], first=False)
+        writes = [self._plan(one) for one in replacements]
+        if not writes:
+            return []
+        with self._recording() as recording:
+            version = self._next_version(recording)
+            held = self._held(recording, writes)
+            recorded.add(recording, self._generation, _sources(writes))
+            if self._composed:
+                recorded.begin_keys(recording, self._generation, [one.replacement.key for one in writes])
+        return self._settled(writes, version, held, self._send(_rows(writes), version))
 
-    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
-        return self._write([self._plan(one) for one in replacements], first=True)
+    def write_first(
+        self, replacements: Sequence[Replacement], meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Refusal]:
+        self._first = True
+        version = self._next_version(self._connection)
+        writes: list[_Write] = []
+        # The first requests are under way while the rest is made; whatever happens, all have ended after it.
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
+            sent = []
+            for start in range(0, len(replacements), MOST_ACTIONS):
+                part = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
+                sent.append(pool.submit(self._send, _rows(part), version))
+                writes += part
+            recorded.add_first(self._connection, self._generation, _sources(writes))
+            meanwhile()
+            faults = {row_id: fault for one in sent for row_id, fault in one.result().items()}
+        return self._settled(writes, version, {}, faults)
 
     def summary(self) -> tuple[int, int]:
         return summary(self._client, self._relation)
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
-        with connect(self._url, application_name="strandline outside") as own, own.transaction():
-            held = set(recorded.of_versions(own, self._generation, sources)) - self._forgotten
-            version = self._next_version(own) if held else 0
-            recorded.count_purged(own, self._generation, held)
+        with self._recording() as recording:
+            held = set(recorded.of_versions(recording, self._generation, sources)) - self._forgotten
+            version = self._next_version(recording) if held else 0
+            recorded.count_purged(recording, self._generation, held)
         self._send({source.row_id: None for source in held}, version)
         self._forgotten |= held
 
@@ -136,19 +167,24 @@ class OpensearchSink(OuterSink):
     def unsettled(self) -> set[str]:
         return recorded.unsettled_keys(self._connection, self._generation)
 
-    def _write(self, writes: Sequence[_Write], *, first: bool) -> list[Refusal]:
-        if not writes:
-            return []
-        sources = [source for one in writes for source in one.sources]
+    @contextmanager
+    def _recording(self) -> Iterator[Connection]:
+        """Records what is about to be sent, and has committed that at the end.
+
+        But for what a turn of a first fill writes: that commits with the turn, for a first fill that is cut off is
+        dropped whole.
+        """
+        if self._first:
+            yield self._connection
+            return
         with connect(self._url, application_name="strandline outside") as own, own.transaction():
-            version = self._next_version(own)
-            held = {} if first else self._held(own, writes)
-            (recorded.add_first if first else recorded.add)(own, self._generation, sources)
-            if self._composed and not first:  # a first fill that comes to nothing is dropped whole
-                recorded.begin_keys(own, self._generation, [one.replacement.key for one in writes])
-        self._forgotten.difference_update(sources)
-        rows = {row_id: body for one in writes for row_id, body in one.rows.items()}
-        faults = self._send(rows, version)
+            yield own
+
+    def _settled(
+        self, writes: Sequence[_Write], version: int, held: dict[Any, list[Source]], faults: dict[str, str]
+    ) -> list[Refusal]:
+        """What was refused of all that was sent, with this version; `held` are the rows that there were."""
+        self._forgotten.difference_update(_sources(writes))
         refusals, gone = self._outcome(writes, held, faults)
         self._send(dict.fromkeys(gone, None), version + 1)
         return refusals
@@ -177,7 +213,7 @@ class OpensearchSink(OuterSink):
                 gone += list(one.rows)
         return list(refusals.values()), gone
 
-    def _held(self, own: psycopg.Connection[tuple[Any, ...]], writes: Iterable[_Write]) -> dict[Any, list[Source]]:
+    def _held(self, own: Connection, writes: Iterable[_Write]) -> dict[Any, list[Source]]:
         if self._replaces_all:
             found = recorded.of_documents(own, self._generation, [one.document for one in writes])
         else:
@@ -205,7 +241,7 @@ class OpensearchSink(OuterSink):
         rows = {f"{base}/{key}" if key else base: f"{{{text},{ending}}}".encode() for key, text in one.rows}
         return _Write(one, document, version, rows)
 
-    def _next_version(self, own: psycopg.Connection[tuple[Any, ...]]) -> int:
+    def _next_version(self, own: Connection) -> int:
         assert self._turn is not None
         version = recorded.next_version(own, self._generation, self._turn.token, self._turn.position())
         if version is None:
@@ -215,3 +251,11 @@ class OpensearchSink(OuterSink):
     def _send(self, actions: dict[str, Any], version: int) -> dict[str, str]:
         assert self._turn is not None
         return self._bulk.send(actions, version, self._turn.deadline)
+
+
+def _sources(writes: Iterable[_Write]) -> list[Source]:
+    return [source for one in writes for source in one.sources]
+
+
+def _rows(writes: Iterable[_Write]) -> dict[str, bytes]:
+    return {row_id: body for one in writes for row_id, body in one.rows.items()}

@@ -3,7 +3,7 @@
 Rows are written in the control transaction itself, so rows and position are one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -42,11 +42,15 @@ DROP_VIEW = "DROP VIEW {view}"
 VIEW_COLUMNS = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
-# The sum of two hashes a row: the same for the same rows, in whatever order.
+# The sum of two hashes a row: the same for the same rows, in whatever order. A record's hash is a sum over its columns,
+# which would not tell when rows exchange a value: hence the hash of that. What two types take for the same although it
+# shows differently, 1.0 and 1.00, is hashed as text.
 SUMMARY = """
-    SELECT count(*),
-        coalesce(sum(hashtextextended(row, 0)) * 2::numeric ^ 64 + sum(hashtextextended(row, 1)), 0)::numeric(60)::text
-    FROM (SELECT kept::text AS row FROM {table} AS kept OFFSET 0) AS rows"""
+    SELECT count(*), coalesce(
+        sum(hashtextextended(hash_record_extended(row, 0)::text, 0)) * 2::numeric ^ 64
+        + sum(hashtextextended(hash_record_extended(row, 1)::text, 1)), 0)::numeric(60)::text
+    FROM (SELECT ROW({columns}) AS row FROM {table} OFFSET 0) AS rows"""
+BY_TEXT = ("numeric", "jsonb")
 COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
 DELETE_DOCUMENTS = "DELETE FROM {table} WHERE source_document = ANY(%s)"
 DELETE_VERSIONS = """
@@ -125,18 +129,29 @@ class PostgresqlSink(Sink):
         self._execute(DROP_TABLE)
 
     def summary(self) -> tuple[int, int]:
-        rows, digest = self._connection.execute(self._sql(SUMMARY)).fetchone() or (0, "0")
+        columns = [
+            SQL("{}::text" if type_ in BY_TEXT else "{}").format(Identifier(name))
+            for name, type_ in self._types.items()
+        ]
+        statement = self._sql(SUMMARY, columns=SQL(", ").join(columns))
+        rows, digest = self._connection.execute(statement).fetchone() or (0, "0")
         return int(rows), int(digest)
 
     def prepare(self, rows: Rows) -> PreparedRows:
         return self._check(rows)
+
+    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
+        return self._check.all(many)
 
     def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
         refusals: dict[str, Refusal] = {}
         self._write(replacements, refusals, self._replace)
         return list(refusals.values())
 
-    def write_first(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+    def write_first(
+        self, replacements: Sequence[Replacement], meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Refusal]:
+        meanwhile()
         refusals: dict[str, Refusal] = {}
         self._write(replacements, refusals, self._add)
         return list(refusals.values())

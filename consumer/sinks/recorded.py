@@ -1,6 +1,7 @@
 """The record of the rows that a generation has outside the database, and of the versions it wrote them with.
 
-A row is recorded, and that is committed, before it is sent; it is forgotten in the transaction that moves the position.
+A row is recorded, and that is committed, before it is sent (in a first fill with what was sent, for one that is cut off
+is dropped whole); it is forgotten in the transaction that moves the position.
 So is a composed key whose rows are written: one that is still there was begun by a batch that came to nothing.
 """
 

@@ -1,12 +1,12 @@
 """What OpenSearch is asked besides bulk writes."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError, NotFoundError, OpenSearchException, TransportError
 from urllib3.exceptions import NewConnectionError
@@ -22,6 +22,24 @@ _PAGE = 2_000
 _SCROLL = "2m"
 
 
+class _Hit(msgspec.Struct):
+    id: str = msgspec.field(name="_id")
+    source: msgspec.Raw = msgspec.field(name="_source")
+
+
+class _Hits(msgspec.Struct):
+    hits: list[_Hit]
+
+
+class _Page(msgspec.Struct):
+    hits: _Hits
+    scroll_id: str = msgspec.field(name="_scroll_id")
+
+
+_JSON = {"content-type": "application/json"}
+_READ_PAGE = msgspec.json.Decoder(_Page)
+
+
 def count(client: OpenSearch, name: str) -> int:
     """How many rows there are under an alias; nested documents are not counted apart."""
 
@@ -33,31 +51,36 @@ def count(client: OpenSearch, name: str) -> int:
 
 
 def summary(client: OpenSearch, name: str) -> tuple[int, int]:
-    """The number of rows of an index, and the sum of their hashes, ids and versions of sources among what is hashed."""
+    """The number of rows of an index, and the sum of their hashes, ids and versions of sources among what is hashed.
+
+    Hashed are the rows as they are stored, byte by byte.
+    """
     rows = digest = 0
     asked(lambda: client.indices.refresh(index=name))
     for hits in _pages(client, name):
         rows += len(hits)
         for hit in hits:
-            text = json.dumps([hit["_id"], hit["_source"]])
-            digest += int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+            found = hashlib.sha256(hit.id.encode() + b"\0" + bytes(hit.source)).digest()
+            digest += int.from_bytes(found[:16], "big")
     return rows, digest
 
 
-def _pages(client: OpenSearch, name: str) -> Iterator[list[Any]]:
-    parameters = {"scroll": _SCROLL, "filter_path": "_scroll_id,hits.hits._id,hits.hits._source"}
-    body = {"size": _PAGE, "sort": ["_doc"]}
-    answer = asked(lambda: client.search(index=name, body=body, params=parameters))
-    scroll = answer.get("_scroll_id")
+def _pages(client: OpenSearch, name: str) -> Iterator[list[_Hit]]:
+    page = _page(client, f"/{name}/_search?scroll={_SCROLL}", {"size": _PAGE, "sort": ["_doc"]})
     try:
-        while hits := answer.get("hits", {}).get("hits", []):
-            yield hits
-            following = {"scroll_id": scroll, "scroll": _SCROLL}
-            answer = asked(partial(client.scroll, body=following, params=parameters))
-            scroll = answer.get("_scroll_id", scroll)
+        while page.hits.hits:
+            yield page.hits.hits
+            page = _page(client, "/_search/scroll", {"scroll_id": page.scroll_id, "scroll": _SCROLL})
     finally:
         with suppress(StoreFailed):
-            asked(lambda: client.clear_scroll(scroll_id=scroll))
+            asked(partial(client.clear_scroll, scroll_id=page.scroll_id))
+
+
+def _page(client: OpenSearch, path: str, body: dict[str, Any]) -> _Page:
+    """By a request below the client's, which would read every row into Python."""
+    connection = client.transport.get_connection()
+    _, _, text = asked(lambda: connection.perform_request("POST", path, body=msgspec.json.encode(body), headers=_JSON))
+    return _READ_PAGE.decode(text)
 
 
 def asked(ask: Callable[[], T]) -> T:

@@ -27,7 +27,7 @@ _ERROR_TYPE = re.compile(r"[a-z_]{1,80}")
 
 
 class Bulk:
-    """Writes to one index; safe for use by one thread at a time."""
+    """Writes to one index; safe for use from several threads."""
 
     def __init__(self, client: OpenSearch, index: str) -> None:
         self._client = client

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -36,7 +36,10 @@ class SearchRows:
     def _key_hash(self, row: tuple[Any, ...]) -> str:
         if not self._key:
             return ""
-        return short_hash(json.dumps([row[at] for at in self._key], default=str))
+        values = [row[at] for at in self._key]
+        if all(isinstance(value, str) for value in values):  # the same, sooner
+            return short_hash(f"[{', '.join(map(encode_basestring_ascii, values))}]")
+        return short_hash(json.dumps(values, default=str))
 
     def _json(self, row: tuple[Any, ...]) -> str:
         parts = []

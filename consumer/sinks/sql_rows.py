@@ -1,14 +1,16 @@
 """Rows that a projection's function gave, checked and converted to what COPY takes.
 
-This runs for every row of every revision, so the way of a row that is right is short; what is wrong with another is
+This runs for every row of every revision, so the way of rows that are right is short; what is wrong with others is
 found out afterwards.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from consumer.projection import Column, Projection, Rows, Unprojectable
 from consumer.sinks.contract import PreparedRows
+from consumer.sinks.sql_columns import converted
 from consumer.sinks.sql_types import MOST_INDEXED_BYTES, TYPES
 
 Check = Callable[[Any], Any]
@@ -26,10 +28,31 @@ class RowCheck:
         self._names = tuple(column.name for column in projection.columns)
         self._known = frozenset(self._names)
         self._key = tuple(self._names.index(name) for name in projection.key)
+        self._most_bytes = dict.fromkeys(indexed, most_bytes)
         self._checks = [
-            (column.name, _check(column, column.name in projection.key, most_bytes if column.name in indexed else None))
+            (column.name, _check(column, column.name in projection.key, self._most_bytes.get(column.name)))
             for column in projection.columns
         ]
+
+    def all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
+        """What each item's rows are converted to, if all are right at first sight; else None."""
+        rows = list(chain.from_iterable(many))
+        if not self._columns or not all(map(self._known.issuperset, rows)):
+            return None
+        columns = []
+        try:
+            for column in self._columns:
+                values = [row.get(column.name) for row in rows]
+                columns.append(converted(column.type, values, self._most_bytes.get(column.name)))
+        except _WRONG:
+            return None
+        if any(None in columns[at] for at in self._key):
+            return None
+        if len(rows) == len(many) and all(many):
+            return [(row,) for row in zip(*columns, strict=True)]
+        left = zip(*columns, strict=True)
+        prepared = [tuple(islice(left, len(one))) for one in many]
+        return None if any(map(self._repeat, prepared)) else prepared
 
     def __call__(self, rows: Rows) -> PreparedRows:
         prepared = []
@@ -41,9 +64,13 @@ class RowCheck:
                 prepared.append(tuple([check(get(name)) for name, check in self._checks]))
             except _WRONG:
                 raise Unprojectable(self._fault(row)) from None
-        if len(prepared) > 1 and len({tuple([row[at] for at in self._key]) for row in prepared}) < len(prepared):
+        if self._repeat(prepared):
             raise Unprojectable("two rows have the same key")
         return tuple(prepared)
+
+    def _repeat(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether two rows of one source have the same key."""
+        return len(rows) > 1 and len({tuple([row[at] for at in self._key]) for row in rows}) < len(rows)
 
     def _fault(self, row: Mapping[str, object]) -> str:
         for column, (_, check) in zip(self._columns, self._checks, strict=True):

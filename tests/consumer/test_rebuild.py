@@ -70,6 +70,9 @@ def check_no_orphans(connection: psycopg.Connection[Any]) -> None:
     )
     known = connection.execute("SELECT relation FROM projection.generation WHERE store = 'postgresql'")
     assert sorted(tables.fetchall()) == sorted(known.fetchall())
+    assert not connection.execute("""
+        SELECT generation FROM projection.source UNION SELECT generation FROM projection.outside_row
+        EXCEPT SELECT generation FROM projection.generation""").fetchall()
 
 
 def history(strand: StrandRows) -> None:

@@ -19,7 +19,7 @@ from consumer.sinks import search_bulk
 from consumer.sinks.contract import Refusal, Replacement
 from consumer.sinks.opensearch import OpensearchSink
 from consumer.sinks.outside import StoreFailed, Turn
-from tests.consumer.sinks.contract import CURRENT, HISTORY, KEYED, Row, SinkContract
+from tests.consumer.sinks.contract import COMPOSED, CURRENT, HISTORY, KEYED, Row, SinkContract
 from tests.opensearch.proxy import Passing, Proxy
 
 INSERT_GENERATION = """
@@ -31,6 +31,7 @@ ODD = (Column("label", "text", "", mapping={"type": "ip"}), *CURRENT.columns[1:]
 ODD_CURRENT = replace(CURRENT, name="odd_current", columns=ODD)
 ODD_HISTORY = replace(HISTORY, name="odd_history", columns=ODD)
 ODD_KEYED = replace(KEYED, name="odd_keyed", columns=ODD)
+ODD_COMPOSED = replace(COMPOSED, name="odd_composed", columns=ODD)
 REASON = "OpenSearch refuses the row (mapper_parsing_exception)"
 
 Label = tuple[Any, ...]
@@ -204,6 +205,22 @@ class TestRefusals(Outside):
         assert refusal.replacement.version == 1
         assert self.labels_of(ODD_HISTORY) == [("d", 0, "::1"), ("e", 0, "::1")]
         assert self.recorded() == [("d", 0, "d/0"), ("e", 0, "e/0")]
+
+    def test_a_key_that_a_first_fill_could_not_write_is_gone_in_the_same_turn(self) -> None:
+        sink = self.made(ODD_COMPOSED)
+        keys = {"k": ["::1", "Ada"], "l": ["::2"]}
+        rows = [
+            Replacement(key, None, 1, sink.prepare([{"label": label} for label in labels]))
+            for key, labels in keys.items()
+        ]
+        meanwhile: list[list[Label]] = []
+        with self.turn(sink):
+            (refusal,) = sink.write_first(rows, lambda: meanwhile.append(self.recorded()))
+            assert sink.write([Replacement("k", None, 1, ())]) == []
+        assert (refusal.replacement.document, refusal.reason) == ("k", REASON)
+        assert [row["label"] for row in self.rows(ODD_COMPOSED)] == ["::2"]
+        assert [len(found) for found in meanwhile] == [3]
+        assert len(self.recorded()) == 1
 
 
 class Proxied(Outside):

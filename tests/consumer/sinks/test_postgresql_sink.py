@@ -58,6 +58,33 @@ class TestPostgresqlSink(SinkContract):
         assert [found[name] for name in row] == values
         assert str(found["c4"]) == "1.10"
 
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"c4": Decimal("1.1")}, {"c4": Decimal("1.10")}),
+            ({"c6": [Decimal("1.0")]}, {"c6": [Decimal("1.00")]}),
+            ({"c0": ""}, {"c0": None}),
+            ({"c2": 1}, {"c3": 1}),
+            ({"c7": ["a", "b"]}, {"c7": ["b", "a"]}),
+        ],
+    )
+    def test_a_summary_tells_apart_what_shows_differently(self, one: Row, other: Row) -> None:
+        sink = self.make(VALUES)
+        found = []
+        for row in (one, other, one):
+            sink.write([Replacement("d", 0, 0, sink.prepare([row]))])
+            found.append(sink.summary())
+        assert found[0] == found[2] != found[1]
+
+    def test_a_summary_is_not_of_columns_by_themselves(self) -> None:
+        """Rows that have exchanged a value are others."""
+        sink = self.make(VALUES)
+        found = []
+        for rows in ([{"c0": "a", "c2": 1}, {"c0": "b", "c2": 2}], [{"c0": "a", "c2": 2}, {"c0": "b", "c2": 1}]):
+            sink.write([Replacement(f"d{row['c0']}", 0, 0, sink.prepare([row])) for row in rows])
+            found.append(sink.summary())
+        assert found[0] != found[1]
+
     def test_only_the_document_to_blame_is_refused(self) -> None:
         sink = self.make(CURRENT)
         sink.write([self.replacement(sink, "d5", 0, 1, "before")])
