@@ -19,6 +19,7 @@ from journal.rows import Decoded, Rows
 from journal.source import Item, Source, all_items
 
 # What one transaction of intake takes: enough that its fixed costs vanish, little enough for flat memory.
+_LEAST_BLOCKS = 2_000
 _BATCH_BLOCKS = 8_000
 _BATCH_BYTES = 24 * 1024 * 1024
 
@@ -123,7 +124,7 @@ def take_in(
 
 
 def _batches(items: Iterator[DecodedItem], awaited: Callable[[], bool]) -> Iterator[list[DecodedItem]]:
-    """Full ones, and smaller ones whenever the store has nothing else to do."""
+    """Full ones, and smaller ones where the store has nothing else to do."""
     batch: list[DecodedItem] = []
     blocks = size = 0
     for item in items:
@@ -131,7 +132,7 @@ def _batches(items: Iterator[DecodedItem], awaited: Callable[[], bool]) -> Itera
         blocks += len(item.decoded.links)
         if item.decoded.rows is not None:
             size += len(item.decoded.rows.blocks) + len(item.decoded.rows.revisions)
-        if awaited() or blocks >= _BATCH_BLOCKS or size >= _BATCH_BYTES:
+        if blocks >= _BATCH_BLOCKS or size >= _BATCH_BYTES or (blocks >= _LEAST_BLOCKS and awaited()):
             yield batch
             batch, blocks, size = [], 0, 0
     if batch:

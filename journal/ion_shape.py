@@ -85,9 +85,7 @@ def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> Non
             if kind < _LEAST_CONTAINER:
                 position = value_end
                 continue
-            if value_end > end:
-                raise _damaged()
-            around.append((end, is_struct))
+            around.append((end, is_struct))  # beyond which it would lead if it were longer than what it stands in
             if len(around) > _DEEPEST:
                 raise UnreadableError(f"nested more than {_DEEPEST} deep")
             end, is_struct = value_end, kind == _STRUCT

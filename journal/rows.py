@@ -73,6 +73,7 @@ _BYTEA, _TEXT = 17, 25
 _LENGTH = struct.Struct(">i").pack
 _BIGINT = struct.Struct(">iq").pack
 _NULL = _LENGTH(-1)
+_SHORT = 48
 _BLOCK_FIELDS = struct.pack(">h", len(BLOCK_COLUMNS))
 _REVISION_START = struct.Struct(">hiqi32s").pack
 
@@ -266,7 +267,7 @@ def pack_block(block: CheckedBlock) -> bytes:
             _jsonb(shown.redactions) if shown.redactions else _NULL,
             _array(_TEXT, map(_id, shown.statement_kinds)),
             _array(_TEXT, map(_text, shown.definitions)),
-            _jsonb(shown.tables),
+            _tables(tuple(shown.tables.items())),
         )
     )
 
@@ -329,6 +330,17 @@ def _time(value: datetime | None) -> bytes:
 
 def _jsonb(value: Any) -> bytes:
     return _bytes(b"\x01" + to_json(value).encode())  # version 1 of jsonb's binary form
+
+
+def _tables(tables: tuple[tuple[str | None, str | None], ...]) -> bytes:
+    """The same few tables come again and again; what is long is not kept."""
+    short = all(name is None or len(name) <= _SHORT for _, name in tables)
+    return (_known_tables if short and len(tables) <= _SHORT else _known_tables.__wrapped__)(tables)
+
+
+@lru_cache(1_024)
+def _known_tables(tables: tuple[tuple[str | None, str | None], ...]) -> bytes:
+    return _jsonb(dict(tables))
 
 
 def _info(block: CheckedBlock, value: Any) -> bytes:

@@ -3,6 +3,7 @@
 use crate::hash::sha256;
 use crate::json;
 use crate::value::{Field, NameId, Names, Value};
+use foldhash::quality::RandomState;
 use std::collections::{BTreeMap, HashMap};
 
 /// Names in a path.
@@ -19,7 +20,7 @@ const KNOWN_SHAPES: usize = 4_096;
 pub struct Shapes {
     /// As JSON.
     pub found: BTreeMap<i64, String>,
-    known: HashMap<Vec<u8>, i64>,
+    known: HashMap<Vec<u8>, i64, RandomState>,
     key: Vec<u8>,
 }
 

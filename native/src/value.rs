@@ -1,5 +1,6 @@
 //! Ion values with every type kept that a hash depends on, borrowing from the bytes they were read from.
 
+use foldhash::quality::RandomState;
 use num_bigint::BigUint;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -206,7 +207,7 @@ impl LeadingZeros for [u8] {
 
 /// Every name that an object holds, once; what hashing and JSON need of it is made once too.
 pub struct Names<'a> {
-    ids: HashMap<Cow<'a, str>, NameId>,
+    ids: HashMap<Cow<'a, str>, NameId, RandomState>,
     names: Vec<Name<'a>>,
 }
 
@@ -221,7 +222,7 @@ impl<'a> Names<'a> {
     /// Symbol zero, then the texts given, in order: their ids are 1 and up.
     pub fn new(texts: &[&'static str]) -> Self {
         let unknown = Name { text: None, hashed: crate::hash::serialized_name(None) };
-        let mut names = Self { ids: HashMap::new(), names: vec![unknown] };
+        let mut names = Self { ids: HashMap::default(), names: vec![unknown] };
         for text in texts {
             names.id(Cow::Borrowed(text));
         }

@@ -229,6 +229,8 @@ def test_what_was_refused_is_said_without_a_traceback(
     assert f"Refused: {refused.json['rejected']} things" in again.err
     assert again.err.count(f"[{source.name}]") == refused.json["rejected"]
     assert [fault["source"] for fault in other.json["faults"]] == ["empty.ion"]  # and none of the replays before
+    listed = run("rejected", "--json")  # what was, not what is left open
+    assert (listed.status, listed.json["rejected"]) == (0, refused.json["rejected"] + 1)
 
 
 def test_another_journal_is_refused(run: Run, journal: tuple[Path, Simulated], tmp_path: Path) -> None:

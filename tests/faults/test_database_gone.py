@@ -1,5 +1,6 @@
 """The database goes away in the middle of each command, and comes back: a line that says so, and nothing is lost."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from consumer.cli.app import run
 from journal.export_writer import Format
 from journal.simulate import simulate
 from tests.databases import migrated_database
-from tests.faults.kills import contents
+from tests.faults.kills import contents, take_in_whole
 from tests.worker.proxy import proxy
 
 # psycopg leaves a server-side cursor open where the connection is lost while it closes it.
@@ -22,6 +23,17 @@ BLOCKS = 60
 CUTS = 6  # of each command, from its first words to its last
 DOCUMENT = """
     SELECT document_id, version FROM journal.revision WHERE state = 'normal' ORDER BY sequence_no LIMIT 1"""
+
+REPLACED = """
+    SELECT document_id, version FROM journal.revision r
+    WHERE state = 'normal' AND EXISTS (
+        SELECT FROM journal.revision later WHERE later.document_id = r.document_id AND later.version > r.version)
+    ORDER BY sequence_no, document_id, version LIMIT 1"""
+HOLDS_REDACTED = """
+    SELECT EXISTS (
+        SELECT FROM journal.redaction JOIN journal.revision USING (document_id, version)
+        WHERE data IS NOT NULL OR data_ion IS NOT NULL)"""
+MODELS = ["licence_register", "licence_points"]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +58,11 @@ def document(filled: str) -> list[str]:
         return [str(part) for part in connection.execute(DOCUMENT).fetchone() or ()]
 
 
+def served(url: str, name: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(f"SELECT t::text FROM read.{name} t ORDER BY 1".encode()).fetchall()
+
+
 class Interrupted:
     """Runs a command again and again, cut off at another place each time; its last run goes through."""
 
@@ -56,6 +73,7 @@ class Interrupted:
     def __call__(self, command: list[str], url: str, *, each: Callable[[], None] = lambda: None) -> None:
         with proxy(url) as between:
             self._patch.setenv("STRANDLINE_DATABASE_URL", between.url)
+            each()
             assert run(command) == 0, self._captured.readouterr().err
             whole = between.passed
             assert whole > CUTS
@@ -64,6 +82,7 @@ class Interrupted:
                 between.passed, between.cut_after, between.mode = 0, whole * (2 * cut + 1) // (2 * CUTS), "pass"
                 self._check(command, run(command))
             between.cut_after, between.mode = None, "pass"
+            each()
             assert run(command) == 0, self._captured.readouterr().err
 
     def _check(self, command: list[str], status: int) -> None:
@@ -93,6 +112,8 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         ["receipts"],
         ["sql", "--json", "SELECT * FROM journal.block, generate_series(1, 20)"],
         ["migrate"],
+        ["project"],
+        ["find-subject", "Contact.email", "nobody@example.org"],
     ],
     ids=lambda command: command[0],
 )
@@ -105,6 +126,55 @@ def test_a_command_that_asks(interrupted: Interrupted, filled: str, command: lis
 def test_prove(interrupted: Interrupted, filled: str, document: list[str], tmp_path: Path) -> None:
     interrupted(["prove", *document, "-o", str(tmp_path / "proof.json")], filled)
     assert run(["check-proof", str(tmp_path / "proof.json")]) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["redactions", "export", "{}/register.json"],
+        ["init-projection", "Licence", "-o", "{}/licence.py"],
+        ["scrub", "{journal}/early", "{}/scrubbed"],
+        ["ledger", "export", "{}/exported"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_that_writes_files(
+    interrupted: Interrupted, filled: str, journal: Path, tmp_path: Path, command: list[str]
+) -> None:
+    """Begun anew each time, as whoever runs it again after an error would, with what it left out of the way."""
+    written = tmp_path / "written"
+
+    def anew() -> None:
+        shutil.rmtree(written, ignore_errors=True)
+        written.mkdir(exist_ok=True)
+
+    before = contents(filled)
+    interrupted([part.format(written, journal=journal) for part in command], filled, each=anew)
+    assert contents(filled) == before
+    assert any(written.rglob("*"))
+
+
+def test_rebuild_and_rollback(interrupted: Interrupted, database: str, filled: str, journal: Path) -> None:
+    take_in_whole(database, journal / "full")
+    for command in (["project"], ["rebuild", *MODELS], ["rollback", MODELS[0]]):
+        interrupted(command, database)
+        assert [served(database, name) for name in MODELS] == [served(filled, name) for name in MODELS]
+
+
+def test_redact(interrupted: Interrupted, database: str, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in_whole(database, journal / "full")
+    command = ["redact"]
+
+    def another() -> None:
+        with psycopg.connect(database) as connection:
+            command[1:] = [str(part) for part in connection.execute(REPLACED).fetchone() or ()]
+
+    interrupted(command, database, each=another)
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    assert run(["verify"]) == 0
+    assert run(["receipts", "--verify"]) == 0
+    with psycopg.connect(database) as connection:
+        assert connection.execute(HOLDS_REDACTED).fetchone() == (False,)
 
 
 def test_replay_of_exports(interrupted: Interrupted, database: str, filled: str, journal: Path) -> None:

@@ -157,6 +157,20 @@ def test_a_transaction_info_of_many_documents(count: int) -> None:
     check_info(info)
 
 
+@pytest.mark.parametrize("name", ["statements", "startTime", "documents", "tableId", "name", "$ion", "\x0b"])
+def test_a_transaction_info_with_a_document_of_an_odd_id(name: str) -> None:
+    info = as_written(INFO)
+    info["documents"] = {name: info["documents"]["d1"], **info["documents"]}
+    check_info(info)
+
+
+def test_equal_numbers_of_statements_are_told_apart() -> None:
+    info = as_written(INFO)
+    for numbers in ([1], [True], [Decimal(1)], [1.0]):
+        info["documents"]["d1"]["statements"] = numbers
+        check_info(info)
+
+
 def test_a_transaction_info_has_a_short_cut() -> None:
     assert _transaction_info(as_written(INFO)) is not None
     check_info(as_written(INFO))

@@ -42,3 +42,9 @@ def test_every_path_leads_to_the_root(hashes: list[bytes], data: st.DataObject) 
     index = data.draw(st.integers(0, len(hashes) - 1))
 
     assert merkle.fold(hashes[index], merkle.path(hashes, index)) == merkle.root(hashes)
+
+
+def test_hashes_that_end_alike_are_ordered_by_the_bytes_before_as_signed_ones() -> None:
+    one, minus_one = bytes(30) + b"\x01\x05", bytes(30) + b"\xff\x05"
+
+    assert merkle.dot(one, minus_one) == merkle.dot(minus_one, one) == sha256(minus_one + one)

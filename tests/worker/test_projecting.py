@@ -9,6 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from consumer.database import connect
+from consumer.mark import Advance, read_mark
 from consumer.projection import discover
 from consumer.worker import projecting
 from consumer.worker.hanging import Hanging
@@ -66,7 +67,7 @@ def test_two_workers_share_and_one_goes(database: str) -> None:
 
 
 def test_a_mark_that_was_left_behind_is_moved(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumer.worker.intake.advance", lambda connection: projecting.mark.read_mark(connection))
+    monkeypatch.setattr("consumer.worker.intake.advance", lambda connection: Advance(read_mark(connection), ()))
     take_in(database)
     assert scalar(database, "SELECT sequence_no FROM journal.mark") == -1
     with running(database):
