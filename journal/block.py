@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from amazon.ion.core import Timestamp, TimestampPrecision
+from amazon.ion.core import IonType, Timestamp, TimestampPrecision
 
 from journal import merkle
 from journal.encoding import encode, encode_transaction_info, metadata_digest
@@ -212,14 +212,21 @@ def is_plain_metadata(metadata: Mapping[str, Any]) -> bool:
     time = metadata["txTime"]
     return (
         len(metadata) == 4
-        and type(time) is Timestamp
+        and _is_plain(time, Timestamp, IonType.TIMESTAMP)
         and time.precision == TimestampPrecision.SECOND
         and time.fractional_precision == 3
         and (time.tzinfo is UTC or time.utcoffset() == _NO_TIME)
-        and type(metadata["id"]) is str
-        and type(metadata["txId"]) is str
-        and type(metadata["version"]) is int
+        and _is_plain(metadata["id"], str, IonType.STRING)
+        and _is_plain(metadata["txId"], str, IonType.STRING)
+        and _is_plain(metadata["version"], int, IonType.INT)
     )
+
+
+def _is_plain(value: Any, kind: type, ion_type: IonType) -> bool:
+    """Whether it is of the type and not annotated, whichever class the reader gave it (`journal.ion`)."""
+    if type(value) is kind:
+        return True
+    return getattr(value, "ion_type", None) == ion_type and not value.ion_annotations
 
 
 def _deletion_form(metadata_hash: bytes, revision_hash: bytes) -> str | None:

@@ -1,17 +1,19 @@
 """The seam: bytes of an export object in, verified rows out; nothing raised, whatever the bytes hold."""
 
 import gzip
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from journal import ion
+from journal.block import is_plain_metadata
 from journal.maker import BlockMaker, NewRevision, Statement, timestamp
 from journal.rows import decode
 from tests.journals import ADA, Block, ion_binary, ion_text, json_lines, small_journal
 
 
 def block_with(text: str) -> Block:
-    from journal import ion
-
     return BlockMaker("Strand0000000000000000").make(
         transaction_id="Transaction00000000000",
         tx_time=timestamp(1),
@@ -58,3 +60,15 @@ def test_a_value_that_cannot_be_written_again_is_a_fault() -> None:
 
     assert decoded.rows is None
     assert decoded.faults
+
+
+PLAIN_METADATA = b'{id: "a", version: 0, txTime: 2023-01-02T04:09:28.466Z, txId: "t"}'
+
+
+@pytest.mark.parametrize("read", [ion.read, ion.read_typed])
+def test_metadata_is_plain_whichever_way_it_was_read(read: Callable[[bytes], Iterator[Any]]) -> None:
+    assert is_plain_metadata(next(read(PLAIN_METADATA)))
+    for member in (b'"a"', b'"t"', b"0,", b"2023"):
+        assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(member, b"b::" + member))))
+    assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(b'"a"', b"a"))))
+    assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(b"}", b", other: 1}"))))
