@@ -8,7 +8,7 @@ A struct read as a dict keeps only the last of a repeated field; `read_typed` ke
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from io import BytesIO
+from io import BytesIO, StringIO
 from itertools import islice
 from typing import Any
 
@@ -75,10 +75,13 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
                 raise
             plain_python = True
         if plain_python:
-            values = simpleion.load_python(BytesIO(data[:sound]), single_value=False, parse_eagerly=False)
-            for value in islice(values, count, None):
+            # Of text given as bytes it would take each byte for a character.
+            file = BytesIO(data[:sound]) if binary else StringIO(_decodable(data), newline="")
+            for value in islice(simpleion.load_python(file, single_value=False, parse_eagerly=False), count, None):
                 yield value
                 count += 1
+            if not binary:
+                data.decode()
     except GeneratorExit:
         raise
     # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
@@ -87,6 +90,14 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
         raise UnreadableError(f"not readable as Ion after {count} whole values ({type(error).__name__})") from None
     if sound < len(data):
         raise UnreadableError(f"not readable as Ion after {count} whole values (damaged or cut short)")
+
+
+def _decodable(data: bytes) -> str:
+    """UTF-8 as far as it is that."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        return data[: error.start].decode()
 
 
 def write(value: Any) -> bytes:

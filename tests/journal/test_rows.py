@@ -8,6 +8,7 @@ import pytest
 
 from journal import ion
 from journal.block import is_plain_metadata
+from journal.errors import UnreadableError
 from journal.maker import BlockMaker, NewRevision, Statement, timestamp
 from journal.rows import decode
 from tests.journals import ADA, Block, ion_binary, ion_text, json_lines, small_journal
@@ -72,3 +73,22 @@ def test_metadata_is_plain_whichever_way_it_was_read(read: Callable[[bytes], Ite
         assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(member, b"b::" + member))))
     assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(b'"a"', b"a"))))
     assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(b"}", b", other: 1}"))))
+
+
+@pytest.mark.parametrize("number", ["123456789012345678901234567890123456789012345.5", "'$1000000000'"])
+def test_text_is_read_as_utf_8_whichever_way_it_is_read(number: str) -> None:
+    text = f"{{name: \"Zoë \\U0001F600\", 'ü': {number}, blob: {{{{w6k=}}}}, lines: '''a\r\nb'''}}"
+    block = block_with(text)
+    assert ion.read_one(text.encode())["name"] == "Zoë \U0001f600"
+
+    for data in (ion_text([block]), ion_binary([block])):
+        assert decode(data).faults == []
+
+
+def test_values_before_what_is_not_utf_8_are_kept() -> None:
+    values = ion.read(b'"\xc3\xab" \'$1000000000\' 1d40 "\xff" 2')
+
+    assert next(values) == "ë"
+    assert len([next(values), next(values)]) == 2
+    with pytest.raises(UnreadableError, match="after 3 whole values"):
+        next(values)
