@@ -10,8 +10,10 @@ from psycopg.rows import dict_row
 from consumer.stored_columns import check_columns
 from journal import ion, merkle
 from journal.block import CheckedBlock, check_block, metadata_value
+from journal.encoded import Encoded
 from journal.errors import UnreadableError
-from journal.ion_json import read_json
+from journal.ion_json import exact, is_refused, read_json
+from journal.kernel import hash_and_json
 from journal.shape import ShapeError
 from journal.statements import ERASED
 
@@ -48,10 +50,10 @@ def check_stored(
 def _check(strand_id: str, block: Row, held: dict[bytes, Row], trust_deletions: bool) -> CheckedBlock:
     checked = CheckedBlock(strand_id, block["sequence_no"], block["block_hash"], block["previous_hash"], block["level"])
     try:
-        checked = check_block(block_value(strand_id, block, held), trust_deletions=trust_deletions)
+        checked = check_block(block_value(strand_id, block, held, _hashed), trust_deletions=trust_deletions)
         if checked.faults and checked.level == "full":
             # A struct may repeat a field, which plain dicts lose (journal.ion).
-            again = block_value(strand_id, block, held, _read_typed)
+            again = block_value(strand_id, block, held, _read_typed, _read_typed)
             checked = check_block(again, trust_deletions=trust_deletions)
         checked.faults.extend(check_columns(checked, block, held))
     except UnreadableError as error:
@@ -61,7 +63,13 @@ def _check(strand_id: str, block: Row, held: dict[bytes, Row], trust_deletions: 
     return checked
 
 
-def block_value(strand_id: str, block: Row, revisions: dict[bytes, Row], read: Reader = ion.read_one) -> dict[str, Any]:
+def block_value(
+    strand_id: str,
+    block: Row,
+    revisions: dict[bytes, Row],
+    read: Reader = ion.read_one,
+    read_metadata: Reader = ion.read_one,
+) -> dict[str, Any]:
     """A block as an export holds it: Ion values at level full, JSON's at level chain."""
     full = block["level"] == "full"
     as_hash: Callable[[bytes], Any] = bytes if full else lambda data: b64encode(data).decode()
@@ -83,14 +91,13 @@ def block_value(strand_id: str, block: Row, revisions: dict[bytes, Row], read: R
     value["revisions"] = [
         {"hash": as_hash(revision_hash)}
         if document_id is None or revision_hash not in revisions
-        else {"blockAddress": address, **revision_value(revisions[revision_hash], full=full, read=read)}
+        else {"blockAddress": address, **_revision_value(revisions[revision_hash], full, read, read_metadata)}
         for revision_hash, document_id in zip(block["revision_hashes"], block["revision_documents"], strict=True)
     ]
     return value
 
 
-def revision_value(row: Row, *, full: bool, read: Reader = ion.read_one) -> dict[str, Any]:
-    """A revision's hash, data or dataHash, and metadata."""
+def _revision_value(row: Row, full: bool, read: Reader, read_metadata: Reader) -> dict[str, Any]:
     as_hash: Callable[[bytes], Any] = bytes if full else lambda data: b64encode(data).decode()
     value: dict[str, Any] = {"hash": as_hash(row["hash"])}
     if row["state"] == "normal":
@@ -98,11 +105,24 @@ def revision_value(row: Row, *, full: bool, read: Reader = ion.read_one) -> dict
     elif row["state"] == "redacted":
         value["dataHash"] = as_hash(row["data_hash"] or b"")
     value["metadata"] = (
-        read(row["metadata"])
+        read_metadata(row["metadata"])
         if row["metadata"] is not None
         else metadata_value(row["document_id"], row["version"], row["tx_time"], row["tx_id"])
     )
     return value
+
+
+def _hashed(data: bytes) -> Any:
+    """A document, or what a block says of itself, with its hash, in JSON's types, since no other is looked at.
+
+    As an Ion value where the native kernel does not take it, and where a member is a hash.
+    """
+    if (found := hash_and_json(data)) is not None:
+        digest, json = found
+        members = exact(json)
+        if type(members) is dict and ERASED not in members and not is_refused(json):
+            return Encoded(members, digest, data)
+    return ion.read_one(data)
 
 
 def _strand_id(connection: psycopg.Connection[Any]) -> str:

@@ -18,7 +18,7 @@ from journal.record import DecodedRecord
 from journal.rows import Decoded, Link, Rows
 from journal.streamed import Arrived, Summary
 
-_SEAM = 6  # of native/src/python.rs; a build that has another is not used
+_SEAM = 7  # of native/src/python.rs; a build that has another is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
@@ -101,6 +101,12 @@ def statement_texts(info: bytes) -> list[str] | None:
     """The texts of the statements of a transactionInfo in Ion; None where plain Python has to read it."""
     texts: list[str] | None = None if _NATIVE is None else _NATIVE.statement_texts(info)
     return texts
+
+
+def hash_and_json(data: bytes) -> tuple[bytes, str] | None:
+    """The Ion Hash and the JSON (journal.ion_json) of one Ion value; None where plain Python has to read it."""
+    found: tuple[bytes, str] | None = None if _NATIVE is None else _NATIVE.value(data)
+    return found
 
 
 def _seconds(microseconds_from_2000: int) -> float:

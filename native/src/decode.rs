@@ -112,6 +112,22 @@ pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decod
     Ok(decoded)
 }
 
+/// The Ion Hash and the JSON of what is one value.
+pub fn value(data: &[u8]) -> Read<(Hash, String)> {
+    let mut names = names();
+    let mut reader = Reader::new(data)?;
+    let value = reader.next(&mut names)?.ok_or(HandOver("no value"))?;
+    if reader.next(&mut names)?.is_some() {
+        return Err(HandOver("several values"));
+    }
+    if reader.repeated() {
+        return Err(HandOver("a struct with a repeated field"));
+    }
+    let mut json = String::new();
+    crate::json::write(&value, &names, &mut json);
+    Ok((Hasher::default().hash(&value, &names), json))
+}
+
 /// For tests against the plain Python: each top-level value's Ion Hash, JSON and Ion.
 pub fn values(data: &[u8]) -> Read<Vec<(Hash, String, Vec<u8>)>> {
     let mut names = names();

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 /// Raised by one with every change of what `decode` gives, so that an old build is not taken for a new one.
-const SEAM: u32 = 6;
+const SEAM: u32 = 7;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -17,6 +17,7 @@ fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decode_object, module)?)?;
     module.add_function(wrap_pyfunction!(decode_record, module)?)?;
     module.add_function(wrap_pyfunction!(statement_texts, module)?)?;
+    module.add_function(wrap_pyfunction!(value, module)?)?;
     module.add_function(wrap_pyfunction!(values, module)?)
 }
 
@@ -79,6 +80,13 @@ fn side<'py>(py: Python<'py>, side: &Side) -> PyResult<Option<Bound<'py, PyTuple
 #[pyfunction]
 fn statement_texts(info: &[u8]) -> Option<Vec<String>> {
     statement::texts(info).ok()
+}
+
+/// The Ion Hash and the JSON of what is one value; None where it is left to the plain Python.
+#[pyfunction]
+fn value<'py>(py: Python<'py>, data: &[u8]) -> Option<(Bound<'py, PyBytes>, String)> {
+    let (hash, json) = decode::value(data).ok()?;
+    Some((PyBytes::new(py, &hash), json))
 }
 
 /// For tests: each top-level value's Ion Hash, JSON and Ion; or, as text, why they are left to the plain Python.

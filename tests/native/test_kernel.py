@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from journal import ion, kernel, rows, stream
+from journal.ion_hash import ion_hash
+from journal.ion_json import to_json
 from journal.record import DecodedRecord, decode_records_of
 from journal.rows import Decoded
 from tests.journals import ion_binary, ion_text, json_lines, small_journal
@@ -69,6 +71,17 @@ class TestNative(KernelContract):
 
         for structure in STRUCTURES:
             assert not isinstance(native.values(f"[{structure.replace('#', '1')}]".encode()), str)
+
+    def test_the_hash_and_json_of_a_value(self) -> None:
+        pytest.importorskip("strandline_native")
+        documents = [revision["data"] for block in small_journal() for revision in block.get("revisions", ())
+                     if "data" in revision]  # fmt: skip
+
+        assert documents
+        for document in documents:
+            assert kernel.hash_and_json(ion.write(document)) == (ion_hash(document), to_json(document))
+        for left in (b"", b"{a:1}{a:2}", b"{a:1,a:2}", b"{a:", b"\xe0\x01\x00\xea\xd5"):
+            assert kernel.hash_and_json(left) is None
 
     def test_the_texts_of_statements(self) -> None:
         pytest.importorskip("strandline_native")
