@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ class Refusal:
     position: str | None
     fault: str
     detail: str
-    record: bytes | None = None
+    record: bytes | None = field(default=None, repr=False)  # may hold personal data
 
     @property
     def digest(self) -> bytes:
