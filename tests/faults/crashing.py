@@ -25,6 +25,11 @@ class Breakable:
             self._watch(self._connection)
         return self._connection
 
+    @property
+    def broken(self) -> bool:
+        """Whether it broke and is not made anew: who passes over a first error (lease.giving_back) meets a second."""
+        return self._connection is not None and self._connection.closed
+
     def arm(self, statements: int | None) -> None:
         self._left = statements
 

@@ -27,7 +27,7 @@ from journal.records import decode_records
 from journal.rows import Rows, decode
 from journal.stream import UserRecord
 from tests.databases import migrated_database
-from tests.faults.crashing import Breakable, Crash
+from tests.faults.crashing import Breakable
 from tests.faults.ledger import FLAVOURS, SLOTS, Ledger, parts
 from tests.faults.model import Model
 from tests.faults.readings import BROKEN, PROJECTIONS, meaning
@@ -281,7 +281,9 @@ class Machine(RuleBasedStateMachine):
         actor.arm(crash)
         try:
             work(connection)
-        except Crash:
+        except psycopg.OperationalError:
+            if not actor.broken:
+                raise
             # As if the time had passed after which a dead process's lease runs out.
             self._watching.execute("UPDATE projection.generation SET expires_at = now() - interval '1 s'")
             return False
