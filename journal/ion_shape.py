@@ -66,10 +66,7 @@ def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> Non
             if step == _OTHER:
                 kind, position, value_end = _header(data, position, end)
                 if kind == _ANNOTATION:
-                    names, position = _var_uint(data, position, value_end)
-                    kind, position, inner_end = _header(data, position + names, value_end)
-                    if kind == _ANNOTATION or inner_end != value_end or not names:
-                        raise _damaged()
+                    kind, position = _annotated(data, position, value_end)
             else:
                 kind = data[position] >> 4
                 length = data[position + 1]
@@ -127,10 +124,7 @@ def _walk(data: bytes) -> None:
             _, position = _var_uint(data, position, end)
         kind, position, value_end = _header(data, position, end)
         if kind == _ANNOTATION:
-            names, position = _var_uint(data, position, value_end)
-            kind, position, inner_end = _header(data, position + names, value_end)
-            if kind == _ANNOTATION or inner_end != value_end or not names:
-                raise _damaged()
+            kind, position = _annotated(data, position, value_end)
         if kind in _CONTAINERS:
             around.append((value_end, kind == _STRUCT))
             if len(around) > _DEEPEST:
@@ -139,6 +133,15 @@ def _walk(data: bytes) -> None:
             if kind == _STRING:
                 data[position:value_end].decode()
             position = value_end
+
+
+def _annotated(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """The type of the value below the annotations at `position`, all up to `end`; where its content starts."""
+    names, position = _var_uint(data, position, end)
+    kind, position, value_end = _header(data, position + names, end)
+    if kind == _ANNOTATION or value_end != end or not names:
+        raise _damaged()
+    return kind, position
 
 
 def _header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
