@@ -112,17 +112,23 @@ pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decod
     Ok(decoded)
 }
 
-/// The Ion Hash and the JSON of what is one value.
-pub fn value(data: &[u8]) -> Read<(Hash, String)> {
-    let mut names = names();
+/// The one value that is all of `data`.
+pub(crate) fn only<'a>(data: &'a [u8], names: &mut Names<'a>) -> Read<Value<'a>> {
     let mut reader = Reader::new(data)?;
-    let value = reader.next(&mut names)?.ok_or(HandOver("no value"))?;
-    if reader.next(&mut names)?.is_some() {
+    let value = reader.next(names)?.ok_or(HandOver("no value"))?;
+    if reader.next(names)?.is_some() {
         return Err(HandOver("several values"));
     }
     if reader.repeated() {
         return Err(HandOver("a struct with a repeated field"));
     }
+    Ok(value)
+}
+
+/// The Ion Hash and the JSON of what is one value.
+pub fn value(data: &[u8]) -> Read<(Hash, String)> {
+    let mut names = names();
+    let value = only(data, &mut names)?;
     let mut json = String::new();
     crate::json::write(&value, &names, &mut json);
     Ok((Hasher::default().hash(&value, &names), json))

@@ -3,7 +3,7 @@
 //! Only a record that holds is answered; what is wrong with another one, the plain Python says.
 
 use crate::block;
-use crate::decode::{Decoded, MOST_BYTES, Reader, names};
+use crate::decode::{self, Decoded, MOST_BYTES, names};
 use crate::hash::{Hash, Hasher};
 use crate::members::{self, Members};
 use crate::revision::{self, State, Table};
@@ -52,14 +52,7 @@ pub fn decode(data: &[u8], trust_deletions: bool) -> Read<Record> {
         return Err(HandOver("a very large record"));
     }
     let mut names = names();
-    let mut reader = Reader::new(data)?;
-    let value = reader.next(&mut names)?.ok_or(HandOver("no record"))?;
-    if reader.next(&mut names)?.is_some() {
-        return Err(HandOver("several records"));
-    }
-    if reader.repeated() {
-        return Err(HandOver("a struct with a repeated field"));
-    }
+    let value = decode::only(data, &mut names)?;
     let record = Members::of(&value)?;
     let payload = record.members(members::PAYLOAD)?;
     match record.text(members::RECORD_TYPE)? {

@@ -1,8 +1,8 @@
 //! PartiQL statements: their kinds, and their texts in a transactionInfo.
 
-use crate::decode::{self, Reader};
+use crate::decode;
 use crate::members::{self, Members};
-use crate::value::{HandOver, Read};
+use crate::value::Read;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -37,11 +37,7 @@ pub fn defines(kind: &str) -> bool {
 /// The texts of the statements of a transactionInfo, in Ion; none where it has no statements.
 pub fn texts(info: &[u8]) -> Read<Vec<String>> {
     let mut names = decode::names();
-    let mut reader = Reader::new(info)?;
-    let value = reader.next(&mut names)?.ok_or(HandOver("no value"))?;
-    if reader.repeated() {
-        return Err(HandOver("a struct with a repeated field"));
-    }
+    let value = decode::only(info, &mut names)?;
     let statements = Members::of(&value)?.list(members::STATEMENTS)?;
     statements
         .iter()
