@@ -1,7 +1,7 @@
 """`replay`: take exports and archived records in, verified, and move the mark over them."""
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -85,35 +85,44 @@ def take_in(
                 spans.add(item, ())
             return taken
 
+        def refuse(refusals: Sequence[Refusal]) -> None:
+            refused.update((refusal.digest, refusal) for refusal in refusals)
+
+        def take(batch: Sequence[DecodedItem], raised: Future[None] | None) -> list[Intake]:
+            if raised is not None:  # done by now: one thread does both, in turns
+                raised.result()
+            return taker.take(batch)
+
         def raise_mark() -> None:
-            refused.update((refusal.digest, refusal) for refusal in advance(connection, many=True).refused)
+            refuse(advance(connection, many=True).refused)
 
         taken: Future[list[Intake]] | None = None
-        raised: deque[Future[None]] = deque()
+        raised: Future[None] | None = None
+
+        def idle() -> bool:
+            return raised is None or raised.done()
+
         items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
         # Taking in keeps PostgreSQL busy on two connections, raising the mark on one: that is when decoding goes on.
-        for batch in _batches(items, lambda: not raised or raised[-1].done()):
+        for batch in _batches(items, idle):
             if taken is not None:
                 _add(result, taken.result())
-            while raised and raised[0].done():
-                raised.popleft().result()
-            taken = first.submit(taker.take, batch)
-            raised.append(first.submit(raise_mark))
+            taken = first.submit(take, batch, raised)
+            raised = first.submit(raise_mark)
             for item in batch:
                 spans.add(item.item, [link.sequence_no for link in item.decoded.links])
                 _count(result, item.decoded)
             progress(sum(len(item.decoded.links) for item in batch))
-        if taken is not None:
+        if taken is not None and raised is not None:
             _add(result, taken.result())
-        for last in raised:
-            last.result()
+            raised.result()
         advanced = advance(connection)
         mark = advanced.mark
-        refused.update((refusal.digest, refusal) for refusal in advanced.refused)
+        refuse(advanced.refused)
         with connection.transaction():
             graft = read_graft(connection)
         if graft is not None:  # QLDB's blocks beyond it can never come in
-            refused.update((refusal.digest, refusal) for refusal in settle(connection))
+            refuse(settle(connection))
         _refuse(result, list(refused.values()))
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
