@@ -50,10 +50,10 @@ def check_stored(
 def _check(strand_id: str, block: Row, held: dict[bytes, Row], trust_deletions: bool) -> CheckedBlock:
     checked = CheckedBlock(strand_id, block["sequence_no"], block["block_hash"], block["previous_hash"], block["level"])
     try:
-        checked = check_block(block_value(strand_id, block, held, _hashed), trust_deletions=trust_deletions)
+        checked = check_block(block_value(strand_id, block, held, hashed=_hashed), trust_deletions=trust_deletions)
         if checked.faults and checked.level == "full":
             # A struct may repeat a field, which plain dicts lose (journal.ion).
-            again = block_value(strand_id, block, held, _read_typed, _read_typed)
+            again = block_value(strand_id, block, held, _read_typed)
             checked = check_block(again, trust_deletions=trust_deletions)
         checked.faults.extend(check_columns(checked, block, held))
     except UnreadableError as error:
@@ -68,12 +68,16 @@ def block_value(
     block: Row,
     revisions: dict[bytes, Row],
     read: Reader = ion.read_one,
-    read_metadata: Reader = ion.read_one,
+    hashed: Reader | None = None,
 ) -> dict[str, Any]:
-    """A block as an export holds it: Ion values at level full, JSON's at level chain."""
+    """A block as an export holds it: Ion values at level full, JSON's at level chain.
+
+    Where no more than the hash is asked of them, `hashed` reads documents and what the block says of itself.
+    """
+    hashed = hashed or read
     full = block["level"] == "full"
     as_hash: Callable[[bytes], Any] = bytes if full else lambda data: b64encode(data).decode()
-    info: Reader = read if full else _read_json
+    info: Reader = hashed if full else _read_json
     address = {"strandId": strand_id, "sequenceNo": block["sequence_no"]}
     value: dict[str, Any] = {
         "blockAddress": address,
@@ -91,21 +95,21 @@ def block_value(
     value["revisions"] = [
         {"hash": as_hash(revision_hash)}
         if document_id is None or revision_hash not in revisions
-        else {"blockAddress": address, **_revision_value(revisions[revision_hash], full, read, read_metadata)}
+        else {"blockAddress": address, **_revision_value(revisions[revision_hash], full, read, hashed)}
         for revision_hash, document_id in zip(block["revision_hashes"], block["revision_documents"], strict=True)
     ]
     return value
 
 
-def _revision_value(row: Row, full: bool, read: Reader, read_metadata: Reader) -> dict[str, Any]:
+def _revision_value(row: Row, full: bool, read: Reader, hashed: Reader) -> dict[str, Any]:
     as_hash: Callable[[bytes], Any] = bytes if full else lambda data: b64encode(data).decode()
     value: dict[str, Any] = {"hash": as_hash(row["hash"])}
     if row["state"] == "normal":
-        value["data"] = read(row["data_ion"]) if full and row["data_ion"] is not None else row["data"]
+        value["data"] = hashed(row["data_ion"]) if full and row["data_ion"] is not None else row["data"]
     elif row["state"] == "redacted":
         value["dataHash"] = as_hash(row["data_hash"] or b"")
     value["metadata"] = (
-        read_metadata(row["metadata"])
+        read(row["metadata"])
         if row["metadata"] is not None
         else metadata_value(row["document_id"], row["version"], row["tx_time"], row["tx_id"])
     )

@@ -48,7 +48,7 @@ def _checked(strand_id: str, row: dict[str, Any], revisions: dict[bytes, dict[st
     faults = check_block(value, trust_deletions=True).faults
     if faults and row["level"] == "full":
         # A struct may repeat a field, which plain dicts lose.
-        value = _with_time(block_value(strand_id, row, revisions, _read_typed, _read_typed), row)
+        value = _with_time(block_value(strand_id, row, revisions, _read_typed), row)
         faults = check_block(value, trust_deletions=True).faults
     if faults:
         raise StrandlineError(
