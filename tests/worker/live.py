@@ -41,6 +41,15 @@ WAIT_SECONDS = 90.0
 STOP_SECONDS = 300.0  # beyond the drain of any of them
 
 
+@contextmanager
+def standing_still(database: str, projection: str) -> Iterator[None]:
+    """Its projector can write nothing meanwhile."""
+    relation = scalar(database, f"SELECT relation FROM projection.generation WHERE projection = '{projection}'")
+    with psycopg.connect(database) as locking:
+        locking.execute(f"LOCK TABLE generation.{relation} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
 class Cloud:
     """A stream with its lease table, seeded so that KCL need not wait for its own first look at the shards."""
 

@@ -16,7 +16,7 @@ from consumer.worker.hanging import Hanging
 from consumer.worker.health import checks
 from consumer.worker.intake import StreamIntake
 from consumer.worker.projecting import Projecting, Pulse
-from tests.worker.live import in_read_models, scalar, wait_for
+from tests.worker.live import in_read_models, scalar, standing_still, wait_for
 from tests.worker.proxy import proxy
 from tests.worker.test_intake import streamed
 
@@ -112,9 +112,7 @@ def test_one_that_waits_for_the_database_hangs_only_if_that_does_not_work_for_it
         looking = Hanging(between.url, made, 1)
         take_in(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        relation = scalar(database, "SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
-        with psycopg.connect(database) as locking:
-            locking.execute(f"LOCK TABLE generation.{relation} IN ACCESS EXCLUSIVE MODE")
+        with standing_still(database, "licence_register"):
             take_in(database)
             wait_for(lambda: "licence_register" in made.still(1))
             looking.look()

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
@@ -25,7 +24,7 @@ from consumer.worker import projecting, service, watching
 from consumer.worker.service import run_worker
 from consumer.worker.watching import Watching
 from tests.emulators import free_port
-from tests.worker.live import in_read_models, scalar, wait_for
+from tests.worker.live import in_read_models, scalar, standing_still, wait_for
 from tests.worker.proxy import Proxy, proxy
 from tests.worker.test_projecting import FILLED, take_in
 
@@ -178,9 +177,7 @@ def test_a_projector_that_stands_still_is_not_ready_but_alive(
     def watch() -> None:
         take_in(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        relation = scalar(database, "SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
-        with psycopg.connect(database) as locking:
-            locking.execute(f"LOCK TABLE generation.{relation} IN ACCESS EXCLUSIVE MODE")
+        with standing_still(database, "licence_register"):
             take_in(database)
             wait_for(lambda: "has not moved" in checked(settings).get("projector licence_register", ""))
             assert asked(settings, "readyz")[0] == 503
