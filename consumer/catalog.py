@@ -8,7 +8,7 @@ its first document on, and what had been said of its name before is then its own
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,10 +146,19 @@ class Tables:
             table.indexes.append(indexed)
 
 
-def apply(connection: psycopg.Connection[Any], first: int, last: int) -> None:
-    """Let the tables that blocks `first` to `last` tell of be seen, in the caller's transaction."""
+def apply(
+    connection: psycopg.Connection[Any], first: int, last: int, named: Mapping[str, tuple[str, int]] | None = None
+) -> None:
+    """Let the tables that blocks `first` to `last` tell of be seen, in the caller's transaction.
+
+    `named` are the tables of their documents, where these are known (journal.rows.Tally).
+    """
     between = {"first": first, "last": last}
-    unknown = connection.execute(UNKNOWN_TABLES, between, prepare=False).fetchall()
+    if named is None:
+        unknown = connection.execute(UNKNOWN_TABLES, between, prepare=False).fetchall()
+    else:
+        known = {table_id for table_id, *_ in connection.execute(KNOWN_TABLES)}
+        unknown = [(table_id, *named[table_id]) for table_id in named.keys() - known]
     defines = connection.execute(HAS_DEFINITIONS, between, prepare=False).fetchone()
     if not unknown and defines == (False,):
         return

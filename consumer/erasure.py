@@ -25,26 +25,23 @@ ENTRIES = """
 
 # All parts but the first see what was there before the update.
 TAKE_REDACTIONS = f"""
-    WITH entry AS MATERIALIZED ({ENTRIES}), erased AS (
+    WITH entry AS MATERIALIZED ({ENTRIES}), named AS MATERIALIZED (
+        SELECT entry.*, r.hash, r.state, r.table_id AS held_table_id, r.data_hash, r.shape
+        FROM entry LEFT JOIN journal.revision r USING (document_id, version, sequence_no)
+    ), erased AS (
         UPDATE journal.revision r
         SET state = 'redacted', data = NULL, data_ion = NULL, shape = NULL
-        FROM entry
-        WHERE r.document_id = entry.document_id AND r.version = entry.version
-          AND r.sequence_no = entry.sequence_no AND r.state = 'normal'
+        FROM named
+        WHERE named.state = 'normal' AND r.sequence_no = named.sequence_no AND r.hash = named.hash
     ), shaped AS (
-        SELECT DISTINCT r.sequence_no, r.hash, r.table_id, r.shape
-        FROM entry JOIN journal.revision r USING (document_id, version, sequence_no)
-        WHERE r.shape IS NOT NULL
+        SELECT DISTINCT sequence_no, hash, held_table_id AS table_id, shape FROM named WHERE shape IS NOT NULL
     ), registered AS (
         INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, found)
         SELECT DISTINCT ON (document_id, version)
-               document_id, version, table_id, sequence_no, redacted_by, held.data_hash,
-               CASE held.state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
-        FROM entry LEFT JOIN LATERAL (
-            SELECT r.state, r.data_hash FROM journal.revision r
-            WHERE r.document_id = entry.document_id AND r.version = entry.version AND r.sequence_no = entry.sequence_no
-            ORDER BY r.state = 'normal' DESC LIMIT 1) held ON true
-        ORDER BY document_id, version, redacted_by
+               document_id, version, table_id, sequence_no, redacted_by, data_hash,
+               CASE state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
+        FROM named
+        ORDER BY document_id, version, redacted_by, state IS NOT DISTINCT FROM 'normal' DESC
         ON CONFLICT (document_id, version) DO UPDATE SET found = excluded.found WHERE redaction.found IS NULL
         RETURNING sequence_no
     )

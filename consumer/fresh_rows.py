@@ -49,5 +49,5 @@ def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_n
     except errors.UniqueViolation:
         return None
     # Last: whoever brings the same new shapes waits for this transaction's end.
-    add_shapes(connection, {number: fields for part in rows for number, fields in part.shapes.items()})
+    add_shapes(connection, {number: fields for part in rows for number, fields in part.tally.shapes.items()})
     return blocks, revisions

@@ -23,12 +23,14 @@ from consumer.shapes import count_shapes
 from consumer.straight import READY, straight_way
 
 STRAND_LOCK = int.from_bytes(b"strand", "big")
+BESIDE_LOCK = STRAND_LOCK + 1
 CHANNEL = "strandline_mark"
 SOURCE = "the chain"  # named as the source of what is rejected here
 FIRST_WINDOW, LARGEST_WINDOW = 64, 20_000
 
 LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(%s)"
 LOCK_ALONE = "SELECT pg_advisory_xact_lock(%s)"
+LOCK_BOTH = "SELECT pg_advisory_xact_lock(%s), pg_advisory_xact_lock(%s)"
 
 READ_MARK = "SELECT strand_id, origin, sequence_no, block_hash FROM journal.mark"
 
@@ -116,14 +118,37 @@ class Advance:
 
 
 @contextmanager
-def strand_lock(connection: psycopg.Connection[Any], *, alone: bool) -> Iterator[None]:
-    """A transaction of its own that holds the strand's lock; statements in it see what was committed before each."""
+def strand_lock(connection: psycopg.Connection[Any], *, alone: bool, for_two: bool = False) -> Iterator[None]:
+    """A transaction of its own that holds the strand's lock; statements in it see what was committed before each.
+
+    Alone `for_two`, a transaction of another connection may write beside it, in `lock_beside`.
+    """
+    with _transaction(connection):
+        if alone and not for_two:
+            connection.execute(LOCK_BOTH, [STRAND_LOCK, BESIDE_LOCK])
+        else:
+            connection.execute(LOCK_ALONE if alone else LOCK_SHARED, [STRAND_LOCK])
+        yield
+
+
+@contextmanager
+def lock_beside(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """A transaction beside one that holds the strand's lock for two, to be ended before that one.
+
+    Should that one be lost, whoever locks the strand alone next still waits for this one.
+    """
+    with _transaction(connection):
+        connection.execute(LOCK_ALONE, [BESIDE_LOCK])
+        yield
+
+
+@contextmanager
+def _transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
     if connection.info.transaction_status != TransactionStatus.IDLE:
         raise psycopg.ProgrammingError("the strand is locked outside a transaction: commit or roll back before")
     # At a stricter level every statement would see what was there before the wait for the lock.
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     with connection.transaction():
-        connection.execute(LOCK_ALONE if alone else LOCK_SHARED, [STRAND_LOCK])
         yield
 
 

@@ -1,16 +1,19 @@
 """`replay`: take exports and archived records in, verified, and move the mark over them."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Semaphore
 
 from consumer.database import connect
 from consumer.decoding import DecodedItem, decode_items, executor, workers_for
 from consumer.extents import Extent, Spans
 from consumer.graft import read_graft
 from consumer.mark import advance, gaps
+from consumer.onward import way_of
 from consumer.settings import Settings
 from consumer.settling import settle
 from consumer.store import ForeignStrand, Intake, Refusal, Store, TakenObject
@@ -22,6 +25,7 @@ from journal.source import Item, Source, all_items
 _LEAST_BLOCKS = 2_000
 _BATCH_BLOCKS = 8_000
 _BATCH_BYTES = 24 * 1024 * 1024
+_BATCHES_AHEAD = 2  # one that is being taken in, and the next: decoding goes on meanwhile
 
 _REFUSALS_SHOWN = 5
 
@@ -88,34 +92,32 @@ def take_in(
         def refuse(refusals: Sequence[Refusal]) -> None:
             refused.update((refusal.digest, refusal) for refusal in refusals)
 
-        def take(batch: Sequence[DecodedItem], raised: Future[None] | None) -> list[Intake]:
-            if raised is not None:  # done by now: one thread does both, in turns
-                raised.result()
-            return taker.take(batch)
+        def take(batch: Sequence[DecodedItem]) -> None:
+            with _once(room.release) as copied:
+                intakes = taker.take(batch, copied)
+            _add(result, intakes)
+            if not all(intake.by_mark for intake in intakes):
+                refuse(advance(connection, many=True).refused)
 
-        def raise_mark() -> None:
-            refuse(advance(connection, many=True).refused)
-
-        taken: Future[list[Intake]] | None = None
-        raised: Future[None] | None = None
+        steps: deque[Future[None]] = deque()
+        room = Semaphore(_BATCHES_AHEAD)
 
         def idle() -> bool:
-            return raised is None or raised.done()
+            return not steps or steps[-1].done()
 
         items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
-        # Taking in keeps PostgreSQL busy on two connections, raising the mark on one: that is when decoding goes on.
+        # Rows that are in PostgreSQL make room for others: while the mark passes them, decoding goes on.
         for batch in _batches(items, idle):
-            if taken is not None:
-                _add(result, taken.result())
-            taken = first.submit(take, batch, raised)
-            raised = first.submit(raise_mark)
+            room.acquire()
+            while steps and steps[0].done():
+                steps.popleft().result()
+            steps.append(first.submit(take, batch))
             for item in batch:
                 spans.add(item.item, [link.sequence_no for link in item.decoded.links])
                 _count(result, item.decoded)
             progress(sum(len(item.decoded.links) for item in batch))
-        if taken is not None and raised is not None:
-            _add(result, taken.result())
-            raised.result()
+        for step in steps:
+            step.result()
         advanced = advance(connection)
         mark = advanced.mark
         refuse(advanced.refused)
@@ -157,8 +159,14 @@ class _Taker:
         self._origin = origin
         self._begun: set[str] = set()
 
-    def take(self, batch: Sequence[DecodedItem]) -> list[Intake]:
+    def take(self, batch: Sequence[DecodedItem], copied: Callable[[], None]) -> list[Intake]:
+        """Take a batch in; its rows are not needed any more from when `copied` is called."""
         self._begin(set().union(*(_strands(item.decoded) for item in batch)))
+        if (way := way_of([item.decoded for item in batch])) is not None:
+            taken = [_taken(item, rows) for item, rows in zip(batch, way.rows, strict=True)]
+            store, beside = self._stores
+            if (intake := store.intake_onward(way, taken, beside, self._threads, copied)) is not None:
+                return [intake]
         middle = (len(batch) + 1) // 2
         later = [self._threads.submit(_take_batch, self._stores[1], half) for half in [batch[middle:]] if half]
         return [_take_batch(self._stores[0], batch[:middle]), *(future.result() for future in later)]
@@ -170,6 +178,21 @@ class _Taker:
         for strand_id in strands - self._begun:
             self._stores[0].begin_strand(strand_id, self._origin)
             self._begun.add(strand_id)
+
+
+@contextmanager
+def _once(call: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """What is given calls `call` the first time, at the latest at the end."""
+    calls = iter([call])
+
+    def first() -> None:
+        for once in calls:
+            once()
+
+    try:
+        yield first
+    finally:
+        first()
 
 
 def _take_batch(store: Store, batch: Sequence[DecodedItem]) -> Intake:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from journal.rows import Count
+
 # The mark is so far ahead of the counts before they follow: what is between is counted when it is asked for.
 LEAST_BLOCKS = 1_000
 
@@ -13,6 +15,16 @@ ADD = """
     INSERT INTO journal.shape (shape, fields) SELECT * FROM unnest(%s::bigint[], %s::jsonb[])
     ORDER BY 1 ON CONFLICT (shape) DO NOTHING"""
 COUNT = "SELECT journal.count_shapes(%s)"
+ADD_COUNTS = """
+    INSERT INTO journal.shape_count AS c (table_id, shape, revisions, first_no, last_no)
+    SELECT table_id, shape, sum(revisions), min(first_no), max(last_no)
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS more (table_id, shape, revisions, first_no, last_no)
+    GROUP BY table_id, shape ORDER BY table_id, shape
+    ON CONFLICT (table_id, shape) DO UPDATE
+    SET revisions = c.revisions + excluded.revisions, first_no = least(c.first_no, excluded.first_no),
+        last_no = greatest(c.last_no, excluded.last_no)"""
+COUNTED = "UPDATE journal.shape_position SET sequence_no = %s"
 FOUND = "SELECT sequence_no, table_id, NULL::bigint, shape FROM journal.revision WHERE sequence_no = ANY (%s)"
 CHANGE = "SELECT journal.change_shapes(%s, %s, %s, %s)"
 FORGET = "SELECT journal.forget_shapes(%s)"
@@ -36,6 +48,19 @@ def add_shapes(connection: psycopg.Connection[Any], shapes: Mapping[int, str]) -
 def count_shapes(connection: psycopg.Connection[Any]) -> None:
     """Let the counts follow the mark. The strand's lock is held alone."""
     connection.execute(COUNT, [LEAST_BLOCKS])
+
+
+def add_counts(
+    connection: psycopg.Connection[Any], counts: Iterable[Mapping[tuple[str, int], Count]], last: int
+) -> None:
+    """Let the counts, which are known, follow the mark to block `last`, where it is about to be raised to.
+
+    The strand's lock is held alone.
+    """
+    connection.execute(COUNT, [1])
+    if rows := [(*key, *count) for part in counts for key, count in part.items()]:
+        connection.execute(ADD_COUNTS, [list(column) for column in zip(*rows, strict=True)])
+    connection.execute(COUNTED, [last])
 
 
 def found_shapes(connection: psycopg.Connection[Any], numbers: Sequence[int]) -> list[Change]:

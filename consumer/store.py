@@ -1,16 +1,19 @@
 """The journal store's intake: verified rows in, any order, any repetition."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import errors
 
 from consumer import catalog
 from consumer import store_sql as sql
 from consumer.erasure import erase_statements, take_redactions
 from consumer.fresh_rows import copy_fresh, copy_rows
 from consumer.mark import READ_MARK, Mark, strand_lock
+from consumer.onward import Way, take_onward
 from consumer.rejected import Refusal, reject
 from consumer.shapes import Change, add_shapes, change_shapes, found_shapes
 from journal.errors import StrandlineError
@@ -41,12 +44,14 @@ class TakenObject:
 
 @dataclass(frozen=True)
 class Intake:
-    """What an intake brought: rows that were not held before, and what was refused."""
+    """What an intake brought: rows that were not held before, and what was refused; `by_mark` where the mark has passed
+    them, too."""
 
     new_blocks: int
     new_revisions: int
     refused: int
     refusals: Sequence[Refusal] = field(default=(), compare=False)
+    by_mark: bool = field(default=False, compare=False)
 
 
 class Store:
@@ -107,6 +112,31 @@ class Store:
                 self._add_objects(taken)
         return Intake(blocks, revisions, len(refused), list(refused))
 
+    def intake_onward(
+        self,
+        way: Way,
+        taken: Sequence[TakenObject],
+        beside: "Store",
+        threads: Executor,
+        copied: Callable[[], None] = lambda: None,
+    ) -> Intake | None:
+        """Take in what goes straight on from the mark, the objects as taken, and raise the mark: one transaction, after
+        one of the store `beside`.
+
+        None, with nothing done, where that takes a closer look. `copied` is called between the two.
+        """
+        with self._connection.transaction():
+            self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [way.first.sequence_no, way.last.sequence_no])
+        try:
+            with strand_lock(self._connection, alone=True, for_two=True):
+                passed = take_onward(self._connection, beside._connection, threads, way, copied)
+                if passed is None:
+                    return None
+                self._add_objects(taken)
+        except errors.UniqueViolation:  # a revision that its block has twice
+            return None
+        return Intake(passed.blocks, passed.revisions, 0, by_mark=passed.by_mark)
+
     def _take(
         self, rows: Sequence[Rows], first: int, last: int, source: str, filling: bool
     ) -> tuple[int, int, list[Refusal]]:
@@ -129,7 +159,7 @@ class Store:
         if passed:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
-        add_shapes(self._connection, {number: fields for part in rows for number, fields in part.shapes.items()})
+        add_shapes(self._connection, {number: fields for part in rows for number, fields in part.tally.shapes.items()})
         differing = self._lift_blocks(between) if blocks < staged_blocks else []
         changes = self._lift_revisions(between) if revisions < staged_revisions else []
         changes += found_shapes(self._connection, [number for number, _ in found]) if found else []

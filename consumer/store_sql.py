@@ -28,11 +28,12 @@ COPY_FRESH_REVISIONS = _copy("journal.revision", REVISION_COLUMNS)
 ENSURE_PARTITIONS_BETWEEN = "SELECT journal.ensure_partitions(%s, %s)"
 
 # In order, by an index: the planner expects some in any range, and would look for the first of them from the start.
-HOLDS_SOME = "SELECT " + " OR ".join(
+HOLDS = " OR ".join(
     f"(SELECT true FROM journal.{table} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
     " IS NOT NULL"
     for table in ("block", "revision", "redaction")
 )
+HOLDS_SOME = f"SELECT {HOLDS}"
 
 # Room for the sort of one intake, whose rows hold documents.
 WORK_MEMORY = "SET LOCAL work_mem = '64MB'"

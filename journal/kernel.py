@@ -15,10 +15,10 @@ from journal.block import Fault, Table
 from journal.errors import UnreadableError
 from journal.gzipped import decompressed
 from journal.record import DecodedRecord
-from journal.rows import Decoded, Link, Rows
+from journal.rows import Count, Decoded, Link, Rows, Tally
 from journal.streamed import Arrived, Summary
 
-_SEAM = 7  # of native/src/python.rs; a build that has another is not used
+_SEAM = 8  # of native/src/python.rs; a build that has another is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
@@ -115,9 +115,14 @@ def _seconds(microseconds_from_2000: int) -> float:
 
 def _decoded(found: Any) -> Decoded:
     links, packed, faults, warnings, redactions, deletions, redacted, named = found
+    taken = None
+    if packed is not None:
+        blocks, revisions, first_no, last_no, in_order, shapes, counts, tables = packed
+        tally = Tally(shapes, {key: Count(*count) for key, count in counts.items()}, tables)
+        taken = Rows(blocks, revisions, first_no, last_no, tally, in_order)
     return Decoded(
         links=[Link(*link) for link in links],
-        rows=None if packed is None else Rows(*packed),
+        rows=taken,
         faults=[Fault(*fault) for fault in faults],
         warnings=[Fault(*warning) for warning in warnings],
         redactions=redactions,

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import attrgetter
 from typing import Any
 
 from journal import ion, stream
 from journal.block import CheckedBlock, CheckedRevision, Fault, Table, check_block, check_revision
 from journal.errors import UnreadableError, UnwritableError
-from journal.rows import Decoded, Rows, count_block, pack_block, pack_revision
+from journal.rows import Decoded, Rows, Tally, count_block, pack, pack_revision
 from journal.shape import ShapeError, id_in, number_in, struct_in, text_in
 from journal.streamed import Arrived, Summary, summaries
 
@@ -80,12 +79,10 @@ def _rows(block: CheckedBlock, revision: CheckedRevision | None, faults: list[Fa
     if faults:
         return None
     number = block.sequence_no
-    shapes: dict[int, str] = {}
+    tally = Tally()
     try:
-        if revision is not None:
-            return Rows(b"", pack_revision(block, revision, shapes), number, number, shapes, in_order=True)
-        revisions = [pack_revision(block, one, shapes) for one in sorted(block.revisions, key=attrgetter("hash"))]
-        return Rows(pack_block(block), b"".join(revisions), number, number, shapes, in_order=True)
+        packed = pack(block, tally) if revision is None else (b"", pack_revision(block, revision, tally))
+        return Rows(*packed, number, number, tally, in_order=True)
     except UnwritableError as error:
         faults.append(Fault(number, "shape", str(error)))
         return None

@@ -6,7 +6,7 @@ does not verify gives faults and no rows.
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -78,9 +78,32 @@ _BLOCK_FIELDS = struct.pack(">h", len(BLOCK_COLUMNS))
 _REVISION_START = struct.Struct(">hiqi32s").pack
 
 
+class Count(NamedTuple):
+    """So many revisions, and the first and the last block that has one."""
+
+    revisions: int
+    first_no: int
+    last_no: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What rows tell beside themselves: the `shapes` of the revisions' data by their numbers (journal.fields); how many
+    there are with data, by table id and shape; and the `tables` that blocks name, by id: name and block, of the first.
+    """
+
+    shapes: dict[int, str] = field(default_factory=dict)
+    counts: dict[tuple[str, int], Count] = field(default_factory=dict)
+    tables: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def count(self, table_id: str, shape: int, sequence_no: int) -> None:
+        """Another revision of a table, with data of that shape."""
+        revisions, first, last = self.counts.get((table_id, shape), (0, sequence_no, sequence_no))
+        self.counts[table_id, shape] = Count(revisions + 1, min(first, sequence_no), max(last, sequence_no))
+
+
 class Rows(NamedTuple):
-    """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer; and the shapes of
-    the revisions' data by their numbers (journal.fields).
+    """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer; and a `Tally`.
 
     `in_order` where the tuples come in the order of their keys, (number, hash), and no number twice.
     """
@@ -89,7 +112,7 @@ class Rows(NamedTuple):
     revisions: bytes
     first_no: int
     last_no: int
-    shapes: Mapping[int, str]
+    tally: Tally
     in_order: bool = False
 
 
@@ -139,25 +162,24 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
     packed_blocks: list[bytes] = []
     packed_revisions: list[bytes] = []
     numbers: list[int] = []
-    shapes: dict[int, str] = {}
+    tally = Tally()
     for block in _checked_blocks(data, trust_deletions, result.faults):
         count_block(block, result)
         if block.faults:
             result.faults.extend(block.faults)
         elif with_rows:
             try:
-                revisions = sorted(block.revisions, key=attrgetter("hash"))
-                packed = pack_block(block), [pack_revision(block, revision, shapes) for revision in revisions]
+                rows, revisions = pack(block, tally)
             except UnwritableError as error:
                 result.faults.append(Fault(block.sequence_no, "shape", str(error)))
                 continue
             numbers.append(block.sequence_no)
-            packed_blocks.append(packed[0])
-            packed_revisions.extend(packed[1])
+            packed_blocks.append(rows)
+            packed_revisions.append(revisions)
     if numbers:
         in_order = all(before < number for before, number in pairwise(numbers))
         result.rows = Rows(
-            b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers), shapes, in_order
+            b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers), tally, in_order
         )
     return result
 
@@ -246,6 +268,16 @@ def shown_of(block: CheckedBlock) -> Shown:
     )
 
 
+def pack(block: CheckedBlock, tally: Tally) -> tuple[bytes, bytes]:
+    """The tuples of a block and of its revisions, in the order of their hashes; adds to `tally` what they tell."""
+    revisions = sorted(block.revisions, key=attrgetter("hash"))
+    packed = pack_block(block), b"".join([pack_revision(block, revision, tally) for revision in revisions])
+    for table_id, name in {table.table_id: table.name for table in block.documents.values()}.items():
+        if table_id is not None and name is not None and table_id not in tally.tables:
+            tally.tables[table_id] = escape(name), block.sequence_no
+    return packed
+
+
 def pack_block(block: CheckedBlock) -> bytes:
     """One binary COPY tuple of BLOCK_COLUMNS."""
     shown = shown_of(block)
@@ -272,17 +304,19 @@ def pack_block(block: CheckedBlock) -> bytes:
     )
 
 
-def pack_revision(block: CheckedBlock, revision: CheckedRevision, shapes: dict[int, str]) -> bytes:
+def pack_revision(block: CheckedBlock, revision: CheckedRevision, tally: Tally) -> bytes:
     """One binary COPY tuple of REVISION_COLUMNS; of the block only the number and level are looked at.
 
-    The shape of its data is added to `shapes`.
+    Adds to `tally` what it tells.
     """
     normal, full = revision.state == "normal", block.level == "full"
     shape = _NULL
     if normal:
         number, fields = shape_of(revision.data)
-        shapes[number] = fields
+        tally.shapes[number] = fields
         shape = _BIGINT(8, number)
+        if revision.table.table_id is not None:
+            tally.count(revision.table.table_id, number, block.sequence_no)
     return b"".join(
         (
             _REVISION_START(len(REVISION_COLUMNS), 8, block.sequence_no, len(revision.hash), revision.hash),

@@ -30,6 +30,7 @@ _WITHOUT_LITERAL = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def has_literal(statement: str) -> bool:
     """Whether a PartiQL statement says a value in its text, or a comment."""
     return _WITHOUT_LITERAL.fullmatch(statement) is None

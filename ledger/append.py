@@ -22,7 +22,7 @@ from consumer.settling import settle
 from consumer.shapes import LEAST_BLOCKS, add_shapes, count_shapes
 from consumer.stored import check_stored
 from journal.ids import new_id
-from journal.rows import pack_block, pack_revision
+from journal.rows import Tally, pack_block, pack_revision
 from ledger import append_sql as sql
 from ledger import copied
 from ledger.changes import Changed, Changes, Reads, conflict
@@ -238,10 +238,10 @@ class Appender:
 
     def _rows(self, following: Following) -> tuple[copied.Field, copied.Field, dict[int, str]]:
         """The blocks and their revisions as the two tables have them, and the shapes of their data."""
-        shapes: dict[int, str] = {}
-        revisions = [pack_revision(block, one, shapes) for block in following.blocks for one in block.revisions]
+        tally = Tally()
+        revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
         blocks = list(map(pack_block, following.blocks))
-        return self._block_type.array(blocks), self._revision_type.array(revisions), shapes
+        return self._block_type.array(blocks), self._revision_type.array(revisions), tally.shapes
 
 
 def _decide(

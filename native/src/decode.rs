@@ -9,6 +9,7 @@ use crate::revision::State;
 use crate::rows::Rows;
 use crate::symbols::SYSTEM;
 use crate::value::{HandOver, Names, Read, Value};
+use std::sync::LazyLock;
 
 /// JSON has up to seven bytes for one that was read, of values and of the names that stand for their symbol ids (see
 /// `symbols`, which has the same bound), so that no length in a row is beyond 31 bits.
@@ -149,8 +150,11 @@ pub fn values(data: &[u8]) -> Read<Vec<(Hash, String, Vec<u8>)>> {
     Ok(found)
 }
 
+static NAMES: LazyLock<Names<'static>> =
+    LazyLock::new(|| Names::new(&[&SYSTEM[..], members::NAMES].concat()));
+
 pub(crate) fn names<'a>() -> Names<'a> {
-    Names::new(&[&SYSTEM[..], members::NAMES].concat())
+    NAMES.clone()
 }
 
 impl Decoded {

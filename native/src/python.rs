@@ -1,15 +1,16 @@
 //! The functions that Python sees; they release the GIL while they work.
 
 use crate::block::Fault;
-use crate::decode::{self, Decoded, Link};
+use crate::decode::{self, Decoded, Link, Packed};
 use crate::hash::Hash;
 use crate::record::{self, Side};
 use crate::statement;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use std::collections::BTreeMap;
 
 /// Raised by one with every change of what `decode` gives, so that an old build is not taken for a new one.
-const SEAM: u32 = 7;
+const SEAM: u32 = 8;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -108,7 +109,12 @@ fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple
     let rows = decoded.packed.as_ref().map(|packed| {
         let rows = &decoded.rows;
         let (blocks, revisions) = (PyBytes::new(py, &rows.blocks), PyBytes::new(py, &rows.revisions));
-        (blocks, revisions, packed.first_no, packed.last_no, &rows.shapes.found, packed.in_order)
+        let counts = rows.counts.iter().flat_map(|(table_id, shapes)| {
+            shapes.iter().map(move |(shape, count)| ((table_id, *shape), *count))
+        });
+        let counts = counts.collect::<BTreeMap<_, _>>();
+        let Packed { first_no, last_no, in_order } = *packed;
+        (blocks, revisions, first_no, last_no, in_order, &rows.shapes.found, counts, &rows.tables)
     });
     (
         links,

@@ -8,12 +8,17 @@ use crate::revision::{Revision, State, Table};
 use crate::statement;
 use crate::value::{Field, Names};
 use crate::writer::Writer;
+use foldhash::quality::RandomState;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 const BLOCK_FIELDS: i16 = 16;
 const REVISION_FIELDS: i16 = 15;
 
-/// Binary COPY tuples, without COPY's header and trailer.
+/// How many revisions, and the first and the last block that has one.
+pub type Count = (i64, i64, i64);
+
+/// Binary COPY tuples, without COPY's header and trailer; and what follows from them once the mark passes them.
 #[derive(Default)]
 pub struct Rows {
     /// Tuples of BLOCK_COLUMNS.
@@ -22,6 +27,10 @@ pub struct Rows {
     pub revisions: Vec<u8>,
     /// Of the revisions' data.
     pub shapes: Shapes,
+    /// The revisions with data of each table, by its id and their shape.
+    pub counts: HashMap<String, BTreeMap<i64, Count>, RandomState>,
+    /// The tables that blocks name: name and block, of the first one, by id.
+    pub tables: HashMap<String, (String, i64), RandomState>,
     writer: Writer,
     json: String,
     ion: Vec<u8>,
@@ -76,9 +85,15 @@ impl Rows {
         }
         row.text_array(kinds.iter().map(|kind| Some(*kind)));
         row.text_array(definitions.iter().map(|text| Some(text.as_ref())));
+        let tables = tables(&block.documents);
         self.json.clear();
-        tables(&block.documents, &mut self.json);
+        tables_json(&tables, &mut self.json);
         row.jsonb(&self.json);
+        for table in tables {
+            if !self.tables.contains_key(table.id) {
+                self.tables.insert(table.id.to_owned(), (escaped(table.name).into_owned(), block.sequence_no));
+            }
+        }
     }
 
     /// Appends a revision.
@@ -120,8 +135,26 @@ impl Rows {
         let metadata = if revision.is_plain_metadata() { None } else { Some(revision.metadata.0) };
         row.optional(ion(metadata, names, &mut self.writer, &mut self.ion));
         match revision.data {
-            Some(data) => row.bigint(self.shapes.number(data, names)),
+            Some(data) => {
+                let shape = self.shapes.number(data, names);
+                row.bigint(shape);
+                if let Some(table) = revision.table {
+                    self.count(table.id, shape, sequence_no);
+                }
+            }
             None => row.null(),
+        }
+    }
+
+    fn count(&mut self, table_id: &str, shape: i64, sequence_no: i64) {
+        if !self.counts.contains_key(table_id) {
+            self.counts.insert(table_id.to_owned(), BTreeMap::new());
+        }
+        if let Some(counts) = self.counts.get_mut(table_id) {
+            let (count, first, last) = counts.entry(shape).or_insert((0, sequence_no, sequence_no));
+            *count += 1;
+            *first = sequence_no.min(*first);
+            *last = sequence_no.max(*last);
         }
     }
 }
@@ -161,15 +194,20 @@ fn redactions(redactions: &[Redaction<'_>], out: &mut String) {
     out.push(']');
 }
 
-/// Each table's name by its id; the last name that a table is given is the one.
-fn tables(documents: &[(&str, Table<'_>)], out: &mut String) {
-    let mut tables: Vec<Table<'_>> = Vec::new();
+/// The tables of a block's documents; the last name that one is given is the one.
+fn tables<'v>(documents: &[(&str, Table<'v>)]) -> Vec<Table<'v>> {
+    let mut tables: Vec<Table<'v>> = Vec::new();
     for (_, table) in documents {
         match tables.iter_mut().find(|known| known.id == table.id) {
             Some(known) => known.name = table.name,
             None => tables.push(*table),
         }
     }
+    tables
+}
+
+/// Each table's name by its id.
+fn tables_json(tables: &[Table<'_>], out: &mut String) {
     out.push('{');
     for (index, table) in tables.iter().enumerate() {
         if index > 0 {

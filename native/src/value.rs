@@ -206,6 +206,7 @@ impl LeadingZeros for [u8] {
 }
 
 /// Every name that an object holds, once; what hashing and JSON need of it is made once too.
+#[derive(Clone)]
 pub struct Names<'a> {
     ids: HashMap<Cow<'a, str>, NameId, RandomState>,
     names: Vec<Name<'a>>,
@@ -213,18 +214,23 @@ pub struct Names<'a> {
 
 /// A name's text (none for symbol zero, whose text is not known) and its serialization for Ion Hash.
 #[allow(missing_docs)]
+#[derive(Clone)]
 pub struct Name<'a> {
     pub text: Option<Cow<'a, str>>,
-    pub hashed: Vec<u8>,
+    pub hashed: Cow<'static, [u8]>,
 }
 
 impl<'a> Names<'a> {
-    /// Symbol zero, then the texts given, in order: their ids are 1 and up.
+    /// Symbol zero, then the texts given, in order: their ids are 1 and up. To be made once and cloned, which is quick:
+    /// the names' serializations are never given back.
     pub fn new(texts: &[&'static str]) -> Self {
-        let unknown = Name { text: None, hashed: crate::hash::serialized_name(None) };
+        let unknown = Name { text: None, hashed: crate::hash::serialized_name(None).into() };
         let mut names = Self { ids: HashMap::default(), names: vec![unknown] };
         for text in texts {
             names.id(Cow::Borrowed(text));
+        }
+        for name in &mut names.names {
+            name.hashed = Cow::Borrowed(name.hashed.to_vec().leak());
         }
         names
     }
@@ -236,7 +242,7 @@ impl<'a> Names<'a> {
         }
         let id = self.names.len();
         let hashed = crate::hash::serialized_name(Some(&text));
-        self.names.push(Name { text: Some(text.clone()), hashed });
+        self.names.push(Name { text: Some(text.clone()), hashed: hashed.into() });
         self.ids.insert(text, id);
         id
     }

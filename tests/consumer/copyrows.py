@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb, JsonbBinaryDumper
 
 from journal import ion
 from journal.fields import shape_of
-from journal.rows import Rows
+from journal.rows import Rows, Tally
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -95,7 +95,7 @@ def pack(blocks: list[Block], *, with_blocks: bool = True, with_revisions: bool 
     packed_revisions = b"".join(_revision(b, r) for b, r in revisions) if with_revisions else b""
     shapes = dict(shape_of(r.data) for b in blocks for r in b.revisions if r.state == "normal")
     in_order = all(before < number for before, number in pairwise(numbers))
-    return Rows(packed_blocks, packed_revisions, min(numbers), max(numbers), shapes, in_order)
+    return Rows(packed_blocks, packed_revisions, min(numbers), max(numbers), Tally(shapes), in_order)
 
 
 def _block(block: Block) -> bytes:
