@@ -91,7 +91,8 @@ impl Rows {
         row.jsonb(&self.json);
         for table in tables {
             if !self.tables.contains_key(table.id) {
-                self.tables.insert(table.id.to_owned(), (escaped(table.name).into_owned(), block.sequence_no));
+                self.tables
+                    .insert(table.id.to_owned(), (escaped(table.name).into_owned(), block.sequence_no));
             }
         }
     }
