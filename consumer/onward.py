@@ -31,6 +31,9 @@ STATE = f"""
            EXISTS (SELECT FROM journal.accepted_gap WHERE last_no >= %(first)s)
     FROM journal.mark m FOR UPDATE OF m"""
 
+# Nobody waits for a batch to be on disk: the next transaction that is waited for brings all before it there.
+COMMIT_LATER = "SET LOCAL synchronous_commit = off"
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -72,7 +75,9 @@ def take_onward(
     """
     first, last = way.first.sequence_no, way.last.sequence_no
     middle = (len(way.rows) + 1) // 2
+    connection.execute(COMMIT_LATER)
     with lock_beside(beside):
+        beside.execute(COMMIT_LATER)
         state = connection.execute(STATE, {"first": first, "last": last}, prepare=False).fetchone()
         assert state is not None
         mark_no, block_hash, holds, gap_ahead = state

@@ -29,6 +29,9 @@ _BATCHES_AHEAD = 2  # one that is being taken in, and the next: decoding goes on
 
 _REFUSALS_SHOWN = 5
 
+# Makes a transaction whose commit is waited for, and with it all that were not (consumer/onward.py).
+WRITTEN = "SELECT pg_current_xact_id()"
+
 Progress = Callable[[int], None]
 
 
@@ -128,6 +131,7 @@ def take_in(
         _refuse(result, list(refused.values()))
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
+        connection.execute(WRITTEN)
         connection.commit()
     result.sources = spans.extents(sources)
     result.seconds = time.monotonic() - started

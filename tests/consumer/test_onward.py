@@ -1,0 +1,121 @@
+"""What goes straight on from the mark is taken in and passed in one transaction, with all that follows from it."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from consumer import onward, replay
+from consumer.database import connect
+from consumer.mark import advance, lock_beside
+from journal.export_writer import Format
+from journal.simulate import simulate
+from tests.consumer.test_replay import STORE, query
+from tests.consumer.test_replay import replay as take_in
+from tests.consumer.test_verification import write_export
+from tests.databases import migrated_database
+from tests.journals import small_journal
+
+FOLLOWS = (
+    *STORE,
+    "SELECT * FROM journal.table_shape ORDER BY 1, 2",
+    "SELECT * FROM journal.shape ORDER BY 1",
+    "SELECT table_id, field, type, revisions FROM ledger.user_table_fields ORDER BY 1, 2, 3",
+    "SELECT document_id, version, found FROM journal.redaction ORDER BY 1, 2",
+    "SELECT first_no, last_no, blocks, revisions FROM journal.object ORDER BY 1, 2",
+)
+
+
+def store(url: str) -> list[list[tuple[Any, ...]]]:
+    return [query(url, statement) for statement in FOLLOWS]
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("journal")
+    simulate(folder, 3_000, seed=12, format=Format.ION_BINARY)
+    return folder
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[onward.Passed | None]:
+    """What came of each batch that was one way."""
+    seen: list[onward.Passed | None] = []
+    take_onward = onward.take_onward
+
+    def seeing(*arguments: Any) -> onward.Passed | None:
+        seen.append(take_onward(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr("consumer.store.take_onward", seeing)
+    return seen
+
+
+@pytest.mark.parametrize("parts", [["full"], ["early", "late"]])
+def test_the_store_is_as_if_the_mark_had_read_it(
+    database: str,
+    postgres_url: str,
+    migrated_template: str,
+    journal: Path,
+    parts: list[str],
+    passed: list[onward.Passed | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay, "_BATCH_BLOCKS", 500)
+    take_in(database, *(journal / part for part in parts))
+    assert any(one is not None and one.by_mark for one in passed)
+    with migrated_database(postgres_url, migrated_template) as other:
+        monkeypatch.setattr(replay, "way_of", lambda _: None)
+        take_in(other, *(journal / part for part in parts))
+        assert store(database) == store(other)
+
+
+def test_what_fails_before_the_mark_is_taken_in_again(
+    database: str, postgres_url: str, migrated_template: str, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later half of the batch is in, then, and the earlier is not."""
+    with monkeypatch.context() as failing:
+        failing.setattr(onward.catalog, "apply", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            take_in(database, journal / "full")
+    (before,) = query(database, "SELECT (SELECT sequence_no FROM journal.mark), (SELECT count(*) FROM journal.block)")
+    assert before[0] == -1
+    assert before[1] > 0
+    take_in(database, journal / "full")
+    with migrated_database(postgres_url, migrated_template) as other:
+        take_in(other, journal / "full")
+        assert store(database) == store(other)
+
+
+def test_whoever_locks_the_strand_alone_waits_for_the_one_beside(database: str, tmp_path: Path) -> None:
+    take_in(database, write_export(tmp_path, small_journal()))
+    with connect(database) as first, connect(database) as beside:
+        with lock_beside(beside):
+            waiting = threading.Thread(target=advance, args=(first,))
+            waiting.start()
+            waiting.join(0.3)
+            assert waiting.is_alive()
+        waiting.join(10)
+        assert not waiting.is_alive()
+
+
+def test_the_end_of_a_replay_is_on_disk(database: str, journal: Path, passed: list[onward.Passed | None]) -> None:
+    """Also what was not waited for: the log is written up to where it was when the last batch was in."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        written = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
+        inserted = []
+        take = replay._Taker.take
+
+        def seeing(*arguments: Any) -> Any:
+            try:
+                return take(*arguments)
+            finally:
+                inserted.append(connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone())
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(replay._Taker, "take", seeing)
+            take_in(database, journal / "full")
+        assert passed[-1] is not None
+        assert connection.execute(written, inserted[-1]).fetchone() == (True,)
