@@ -27,8 +27,7 @@ from journal.rows import Decoded, Link, Rows
 Connection = psycopg.Connection[Any]
 
 STATE = f"""
-    SELECT m.sequence_no, m.block_hash, {sql.HOLDS},
-           EXISTS (SELECT FROM journal.accepted_gap WHERE last_no >= %(first)s)
+    SELECT m.sequence_no, m.block_hash, {sql.HOLDS}
     FROM journal.mark m FOR UPDATE OF m"""
 
 # Nobody waits for a batch to be on disk: the next transaction that is waited for brings all before it there.
@@ -80,8 +79,8 @@ def take_onward(
         beside.execute(COMMIT_LATER)
         state = connection.execute(STATE, {"first": first, "last": last}, prepare=False).fetchone()
         assert state is not None
-        mark_no, block_hash, holds, gap_ahead = state
-        if first != mark_no + 1 or block_hash not in (None, way.first.previous_hash) or holds or gap_ahead:
+        mark_no, block_hash, holds = state
+        if first != mark_no + 1 or block_hash not in (None, way.first.previous_hash) or holds:
             return None
         copying = threads.submit(_copy, beside, way.rows[middle:])
         try:

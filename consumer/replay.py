@@ -29,9 +29,6 @@ _BATCHES_AHEAD = 2  # one that is being taken in, and the next: decoding goes on
 
 _REFUSALS_SHOWN = 5
 
-# Makes a transaction whose commit is waited for, and with it all that were not (consumer/onward.py).
-WRITTEN = "SELECT pg_current_xact_id()"
-
 Progress = Callable[[int], None]
 
 
@@ -121,6 +118,7 @@ def take_in(
             progress(sum(len(item.decoded.links) for item in batch))
         for step in steps:
             step.result()
+        # The disk is waited for once more, and with this step for all that was not (consumer/onward.py).
         advanced = advance(connection)
         mark = advanced.mark
         refuse(advanced.refused)
@@ -131,7 +129,6 @@ def take_in(
         _refuse(result, list(refused.values()))
         result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
         result.gaps = gaps(connection)
-        connection.execute(WRITTEN)
         connection.commit()
     result.sources = spans.extents(sources)
     result.seconds = time.monotonic() - started

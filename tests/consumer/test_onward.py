@@ -10,11 +10,14 @@ import pytest
 from consumer import onward, replay
 from consumer.database import connect
 from consumer.mark import advance, lock_beside
+from journal import merkle, stream
 from journal.export_writer import Format
+from journal.ion_hash import sha256
+from journal.records import decode_records
 from journal.simulate import simulate
 from tests.consumer.test_replay import STORE, query
 from tests.consumer.test_replay import replay as take_in
-from tests.consumer.test_verification import write_export
+from tests.consumer.test_verification import ARN, write_export
 from tests.databases import migrated_database
 from tests.journals import small_journal
 
@@ -66,10 +69,29 @@ def test_the_store_is_as_if_the_mark_had_read_it(
     monkeypatch.setattr(replay, "_BATCH_BLOCKS", 500)
     take_in(database, *(journal / part for part in parts))
     assert any(one is not None and one.by_mark for one in passed)
+    assert query(database, "SELECT p.sequence_no = m.sequence_no FROM journal.shape_position p, journal.mark m") == [
+        (True,)
+    ]
     with migrated_database(postgres_url, migrated_template) as other:
         monkeypatch.setattr(replay, "way_of", lambda _: None)
         take_in(other, *(journal / part for part in parts))
         assert store(database) == store(other)
+
+
+def test_a_way_that_begins_elsewhere_is_left_to_the_chain(database: str, tmp_path: Path) -> None:
+    blocks = small_journal()
+    take_in(database, write_export(tmp_path / "below", blocks[:5]))
+    blocks[5]["previousBlockHash"] = sha256(b"another block 4")
+    blocks[5]["blockHash"] = merkle.dot(blocks[5]["entriesHash"], blocks[5]["previousBlockHash"])
+    result = take_in(database, write_export(tmp_path / "above", blocks[5:6]))
+    assert (result.mark, [refusal.fault for refusal in result.refusals]) == (4, ["link"])
+
+
+def test_records_are_no_way_since_their_blocks_may_lack_revisions() -> None:
+    records = [record.data for block in small_journal() for record in stream.block_records(ARN, block)]
+    decoded = decode_records([(str(number), data) for number, data in enumerate(records)])
+    assert [link.sequence_no for link in decoded.links] == list(range(9))
+    assert onward.way_of([decoded]) is None
 
 
 def test_what_fails_before_the_mark_is_taken_in_again(
