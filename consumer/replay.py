@@ -92,8 +92,10 @@ def take_in(
         def refuse(refusals: Sequence[Refusal]) -> None:
             refused.update((refusal.digest, refusal) for refusal in refusals)
 
-        def take(batch: Sequence[DecodedItem]) -> None:
+        def take(batch: Sequence[DecodedItem], before: Future[None] | None) -> None:
             with _once(room.release) as copied:
+                if before is not None:  # done by now: one thread does all, in turns
+                    before.result()
                 intakes = taker.take(batch, copied)
             _add(result, intakes)
             if not all(intake.by_mark for intake in intakes):
@@ -111,7 +113,7 @@ def take_in(
             room.acquire()
             while steps and steps[0].done():
                 steps.popleft().result()
-            steps.append(first.submit(take, batch))
+            steps.append(first.submit(take, batch, steps[-1] if steps else None))
             for item in batch:
                 spans.add(item.item, [link.sequence_no for link in item.decoded.links])
                 _count(result, item.decoded)
@@ -184,11 +186,11 @@ class _Taker:
 @contextmanager
 def _once(call: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """What is given calls `call` the first time, at the latest at the end."""
-    calls = iter([call])
+    left = [call]
 
     def first() -> None:
-        for once in calls:
-            once()
+        while left:
+            left.pop()()
 
     try:
         yield first
