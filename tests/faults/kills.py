@@ -22,13 +22,15 @@ PROJECTING = [sys.executable, "-m", "tests.faults.projecting"]
 REPLAY = [sys.executable, "-m", "consumer.cli", "replay", "--json"]
 PATIENCE = 120
 
-# Tables, and of each the columns that time and chance do not set.
+# Tables, and of each the columns that time and chance do not set. How far the counts by shape have come is chance, too.
 TABLES = """
     SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+      AND c.relname NOT IN ('shape_count', 'shape_position')
       AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '' AND a.attname !~ '_at$'
     GROUP BY c.relname"""
+COUNTED = "SELECT t::text FROM journal.table_shape t ORDER BY 1"
 GENERATIONS = "SELECT projection, relation, position, state FROM projection.generation ORDER BY projection"
 PARKED = """
     SELECT projection, key, version, sequence_no, reason
@@ -48,6 +50,7 @@ def contents(url: str) -> Contents:
             chosen = SQL(", ").join(map(Identifier, columns))
             rows = SQL("SELECT t::text FROM (SELECT {} FROM journal.{}) t ORDER BY 1")
             found[table] = connection.execute(rows.format(chosen, Identifier(table))).fetchall()
+        found["table_shape"] = connection.execute(COUNTED).fetchall()
         for projection, relation, position, state in connection.execute(GENERATIONS).fetchall():
             rows = SQL("SELECT t::text FROM generation.{} t ORDER BY 1")
             held = connection.execute(rows.format(Identifier(relation))).fetchall()

@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from consumer.cli.app import run
+from consumer.store import Intake
 from journal.export_writer import Format
 from journal.simulate import simulate
 from tests.databases import migrated_database
@@ -221,19 +223,19 @@ def test_the_server_ends_every_connection(
     """As a server that stops does: with words of its own, not by silence."""
     from consumer import replay as replaying
 
-    taken = replaying._take_batch
+    take = replaying._Taker.take
 
-    def end_first(*arguments: object) -> None:
+    def end_first(*arguments: Any) -> list[Intake]:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        taken(*arguments)  # type: ignore[arg-type]
+        return take(*arguments)
 
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     with monkeypatch.context() as patch:
-        patch.setattr(replaying, "_take_batch", end_first)
+        patch.setattr(replaying._Taker, "take", end_first)
         assert run(["replay", str(journal / "full")]) == 1
     error = capsys.readouterr().err
     assert "The connection to PostgreSQL was lost; what was committed stays: run the command again" in error
