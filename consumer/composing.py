@@ -81,7 +81,7 @@ class ComposedFilling(Filling):
         """Compose, as of the position, these keys and those that the documents touch, or touched before."""
 
         def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
-            return find(self._connection, wanted, position)
+            return find(self._connection, self.projection, wanted, position)
 
         self._connection.execute(BY_INDEX)
         documents = [revision.document_id for revision in revisions]

@@ -1,12 +1,14 @@
 """What a projector reads of the journal: batches of whole blocks, in order, and what has been erased meanwhile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Composed
 
 from consumer.projection import Block, BlockProjection, Projection, Revision
+from consumer.revisions import read_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Item = Revision | Block
@@ -14,10 +16,9 @@ Item = Revision | Block
 READ_MARK = "SELECT sequence_no FROM journal.mark"
 
 _SIZE = "coalesce(octet_length(data_ion), pg_column_size(data), 0)"
-_REVISION = "document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash"
-
+# `columns` are those of `consumer.revisions`.
 READ_REVISIONS = f"""
-    SELECT {_REVISION}, {_SIZE} FROM journal.revision
+    SELECT {{columns}}, {_SIZE} FROM journal.revision
     WHERE sequence_no > %(after)s AND sequence_no <= %(last)s AND table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 
@@ -25,6 +26,7 @@ _BLOCK = """
     sequence_no, block_time, transaction_id, level, statement_kinds,
     ARRAY(SELECT DISTINCT value FROM jsonb_each_text(tables) ORDER BY value),
     cardinality(array_remove(revision_documents, NULL)), coalesce(jsonb_array_length(redactions), 0)"""
+_BLOCK_COLUMNS = 8
 
 READ_BLOCKS = f"""
     SELECT {_BLOCK}, 0 FROM journal.block
@@ -32,18 +34,18 @@ READ_BLOCKS = f"""
 
 # Documents from the given versions on, as far as the position has come. OFFSET has each looked up by itself: a join of
 # a few with very many revisions might read all of those.
-READ_DOCUMENTS = f"""
+READ_DOCUMENTS = """
     SELECT r.* FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
     CROSS JOIN LATERAL (
-        SELECT {_REVISION} FROM journal.revision
+        SELECT {columns} FROM journal.revision
         WHERE document_id = document AND version >= first_version OFFSET 0) r
     WHERE sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 
 # Each document's last revision as far as the position has come.
-READ_CURRENT = f"""
+READ_CURRENT = """
     SELECT r.* FROM unnest(%(documents)s::text[]) AS wanted (document) CROSS JOIN LATERAL (
-        SELECT {_REVISION} FROM journal.revision
+        SELECT {columns} FROM journal.revision
         WHERE document_id = document AND sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
         ORDER BY version DESC LIMIT 1) r"""
 
@@ -51,8 +53,8 @@ READ_SOME_BLOCKS = f"SELECT {_BLOCK} FROM journal.block WHERE sequence_no = ANY(
 
 # Revisions that the position had passed before the blocks that redacted them. One that is read later than its redaction
 # passed the mark comes erased already.
-READ_ERASED = f"""
-    SELECT {_REVISION} FROM journal.redaction JOIN journal.revision USING (document_id, version, sequence_no)
+READ_ERASED = """
+    SELECT {columns} FROM journal.redaction JOIN journal.revision USING (document_id, version, sequence_no)
     WHERE redacted_by > %(after)s AND redacted_by <= %(last)s AND sequence_no <= %(after)s
       AND table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
@@ -91,8 +93,8 @@ class Batch:
         # The range is bounded, so that no plan, however poor, reads the rest of the journal for one batch.
         self.last = min(mark, after + limits.blocks)
 
-    def __iter__(self) -> Iterator[list[Item]]:
-        make, statement, tables = _source(self._projection)
+    def __iter__(self) -> Iterator[Sequence[Item]]:
+        statement, make, tables = _source(self._projection)
         taken = size = 0
         last_taken: int | None = None
         # The blocks come in order from the index; a planner without statistics would sort the whole range each time.
@@ -100,7 +102,7 @@ class Batch:
         with self._connection.cursor(name="feed") as cursor:
             cursor.execute(statement, {"after": self.after, "last": self.last, "tables": tables}, binary=True)
             while rows := cursor.fetchmany(min(_FETCH, self._limits.revisions)):
-                chunk = [make(*row[:-1]) for row in rows]
+                chunk = make(rows)
                 if last_taken is not None and (taken >= self._limits.revisions or size >= self._limits.size):
                     rest = [item for item in chunk if item.sequence_no == last_taken]
                     if len(rest) < len(chunk):
@@ -120,34 +122,51 @@ def key_of(item: Item) -> str:
 
 def documents(
     connection: Connection, projection: Projection, keys: Sequence[tuple[str, int]], position: int
-) -> list[Item]:
+) -> list[Revision]:
     """Every revision of each (document, version) from that version on, up to the position."""
     parameters = {
         "documents": [document for document, _ in keys],
         "versions": [version for _, version in keys],
         "position": position,
-        "tables": _source(projection)[2],
     }
-    return [Revision(*row) for row in connection.execute(READ_DOCUMENTS, parameters, binary=True)]
+    return _revisions(connection, projection, READ_DOCUMENTS, parameters)
 
 
 def current(connection: Connection, projection: Projection, documents: Sequence[str], position: int) -> list[Revision]:
     """The last revision of each document up to the position."""
-    parameters = {"documents": list(documents), "position": position, "tables": _source(projection)[2]}
-    return [Revision(*row) for row in connection.execute(READ_CURRENT, parameters, binary=True)]
+    parameters = {"documents": list(documents), "position": position}
+    return _revisions(connection, projection, READ_CURRENT, parameters)
 
 
 def blocks(connection: Connection, numbers: Sequence[int]) -> list[Item]:
-    return [Block(*row) for row in connection.execute(READ_SOME_BLOCKS, {"numbers": list(numbers)}, binary=True)]
+    return _blocks(connection.execute(READ_SOME_BLOCKS, {"numbers": list(numbers)}, binary=True))
 
 
 def erased(connection: Connection, projection: Projection, after: int, last: int) -> list[Revision]:
     """Revisions up to `after` that blocks in (after, last] redacted; without data."""
-    parameters = {"after": after, "last": last, "tables": _source(projection)[2]}
-    return [Revision(*row) for row in connection.execute(READ_ERASED, parameters, binary=True)]
+    return _revisions(connection, projection, READ_ERASED, {"after": after, "last": last})
 
 
-def _source(projection: Projection) -> tuple[Any, Any, list[str]]:
+def _revisions(
+    connection: Connection, projection: Projection, statement: str, parameters: dict[str, Any]
+) -> list[Revision]:
+    read = read_for(projection)
+    parameters["tables"] = _tables(projection)
+    query = SQL(statement).format(columns=read.columns)
+    return read.revisions(connection.execute(query, parameters, binary=True).fetchall())
+
+
+def _blocks(rows: Iterable[Sequence[Any]]) -> list[Item]:
+    return [Block(*row[:_BLOCK_COLUMNS]) for row in rows]
+
+
+def _tables(projection: Projection) -> list[str]:
+    return [] if isinstance(projection, BlockProjection) else list(projection.tables)
+
+
+def _source(projection: Projection) -> tuple[Composed, Callable[[Sequence[Any]], Sequence[Item]], list[str]]:
+    """A statement whose rows end with a size, what they are made into, and the tables that it is asked for."""
     if isinstance(projection, BlockProjection):
-        return Block, READ_BLOCKS, []
-    return Revision, READ_REVISIONS, list(projection.tables)
+        return SQL(READ_BLOCKS).format(), _blocks, []
+    read = read_for(projection)
+    return SQL(READ_REVISIONS).format(columns=read.columns), read.revisions, _tables(projection)

@@ -8,6 +8,7 @@ from psycopg.sql import SQL, Composed, Literal
 
 from consumer.composition import Documents
 from consumer.projection import ComposedProjection, Revision, Through
+from consumer.revisions import Reading, read_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -21,8 +22,7 @@ FIND = """
         WHERE table_name = {table} AND sequence_no <= %(position)s AND hashtextextended(data ->> {field}, 0) = ANY (
             ARRAY(SELECT hashtextextended(value, 0) FROM unnest(%(values)s::text[]) AS value))
     ) AS candidate CROSS JOIN LATERAL (
-        SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash
-        FROM journal.revision
+        SELECT {columns} FROM journal.revision
         WHERE document_id = candidate.document_id AND sequence_no <= %(position)s
         ORDER BY version DESC LIMIT 1
     ) AS r
@@ -40,20 +40,23 @@ def ensure_indexes(connection: Connection, projection: ComposedProjection) -> No
             connection.execute(ENSURE_INDEX, [table, field])
 
 
-def find(connection: Connection, wanted: Collection[Through], position: int) -> Mapping[Through, Documents]:
+def find(
+    connection: Connection, projection: ComposedProjection, wanted: Collection[Through], position: int
+) -> Mapping[Through, Documents]:
     """The documents of each look-up, in the order of their ids: one statement for all of a field."""
+    read = read_for(projection)
     found: dict[Through, list[Revision]] = {one: [] for one in wanted}
     for table, field in sorted({(one.table, one.field) for one in wanted}):
         values = [one.value for one in wanted if (one.table, one.field) == (table, field)]
         parameters = {"values": values, "position": position}
-        for row in connection.execute(_find(table, field), parameters, binary=True):
-            revision = Revision(*row)
+        rows = connection.execute(_find(read, table, field), parameters, binary=True).fetchall()
+        for revision in read.revisions(rows):
             value = revision.text(field)
             if value is not None and (documents := found.get(Through(table, field, value))) is not None:
                 documents.append(revision)
     return found
 
 
-def _find(table: str, field: str) -> Composed:
+def _find(read: Reading, table: str, field: str) -> Composed:
     table, field = (name.replace("%", "%%") for name in (table, field))  # it is written where parameters are looked for
-    return SQL(FIND).format(table=Literal(table), field=Literal(field))
+    return SQL(FIND).format(columns=read.columns, table=Literal(table), field=Literal(field))

@@ -17,16 +17,18 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import IsolationLevel
+from psycopg.sql import SQL
 
 from consumer import held as held_documents
 from consumer.composing import KEYS, ComposedFilling
 from consumer.composition import Documents, followed, naming
-from consumer.database import connect, read_json
+from consumer.database import connect
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.finding import BY_INDEX, find
 from consumer.held import Held
 from consumer.meaning import Meaning
 from consumer.projection import ComposedProjection, Revision, RowProjection, Through
+from consumer.revisions import read_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Part = tuple[Callable[[], None], int, int]  # what writes it; how many are done then, and of how many
@@ -45,8 +47,7 @@ BY_HASH = """
     SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0;
     SET LOCAL work_mem = '64MB'"""
 READ_LATEST = """
-    SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data::text, hash
-    FROM journal.revision JOIN (
+    SELECT {columns} FROM journal.revision JOIN (
         SELECT document_id, max(version) AS version FROM journal.revision
         WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s GROUP BY document_id
     ) AS last USING (document_id, version)
@@ -75,6 +76,7 @@ class FirstFill:
     def __init__(self, url: str, projection: RowProjection | ComposedProjection, last: int, waiting: Collection[str]):
         self._url = url
         self._projection = projection
+        self._reads = read_for(projection)
         self._waiting = waiting
         self._changes = 0
         self._read = self._bytes = 0
@@ -140,7 +142,7 @@ class FirstFill:
         with held_documents.staying(), connect(self._url) as finding, finding.transaction():
 
             def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
-                return find(finding, wanted, self.last)
+                return find(finding, projection, wanted, self.last)
 
             def stage(named: Collection[str | Through]) -> None:
                 finding.execute(ADD_KEYS, [list(followed(projection, named, find_there))])
@@ -177,7 +179,8 @@ class FirstFill:
         """The last revision of each document, with its bytes; one at a time, while PostgreSQL reads on."""
         reading.execute(BY_HASH)
         with reading.cursor() as cursor:
-            rows = cursor.stream(READ_LATEST, self._parameters, binary=True, size=FETCH)
+            statement = SQL(READ_LATEST).format(columns=self._reads.columns)
+            rows = cursor.stream(statement, self._parameters, binary=True, size=FETCH)
             try:
                 yield rows
             finally:
@@ -186,14 +189,11 @@ class FirstFill:
     def _some(self, rows: Iterator[Any]) -> Iterator[Revision]:
         """As many of them as a part has."""
         taken = size = 0
-        make = Revision._make
-        for document, version, table, sequence_no, tx_id, tx_time, state, data, digest in rows:
-            taken += 1
-            size += len(data or "")
-            value = None if data is None else read_json(data)
-            yield make((document, version, table, sequence_no, tx_id, tx_time, state, value, digest))
-            if taken >= AT_ONCE or size >= SIZE_AT_ONCE:
-                break
+        while taken < AT_ONCE and size < SIZE_AT_ONCE and (some := list(islice(rows, min(FETCH, AT_ONCE - taken)))):
+            documents = self._reads.json(some)
+            taken += len(some)
+            size += len(documents)
+            yield from self._reads.made(some, documents)
         self._read += taken
         self._bytes += size
 

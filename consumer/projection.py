@@ -18,7 +18,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from consumer.sinks.sql_types import INDEXABLE, TYPES
 from journal.errors import UsageError
@@ -89,6 +89,26 @@ class Revision(NamedTuple):
         return found if found and found.tzinfo else None
 
 
+class NarrowRevision(Revision):
+    """A revision for a projection that names the fields it reads (`of`): `data` has no others, and to ask for one that
+    is not named raises `Unprojectable`."""
+
+    __slots__ = ()
+    of: ClassVar[frozenset[str]] = frozenset()
+
+    def text(self, field: str) -> str | None:
+        value = self.data.get(field) if self.data else None
+        return value if isinstance(value, str) else self._none(field)
+
+    def field(self, name: str) -> Any:
+        value = self.data.get(name) if self.data else None
+        return self._none(name) if value is None else value
+
+    def _none(self, field: str) -> None:
+        if field not in self.of:
+            raise Unprojectable("it reads a field that it does not name")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block, without its contents: `revisions` counts those of documents, not the system's."""
@@ -123,6 +143,7 @@ class RowProjection:
     `keeps` current: a revision replaces all rows of its document, a deletion or redaction leaves none, and `rows` is
     called for normal revisions only. `keeps` history: `rows` is called for every revision, `data` None where redacted
     or deleted. Rows are told apart by the document (history: and version) and the `key` columns, which are never empty.
+    `fields` are those of the documents that `rows` reads: where it names them it is given no others, which is faster.
     `subjects` are the fields of the ledger's documents, as `Contact.email`, by which `find-subject` finds a person.
     """
 
@@ -138,6 +159,7 @@ class RowProjection:
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
     subjects: tuple[str, ...] = ()
+    fields: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +213,8 @@ class ComposedProjection:
     that has data touches: all for which `compose` would find the document. What the document itself does not tell it
     names by others (`Through`). A document for which `keys` raises parks, and is found nowhere. `compose` makes a key's
     rows from what it looks up; where it finds nothing, there are none. Rows are told apart by the key and the `key`
-    columns, which are never empty.
+    columns, which are never empty. `fields` are those that both read besides the ones of `lookups`, as in a
+    `RowProjection`.
     """
 
     name: str
@@ -206,6 +229,7 @@ class ComposedProjection:
     computed: tuple[Computed, ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    fields: tuple[str, ...] | None = None
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -218,6 +242,14 @@ Projection = RowProjection | BlockProjection | ComposedProjection
 def computed(projection: Projection) -> tuple[Computed, ...]:
     """The columns that only the projection's view has."""
     return projection.computed if isinstance(projection, ComposedProjection) else ()
+
+
+def fields_read(projection: Projection) -> frozenset[str] | None:
+    """The fields of documents that the projection reads; None where it does not name them."""
+    if isinstance(projection, BlockProjection) or projection.fields is None:
+        return None
+    lookups = projection.lookups.values() if isinstance(projection, ComposedProjection) else ()
+    return frozenset(projection.fields).union(*lookups)
 
 
 def function(projection: Projection) -> Callable[..., Any]:

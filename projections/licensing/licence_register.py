@@ -28,5 +28,6 @@ PROJECTION = RowProjection(
         Column("revised_at", "timestamptz", "When the current revision was written."),
     ),
     rows=rows,
+    fields=("licenceId", "status", "county"),
     indexes=(("licence_id",),),
 )

@@ -110,6 +110,7 @@ PROJECTION = ComposedProjection(
     keys=keys,
     compose=compose,
     key=("licence_document",),
+    fields=("status", "county", "points", "issueDtm", "expiryDtm"),
     analysis={
         "normalizer": {"number": {"type": "custom", "filter": ["trim", "lowercase"]}},
         "analyzer": {"name": {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "asciifolding"]}},

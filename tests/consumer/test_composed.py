@@ -19,6 +19,7 @@ from consumer.finding import ensure_indexes, find
 from consumer.generations import ensure_generation
 from consumer.projection import Column, ComposedProjection, Lookup, Revision, Rows, Through, Unprojectable
 from consumer.projector import Projector
+from consumer.revisions import read_for
 from consumer.sinks.postgresql import PostgresqlSink
 from tests.consumer.strand_rows import StrandRows
 from tests.consumer.test_projector import Connection, undone
@@ -372,7 +373,7 @@ class TestSpeed:
             ensure_indexes(connection, ORDERS)
             connection.execute("ANALYZE journal.revision")
             connection.execute(finding.BY_INDEX)
-            statement = finding._find("Order", "order")
+            statement = finding._find(read_for(ORDERS), "Order", "order")
             plan = connection.execute(SQL("EXPLAIN ") + statement, {"values": ["A1"], "position": 9}).fetchall()
             text = "\n".join(line for (line,) in plan)
             assert "Seq Scan" not in text
