@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from consumer.parking import Parked
@@ -49,6 +50,32 @@ class Meaning:
 
     def take(self, items: Iterable[Revision | Block], waiting: Collection[str] = ()) -> None:
         """Run the projection over the items, passing over the keys that wait."""
+        left = iter(items)
+        while some := list(islice(left, AT_ONCE)):
+            if not self._take_at_once(some, waiting):
+                self._take(some, waiting)
+
+    def _take_at_once(self, items: Sequence[Revision | Block], waiting: Collection[str]) -> bool:
+        """A short way for what is usual: that nothing waits or parks, and all say something. False where it is not."""
+        if waiting or self._parked or self._of_blocks:
+            return False
+        function: Any = self._projection.rows
+        revisions, current = cast(Sequence[Revision], items), self._current
+        if current and any(revision.state != "normal" for revision in revisions):
+            return False
+        try:
+            prepared = self._sink.prepare_all([list(function(revision)) for revision in revisions])
+        except Exception:
+            return False
+        if prepared is None:
+            return False
+        for (document, version, _, sequence_no, *_), rows in zip(revisions, prepared, strict=True):
+            source = document if current else (document, version)
+            self._replacements[source] = Replacement(document, version, sequence_no, rows)
+        return True
+
+    def _take(self, items: Iterable[Revision | Block], waiting: Collection[str]) -> None:
+        """One by one."""
         function: Any = self._projection.rows
         of_blocks, current = self._of_blocks, self._current
         made: list[_Made] = []
@@ -70,9 +97,6 @@ class Meaning:
                     fault = reason(exc, self._projection)
                     failed.add(key)
             made.append((key, document, version, item.sequence_no, rows, fault))
-            if len(made) == AT_ONCE:
-                self._settle(made)
-                made.clear()
         self._settle(made)
 
     def _settle(self, made: Sequence[_Made]) -> None:
