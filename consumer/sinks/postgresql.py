@@ -112,13 +112,20 @@ class PostgresqlSink(Sink):
         view = self._view.as_string(self._connection)
         before = [name for (name,) in self._connection.execute(VIEW_COLUMNS, [view]) if name in shown]
         order = dict.fromkeys([*before, *shown])
-        self._execute(CREATE_VIEW, columns=SQL(", ").join([shown[name] for name in order]))
-        self._execute(COMMENT_VIEW, text=Literal(self._projection.purpose))
         descriptions = {column.name: column.description for column in self._projection.columns}
-        for name, text in (descriptions | {one.name: one.description for one in extra}).items():
-            self._execute(COMMENT_COLUMN, column=Identifier(name), text=Literal(text))
-        self._execute(REVOKE, roles=_names(READERS["analysts"]))
-        self._execute(GRANT, roles=_names(READERS[self._projection.readers]))
+        descriptions |= {one.name: one.description for one in extra}
+        statements = [
+            self._sql(CREATE_VIEW, columns=SQL(", ").join([shown[name] for name in order])),
+            self._sql(COMMENT_VIEW, text=Literal(self._projection.purpose)),
+            *(
+                self._sql(COMMENT_COLUMN, column=Identifier(name), text=Literal(text))
+                for name, text in descriptions.items()
+            ),
+            self._sql(REVOKE, roles=_names(READERS["analysts"])),
+            self._sql(GRANT, roles=_names(READERS[self._projection.readers])),
+        ]
+        # In one go: readers wait from the first of them to the commit.
+        self._connection.execute(SQL("; ").join(statements))
 
     def hide(self) -> None:
         """Take the view away, for one with other columns; refused where others are built on it."""
