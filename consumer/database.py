@@ -1,7 +1,8 @@
 """Connections to PostgreSQL, and what its errors mean to the person who runs Strandline."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,8 @@ LIVENESS = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count"
 # So that the server ends the session of a client that is gone without a word in the middle of a transaction, whose
 # locks hold up all others. Nothing here lets a transaction wait for nearly as long.
 IDLE_SECONDS = 300
+_NOT_DURABLE = "SET synchronous_commit = off"
+DURABLE = "SET LOCAL synchronous_commit TO DEFAULT"
 
 
 class DatabaseError(StrandlineError):
@@ -63,16 +66,19 @@ def connect(
     role: str | None = WORKER,
     application_name: str = "strandline",
     idle_seconds: int = IDLE_SECONDS,
+    durable: bool = True,
 ) -> psycopg.Connection[tuple[Any, ...]]:
     """A connection that acts as `role` (None: as its login), in UTC, jsonb's fractions as `Decimal`.
 
-    The server ends it where a transaction waits for its client for longer than `idle_seconds`.
+    The server ends it where a transaction waits for its client for longer than `idle_seconds`. Unless `durable`, the
+    server may lose what it commits in a crash, until a transaction that begins with `DURABLE` is committed.
     Raises `DatabaseUnreachable`, or `DatabaseError` where the role may not be taken or the server is too old.
     """
     connection = _connect(url, application_name)
     try:
         _check_version(connection)
-        connection.execute(f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{idle_seconds}s'".encode())
+        settings = f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{idle_seconds}s'"
+        connection.execute((settings if durable else f"{settings}; {_NOT_DURABLE}").encode())
         if role is not None:
             connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
         set_json_loads(read_json, connection)
@@ -83,6 +89,18 @@ def connect(
             raise _role_error(exc, role) from exc
         raise
     return connection
+
+
+@contextmanager
+def opening(url: str) -> Iterator[Callable[[], psycopg.Connection[tuple[Any, ...]]]]:
+    """A connection that is opened while something else goes on, and waited for where it is asked for."""
+    with ThreadPoolExecutor(1, thread_name_prefix="opening") as pool:
+        opened = pool.submit(connect, url)
+        try:
+            yield opened.result
+        finally:
+            with suppress(StrandlineError):
+                opened.result().close()
 
 
 def describe_error(exc: psycopg.Error) -> DatabaseError:

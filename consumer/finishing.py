@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 
 from consumer import alias, feed, generation, lease, swap
+from consumer.beforehand import Beforehand
 from consumer.comparison import Summary, difference
+from consumer.database import DURABLE
 from consumer.generation import Generation
 from consumer.lease import Lease
 from consumer.projection import Projection
@@ -37,9 +39,16 @@ class Outcome:
     whole: bool
 
 
-def in_database(connection: Connection, projection: Projection, live: Generation, building: Generation) -> Outcome:
-    """One transaction, which holds the rows of both."""
+def in_database(
+    connection: Connection,
+    projection: Projection,
+    live: Generation,
+    building: Generation,
+    served_before: Beforehand | None,
+) -> Outcome:
+    """One transaction, which holds the rows of both; `served_before` is what was summed up of the one served."""
     with connection.transaction():
+        connection.execute(DURABLE)
         live, building = generation.lock(connection, [live.generation, building.generation])
         mark = feed.read_mark(connection)
         sink = PostgresqlSink(connection, projection, building.relation)
@@ -50,8 +59,11 @@ def in_database(connection: Connection, projection: Projection, live: Generation
         found = None
         if live.fingerprint == building.fingerprint and not live.failure:
             served = PostgresqlSink(connection, projection, live.relation)
+            summary = served_before.summary(connection) if served_before and live.position >= mark else None
             Projector(connection, projection, live.generation, served).fill_up(mark)
-            found = difference(connection, (live.generation, served.summary()), (building.generation, rebuilt))
+            if summary is None:
+                summary = served.summary()
+            found = difference(connection, (live.generation, summary), (building.generation, rebuilt))
         swapped = found is None or live.passed_change
         if swapped:
             swap.serve(connection, projection, building.generation, swap.show_generation(sink))

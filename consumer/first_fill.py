@@ -7,10 +7,11 @@ sent to a store outside is made some parts ahead, while the part before waits fo
 rows while more are made, a second thread would only be in the way.
 """
 
+import gc
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, cast
@@ -19,6 +20,7 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.sql import SQL
 
+from consumer import feed
 from consumer import held as held_documents
 from consumer.composing import KEYS, ComposedFilling
 from consumer.composition import Documents, followed, naming
@@ -29,6 +31,7 @@ from consumer.held import Held
 from consumer.meaning import Meaning
 from consumer.projection import ComposedProjection, Revision, RowProjection, Through
 from consumer.revisions import read_for
+from journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Part = tuple[Callable[[], None], int, int]  # what writes it; how many are done then, and of how many
@@ -40,6 +43,7 @@ AT_ONCE, SIZE_AT_ONCE = 10_000, 8_000_000
 FETCH = 500
 # Parts that are made, at most, before one that is sent outside is done.
 AHEAD = 2
+VALUES_UNTIL_COLLECTED = 200_000
 
 # The last revision of each document, by hashes in one process: a planner without statistics would look each one up, and
 # whoever takes the rows is slower than one process that reads them.
@@ -52,6 +56,8 @@ READ_LATEST = """
         WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s GROUP BY document_id
     ) AS last USING (document_id, version)
     WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND state = 'normal'"""
+READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
+READ_WAITING = "SELECT key FROM projection.parked WHERE generation = %s"
 COUNT_DOCUMENTS = """
     SELECT count(*) FROM journal.revision
     WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND version = 0"""
@@ -70,45 +76,74 @@ READ_KEYS = "SELECT DISTINCT key FROM key ORDER BY key"
 class FirstFill:
     """What there is to write up to the block `last`, read over a connection of its own in one snapshot.
 
-    What is erased meanwhile, the next batch purges. `waiting` are the documents that are run in full.
+    `last` is known with the first part: the mark, or the position of `alike`, a generation of rows of the same
+    definition, where there is one. What waits there is run in full. What is erased meanwhile, the next batch purges.
     """
 
-    def __init__(self, url: str, projection: RowProjection | ComposedProjection, last: int, waiting: Collection[str]):
+    def __init__(
+        self,
+        url: str,
+        reading: Callable[[], Connection],
+        projection: RowProjection | ComposedProjection,
+        alike: int | None,
+    ) -> None:
         self._url = url
+        self._open = reading
         self._projection = projection
         self._reads = read_for(projection)
-        self._waiting = waiting
+        # What waits is known as far as that has come; from there on every revision is read.
+        self._alike = alike if isinstance(projection, RowProjection) else None
+        self._waiting: set[str] = set()
         self._changes = 0
         self._read = self._bytes = 0
-        self.last = last
+        self.last = -1
 
     @property
     def unit(self) -> str:
         return "keys" if isinstance(self._projection, ComposedProjection) else "documents"
 
     @contextmanager
-    def parts(self, filling: Filling, *, counted: bool) -> Iterator[Parts]:
-        """What is to be written, each part in a transaction of its own; how much there is, 0 unless `counted`."""
-        with connect(self._url) as reading:
-            reading.isolation_level = IsolationLevel.REPEATABLE_READ
-            with (
-                reading.transaction(),
-                closing(self._parts(reading, filling, counted)) as parts,
-                closing(parts if self._projection.store == "postgresql" else _ahead(parts)) as parts,
-            ):
-                (self._changes,) = reading.execute(COUNT_CHANGES, [self.last]).fetchone() or (0,)
-                yield parts
+    def parts(self, filling: Filling, *, counted: bool) -> Iterator[Iterator[Part]]:
+        """What is to be written, each part in a transaction of its own; how much there is, 0 unless `counted`.
+
+        The first is being made from here on.
+        """
+        ahead = 0 if self._projection.store == "postgresql" else AHEAD
+        with (
+            _seldom_collected(),
+            closing(self._parts(filling, counted)) as parts,
+            _begun(parts, ahead, self._stop) as begun,
+        ):
+            yield begun
 
     def arrive(self, connection: Connection, generation: int) -> None:
         """In the transaction that moves the position."""
         parameters = {"last": self.last, "changes": self._changes, "generation": generation}
         connection.execute(NOTE_CHANGES, parameters)
 
-    def _parts(self, reading: Connection, filling: Filling, counted: bool) -> Parts:
-        if isinstance(filling, ComposedFilling):
-            return self._keys(reading, filling)
-        assert isinstance(filling, RowFilling)
-        return self._documents(reading, filling, counted)
+    def _parts(self, filling: Filling, counted: bool) -> Parts:
+        reading = self._open()
+        reading.isolation_level = IsolationLevel.REPEATABLE_READ
+        with reading.transaction():
+            self._begin(reading)
+            if isinstance(filling, ComposedFilling):
+                yield from self._keys(reading, filling)
+            else:
+                assert isinstance(filling, RowFilling)
+                yield from self._documents(reading, filling, counted)
+
+    def _begin(self, reading: Connection) -> None:
+        if self._alike is None:
+            self.last = feed.read_mark(reading)
+        else:
+            (self.last,) = reading.execute(READ_POSITION, [self._alike]).fetchone() or (-1,)
+            self._waiting = {key for (key,) in reading.execute(READ_WAITING, [self._alike])}
+        (self._changes,) = reading.execute(COUNT_CHANGES, [self.last]).fetchone() or (0,)
+
+    def _stop(self) -> None:
+        """Break off what is being read."""
+        with suppress(psycopg.Error, StrandlineError):
+            self._open().cancel_safe()
 
     def _documents(self, reading: Connection, filling: RowFilling, counted: bool) -> Parts:
         again = set(self._waiting)
@@ -211,15 +246,39 @@ def _staged(finding: Connection) -> tuple[Iterator[str], int]:
     return keys(), total
 
 
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Python looks for garbage more seldom: what is made of documents has no cycles, and much of it stays a while."""
+    before = gc.get_threshold()
+    gc.set_threshold(VALUES_UNTIL_COLLECTED)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _nothing() -> None:
     pass
 
 
-def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The same items, of which the next ones are made while one is dealt with."""
+@contextmanager
+def _begun(items: Iterator[T], ahead: int, stop: Callable[[], None]) -> Iterator[Iterator[T]]:
+    """The same items, of which the first is being made from now on, and the next ones, so many, while one is dealt
+    with; `stop` ends the making."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = deque([pool.submit(next, items, end) for _ in range(AHEAD)])
-        while (item := coming.popleft().result()) is not end:
-            coming.append(pool.submit(next, items, end))
-            yield item  # type: ignore[misc]
+        coming = deque([pool.submit(next, items, end) for _ in range(max(1, ahead))])
+
+        def made() -> Iterator[T]:
+            while coming and (item := coming.popleft().result()) is not end:
+                if ahead:
+                    coming.append(pool.submit(next, items, end))
+                yield item  # type: ignore[misc]
+            if not ahead:
+                yield from items
+
+        try:
+            yield made()
+        except BaseException:
+            stop()
+            raise

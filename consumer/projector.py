@@ -24,7 +24,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
 READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
-LOCK = READ_POSITION + " FOR NO KEY UPDATE"
+# Whoever writes a generation's rows writes its row, too (consumer.beforehand).
+LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """
     UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
 
@@ -90,8 +91,8 @@ class Projector:
         Until all of it is written the position does not move.
         """
         with (
-            lease.taken(self._connection, self._generation) as held,
             first.parts(self._filling, counted=progress is not None) as parts,
+            lease.taken(self._connection, self._generation) as held,
         ):
             for write, done, total in parts:
                 deadline = self._renew(held)

@@ -5,15 +5,16 @@ both held.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import psycopg
 
-from consumer import alias, feed, finishing, generation, lease
-from consumer.database import connect
+from consumer import alias, finishing, generation, lease
+from consumer.beforehand import beforehand
+from consumer.database import connect, opening
 from consumer.finishing import ChangedMeanwhile, Outcome
 from consumer.first_fill import FirstFill
 from consumer.generation import Generation
@@ -34,7 +35,6 @@ ATTEMPTS = 3
 RETIRED_SECONDS = 2.0
 
 READ_ORIGIN = "SELECT origin FROM journal.mark"
-READ_WAITING = "SELECT key FROM projection.parked WHERE generation = %s"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def rebuild(
     be replaced, or its store fails; then what is served goes on as it was.
     """
     projection = known(projections, name, stores)
-    with alone(url, name) as connection:
+    # What is in the database is durable with the swap; what is outside has to be before it is sent.
+    durable = projection.store != "postgresql"
+    with opening(url) as reading, alone(url, name, durable=durable) as connection:
         alias.go_on(connection, projection, stores)
         live = ensure_generation(connection, projection, stores)
         if live is None:
@@ -79,9 +81,10 @@ def rebuild(
             )
         started = time.monotonic()
         for _ in range(ATTEMPTS):
-            building = _begin(connection, projection, stores)
+            building, is_new = _begin(connection, projection, stores)
+            first = _first_fill(url, reading, projection, building, live) if is_new else None
             try:
-                found = _build(url, connection, projection, building, live, stores, progress)
+                found = _build(url, connection, projection, building, live, stores, first, progress)
                 break
             except ChangedMeanwhile:
                 alias.drop(connection, projection, building, stores)
@@ -112,33 +115,33 @@ def known(projections: Mapping[str, Projection], name: str, stores: Stores) -> P
 
 
 @contextmanager
-def alone(url: str, name: str) -> Iterator[Connection]:
+def alone(url: str, name: str, *, durable: bool = True) -> Iterator[Connection]:
     """A connection as long as which no other rebuild or rollback of the read model runs; the lock goes with it."""
-    with connect(url) as connection, alias.alone(connection, name) as free:
+    with connect(url, durable=durable) as connection, alias.alone(connection, name) as free:
         if not free:
             raise StrandlineError(f"{name} is being rebuilt or rolled back already: wait until that has ended.")
         yield connection
 
 
-def _begin(connection: Connection, projection: Projection, stores: Stores) -> Generation:
-    """An empty generation, or the one that a killed rebuild left, where it can be gone on with."""
+def _begin(connection: Connection, projection: Projection, stores: Stores) -> tuple[Generation, bool]:
+    """An empty generation, new; or the one that a killed rebuild left, where it can be gone on with."""
     with connection.transaction():
         left = generation.building(connection, projection)
     if left:
         if _can_go_on(connection, projection, left, stores):
-            return left
+            return left, False
         alias.drop(connection, projection, left, stores)
     with connection.transaction():
         building = generation.insert(connection, projection)
         sink = stores.sink(connection, projection, building.generation, building.relation)
         if not isinstance(sink, OuterSink):
             sink.create(bare=_is_first_filled(projection))
-            return building
+            return building, True
     # Under its lease: a request that a killed rebuild has sent must not make the index after it was dropped.
     with lease.taken(connection, building.generation) as held:
         lease.renew(connection, held)
         sink.create(bare=_is_first_filled(projection))
-    return building
+    return building, True
 
 
 def _can_go_on(connection: Connection, projection: Projection, left: Generation, stores: Stores) -> bool:
@@ -162,21 +165,25 @@ def _build(
     building: Generation,
     live: Generation,
     stores: Stores,
+    first: FirstFill | None,
     progress: Progress | None,
 ) -> Outcome:
     """Fill it with all but what comes in meanwhile, then finish."""
     sink = stores.sink(connection, projection, building.generation, building.relation)
     projector = Projector(connection, projection, building.generation, sink)
-    first = _first_fill(url, connection, projection, live, building)
-    if first:
-        projector.fill_first(first, progress)
-    projector.run_to_mark(progress)
-    if isinstance(sink, OuterSink):
-        return finishing.outside(connection, projection, live, building, stores)
-    return finishing.in_database(connection, projection, live, building)
+    with ExitStack() as stack:
+        served_before = None
+        if projection.store == "postgresql" and live.fingerprint == building.fingerprint:
+            served_before = stack.enter_context(beforehand(url, projection, live))
+        if first:
+            projector.fill_first(first, progress)
+        projector.run_to_mark(progress)
+        if isinstance(sink, OuterSink):
+            return finishing.outside(connection, projection, live, building, stores)
+        return finishing.in_database(connection, projection, live, building, served_before)
 
 
-def _is_first_filled(projection: Projection) -> bool:
+def _is_first_filled(projection: Projection) -> TypeGuard[RowProjection | ComposedProjection]:
     """Whether only what is current has to be read."""
     return isinstance(projection, ComposedProjection) or (
         isinstance(projection, RowProjection) and projection.keeps == "current"
@@ -184,19 +191,12 @@ def _is_first_filled(projection: Projection) -> bool:
 
 
 def _first_fill(
-    url: str, connection: Connection, projection: Projection, live: Generation, building: Generation
+    url: str, reading: Callable[[], Connection], projection: Projection, building: Generation, live: Generation
 ) -> FirstFill | None:
-    with connection.transaction():
-        (origin,) = connection.execute(READ_ORIGIN).fetchone() or (0,)
-        last, waiting = feed.read_mark(connection), set[str]()
-        if isinstance(projection, RowProjection) and live.fingerprint == building.fingerprint:
-            # What waits is known as far as the one served has come; from there on every revision is read.
-            (live,) = generation.lock(connection, [live.generation])
-            last = live.position
-            waiting = {key for (key,) in connection.execute(READ_WAITING, [live.generation])}
-    if building.position >= origin or not isinstance(projection, RowProjection | ComposedProjection):
+    if not _is_first_filled(projection):
         return None
-    return FirstFill(url, projection, last, waiting) if _is_first_filled(projection) else None
+    alike = live.generation if live.fingerprint == building.fingerprint else None
+    return FirstFill(url, reading, projection, alike)
 
 
 def _drop_retired(connection: Connection, projection: Projection, keep: list[int], stores: Stores) -> None:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
-from consumer import alias, first_fill, frozen, frozen_outside, generation, generations, rebuild, rollback, swap
+from consumer import alias, first_fill, frozen, frozen_outside, generation, generations, lease, rebuild, rollback, swap
+from consumer.beforehand import beforehand
 from consumer.database import connect
 from consumer.generations import project, statuses
 from consumer.held import MOST_BYTES
@@ -19,6 +20,7 @@ from consumer.projection import BlockProjection, Column, Projection, Unprojectab
 from consumer.rebuild import Served
 from consumer.rebuild import rebuild as rebuild_one
 from consumer.rollback import rollback as roll_back
+from consumer.sinks.postgresql import PostgresqlSink
 from consumer.swap import ReadersInTheWay, ViewInUse
 from journal.errors import StrandlineError, UsageError
 from tests.consumer import test_composed, test_projector
@@ -216,6 +218,63 @@ class TestRebuild:
             "WHERE state = 'live'"
         ).fetchall()
         assert parked == ("x", 1)
+
+    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        parts = first_fill.FirstFill._parts
+
+        def changing(*parameters: Any) -> first_fill.Parts:
+            yield from parts(*parameters)
+            strand.block(("a", 2, "T", good("a2")))
+            project(database, named(CURRENT))
+
+        monkeypatch.setattr(first_fill.FirstFill, "_parts", changing)
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (True, None)
+        assert "a2" in labels(connection)
+
+    @pytest.mark.parametrize("write", ["a batch", "a retry"])
+    def test_a_summary_taken_beforehand_holds_until_something_is_written(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, write: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        live = generation.live(connection, CURRENT)
+        assert live is not None
+        with beforehand(database, CURRENT, live) as taken:
+            assert taken.summary(connection) == PostgresqlSink(connection, CURRENT, live.relation).summary()
+            if write == "a batch":
+                strand.block(("e", 0, "T", good("e0")))
+                project(database, named(CURRENT))
+            else:
+                mended = replace(CURRENT, rows=lambda _: [{"label": "mended"}])
+                assert test_projector.projector(connection, mended)[0].retry() == (2, 0)
+                assert "mended" in labels(connection)
+            assert taken.summary(connection) is None
+
+    def test_only_the_swap_has_to_be_durable(
+        self, strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        found = []
+
+        def watch(module: Any, name: str) -> None:
+            function = getattr(module, name)
+
+            def watched(connection: Any, *rest: Any) -> None:
+                found.append((name, *connection.execute("SHOW synchronous_commit").fetchone()))
+                function(connection, *rest)
+
+            monkeypatch.setattr(module, name, watched)
+
+        watch(lease, "move")
+        watch(swap, "serve")
+        rebuild_one(database, named(CURRENT), "now")
+        assert set(found) == {("move", "off"), ("serve", "on")}
 
     @pytest.mark.parametrize("at", ["_build", "finishing", "killed in the first fill"])
     def test_a_killed_one_leaves_nothing_in_the_way(

@@ -1,0 +1,61 @@
+"""The summary of a generation in the database, taken beforehand: on a connection of its own, while one is filled."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+
+from consumer.comparison import Summary
+from consumer.database import opening
+from consumer.generation import Generation
+from consumer.projection import Projection
+from consumer.sinks.postgresql import PostgresqlSink
+from journal.errors import StrandlineError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# Whoever writes rows of a generation writes its row, too: so that is another one then.
+READ_ROW = "SELECT xmin::text FROM projection.generation WHERE generation = %s"
+
+
+@dataclass(frozen=True)
+class Beforehand:
+    """What a generation's summary was while its row was that of this transaction."""
+
+    generation: int
+    taken: Future[tuple[str, Summary]]
+
+    def summary(self, connection: Connection) -> Summary | None:
+        """The summary, if it is that of now still; asked by whoever holds the generation's row."""
+        row, found = self.taken.result()
+        return found if _row(connection, self.generation) == row else None
+
+
+@contextmanager
+def beforehand(url: str, projection: Projection, one: Generation) -> Iterator[Beforehand]:
+    """Take it meanwhile; where nobody has waited for it in the end, it is broken off."""
+    with opening(url) as own, ThreadPoolExecutor(1, thread_name_prefix="beforehand") as pool:
+        taken = pool.submit(_taken, own, projection, one)
+        try:
+            yield Beforehand(one.generation, taken)
+        finally:
+            if not taken.done():
+                with suppress(psycopg.Error, StrandlineError):
+                    own().cancel_safe()
+
+
+def _taken(opened: Callable[[], Connection], projection: Projection, one: Generation) -> tuple[str, Summary]:
+    """The generation's row and its summary, of one snapshot."""
+    own = opened()
+    own.isolation_level = IsolationLevel.REPEATABLE_READ
+    with own.transaction():
+        return _row(own, one.generation), PostgresqlSink(own, projection, one.relation).summary()
+
+
+def _row(connection: Connection, generation: int) -> str:
+    (found,) = connection.execute(READ_ROW, [generation]).fetchone() or ("",)
+    return str(found)
