@@ -41,6 +41,8 @@ T = TypeVar("T")
 # A part has so many documents, or bytes of them; a fetch at most 64 MB, for a document has at most 128 KB.
 AT_ONCE, SIZE_AT_ONCE = 10_000, 8_000_000
 FETCH = 500
+# So many documents are decoded together.
+DECODED = 100
 # Parts that are made, at most, before one that is sent outside is done.
 AHEAD = 2
 VALUES_UNTIL_COLLECTED = 200_000
@@ -224,7 +226,7 @@ class FirstFill:
     def _some(self, rows: Iterator[Any]) -> Iterator[Revision]:
         """As many of them as a part has."""
         taken = size = 0
-        while taken < AT_ONCE and size < SIZE_AT_ONCE and (some := list(islice(rows, min(FETCH, AT_ONCE - taken)))):
+        while taken < AT_ONCE and size < SIZE_AT_ONCE and (some := list(islice(rows, min(DECODED, AT_ONCE - taken)))):
             documents = self._reads.json(some)
             taken += len(some)
             size += len(documents)
