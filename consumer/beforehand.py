@@ -1,9 +1,10 @@
-"""The summary of a generation in the database, taken beforehand: on a connection of its own, while one is filled."""
+"""The summary of a generation, taken beforehand while another is filled; in the database by a connection of its own."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from consumer.comparison import Summary
 from consumer.database import opening
 from consumer.generation import Generation
 from consumer.projection import Projection
+from consumer.sinks.outside import OuterSink, StoreFailed
 from consumer.sinks.postgresql import PostgresqlSink
 from journal.errors import StrandlineError
 
@@ -59,3 +61,23 @@ def _taken(opened: Callable[[], Connection], projection: Projection, one: Genera
 def _row(connection: Connection, generation: int) -> str:
     (found,) = connection.execute(READ_ROW, [generation]).fetchone() or ("",)
     return str(found)
+
+
+@contextmanager
+def beforehand_outside(sink: OuterSink) -> Iterator[Callable[[], Summary]]:
+    """Gives what `sink.summary` does: what is taken meanwhile, unless the index was written to since."""
+    stop = Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="beforehand") as pool:
+        taken = pool.submit(lambda: (sink.state(), sink.summary(stop)))
+
+        def summary() -> Summary:
+            with suppress(StoreFailed):
+                state, found = taken.result()
+                if state is not None and state == sink.state():
+                    return found
+            return sink.summary()
+
+        try:
+            yield summary
+        finally:
+            stop.set()

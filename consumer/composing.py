@@ -4,8 +4,7 @@ What is written depends on the journal at that position alone, and not on the wa
 composed has no rows, rather than those of before, and is composed again whenever one of its documents changes.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -68,14 +67,20 @@ class ComposedFilling(Filling):
 
     def compose_known(self, keys: Sequence[str], known: Known) -> list[Composed]:
         """The same, where all that they look up is known."""
-        return compose_known(self.projection, keys, known, self._sink.prepare)
+        return compose_known(self.projection, keys, known, self._sink.prepare, self._sink.prepare_all)
 
     def park(self, silent: Sequence[Parked]) -> None:
         parking.park(self._connection, self._generation, silent)
 
-    def write_first(self, composed: Sequence[Composed]) -> None:
-        """Write keys that have no rows yet."""
-        self._write(composed, partial(self._sink.write_first, meanwhile=partial(self._record_sources, composed)))
+    def write_first(self, parts: Iterable[Sequence[Composed]]) -> None:
+        """Write keys that have no rows yet; each part is made while those before it are under way."""
+
+        def replacements() -> Iterator[list[Replacement]]:
+            for composed in parts:
+                self._record_sources(composed)
+                yield self._replacements(composed)
+
+        self._withdraw(self._sink.write_first(replacements()))
 
     def _settle(self, revisions: Sequence[Revision], freed: Sequence[str], keys: set[str], position: int) -> None:
         """Compose, as of the position, these keys and those that the documents touch, or touched before."""
@@ -98,15 +103,18 @@ class ComposedFilling(Filling):
             parking.unpark(self._connection, self._generation, part, UNPARK_KEYS)
             composed = self.compose(part, find_there)
             self._record_sources(composed)
-            self._write(composed, self._sink.write)
+            self._withdraw(self._sink.write(self._replacements(composed)))
 
-    def _write(self, composed: Sequence[Composed], write: Callable[[Sequence[Replacement]], Sequence[Refusal]]) -> None:
-        faults = {one.key: one.fault for one in composed if one.fault is not None}
-        refusals = write([Replacement(one.key, None, one.sequence_no, one.rows) for one in composed])
-        faults |= {refusal.replacement.key: refusal.reason for refusal in refusals}
-        self._sink.write([Replacement(one.replacement.key, None, one.replacement.sequence_no, ()) for one in refusals])
-        waiting = [Parked(one.key, None, one.sequence_no, faults[one.key]) for one in composed if one.key in faults]
-        self.park(waiting)
+    def _replacements(self, composed: Sequence[Composed]) -> list[Replacement]:
+        """What is to be written of keys; those that could not be composed are parked."""
+        self.park([Parked(one.key, None, one.sequence_no, one.fault) for one in composed if one.fault is not None])
+        return [Replacement(one.key, None, one.sequence_no, one.rows) for one in composed]
+
+    def _withdraw(self, refusals: Sequence[Refusal]) -> None:
+        """Park the keys that the store refuses; none of their rows is left."""
+        refused = [one.replacement._replace(rows=()) for one in refusals]
+        self._sink.write(refused)
+        self.park([Parked(one.replacement.key, None, one.replacement.sequence_no, one.reason) for one in refusals])
 
     def _record_sources(self, composed: Sequence[Composed]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(COPY_SOURCES) as copy:

@@ -17,6 +17,9 @@ from consumer.sinks.sql_types import MOST_INDEXED_BYTES, checked_text
 
 Documents = Sequence[Revision]
 Find = Callable[[Collection[Through]], Mapping[Through, Documents]]
+# As a sink's methods of these names.
+Prepare = Callable[[Rows], PreparedRows]
+PrepareAll = Callable[[Sequence[Sequence[Mapping[str, object]]]], list[PreparedRows] | None]
 
 # A function that asks for something new each time would never end.
 MOST_ROUNDS = 20
@@ -60,15 +63,23 @@ def naming(projection: ComposedProjection, revisions: Iterable[Revision]) -> tup
 
 
 def compose_known(
-    projection: ComposedProjection, keys: Iterable[str], known: Known, prepare: Callable[[Rows], PreparedRows]
+    projection: ComposedProjection, keys: Sequence[str], known: Known, prepare: Prepare, prepare_all: PrepareAll
 ) -> list[Composed]:
-    """The rows of each key, in the keys' order, where all that they look up is known."""
-    return [_composed(projection, key, _Looking(projection, known), prepare) for key in keys]
+    """The rows of each key, in the keys' order, where all that they look up is known.
+
+    All are made and checked together; only where one of them may be at fault, one by one.
+    """
+    looking = [_Looking(projection, known) for _ in keys]
+    try:
+        rows = prepare_all([list(projection.compose(key, look)) for key, look in zip(keys, looking, strict=True)])
+    except Exception:
+        rows = None
+    if rows is None:
+        return [_composed(projection, key, _Looking(projection, known), prepare) for key in keys]
+    return [_of(key, look, made, None) for key, look, made in zip(keys, looking, rows, strict=True)]
 
 
-def compose(
-    projection: ComposedProjection, keys: Iterable[str], find: Find, prepare: Callable[[Rows], PreparedRows]
-) -> list[Composed]:
+def compose(projection: ComposedProjection, keys: Iterable[str], find: Find, prepare: Prepare) -> list[Composed]:
     """The rows of each key, in the keys' order."""
     done: dict[str, Composed | None] = dict.fromkeys(keys)
     known: dict[Through, Documents] = {}
@@ -83,7 +94,7 @@ def compose(
         if not missing:
             break
         for wanted, found in find(missing).items():
-            known[wanted] = [revision for revision in found if _speaks(projection, revision)]
+            known[wanted] = [revision for revision in found if _spoken(projection, revision) is not None]
     return [composed for composed in done.values() if composed is not None]
 
 
@@ -94,8 +105,7 @@ class _Looking:
         self._lookups = projection.lookups
         self._known = known
         self.missing: set[Through] = set()
-        self.sources: set[tuple[str, int]] = set()
-        self.newest = -1
+        self.found: list[Documents] = []
 
     def __call__(self, table: str, field: str, value: object) -> Documents:
         if not isinstance(value, str):
@@ -107,15 +117,11 @@ class _Looking:
             _declared(self._lookups, table, field)
             self.missing.add(wanted)
             return ()
-        for revision in found:
-            self.sources.add((revision.document_id, revision.version))
-            self.newest = max(self.newest, revision.sequence_no)
+        self.found.append(found)
         return found
 
 
-def _composed(
-    projection: ComposedProjection, key: str, looking: _Looking, prepare: Callable[[Rows], PreparedRows]
-) -> Composed:
+def _composed(projection: ComposedProjection, key: str, looking: _Looking, prepare: Prepare) -> Composed:
     rows: PreparedRows = ()
     fault = None
     try:
@@ -126,9 +132,15 @@ def _composed(
             rows = prepare(made)
     except Exception as exc:
         fault = reason(exc, projection)
-    if not looking.sources:
-        rows, fault = (), None
-    return Composed(key, rows if fault is None else (), fault, frozenset(looking.sources), looking.newest)
+    return _of(key, looking, rows, fault)
+
+
+def _of(key: str, looking: _Looking, rows: PreparedRows, fault: str | None) -> Composed:
+    sources = frozenset([(one.document_id, one.version) for found in looking.found for one in found])
+    if not sources:
+        return Composed(key, (), None, sources, -1)
+    newest = max([one.sequence_no for found in looking.found for one in found])
+    return Composed(key, rows if fault is None else (), fault, sources, newest)
 
 
 def followed(projection: ComposedProjection, named: Collection[str | Through], find: Find) -> set[str]:
@@ -140,17 +152,16 @@ def followed(projection: ComposedProjection, named: Collection[str | Through], f
         through = {one for one in named if isinstance(one, Through)} - passed
         passed |= through
         found = [revision for revisions in find(through).values() for revision in revisions]
-        named = {one for each in found if _speaks(projection, each) for one in _named(projection, each)}
+        named = {one for each in found for one in _spoken(projection, each) or ()}
     return keys
 
 
-def _speaks(projection: ComposedProjection, revision: Revision) -> bool:
-    """Whether it says its keys: one that does not is parked, and is in no row, for it could not be taken out again."""
+def _spoken(projection: ComposedProjection, revision: Revision) -> set[str | Through] | None:
+    """What it names; None where it does not say: it is parked, and in no row, for it could not be taken out again."""
     try:
-        _named(projection, revision)
+        return _named(projection, revision)
     except Exception:
-        return False
-    return True
+        return None
 
 
 def _named(projection: ComposedProjection, revision: Revision) -> set[str | Through]:

@@ -81,7 +81,7 @@ class RowFilling(Filling):
 
     def write_first(self, meaning: Meaning) -> list[str]:
         """Write documents that have no rows yet; those that park are not written, but given, to be run in full."""
-        refusals = self._sink.write_first(meaning.replacements) if meaning.replacements else []
+        refusals = self._sink.write_first([meaning.replacements]) if meaning.replacements else []
         return [one.key for one in meaning.parked] + [refusal.replacement.key for refusal in refusals]
 
     def _erase(self, position: int, last: int) -> None:

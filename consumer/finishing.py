@@ -1,6 +1,6 @@
 """The end of a rebuild: bring both generations to the mark, hold them there, compare, and swap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,6 @@ from consumer.generation import Generation
 from consumer.lease import Lease
 from consumer.projection import Projection
 from consumer.projector import Projector
-from consumer.sinks.contract import Sink
 from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks
 from consumer.sinks.postgresql import PostgresqlSink
 from consumer.stores import Stores
@@ -71,23 +70,31 @@ def in_database(
 
 
 def outside(
-    connection: Connection, projection: Projection, live: Generation, building: Generation, stores: Stores
+    connection: Connection,
+    projection: Projection,
+    live: Generation,
+    building: Generation,
+    sink: OuterSink,
+    served_before: Callable[[], Summary] | None,
+    stores: Stores,
 ) -> Outcome:
-    """Under the leases of both, since what is sent outside is in no transaction."""
-    sink = stores.sink(connection, projection, building.generation, building.relation)
+    """Under the leases of both, since what is sent outside is in no transaction.
+
+    `sink` is the one that has filled the new generation; `served_before` gives the summary of the one served.
+    """
     served = stores.sink(connection, projection, live.generation, live.relation)
     assert isinstance(served, OuterSink)
     with alias.leases(connection, [live, building]) as held:
         with connection.transaction():
             mark = feed.read_mark(connection)
         Projector(connection, projection, building.generation, sink).run_to(held[building.generation], mark)
-        compared: list[Sink] = [sink]
+        compared: list[Callable[[], Summary]] = [sink.summary]
         whole = True
-        if live.fingerprint == building.fingerprint:
+        if served_before and live.fingerprint == building.fingerprint:
             try:
                 served.check()
                 Projector(connection, projection, live.generation, served).run_to(held[live.generation], mark)
-                compared.append(served)
+                compared.append(served_before)
             except StoreFailed as exc:
                 # It is gone, or could not go on before, and cannot now.
                 whole = False
@@ -108,10 +115,12 @@ def outside(
     return Outcome(rebuilt[0], swapped, found, whole)
 
 
-def _summaries(connection: Connection, sinks: Sequence[Sink], held: Sequence[Lease]) -> list[Summary]:
-    """Of all of them, read side by side, while the leases are kept."""
-    with ThreadPoolExecutor(len(sinks), thread_name_prefix="summary") as pool:
-        found: list[Future[Summary]] = [pool.submit(sink.summary) for sink in sinks]
+def _summaries(
+    connection: Connection, compared: Sequence[Callable[[], Summary]], held: Sequence[Lease]
+) -> list[Summary]:
+    """All of them, found side by side, while the leases are kept."""
+    with ThreadPoolExecutor(len(compared), thread_name_prefix="summary") as pool:
+        found: list[Future[Summary]] = [pool.submit(one) for one in compared]
         while wait(found, RENEW_SECONDS).not_done:
             for one in held:
                 lease.renew(connection, one)

@@ -8,6 +8,7 @@ rows while more are made, a second thread would only be in the way.
 """
 
 import gc
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from psycopg.sql import SQL
 from consumer import feed
 from consumer import held as held_documents
 from consumer.composing import KEYS, ComposedFilling
-from consumer.composition import Documents, followed, naming
+from consumer.composition import Composed, Documents, followed, naming
 from consumer.database import connect
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.finding import BY_INDEX, find
@@ -34,13 +35,16 @@ from consumer.revisions import read_for
 from journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-Part = tuple[Callable[[], None], int, int]  # what writes it; how many are done then, and of how many
+Part = tuple[Callable[[], int], int]  # what writes it, and says how many are done then; of how many
 Parts = Generator[Part, None, None]
 T = TypeVar("T")
 
 # A part has so many documents, or bytes of them; a fetch at most 64 MB, for a document has at most 128 KB.
 AT_ONCE, SIZE_AT_ONCE = 10_000, 8_000_000
 FETCH = 500
+# Keys that are composed at once, where all that they look up is known; and how long a turn of them goes on: a fraction
+# of its lease, so that there is time for the last answers.
+KEYS_KNOWN, TURN_SECONDS = 500, 5.0
 # So many documents are decoded together.
 DECODED = 100
 # Parts that are made, at most, before one that is sent outside is done.
@@ -110,7 +114,8 @@ class FirstFill:
 
         The first is being made from here on.
         """
-        ahead = 0 if self._projection.store == "postgresql" else AHEAD
+        rows = isinstance(self._projection, RowProjection)  # keys are composed while those before are being sent
+        ahead = AHEAD if rows and self._projection.store != "postgresql" else 0
         with (
             _seldom_collected(),
             closing(self._parts(filling, counted)) as parts,
@@ -150,8 +155,9 @@ class FirstFill:
     def _documents(self, reading: Connection, filling: RowFilling, counted: bool) -> Parts:
         again = set(self._waiting)
 
-        def write(meaning: Meaning) -> None:
+        def write(meaning: Meaning, done: int) -> int:
             again.update(filling.write_first(meaning))
+            return done
 
         done = total = 0
         if counted:
@@ -163,15 +169,15 @@ class FirstFill:
                 if self._read == done:
                     break
                 done = self._read
-                yield partial(write, meaning), done, total
-        yield filling.complete, done, total
+                yield partial(write, meaning, done), total
+        yield _then(done, filling.complete), total
         for _ in range(AHEAD - 1):
-            yield _nothing, done, total
+            yield _then(done), total
         # All has been written by now, for so many parts are made ahead at most, and those were not of documents.
         documents = sorted(again)
         for start in range(0, len(documents), AGAIN):
             part = [(one, 0) for one in documents[start : start + AGAIN]]
-            yield partial(filling.again, part, self.last), done, total
+            yield _then(done, partial(filling.again, part, self.last)), total
 
     def _keys(self, reading: Connection, filling: ComposedFilling) -> Parts:
         projection = filling.projection
@@ -190,7 +196,7 @@ class FirstFill:
                 while revisions := list(self._some(rows)):
                     named, silent = naming(projection, revisions)
                     if silent:
-                        yield partial(filling.park, silent), 0, 0
+                        yield _then(0, partial(filling.park, silent)), 0
                     if held is None:
                         stage(named)
                         continue
@@ -200,12 +206,30 @@ class FirstFill:
                         stage(held.named)
                         held = None
             keys, total = _staged(finding) if held is None else held.keys()
+            if held is None:
+                compose, at_once = partial(filling.compose, find_there=find_there), KEYS
+            else:
+                compose, at_once = partial(filling.compose_known, known=held), KEYS_KNOWN
             done = 0
-            while part := list(islice(keys, KEYS)):
-                composed = filling.compose(part, find_there) if held is None else filling.compose_known(part, held)
-                done += len(part)
-                yield partial(filling.write_first, composed), done, total
-            yield filling.complete, done, total
+
+            def write() -> int:
+                # They are composed while those before are recorded in the database.
+                with closing(composed()) as parts, _begun(parts, AHEAD, lambda: None) as begun:
+                    filling.write_first(begun)
+                return done
+
+            def composed() -> Generator[list[Composed], None, None]:
+                nonlocal done
+                ends = time.monotonic() + TURN_SECONDS
+                while part := list(islice(keys, at_once)):
+                    yield compose(part)
+                    done += len(part)
+                    if time.monotonic() > ends:
+                        break
+
+            while done < total:
+                yield write, total
+            yield _then(total, filling.complete), total
 
     @property
     def _parameters(self) -> dict[str, Any]:
@@ -259,8 +283,14 @@ def _seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _nothing() -> None:
-    pass
+def _then(done: int, write: Callable[[], None] = lambda: None) -> Callable[[], int]:
+    """Writes, and says that so many are done."""
+
+    def act() -> int:
+        write()
+        return done
+
+    return act
 
 
 @contextmanager

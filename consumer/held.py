@@ -6,12 +6,14 @@ A composed read model is built anew from all of them, and to ask the database fo
 import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 
 from consumer.composition import Documents, followed
 from consumer.projection import ComposedProjection, Revision, Through
 
 # As the journal has them; in memory they are some five times as large.
 MOST_BYTES = 32_000_000
+_DOCUMENT_ID = attrgetter("document_id")
 
 
 @contextmanager
@@ -28,18 +30,24 @@ class Held:
 
     def __init__(self, projection: ComposedProjection) -> None:
         self._projection = projection
-        self._lookups = projection.lookups
-        self._found: dict[Through, list[Revision]] = {}
+        self._fields: dict[str, list[tuple[str, dict[str, list[Revision]]]]] = {
+            table: [(field, {}) for field in fields] for table, fields in projection.lookups.items()
+        }
+        self._found = {(table, field): found for table, fields in self._fields.items() for field, found in fields}
         self.named: set[str | Through] = set()
 
     def add(self, revisions: Iterable[Revision], named: Iterable[str | Through]) -> None:
         """Add documents, and what they name."""
         self.named.update(named)
         for revision in revisions:
-            for field in self._lookups[revision.table]:
+            for field, found in self._fields[revision.table]:
                 value = revision.text(field)
-                if value is not None:
-                    self._found.setdefault(Through(revision.table, field, value), []).append(revision)
+                if value is None:
+                    continue
+                if value in found:
+                    found[value].append(revision)
+                else:
+                    found[value] = [revision]
         gc.freeze()
 
     def keys(self) -> tuple[Iterator[str], int]:
@@ -47,10 +55,14 @@ class Held:
         found = sorted(followed(self._projection, self.named, self.find))
         return iter(found), len(found)
 
-    def get(self, wanted: Through) -> Documents:
-        """Those that a look-up finds, in the order of their ids."""
-        found = self._found.get(wanted, [])
-        return found if len(found) < 2 else sorted(found, key=lambda revision: revision.document_id)
+    def get(self, wanted: Through) -> Documents | None:
+        """Those that a look-up finds, in the order of their ids; None where it is of a field that is not declared."""
+        table, field, value = wanted
+        by_value = self._found.get((table, field))
+        if by_value is None:
+            return None
+        found = by_value.get(value, ())
+        return found if len(found) < 2 else sorted(found, key=_DOCUMENT_ID)
 
     def find(self, wanted: Collection[Through]) -> Mapping[Through, Documents]:
-        return {one: self.get(one) for one in wanted}
+        return {one: self.get(one) or () for one in wanted}

@@ -94,12 +94,12 @@ class Projector:
             first.parts(self._filling, counted=progress is not None) as parts,
             lease.taken(self._connection, self._generation) as held,
         ):
-            for write, done, total in parts:
+            for write, total in parts:
                 deadline = self._renew(held)
                 with self._connection.transaction():
                     position = lease.hold(self._connection, held)
                     with self._turn(held, deadline, lambda: first.last):
-                        write()
+                        done = write()
                     lease.move(self._connection, held, position)
                 if progress:
                     progress(f"{self._projection.name}, {first.unit}", done, max(done, total))

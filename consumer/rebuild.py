@@ -6,14 +6,14 @@ both held.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import psycopg
 
 from consumer import alias, finishing, generation, lease
-from consumer.beforehand import beforehand
+from consumer.beforehand import beforehand, beforehand_outside
 from consumer.database import connect, opening
 from consumer.finishing import ChangedMeanwhile, Outcome
 from consumer.first_fill import FirstFill
@@ -170,16 +170,22 @@ def _build(
 ) -> Outcome:
     """Fill it with all but what comes in meanwhile, then finish."""
     sink = stores.sink(connection, projection, building.generation, building.relation)
+    served = stores.sink(connection, projection, live.generation, live.relation)
     projector = Projector(connection, projection, building.generation, sink)
-    with ExitStack() as stack:
-        served_before = None
-        if projection.store == "postgresql" and live.fingerprint == building.fingerprint:
-            served_before = stack.enter_context(beforehand(url, projection, live))
+    alike = live.fingerprint == building.fingerprint
+
+    def fill() -> None:
         if first:
             projector.fill_first(first, progress)
         projector.run_to_mark(progress)
-        if isinstance(sink, OuterSink):
-            return finishing.outside(connection, projection, live, building, stores)
+
+    if isinstance(sink, OuterSink):
+        assert isinstance(served, OuterSink)
+        with beforehand_outside(served) if alike else nullcontext() as summary:
+            fill()
+            return finishing.outside(connection, projection, live, building, sink, summary, stores)
+    with beforehand(url, projection, live) if alike else nullcontext() as served_before:
+        fill()
         return finishing.in_database(connection, projection, live, building, served_before)
 
 

@@ -6,6 +6,7 @@ PostgreSQL takes the fields out, so that the rest is neither sent nor made into 
 import json
 from collections.abc import Sequence
 from functools import cache, partial
+from itertools import compress
 from typing import Any
 
 from psycopg.sql import SQL, Composable, Literal
@@ -30,6 +31,7 @@ class Reading:
         """What to select from `journal.revision`."""
         self._data = slice(_DATA, _DATA + (1 if fields is None else len(names)))
         self._members = None if fields is None else [json.dumps(name).replace("%", "%%") + ":%s" for name in names]
+        self._objects: dict[tuple[bool, ...], str] = {}  # by which fields there are
         self._object = "{" + ",".join(self._members or ()) + "}"
         self._make = partial(tuple.__new__, Revision if fields is None else _narrow(fields))
 
@@ -57,8 +59,10 @@ class Reading:
             return "null"
         if self._members is None:
             return str(*found)
-        some = [member % text for member, text in zip(self._members, found, strict=True) if text is not None]
-        return f"{{{','.join(some)}}}"
+        there = tuple([text is not None for text in found])
+        if there not in self._objects:
+            self._objects[there] = "{" + ",".join(compress(self._members, there)) + "}"
+        return self._objects[there] % tuple(compress(found, there))
 
 
 def _narrow(fields: frozenset[str]) -> type[NarrowRevision]:

@@ -1,7 +1,7 @@
 """What a projector asks of the store that keeps a read model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,10 +84,11 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def write_first(
-        self, replacements: Sequence[Replacement], meanwhile: Callable[[], None] = lambda: None
-    ) -> list[Refusal]:
-        """As `write`, of sources that have no rows yet; while a store outside is at it, `meanwhile` is done."""
+    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[Refusal]:
+        """As `write`, of sources that have no rows yet; a store outside is at one part while the next is made.
+
+        What makes them may use the control transaction.
+        """
 
     @abstractmethod
     def summary(self) -> tuple[int, int]:

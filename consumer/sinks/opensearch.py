@@ -5,11 +5,12 @@ transaction moves the position. Versions keep whatever arrives late from undoing
 is recorded in the control transaction: where that is lost, the whole index is dropped.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from threading import Event
+from typing import Any, NamedTuple
 
 import psycopg
 from opensearchpy import OpenSearch
@@ -20,18 +21,17 @@ from consumer.lease import LeaseLost
 from consumer.projection import BlockProjection, ComposedProjection, Projection, Rows
 from consumer.sinks import recorded
 from consumer.sinks.contract import PreparedRows, Refusal, Replacement
-from consumer.sinks.outside import OuterSink, StoreLacks, Turn
+from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks, Turn
 from consumer.sinks.recorded import Source
-from consumer.sinks.search_asking import LIMITS, asked, summary
-from consumer.sinks.search_bulk import MOST_ACTIONS, PARALLEL, Bulk
+from consumer.sinks.search_asking import LIMITS, Written, asked, count, row_hash, summary, written
+from consumer.sinks.search_bulk import MOST_ACTIONS, PARALLEL, REQUEST_SECONDS, Bulk
 from consumer.sinks.search_index import COMPLETED, index_body, is_ours, source_names
 from consumer.sinks.search_rows import SearchRows, json_source, short_hash
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-@dataclass(frozen=True)
-class _Write:
+class _Write(NamedTuple):
     """A replacement, its source, and its rows by their ids."""
 
     replacement: Replacement
@@ -63,9 +63,11 @@ class OpensearchSink(OuterSink):
         self._generation = generation
         self._relation = relation
         self._prepare = SearchRows(projection)
+        self._source_names = source_names(projection)
         self._bulk = Bulk(client, relation)
         self._turn: Turn | None = None
         self._first = False
+        self._sent = (0, 0)  # the rows of a first fill, and the sum of their hashes
         self._forgotten: set[Source] = set()
         self._composed = composed = isinstance(projection, ComposedProjection)
         self._replaces_all = composed or (
@@ -81,7 +83,14 @@ class OpensearchSink(OuterSink):
         asked(lambda: self._client.indices.create(index=self._relation, body=body, params=LIMITS))
 
     def complete(self) -> None:
-        asked(lambda: self._client.indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
+        indices = self._client.indices
+        asked(lambda: indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
+        flushed = {"wait_if_ongoing": "true", "request_timeout": REQUEST_SECONDS}
+        if asked(lambda: indices.flush(index=self._relation, params=flushed))["_shards"]["failed"]:
+            raise StoreFailed("OpenSearch could not make durable what it has taken.")
+        recorded_rows = recorded.count(self._connection, self._generation) - len(self._forgotten)
+        if count(self._client, self._relation) != recorded_rows:
+            raise StoreFailed("OpenSearch has lost rows that it had taken, or holds others.")
 
     def drop(self) -> None:
         gone = {**LIMITS, "ignore_unavailable": "true"}
@@ -103,6 +112,9 @@ class OpensearchSink(OuterSink):
 
     def prepare(self, rows: Rows) -> PreparedRows:
         return self._prepare(rows)
+
+    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
+        return self._prepare.all(many)
 
     def check(self) -> None:
         mapping = asked(lambda: self._client.indices.get_mapping(index=self._relation))
@@ -127,26 +139,42 @@ class OpensearchSink(OuterSink):
                 recorded.begin_keys(recording, self._generation, [one.replacement.key for one in writes])
         return self._settled(writes, version, held, self._send(_rows(writes), version))
 
-    def write_first(
-        self, replacements: Sequence[Replacement], meanwhile: Callable[[], None] = lambda: None
-    ) -> list[Refusal]:
+    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[Refusal]:
         self._first = True
         version = self._next_version(self._connection)
-        writes: list[_Write] = []
-        # The first requests are under way while the rest is made; whatever happens, all have ended after it.
-        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
-            sent = []
-            for start in range(0, len(replacements), MOST_ACTIONS):
-                part = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
-                sent.append(pool.submit(self._send, _rows(part), version))
-                writes += part
-            recorded.add_first(self._connection, self._generation, _sources(writes))
-            meanwhile()
-            faults = {row_id: fault for one in sent for row_id, fault in one.result().items()}
-        return self._settled(writes, version, {}, faults)
+        refusals: list[Refusal] = []
+        under_way: deque[tuple[list[_Write], Future[dict[str, str]]]] = deque()
 
-    def summary(self) -> tuple[int, int]:
-        return summary(self._client, self._relation)
+        def settle() -> None:
+            writes, answer = under_way.popleft()
+            faults = answer.result()
+            self._add_to_sent(writes, faults)
+            refusals.extend(self._settled(writes, version, {}, faults))
+
+        # Whatever happens, all requests have ended after it.
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
+            for replacements in parts:
+                for start in range(0, len(replacements), MOST_ACTIONS):
+                    writes = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
+                    under_way.append((writes, pool.submit(self._send, _rows(writes), version)))
+                    recorded.add_first(self._connection, self._generation, _sources(writes))
+                    if len(under_way) > PARALLEL:
+                        settle()
+            while under_way:
+                settle()
+        return refusals
+
+    def summary(self, stop: Event | None = None) -> tuple[int, int]:
+        rows, digest = self._sent
+        # All that was ever done to the index is what this sink has sent, each row once: so it need not be read back.
+        if rows and rows == self._bulk.done and rows == count(self._client, self._relation):
+            state = self.state()
+            if state is not None and state.operations == rows:
+                return rows, digest
+        return summary(self._client, self._relation, stop)
+
+    def state(self) -> Written | None:
+        return written(self._client, self._relation)
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         with self._recording() as recording:
@@ -180,11 +208,19 @@ class OpensearchSink(OuterSink):
         with connect(self._url, application_name="strandline outside") as own, own.transaction():
             yield own
 
+    def _add_to_sent(self, writes: Iterable[_Write], faults: Mapping[str, str]) -> None:
+        hashes = [row_hash(row_id, body) for row_id, body in _rows(writes).items() if row_id not in faults]
+        rows, digest = self._sent
+        self._sent = rows + len(hashes), digest + sum(hashes)
+
     def _settled(
         self, writes: Sequence[_Write], version: int, held: dict[Any, list[Source]], faults: dict[str, str]
     ) -> list[Refusal]:
         """What was refused of all that was sent, with this version; `held` are the rows that there were."""
-        self._forgotten.difference_update(_sources(writes))
+        if self._forgotten:
+            self._forgotten.difference_update(_sources(writes))
+        if not held and not faults:
+            return []
         refusals, gone = self._outcome(writes, held, faults)
         self._send(dict.fromkeys(gone, None), version + 1)
         return refusals
@@ -237,7 +273,7 @@ class OpensearchSink(OuterSink):
         else:
             document, version = one.document or "", one.version or 0
             base = document if self._in_place else f"{document}/{version}"
-        ending = json_source(source_names(self._projection), values)
+        ending = json_source(self._source_names, values)
         rows = {f"{base}/{key}" if key else base: f"{{{text},{ending}}}".encode() for key, text in one.rows}
         return _Write(one, document, version, rows)
 

@@ -1,8 +1,9 @@
 """What a projector asks of a store that is not in the database, besides what it asks of every sink."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
+from threading import Event
 
 from consumer.sinks.contract import Sink
 from journal.errors import StrandlineError
@@ -59,6 +60,14 @@ class OuterSink(Sink):
     @abstractmethod
     def unsettled(self) -> set[str]:
         """Composed keys that were written in a turn which came to nothing, and must be composed once more."""
+
+    @abstractmethod
+    def summary(self, stop: Event | None = None) -> tuple[int, int]:
+        """As of any sink; where it is to stop, it raises `StoreFailed`."""
+
+    @abstractmethod
+    def state(self) -> Hashable | None:
+        """What is the same as before exactly where nothing was written since; None while something is."""
 
     @abstractmethod
     def purge_keys(self, keys: Collection[str]) -> None:

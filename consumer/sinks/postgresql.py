@@ -3,7 +3,7 @@
 Rows are written in the control transaction itself, so rows and position are one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -155,12 +155,10 @@ class PostgresqlSink(Sink):
         self._write(replacements, refusals, self._replace)
         return list(refusals.values())
 
-    def write_first(
-        self, replacements: Sequence[Replacement], meanwhile: Callable[[], None] = lambda: None
-    ) -> list[Refusal]:
-        meanwhile()
+    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[Refusal]:
         refusals: dict[str, Refusal] = {}
-        self._write(replacements, refusals, self._add)
+        for part in parts:
+            self._write(part, refusals, self._add)
         return list(refusals.values())
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:

@@ -29,6 +29,7 @@ FIND_VERSIONS = """
 ADD = """
     INSERT INTO projection.outside_row (generation, document, version, row_id)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
+COUNT = "SELECT count(*) FROM projection.outside_row WHERE generation = %s"
 COPY = "COPY projection.outside_row (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
 TYPES = ("bigint", "text", "bigint", "text")
 # What a redaction removes is counted for its receipt, once.
@@ -79,6 +80,12 @@ def of_versions(connection: Connection, generation: int, versions: Collection[tu
     return [Source(*row) for row in connection.execute(FIND_VERSIONS, [*_columns(versions, 2), generation])]
 
 
+def count(connection: Connection, generation: int) -> int:
+    """How many rows there are."""
+    (rows,) = connection.execute(COUNT, [generation]).fetchone() or (0,)
+    return int(rows)
+
+
 def add(connection: Connection, generation: int, sources: Collection[Source]) -> None:
     """Record rows to come; what is recorded already stays."""
     connection.execute(ADD, [generation, *_columns(sources, 3)])
@@ -99,7 +106,8 @@ def count_purged(connection: Connection, generation: int, sources: Iterable[Sour
 
 def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:
     """Take rows that are gone out of the record."""
-    connection.execute(FORGET, [*_columns(sources, 3), generation])
+    if sources:
+        connection.execute(FORGET, [*_columns(sources, 3), generation])
 
 
 def begin_keys(connection: Connection, generation: int, keys: Collection[str]) -> None:

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from threading import Event
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -20,6 +21,8 @@ SECONDS = 10
 LIMITS = {"request_timeout": SECONDS, "timeout": f"{SECONDS}s", "cluster_manager_timeout": f"{SECONDS}s"}
 _PAGE = 2_000
 _SCROLL = "2m"
+_SHARD = "indices.*.shards.*"
+_WRITTEN = f"indices.*.uuid,{_SHARD}.routing.primary,{_SHARD}.seq_no,{_SHARD}.commit.user_data.history_uuid"
 
 
 class _Hit(msgspec.Struct):
@@ -50,18 +53,50 @@ def count(client: OpenSearch, name: str) -> int:
     return asked(ask)
 
 
-def summary(client: OpenSearch, name: str) -> tuple[int, int]:
-    """The number of rows of an index, and the sum of their hashes, ids and versions of sources among what is hashed.
+class Written(NamedTuple):
+    """All that was ever written to an index: of each shard its history and the number of operations in it."""
 
-    Hashed are the rows as they are stored, byte by byte.
+    uuid: str
+    shards: tuple[tuple[str, str, int], ...]
+
+    @property
+    def operations(self) -> int:
+        return sum([operations for *_, operations in self.shards])
+
+
+def written(client: OpenSearch, name: str) -> Written | None:
+    """The same as before exactly where nothing was written since; None while something is, or where it cannot be told.
+
+    OpenSearch numbers the operations of a shard from 0, without gaps once all are done.
     """
+    parameters = {"level": "shards", "filter_path": _WRITTEN}
+    found = asked(lambda: client.indices.stats(index=name, metric="docs", params=parameters))
+    (index,) = found["indices"].values()
+    shards = []
+    for number, copies in sorted(index["shards"].items()):
+        for copy in copies:
+            if copy["routing"]["primary"]:
+                numbers = copy["seq_no"]
+                if numbers["local_checkpoint"] != numbers["max_seq_no"]:
+                    return None
+                shards.append((number, copy["commit"]["user_data"]["history_uuid"], numbers["max_seq_no"] + 1))
+    return Written(index["uuid"], tuple(shards)) if len(shards) == len(index["shards"]) else None
+
+
+def row_hash(row_id: str, source: bytes) -> int:
+    """Of a row as it is stored, byte by byte; ids and versions of sources are in it."""
+    return int.from_bytes(hashlib.sha256(row_id.encode() + b"\0" + source).digest()[:16], "big")
+
+
+def summary(client: OpenSearch, name: str, stop: Event | None = None) -> tuple[int, int]:
+    """The number of rows of an index, and the sum of their hashes; raises `StoreFailed` where it is to stop."""
     rows = digest = 0
     asked(lambda: client.indices.refresh(index=name))
     for hits in _pages(client, name):
+        if stop and stop.is_set():
+            raise StoreFailed("The reading of an index was broken off.")
         rows += len(hits)
-        for hit in hits:
-            found = hashlib.sha256(hit.id.encode() + b"\0" + bytes(hit.source)).digest()
-            digest += int.from_bytes(found[:16], "big")
+        digest += sum([row_hash(hit.id, bytes(hit.source)) for hit in hits])
     return rows, digest
 
 

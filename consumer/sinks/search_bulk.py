@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from json.encoder import encode_basestring
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -27,11 +27,13 @@ _ERROR_TYPE = re.compile(r"[a-z_]{1,80}")
 
 
 class Bulk:
-    """Writes to one index; safe for use from several threads."""
+    """Writes to one index; safe for use from several threads. `done` counts what OpenSearch has said is done."""
 
     def __init__(self, client: OpenSearch, index: str) -> None:
         self._client = client
         self._index = index
+        self._counting = Lock()
+        self.done = 0
 
     def send(self, actions: Mapping[str, bytes | None], version: int, deadline: float) -> dict[str, str]:
         """Do all of it; the ids that OpenSearch refuses for what is in them, and why (its error's type).
@@ -40,10 +42,10 @@ class Bulk:
         is under way any more then that this process waits for.
         """
         parts = list(_parts(actions))
-        if not parts:
-            return {}
         stop = Event()
         refused: dict[str, str] = {}
+        if len(parts) < 2:
+            return self._send_part(parts[0], version, deadline, stop) if parts else refused
         with ThreadPoolExecutor(min(PARALLEL, len(parts)), thread_name_prefix="bulk") as pool:
             for result in pool.map(lambda part: self._send_part(part, version, deadline, stop), parts):
                 refused |= result
@@ -55,7 +57,10 @@ class Bulk:
         unanswered = False
         while not stop.is_set():
             try:
-                part = _left(part, self._post(part, version, deadline), refused)
+                items = self._post(part, version, deadline)
+                with self._counting:
+                    self.done += sum([item["status"] < 300 for item in items])
+                part = _left(part, items, refused)
                 if not part:
                     return refused
                 trouble = "too busy (it put off part of a write)"

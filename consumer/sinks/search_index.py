@@ -11,7 +11,10 @@ GC_DELETES = "1h"
 # How soon what was written can be found. Said to each index: one that is not told refreshes once a second, and not at
 # all while nobody has searched it for 30 seconds, so that the next reader waits for it.
 REFRESH = "200ms"
-COMPLETED = {"index": {"refresh_interval": REFRESH}}
+COMPLETED = {"index": {"refresh_interval": REFRESH, "translog": {"durability": "request"}}}
+# Nobody reads one that is being filled: that it becomes searchable now and then spares doing all of it at the end. What
+# it has taken a crash of OpenSearch may lose, up to its completion.
+BARE = {"index": {"refresh_interval": "1s", "translog": {"durability": "async"}}}
 
 _TERM = {"type": "keyword", "ignore_above": 8191}  # Lucene's longest term has 32,766 bytes
 _MOMENT = {"type": "date", "format": "strict_date_optional_time"}
@@ -43,13 +46,14 @@ def source_names(projection: Projection) -> tuple[str, ...]:
 def index_body(projection: Projection, relation: str, *, bare: bool = False) -> dict[str, Any]:
     """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`.
 
-    A bare one is not refreshed until it gets the settings `COMPLETED`.
+    A bare one is neither refreshed soon nor durable until it gets the settings `COMPLETED` and is flushed.
     """
     properties: dict[str, Any] = {
         column.name: dict(column.mapping or FIELDS[column.type]) for column in projection.columns
     }
     properties |= {name: SOURCE_FIELDS[name] for name in source_names(projection)}
-    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES, "refresh_interval": "-1" if bare else REFRESH}}
+    index = BARE["index"] if bare else {"refresh_interval": REFRESH}
+    settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES, **index}}
     if projection.analysis:
         settings["analysis"] = dict(projection.analysis)
     meta = {

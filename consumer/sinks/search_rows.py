@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
@@ -32,6 +32,16 @@ class SearchRows:
 
     def __call__(self, rows: Rows) -> PreparedRows:
         return tuple([(self._key_hash(row), self._json(row)) for row in self._check(rows)])
+
+    def all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
+        """The same of many at once; None where one may have to be refused."""
+        checked = self._check.all(many)
+        if checked is None:
+            return None
+        try:
+            return [tuple([(self._key_hash(row), self._json(row)) for row in rows]) for rows in checked]
+        except Unprojectable:
+            return None
 
     def _key_hash(self, row: tuple[Any, ...]) -> str:
         if not self._key:
