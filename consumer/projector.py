@@ -86,7 +86,7 @@ class Projector:
         return True
 
     def fill_first(self, first: FirstFill, progress: Progress | None = None) -> None:
-        """Fill the generation, which is empty, from what is current at the block where `first` ends.
+        """Fill the generation, which is empty (one outside: make it), from what is current where `first` ends.
 
         Until all of it is written the position does not move.
         """
@@ -94,6 +94,10 @@ class Projector:
             first.parts(self._filling, counted=progress is not None) as parts,
             lease.taken(self._connection, self._generation) as held,
         ):
+            if isinstance(self._sink, OuterSink):
+                # Under the lease: what a killed rebuild has asked for must not make the index after it was dropped.
+                self._renew(held)
+                self._sink.create(bare=True)
             for write, total in parts:
                 deadline = self._renew(held)
                 with self._connection.transaction():

@@ -137,10 +137,12 @@ def _begin(connection: Connection, projection: Projection, stores: Stores) -> tu
         if not isinstance(sink, OuterSink):
             sink.create(bare=_is_first_filled(projection))
             return building, True
+    if _is_first_filled(projection):
+        return building, True  # its index is made while what it is filled with is being read
     # Under its lease: a request that a killed rebuild has sent must not make the index after it was dropped.
     with lease.taken(connection, building.generation) as held:
         lease.renew(connection, held)
-        sink.create(bare=_is_first_filled(projection))
+        sink.create()
     return building, True
 
 

@@ -24,7 +24,7 @@ from consumer.sinks.contract import PreparedRows, Refusal, Replacement
 from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks, Turn
 from consumer.sinks.recorded import Source
 from consumer.sinks.search_asking import LIMITS, Written, asked, count, row_hash, summary, written
-from consumer.sinks.search_bulk import MOST_ACTIONS, PARALLEL, REQUEST_SECONDS, Bulk
+from consumer.sinks.search_bulk import MOST_ACTIONS, PARALLEL, REQUEST_SECONDS, Bulk, any_unanswered
 from consumer.sinks.search_index import COMPLETED, index_body, is_ours, source_names
 from consumer.sinks.search_rows import SearchRows, json_source, short_hash
 
@@ -146,22 +146,28 @@ class OpensearchSink(OuterSink):
         under_way: deque[tuple[list[_Write], Future[dict[str, str]]]] = deque()
 
         def settle() -> None:
-            writes, answer = under_way.popleft()
+            writes, answer = under_way[0]
             faults = answer.result()
+            under_way.popleft()
             self._add_to_sent(writes, faults)
             refusals.extend(self._settled(writes, version, {}, faults))
 
-        # Whatever happens, all requests have ended after it.
-        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
-            for replacements in parts:
-                for start in range(0, len(replacements), MOST_ACTIONS):
-                    writes = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
-                    under_way.append((writes, pool.submit(self._send, _rows(writes), version)))
-                    recorded.add_first(self._connection, self._generation, _sources(writes))
-                    if len(under_way) > PARALLEL:
-                        settle()
-            while under_way:
-                settle()
+        try:
+            # Whatever happens, all requests have ended after it.
+            with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
+                for replacements in parts:
+                    for start in range(0, len(replacements), MOST_ACTIONS):
+                        writes = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
+                        under_way.append((writes, pool.submit(self._send, _rows(writes), version)))
+                        recorded.add_first(self._connection, self._generation, _sources(writes))
+                        if len(under_way) > PARALLEL:
+                            settle()
+                while under_way:
+                    settle()
+        except StoreFailed as exc:
+            # The answer to another request may never have come.
+            exc.unanswered |= any_unanswered(answer.exception() for _, answer in under_way)
+            raise
         return refusals
 
     def summary(self, stop: Event | None = None) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from json.encoder import encode_basestring
 from threading import Event, Lock
@@ -47,8 +47,15 @@ class Bulk:
         if len(parts) < 2:
             return self._send_part(parts[0], version, deadline, stop) if parts else refused
         with ThreadPoolExecutor(min(PARALLEL, len(parts)), thread_name_prefix="bulk") as pool:
-            for result in pool.map(lambda part: self._send_part(part, version, deadline, stop), parts):
-                refused |= result
+            sent = [pool.submit(self._send_part, part, version, deadline, stop) for part in parts]
+        # All have ended now; where some failed the first failure is raised, unanswered if any was.
+        failures = [failure for one in sent if (failure := one.exception())]
+        for first in failures:
+            if isinstance(first, StoreFailed):
+                first.unanswered = any_unanswered(failures)
+            raise first
+        for one in sent:
+            refused |= one.result()
         return refused
 
     def _send_part(self, part: Sequence[Action], version: int, deadline: float, stop: Event) -> dict[str, str]:
@@ -96,6 +103,11 @@ class Bulk:
         items = [next(iter(item.values())) for item in answer["items"]]
         assert len(items) == len(part)
         return items
+
+
+def any_unanswered(failures: Iterable[BaseException | None]) -> bool:
+    """Whether one of them says that something was sent of which nobody knows whether it was done."""
+    return any(isinstance(failure, StoreFailed) and failure.unanswered for failure in failures)
 
 
 def _left(part: Sequence[Action], items: Sequence[Any], refused: dict[str, str]) -> list[Action]:

@@ -120,6 +120,8 @@ def check_whole(connection: Connection, client: OpenSearch, *projections: Projec
         assert set(client.indices.get_alias(name=projection.name)) == live
         refreshed = client.indices.get_settings(index=f"{projection.name}_*")
         assert {one["settings"]["index"]["refresh_interval"] for one in refreshed.values()} == {"200ms"}
+        durable = [one["settings"]["index"].get("translog", {}).get("durability") for one in refreshed.values()]
+        assert "async" not in durable
 
 
 def history(strand: StrandRows) -> None:
@@ -182,6 +184,21 @@ class TestRebuild:
         difference = rebuilt(stores, NOW).difference
         assert difference
         assert difference.endswith("parked: 0 only in the one served, 1 only in the rebuilt one")
+
+    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+        self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        (live,) = opensearch.indices.get_alias(name="now")
+        complete = OpensearchSink.complete
+
+        def tampering(sink: OpensearchSink) -> None:
+            complete(sink)
+            opensearch.update(index=live, id="a", body={"doc": {"label": "tampered"}})
+
+        monkeypatch.setattr(OpensearchSink, "complete", tampering)
+        assert not rebuilt(stores, NOW).swapped
 
     def test_another_definition_takes_over_whatever_differs(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from opensearchpy import OpenSearch
 from consumer.database import connect
 from consumer.lease import LeaseLost
 from consumer.projection import Column, Projection, RowProjection, Unprojectable
+from consumer.sinks import opensearch as opensearch_sink
 from consumer.sinks import search_bulk
 from consumer.sinks.contract import Refusal, Replacement
 from consumer.sinks.opensearch import OpensearchSink
@@ -131,16 +133,49 @@ class TestIndex(Outside):
     def test_it_is_refreshed_soon_but_while_it_is_filled(self) -> None:
         """Each index is told: one that is not stands still while nobody searches it."""
 
-        def interval() -> str:
+        def told() -> tuple[str, str]:
             (found,) = self.client.indices.get_settings(index="current_1").values()
-            return str(found["settings"]["index"]["refresh_interval"])
+            index = found["settings"]["index"]
+            return index["refresh_interval"], index.get("translog", {}).get("durability", "request")
 
         sink = self.made(CURRENT)
-        assert interval() == "200ms"
+        assert told() == ("200ms", "request")
         sink.create(bare=True)
-        assert interval() == "1s"
+        assert told() == ("1s", "async")
         sink.complete()
-        assert interval() == "200ms"
+        assert told() == ("200ms", "request")
+
+    def test_what_was_filled_is_durable_and_all_there_when_it_is_complete(self) -> None:
+        sink = self.made(CURRENT, bare=True)
+        with self.turn(sink):
+            sink.write_first([[self.one(sink, f"d{number}", 0, "a")] for number in range(3)])
+        sink.complete()
+        assert sink.state() is not None  # OpenSearch's own number of what is on disk is that of what was done
+        self.client.delete(index="current_1", id="d1")  # as if OpenSearch had crashed before it was durable
+        with pytest.raises(StoreFailed, match="has lost rows"):
+            sink.complete()
+
+    @pytest.mark.parametrize("other", [None, "changed", "changed back", "sent by itself"])
+    def test_what_was_sent_is_its_summary_unless_anything_else_was_done_to_it(
+        self, other: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sink = self.made(CURRENT, bare=True)
+        with self.turn(sink):
+            sink.write_first([[self.one(sink, f"d{number}", 0, "ä") for number in range(3)]])
+        sink.complete()
+        read = self.sink(CURRENT, self.client)
+        before, state = read.summary(), read.state()
+        if other == "sent by itself":
+            self.change(sink, self.one(sink, "d1", 1, "b"))
+        elif other:
+            for label in ("b", "ä")[: 1 if other == "changed" else 2]:
+                self.client.update(index="current_1", id="d1", body={"doc": {"label": label}})
+        found = read.summary()
+        assert (found == before) == (other in (None, "changed back"))
+        assert (read.state() == state) == (other is None)
+        if other is None:
+            monkeypatch.setattr(opensearch_sink, "summary", None)  # it is not read
+        assert sink.summary() == found
 
     def test_readers_find_it_under_the_stable_name(self) -> None:
         old = self.made(CURRENT)
@@ -408,3 +443,22 @@ class TestFaults(Proxied):
 
 def statuses(answer: tuple[int, bytes]) -> list[int]:
     return [next(iter(item.values()))["status"] for item in json.loads(answer[1])["items"]]
+
+
+def test_where_any_request_is_unanswered_the_failure_of_all_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the lease would be given back while something may still be written."""
+    bulk = search_bulk.Bulk(OpenSearch(), "none")
+    refused = Event()
+
+    def send(_: search_bulk.Bulk, part: Sequence[Any], *more: Any) -> dict[str, str]:
+        if part[0][0] == "d0":
+            refused.set()
+            raise StoreFailed("refused")
+        refused.wait()
+        raise StoreFailed("lost", unanswered=True)
+
+    monkeypatch.setattr(search_bulk.Bulk, "_send_part", send)
+    monkeypatch.setattr(search_bulk, "MOST_ACTIONS", 1)
+    with pytest.raises(StoreFailed, match="refused") as raised:
+        bulk.send({"d0": b"{}", "d1": b"{}"}, 1, time.monotonic() + 10)
+    assert raised.value.unanswered
