@@ -162,7 +162,7 @@ def test_the_mark_stays_below_a_change_and_nothing_of_it_is_held_as_good(
     assert set(map(repr, held["revision"])) <= set(map(repr, untouched["revision"]))
 
 
-@pytest.mark.usefixtures("kernel_used")
+@pytest.mark.usefixtures("kernel_used", "untouched")
 def test_blocks_of_two_strands_bind_the_store_to_neither(store: Emptied, tmp_path: Path) -> None:
     blocks = small_journal()
     tampering.other_strand(blocks)
