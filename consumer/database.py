@@ -25,8 +25,9 @@ LIVENESS = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count"
 # So that the server ends the session of a client that is gone without a word in the middle of a transaction, whose
 # locks hold up all others. Nothing here lets a transaction wait for nearly as long.
 IDLE_SECONDS = 300
-_NOT_DURABLE = "SET synchronous_commit = off"
+# Of a transaction: whether its commit waits until the disk has it, and all that was committed before.
 DURABLE = "SET LOCAL synchronous_commit TO DEFAULT"
+NOT_DURABLE = "SET LOCAL synchronous_commit = off"
 
 
 class DatabaseError(StrandlineError):
@@ -78,7 +79,7 @@ def connect(
     try:
         _check_version(connection)
         settings = f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{idle_seconds}s'"
-        connection.execute((settings if durable else f"{settings}; {_NOT_DURABLE}").encode())
+        connection.execute((settings if durable else f"{settings}; SET synchronous_commit = off").encode())
         if role is not None:
             connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
         set_json_loads(read_json, connection)

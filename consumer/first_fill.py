@@ -28,6 +28,7 @@ from consumer.composition import Composed, Documents, followed, naming
 from consumer.database import connect
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.finding import BY_INDEX, find
+from consumer.generation import READ_POSITION
 from consumer.held import Held
 from consumer.meaning import Meaning
 from consumer.projection import ComposedProjection, Revision, RowProjection, Through
@@ -62,7 +63,6 @@ READ_LATEST = """
         WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s GROUP BY document_id
     ) AS last USING (document_id, version)
     WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND state = 'normal'"""
-READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
 READ_WAITING = "SELECT key FROM projection.parked WHERE generation = %s"
 COUNT_DOCUMENTS = """
     SELECT count(*) FROM journal.revision

@@ -13,7 +13,7 @@ from psycopg import errors
 
 from consumer import store_sql as sql
 from consumer.shapes import add_shapes
-from journal.rows import COPY_HEADER, COPY_TRAILER, Rows
+from journal.rows import COPY_HEADER, COPY_TRAILER, Rows, shapes_of
 
 _LARGEST_SPAN = 100_000  # blocks, so that a range with holes in it makes no partitions for nothing
 
@@ -27,6 +27,14 @@ def copy_rows(connection: psycopg.Connection[Any], statement: str, parts: Sequen
                 copy.write(part)
             copy.write(COPY_TRAILER)
         return cursor.rowcount
+
+
+def copy_into_journal(connection: psycopg.Connection[Any], rows: Sequence[Rows]) -> tuple[int, int]:
+    """Rows of which nothing is held, whose partitions are there; gives the counts of blocks and revisions."""
+    return (
+        copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows]),
+        copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows]),
+    )
 
 
 def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_no: int) -> tuple[int, int] | None:
@@ -44,10 +52,9 @@ def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_n
     connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [first, last])
     try:
         with connection.transaction():
-            blocks = copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows])
-            revisions = copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows])
+            copied = copy_into_journal(connection, rows)
     except errors.UniqueViolation:
         return None
     # Last: whoever brings the same new shapes waits for this transaction's end.
-    add_shapes(connection, {number: fields for part in rows for number, fields in part.tally.shapes.items()})
-    return blocks, revisions
+    add_shapes(connection, shapes_of(rows))
+    return copied

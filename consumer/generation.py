@@ -21,6 +21,7 @@ READ_KEPT = f"""
 READ_RETIRED = f"""
     SELECT {COLUMNS} FROM projection.generation WHERE projection = %s AND state IN ('kept', 'frozen')
     ORDER BY served_at DESC NULLS LAST, generation DESC"""
+READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
 READ_ONE = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = %s"
 # In the order of their numbers, as whoever locks several does.
 LOCK = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = ANY(%s) ORDER BY generation FOR NO KEY UPDATE"

@@ -4,6 +4,7 @@ Intake holds the strand's lock shared, a step of the mark holds it alone: an int
 it, and no candidate appears below the mark unseen. PostgreSQL queues such locks fairly, so neither side starves.
 """
 
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from consumer.cross_check import delete_differing
 from consumer.erasure import take_redactions
 from consumer.misnamed import first_misnamed
 from consumer.rejected import Refusal, reject
-from consumer.shapes import count_shapes
+from consumer.shapes import add_counts, count_shapes
 from consumer.straight import READY, straight_way
+from journal.rows import Tally
 
 STRAND_LOCK = int.from_bytes(b"strand", "big")
 BESIDE_LOCK = STRAND_LOCK + 1
@@ -205,7 +207,7 @@ def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk,
             way = _walk(connection, mark, window, refusals, below=misnamed.sequence_no)
         if way.sequence_no > mark.sequence_no:
             refusals += _delete_strays(connection, mark.sequence_no + 1, way)
-            _raise_to(connection, mark.sequence_no + 1, way)
+            raise_to(connection, mark.sequence_no + 1, way.sequence_no, way.block_hash)
         reject(connection, refusals)
         return mark, way, refusals
 
@@ -230,11 +232,24 @@ def _walk(
     return way
 
 
-def _raise_to(connection: psycopg.Connection[Any], first: int, way: Walk) -> None:
-    """Everything that follows from blocks passing the mark, in the mark's own transaction."""
-    take_redactions(connection, first, way.sequence_no)
-    catalog.apply(connection, first, way.sequence_no)
-    connection.execute(MOVE, [way.sequence_no, way.block_hash])
+def raise_to(
+    connection: psycopg.Connection[Any],
+    first: int,
+    last: int,
+    block_hash: bytes | None,
+    tallies: Sequence[Tally] | None = None,
+) -> None:
+    """Everything that follows from blocks passing the mark, in the mark's own transaction.
+
+    `tallies` are those of all rows of the blocks, in their order, where they are known.
+    """
+    named = None
+    if tallies is not None:
+        add_counts(connection, [tally.counts for tally in tallies], last)
+        named = dict(ChainMap(*(tally.tables for tally in tallies)))  # the first that names one
+    take_redactions(connection, first, last)
+    catalog.apply(connection, first, last, named)
+    connection.execute(MOVE, [last, block_hash])
     count_shapes(connection)
     connection.execute(f"NOTIFY {CHANNEL}")
 

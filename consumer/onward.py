@@ -14,24 +14,20 @@ from typing import Any
 
 import psycopg
 
-from consumer import catalog
 from consumer import store_sql as sql
-from consumer.erasure import take_redactions
-from consumer.fresh_rows import copy_rows
-from consumer.mark import CHANNEL, MOVE, lock_beside
+from consumer.database import NOT_DURABLE
+from consumer.fresh_rows import copy_into_journal
+from consumer.mark import lock_beside, raise_to
 from consumer.misnamed import first_misnamed
-from consumer.shapes import add_counts, add_shapes
+from consumer.shapes import add_shapes
 from journal.records import DecodedRecords
-from journal.rows import Decoded, Link, Rows
+from journal.rows import Decoded, Link, Rows, shapes_of
 
 Connection = psycopg.Connection[Any]
 
 STATE = f"""
     SELECT m.sequence_no, m.block_hash, {sql.HOLDS}
     FROM journal.mark m FOR UPDATE OF m"""
-
-# Nobody waits for a batch to be on disk: the next transaction that is waited for brings all before it there.
-COMMIT_LATER = "SET LOCAL synchronous_commit = off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,48 +70,25 @@ def take_onward(
     """
     first, last = way.first.sequence_no, way.last.sequence_no
     middle = (len(way.rows) + 1) // 2
-    connection.execute(COMMIT_LATER)
+    # Nobody waits for a batch to be on disk: the next transaction that is waited for brings all before it there.
+    connection.execute(NOT_DURABLE)
     with lock_beside(beside):
-        beside.execute(COMMIT_LATER)
+        beside.execute(NOT_DURABLE)
         state = connection.execute(STATE, {"first": first, "last": last}, prepare=False).fetchone()
         assert state is not None
         mark_no, block_hash, holds = state
         if first != mark_no + 1 or block_hash not in (None, way.first.previous_hash) or holds:
             return None
-        copying = threads.submit(_copy, beside, way.rows[middle:])
+        copying = threads.submit(copy_into_journal, beside, way.rows[middle:])
         try:
-            taken = _copy(connection, way.rows[:middle])
+            taken = copy_into_journal(connection, way.rows[:middle])
         finally:
             wait([copying])
         taken_beside = copying.result()
     copied()
     # Should the rest fail, the later half is there without what comes before it; as it may come in a stream.
-    add_shapes(connection, {number: fields for part in way.rows for number, fields in part.tally.shapes.items()})
+    add_shapes(connection, shapes_of(way.rows))
     passed = not way.redactions or first_misnamed(connection, first, last) is None
     if passed:
-        _pass(connection, way, first, last)
+        raise_to(connection, first, last, way.last.block_hash, [part.tally for part in way.rows])
     return Passed(taken[0] + taken_beside[0], taken[1] + taken_beside[1], passed)
-
-
-def _copy(connection: Connection, rows: Sequence[Rows]) -> tuple[int, int]:
-    return (
-        copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows]),
-        copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows]),
-    )
-
-
-def _pass(connection: Connection, way: Way, first: int, last: int) -> None:
-    """What follows from blocks passing the mark (`_raise_to` in consumer/mark.py)."""
-    add_counts(connection, [part.tally.counts for part in way.rows], last)
-    if way.redactions:
-        take_redactions(connection, first, last)
-    catalog.apply(connection, first, last, _tables(way.rows))
-    connection.execute(MOVE, [last, way.last.block_hash])
-    connection.execute(f"NOTIFY {CHANNEL}")
-
-
-def _tables(rows: Sequence[Rows]) -> dict[str, tuple[str, int]]:
-    tables: dict[str, tuple[str, int]] = {}
-    for part in rows:
-        tables = part.tally.tables | tables
-    return tables

@@ -15,6 +15,7 @@ from consumer.composing import ComposedFilling
 from consumer.feed import Batch, Limits
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.first_fill import FirstFill
+from consumer.generation import READ_POSITION
 from consumer.lease import Lease, LeaseLost
 from consumer.projection import ComposedProjection, Projection
 from consumer.sinks.contract import Sink
@@ -23,7 +24,6 @@ from consumer.sinks.outside import OuterSink, Turn
 Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
-READ_POSITION = "SELECT position FROM projection.generation WHERE generation = %s"
 # Whoever writes a generation's rows writes its row, too (consumer.beforehand).
 LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """

@@ -17,7 +17,7 @@ from consumer.onward import Way, take_onward
 from consumer.rejected import Refusal, reject
 from consumer.shapes import Change, add_shapes, change_shapes, found_shapes
 from journal.errors import StrandlineError
-from journal.rows import Rows
+from journal.rows import Rows, shapes_of
 
 __all__ = ["ForeignStrand", "Intake", "OtherOrigin", "Refusal", "Store", "TakenObject"]
 
@@ -118,7 +118,7 @@ class Store:
         taken: Sequence[TakenObject],
         beside: "Store",
         threads: Executor,
-        copied: Callable[[], None] = lambda: None,
+        copied: Callable[[], None],
     ) -> Intake | None:
         """Take in what goes straight on from the mark, the objects as taken, and raise the mark: one transaction, after
         one of the store `beside`.
@@ -159,7 +159,7 @@ class Store:
         if passed:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
-        add_shapes(self._connection, {number: fields for part in rows for number, fields in part.tally.shapes.items()})
+        add_shapes(self._connection, shapes_of(rows))
         differing = self._lift_blocks(between) if blocks < staged_blocks else []
         changes = self._lift_revisions(between) if revisions < staged_revisions else []
         changes += found_shapes(self._connection, [number for number, _ in found]) if found else []

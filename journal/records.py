@@ -16,7 +16,7 @@ from journal.errors import UnreadableError, UnwritableError
 from journal.gzipped import decompressed
 from journal.kernel import decode_record
 from journal.record import DecodedRecord
-from journal.rows import Decoded, Rows, Tally
+from journal.rows import Decoded, Rows, Tally, shapes_of
 from journal.streamed import Arrived, Summary
 
 _LARGEST_RECORD = 10 * 1024 * 1024  # of Kinesis; a file that is larger holds many
@@ -75,7 +75,7 @@ def decode_records(
             b"".join(part.revisions for part in rows),
             min(part.first_no for part in rows),
             max(part.last_no for part in rows),
-            Tally({number: fields for part in rows for number, fields in part.tally.shapes.items()}),
+            Tally(shapes_of(rows)),
         )
     return result
 

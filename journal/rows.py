@@ -116,6 +116,11 @@ class Rows(NamedTuple):
     in_order: bool = False
 
 
+def shapes_of(rows: Iterable[Rows]) -> dict[int, str]:
+    """The shapes of all of them, by their numbers."""
+    return {number: fields for part in rows for number, fields in part.tally.shapes.items()}
+
+
 class Link(NamedTuple):
     """What the check of a strand needs of a block, whether or not the block itself verified.
 

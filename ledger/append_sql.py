@@ -9,7 +9,7 @@ APPEND = """
 
 # Several statements in one trip. Each sees what was committed before it, so the end is that of the time with the lock.
 END = "SELECT * FROM journal.strand_end()"
-LOCK = f"SELECT pg_advisory_xact_lock({mark.STRAND_LOCK}), pg_advisory_xact_lock({mark.BESIDE_LOCK})"
+LOCK = mark.LOCK_BOTH % (mark.STRAND_LOCK, mark.BESIDE_LOCK)
 BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {LOCK}; {END}"
 FINISH = f"{mark.MOVE}; SELECT journal.follow_lookups(); NOTIFY {mark.CHANNEL}; COMMIT"
 

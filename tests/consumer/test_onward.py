@@ -99,7 +99,7 @@ def test_what_fails_before_the_mark_is_taken_in_again(
 ) -> None:
     """The later half of the batch is in, then, and the earlier is not."""
     with monkeypatch.context() as failing:
-        failing.setattr(onward.catalog, "apply", lambda *_: 1 / 0)
+        failing.setattr("consumer.catalog.apply", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             take_in(database, journal / "full")
     (before,) = query(database, "SELECT (SELECT sequence_no FROM journal.mark), (SELECT count(*) FROM journal.block)")
