@@ -48,6 +48,9 @@ TAKE_REDACTIONS = f"""
     SELECT true, sequence_no, NULL, NULL FROM registered
     UNION ALL SELECT false, sequence_no, table_id, shape FROM shaped"""
 
+STATEMENTS = """
+    SELECT sequence_no, level, transaction_info FROM {}
+    WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL"""
 TRANSACTIONS = """
     SELECT sequence_no, block_hash, level, transaction_info, entries_hashes FROM {}
     WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL"""
@@ -78,7 +81,12 @@ def erase_statements(connection: psycopg.Connection[Any], numbers: Sequence[int]
     """Erase the statement texts of blocks, in the store or in an intake's stage, where one of them holds a literal."""
     if not numbers:
         return
-    rows = connection.execute(TRANSACTIONS.format(table), [list(numbers)], binary=True, prepare=False)
+    stored = connection.execute(STATEMENTS.format(table), [list(numbers)], binary=True, prepare=False)
+    # The rest of a block only where it is needed, which is seldom.
+    quoting = [number for number, level, info in stored.fetchall() if _may_quote(info, level)]
+    if not quoting:
+        return
+    rows = connection.execute(TRANSACTIONS.format(table), [quoting], binary=True, prepare=False)
     if replaced := list(_without_texts(rows.fetchall())):
         columns = [list(column) for column in zip(*replaced, strict=True)]
         connection.execute(REPLACE_TRANSACTIONS.format(table), columns, prepare=False)
@@ -94,15 +102,20 @@ def _without_texts(
 
 def erased_info(stored: bytes, level: str, entries_hashes: Sequence[bytes]) -> bytes | None:
     """What the store keeps instead of a transactionInfo, as bytes like it; None where it may stay as it is."""
+    if not _may_quote(stored, level):
+        return None
     if level == "chain":
         info = next(read_json(stored.decode()))
         left = None if ERASED in info else erased(info, entries_hashes)
         return None if left is None else to_json({ERASED: left}).encode()
-    texts = statement_texts(stored)
-    if texts is not None and not any(map(has_literal, texts)):
-        return None  # as nearly always
     info = ion.read_one(stored)
     left = None if ERASED in info else erased(info, entries_hashes)
     if left is not None and "hash" not in left:  # a struct that repeats a field, which plain dicts lose
         left = erased(next(ion.read_typed(stored)), entries_hashes)
     return None if left is None else ion.write({ERASED: left})
+
+
+def _may_quote(stored: bytes, level: str) -> bool:
+    """Whether a statement of a transactionInfo may hold a literal; what cannot be read quickly may."""
+    texts = None if level == "chain" else statement_texts(stored)
+    return texts is None or any(map(has_literal, texts))

@@ -29,12 +29,14 @@ def copy_rows(connection: psycopg.Connection[Any], statement: str, parts: Sequen
         return cursor.rowcount
 
 
-def copy_into_journal(connection: psycopg.Connection[Any], rows: Sequence[Rows]) -> tuple[int, int]:
-    """Rows of which nothing is held, whose partitions are there; gives the counts of blocks and revisions."""
-    return (
-        copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows]),
-        copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows]),
-    )
+def copy_blocks(connection: psycopg.Connection[Any], rows: Sequence[Rows]) -> int:
+    """Blocks of which nothing is held; gives how many."""
+    return copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows])
+
+
+def copy_revisions(connection: psycopg.Connection[Any], rows: Sequence[Rows]) -> int:
+    """Revisions of which nothing is held, whose partitions are there; gives how many."""
+    return copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows])
 
 
 def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_no: int) -> tuple[int, int] | None:
@@ -52,7 +54,7 @@ def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_n
     connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [first, last])
     try:
         with connection.transaction():
-            copied = copy_into_journal(connection, rows)
+            copied = copy_blocks(connection, rows), copy_revisions(connection, rows)
     except errors.UniqueViolation:
         return None
     # Last: whoever brings the same new shapes waits for this transaction's end.

@@ -207,6 +207,7 @@ def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk,
             way = _walk(connection, mark, window, refusals, below=misnamed.sequence_no)
         if way.sequence_no > mark.sequence_no:
             refusals += _delete_strays(connection, mark.sequence_no + 1, way)
+            follow_blocks(connection, mark.sequence_no + 1, way.sequence_no)
             raise_to(connection, mark.sequence_no + 1, way.sequence_no, way.block_hash)
         reject(connection, refusals)
         return mark, way, refusals
@@ -232,23 +233,23 @@ def _walk(
     return way
 
 
-def raise_to(
-    connection: psycopg.Connection[Any],
-    first: int,
-    last: int,
-    block_hash: bytes | None,
-    tallies: Sequence[Tally] | None = None,
+def follow_blocks(
+    connection: psycopg.Connection[Any], first: int, last: int, tallies: Sequence[Tally] | None = None
 ) -> None:
-    """Everything that follows from blocks passing the mark, in the mark's own transaction.
+    """What follows from the blocks alone that are about to pass the mark, in the transaction that raises it.
 
-    `tallies` are those of all rows of the blocks, in their order, where they are known.
+    `tallies` are those of all their rows, in their order, where they are known.
     """
     named = None
     if tallies is not None:
         add_counts(connection, [tally.counts for tally in tallies], last)
         named = dict(ChainMap(*(tally.tables for tally in tallies)))  # the first that names one
-    take_redactions(connection, first, last)
     catalog.apply(connection, first, last, named)
+
+
+def raise_to(connection: psycopg.Connection[Any], first: int, last: int, block_hash: bytes | None) -> None:
+    """Raise the mark over blocks after `follow_blocks`: with it their redactions take effect."""
+    take_redactions(connection, first, last)
     connection.execute(MOVE, [last, block_hash])
     count_shapes(connection)
     connection.execute(f"NOTIFY {CHANNEL}")

@@ -16,8 +16,8 @@ import psycopg
 
 from consumer import store_sql as sql
 from consumer.database import NOT_DURABLE
-from consumer.fresh_rows import copy_into_journal
-from consumer.mark import lock_beside, raise_to
+from consumer.fresh_rows import copy_blocks, copy_revisions
+from consumer.mark import follow_blocks, lock_beside, raise_to
 from consumer.misnamed import first_misnamed
 from consumer.shapes import add_shapes
 from journal.records import DecodedRecords
@@ -30,6 +30,9 @@ STATE = f"""
     FROM journal.mark m FOR UPDATE OF m"""
 
 
+_EARLIER = 0.3  # of the revisions, which with all blocks take as long to copy as the rest
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """Whole blocks, from `first` to `last`, each linked to the one before."""
@@ -40,13 +43,8 @@ class Way:
     redactions: int
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """How many blocks and revisions came in; `by_mark` is false where the mark stays before them, to refuse one."""
-
-    blocks: int
-    revisions: int
-    by_mark: bool
+class Misnamed(Exception):
+    """The way has a redaction that the mark has to refuse."""
 
 
 def way_of(decoded: Sequence[Decoded]) -> Way | None:
@@ -62,14 +60,15 @@ def way_of(decoded: Sequence[Decoded]) -> Way | None:
 
 def take_onward(
     connection: Connection, beside: Connection, threads: Executor, way: Way, copied: Callable[[], None]
-) -> Passed | None:
+) -> tuple[int, int] | None:
     """Take the blocks in and raise the mark over them, in the caller's transaction, which holds the strand's lock for
-    two: the later half of the blocks comes in beside it, so that PostgreSQL has a process for either.
+    two: their revisions come in beside it, so that PostgreSQL has a process for either, and both write in order. Gives
+    the counts of blocks and revisions.
 
-    None, with nothing done, where the way does not begin at the mark or something of its numbers is held.
+    None, with nothing done, where the way does not begin at the mark or something of its numbers is held. Raises
+    Misnamed, and UniqueViolation where a block has a revision twice: the caller's transaction is to be rolled back.
     """
     first, last = way.first.sequence_no, way.last.sequence_no
-    middle = (len(way.rows) + 1) // 2
     # Nobody waits for a batch to be on disk: the next transaction that is waited for brings all before it there.
     connection.execute(NOT_DURABLE)
     with lock_beside(beside):
@@ -79,16 +78,19 @@ def take_onward(
         mark_no, block_hash, holds = state
         if first != mark_no + 1 or block_hash not in (None, way.first.previous_hash) or holds:
             return None
-        copying = threads.submit(copy_into_journal, beside, way.rows[middle:])
+        earlier = int(len(way.rows) * _EARLIER)
+        copying = threads.submit(copy_revisions, beside, way.rows[earlier:])
         try:
-            taken = copy_into_journal(connection, way.rows[:middle])
+            blocks = copy_blocks(connection, way.rows)
+            revisions = copy_revisions(connection, way.rows[:earlier])
+            add_shapes(connection, shapes_of(way.rows))
+            follow_blocks(connection, first, last, [part.tally for part in way.rows])
         finally:
             wait([copying])
-        taken_beside = copying.result()
+        revisions += copying.result()
     copied()
-    # Should the rest fail, the later half is there without what comes before it; as it may come in a stream.
-    add_shapes(connection, shapes_of(way.rows))
-    passed = not way.redactions or first_misnamed(connection, first, last) is None
-    if passed:
-        raise_to(connection, first, last, way.last.block_hash, [part.tally for part in way.rows])
-    return Passed(taken[0] + taken_beside[0], taken[1] + taken_beside[1], passed)
+    # Should the rest fail, revisions are there without their blocks; as they may come in a stream.
+    if way.redactions and first_misnamed(connection, first, last) is not None:
+        raise Misnamed
+    raise_to(connection, first, last, way.last.block_hash)
+    return blocks, revisions

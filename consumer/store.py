@@ -13,7 +13,7 @@ from consumer import store_sql as sql
 from consumer.erasure import erase_statements, take_redactions
 from consumer.fresh_rows import copy_fresh, copy_rows
 from consumer.mark import READ_MARK, Mark, strand_lock
-from consumer.onward import Way, take_onward
+from consumer.onward import Misnamed, Way, take_onward
 from consumer.rejected import Refusal, reject
 from consumer.shapes import Change, add_shapes, change_shapes, found_shapes
 from journal.errors import StrandlineError
@@ -123,19 +123,19 @@ class Store:
         """Take in what goes straight on from the mark, the objects as taken, and raise the mark: one transaction, after
         one of the store `beside`.
 
-        None, with nothing done, where that takes a closer look. `copied` is called between the two.
+        None, with no block taken in, where that takes a closer look. `copied` is called between the two.
         """
         with self._connection.transaction():
             self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [way.first.sequence_no, way.last.sequence_no])
         try:
             with strand_lock(self._connection, alone=True, for_two=True):
-                passed = take_onward(self._connection, beside._connection, threads, way, copied)
-                if passed is None:
+                counts = take_onward(self._connection, beside._connection, threads, way, copied)
+                if counts is None:
                     return None
                 self._add_objects(taken)
-        except errors.UniqueViolation:  # a revision that its block has twice
+        except (Misnamed, errors.UniqueViolation):
             return None
-        return Intake(passed.blocks, passed.revisions, 0, by_mark=passed.by_mark)
+        return Intake(*counts, 0, by_mark=True)
 
     def _take(
         self, rows: Sequence[Rows], first: int, last: int, source: str, filling: bool

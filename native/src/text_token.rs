@@ -42,9 +42,18 @@ impl<'a> Scanner<'a> {
         follows
     }
 
+    /// Goes past this byte, if it comes here.
+    pub fn skip_byte(&mut self, expected: u8) -> bool {
+        let follows = self.peek() == Some(expected);
+        if follows {
+            self.advance(1);
+        }
+        follows
+    }
+
     /// Goes past white space and comments.
     pub fn space(&mut self) -> Read<()> {
-        loop {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r' | b'/') = self.peek() {
             self.while_byte(is_space);
             if self.skip_if("//") {
                 self.while_byte(|byte| byte != b'\n' && byte != b'\r');

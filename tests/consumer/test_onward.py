@@ -43,12 +43,12 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def passed(monkeypatch: pytest.MonkeyPatch) -> list[onward.Passed | None]:
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int] | None]:
     """What came of each batch that was one way."""
-    seen: list[onward.Passed | None] = []
+    seen: list[tuple[int, int] | None] = []
     take_onward = onward.take_onward
 
-    def seeing(*arguments: Any) -> onward.Passed | None:
+    def seeing(*arguments: Any) -> tuple[int, int] | None:
         seen.append(take_onward(*arguments))
         return seen[-1]
 
@@ -63,12 +63,12 @@ def test_the_store_is_as_if_the_mark_had_read_it(
     migrated_template: str,
     journal: Path,
     parts: list[str],
-    passed: list[onward.Passed | None],
+    passed: list[tuple[int, int] | None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay, "_BATCH_BLOCKS", 500)
     take_in(database, *(journal / part for part in parts))
-    assert any(one is not None and one.by_mark for one in passed)
+    assert any(passed)
     assert query(database, "SELECT p.sequence_no = m.sequence_no FROM journal.shape_position p, journal.mark m") == [
         (True,)
     ]
@@ -97,14 +97,13 @@ def test_records_are_no_way_since_their_blocks_may_lack_revisions() -> None:
 def test_what_fails_before_the_mark_is_taken_in_again(
     database: str, postgres_url: str, migrated_template: str, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The later half of the batch is in, then, and the earlier is not."""
+    """Later revisions of the batch are in, then, and no block is."""
     with monkeypatch.context() as failing:
-        failing.setattr("consumer.catalog.apply", lambda *_: 1 / 0)
+        failing.setattr("consumer.onward.raise_to", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             take_in(database, journal / "full")
-    (before,) = query(database, "SELECT (SELECT sequence_no FROM journal.mark), (SELECT count(*) FROM journal.block)")
-    assert before[0] == -1
-    assert before[1] > 0
+    in_store = "EXISTS (SELECT FROM journal.block), EXISTS (SELECT FROM journal.revision)"
+    assert query(database, f"SELECT sequence_no, {in_store} FROM journal.mark") == [(-1, False, True)]
     take_in(database, journal / "full")
     with migrated_database(postgres_url, migrated_template) as other:
         take_in(other, journal / "full")
@@ -123,7 +122,7 @@ def test_whoever_locks_the_strand_alone_waits_for_the_one_beside(database: str, 
         assert not waiting.is_alive()
 
 
-def test_the_end_of_a_replay_is_on_disk(database: str, journal: Path, passed: list[onward.Passed | None]) -> None:
+def test_the_end_of_a_replay_is_on_disk(database: str, journal: Path, passed: list[tuple[int, int] | None]) -> None:
     """Also what was not waited for: the log is written up to where it was when the last batch was in."""
     with psycopg.connect(database, autocommit=True) as connection:
         written = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"

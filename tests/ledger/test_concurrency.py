@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from consumer.database import connect
+from consumer.mark import lock_beside
 from consumer.verification import verify_store
 from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
 from ledger import Ledger, Transaction, errors, recent
@@ -27,6 +28,20 @@ def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
 def run_together(*works: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(works)) as pool:
         return [future.result() for future in [pool.submit(work) for work in works]]
+
+
+def test_an_append_waits_for_what_a_replay_writes_beside(
+    licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one in a single trip: the replay's first connection, which held the other lock, may be lost."""
+    for _ in range(3):
+        insert(licences)
+    monkeypatch.setattr(Appender, "_carefully", None)  # so that it would be seen if it were not one
+    with ThreadPoolExecutor(1) as pool, connect(database) as beside:
+        with lock_beside(beside):
+            appended = pool.submit(insert, licences)
+            assert not wait([appended], timeout=0.3).done
+        assert appended.result(timeout=10)
 
 
 class TestSerializable:
