@@ -5,8 +5,8 @@ from consumer import mark
 # Several statements in one trip. Each sees what was committed before it, so the end is that of the time with the lock.
 END = "SELECT * FROM journal.strand_end()"
 LOCK = mark.LOCK_BOTH % (mark.STRAND_LOCK, mark.BESIDE_LOCK)
-# The whole of it in one trip (migrations/0023_append.sql), for blocks that do no more than bring revisions. The function
-# takes the first lock alone; in a subquery, which cannot be left out since it is volatile, both are held before.
+# The whole of it in one trip (migrations/0023_append.sql), for blocks that do no more than bring revisions. The
+# function takes the first lock only; by the subquery, which the planner may not leave out, both are held before.
 APPEND = f"""
     SELECT journal.append(
         %s, %s, %s, %s, %s::journal.block[], %s::journal.revision[], %s::text[], %s::bigint[], %s::jsonb[])

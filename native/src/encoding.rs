@@ -6,8 +6,13 @@ use crate::value::{Decimal, Magnitude, Precision, Timestamp};
 const UNKNOWN_OFFSET: u8 = 0xC0;
 
 /// Appends a VarUInt: seven bits a byte, the last one marked.
+#[inline]
 pub fn var_uint(mut value: usize, out: &mut Vec<u8>) {
     let start = out.len();
+    if let 0x80..0x4000 = value {
+        out.push(low_bits(value >> 7, 7)); // as most that is longer than a byte, and no byte is moved
+        value &= 0x7F;
+    }
     out.push(0x80 | low_bits(value, 7));
     value >>= 7;
     while value > 0 {
@@ -94,7 +99,11 @@ mod tests {
     #[test]
     fn numbers_of_variable_length() {
         assert_eq!(written(|out| var_uint(0, out)), [0x80]);
+        assert_eq!(written(|out| var_uint(127, out)), [0xFF]);
+        assert_eq!(written(|out| var_uint(128, out)), [0x01, 0x80]);
         assert_eq!(written(|out| var_uint(2017, out)), [0x0F, 0xE1]);
+        assert_eq!(written(|out| var_uint(16_383, out)), [0x7F, 0xFF]);
+        assert_eq!(written(|out| var_uint(16_384, out)), [0x01, 0x00, 0x80]);
         assert_eq!(written(|out| var_int(-3, out)), [0xC3]);
         assert_eq!(written(|out| var_int(-300, out)), [0x42, 0xAC]);
         assert_eq!(written(|out| var_int(63, out)), [0xBF]);

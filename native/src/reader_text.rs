@@ -119,7 +119,7 @@ impl<'a> TextReader<'a> {
     }
 
     fn null(&mut self) -> Read<Value<'a>> {
-        if !self.scanner.skip_if(".") {
+        if !self.scanner.skip_byte(b'.') {
             return Ok(Value::Null(IonType::Null));
         }
         Ok(Value::Null(match self.scanner.identifier() {
@@ -161,7 +161,7 @@ impl<'a> TextReader<'a> {
     fn list(&mut self, names: &mut Names<'a>, depth: u32) -> Read<Vec<Value<'a>>> {
         let depth = self.enter(depth)?;
         let mut members = Vec::new();
-        while !self.scanner.skip_if("]") {
+        while !self.scanner.skip_byte(b']') {
             members.push(self.value(names, depth)?);
             self.separator(b']')?;
         }
@@ -171,7 +171,7 @@ impl<'a> TextReader<'a> {
     fn sexp(&mut self, names: &mut Names<'a>, depth: u32) -> Read<Vec<Value<'a>>> {
         let depth = self.enter(depth)?;
         let mut members = Vec::new();
-        while !self.scanner.skip_if(")") {
+        while !self.scanner.skip_byte(b')') {
             members.push(self.value(names, depth)?);
             self.scanner.space()?;
         }
@@ -181,10 +181,10 @@ impl<'a> TextReader<'a> {
     fn fields(&mut self, names: &mut Names<'a>, depth: u32) -> Read<Value<'a>> {
         let depth = self.enter(depth)?;
         let mut fields: Vec<Field<'a>> = Vec::new();
-        while !self.scanner.skip_if("}") {
+        while !self.scanner.skip_byte(b'}') {
             let name = self.field_name(names)?;
             self.scanner.space()?;
-            if !self.scanner.skip_if(":") {
+            if !self.scanner.skip_byte(b':') {
                 return Err(HandOver("a field without a colon"));
             }
             self.scanner.space()?;
@@ -216,7 +216,7 @@ impl<'a> TextReader<'a> {
     /// A comma, unless the end follows.
     fn separator(&mut self, end: u8) -> Read<()> {
         self.scanner.space()?;
-        if self.scanner.skip_if(",") {
+        if self.scanner.skip_byte(b',') {
             self.scanner.space()
         } else if self.scanner.peek() == Some(end) {
             Ok(())

@@ -87,6 +87,9 @@ fn signed(exponent: &str) -> Read<i32> {
 }
 
 fn timestamp(word: &str) -> Read<Timestamp> {
+    if let Some(time) = in_milliseconds(word.as_bytes()) {
+        return checked(time);
+    }
     let (date, time) = word.split_once('T').map_or((word, None), |(date, time)| (date, Some(time)));
     let mut parts = date.split('-');
     let year = digits(parts.next(), 4)?;
@@ -115,6 +118,35 @@ fn timestamp(word: &str) -> Read<Timestamp> {
         Some(time) if !time.is_empty() => of_day(day, time)?,
         _ => day,
     })
+}
+
+/// The timestamp of the form 2022-01-01T00:00:00.000Z, which all of QLDB's own have.
+fn in_milliseconds(text: &[u8]) -> Option<Timestamp> {
+    let (year, text) = leading(text, 4, b'-')?;
+    let (month, text) = leading(text, 2, b'-')?;
+    let (day, text) = leading(text, 2, b'T')?;
+    let (hour, text) = leading(text, 2, b':')?;
+    let (minute, text) = leading(text, 2, b':')?;
+    let (second, text) = leading(text, 2, b'.')?;
+    let (fraction, text) = leading(text, 3, b'Z')?;
+    let civil = Civil { year: year as i32, month, day, hour, minute, second };
+    text.is_empty().then_some(Timestamp {
+        precision: Precision::Second,
+        civil,
+        offset: Some(0),
+        fraction: u64::from(fraction),
+        fraction_digits: 3,
+    })
+}
+
+/// The number of so many digits, of which this byte is the end, and what comes after that.
+fn leading(text: &[u8], count: usize, end: u8) -> Option<(u32, &[u8])> {
+    let (digits, rest) = text.split_at_checked(count)?;
+    let (byte, rest) = rest.split_first()?;
+    if *byte != end || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some((digits.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')), rest))
 }
 
 /// The timestamp with a time of day and its offset.

@@ -5,6 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
+const CONTROL: HandOver = HandOver("a control character, or no end, in a string");
+
+/// Of each byte, whether it may be in a name without quotes, and in a number or timestamp.
+static NAME: [bool; 256] = class(b"_$");
+static NUMBER: [bool; 256] = class(b"+-.:_");
+
 /// A place in a text.
 #[derive(Clone)]
 pub struct Scanner<'a> {
@@ -43,6 +49,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes past this byte, if it comes here.
+    #[inline]
     pub fn skip_byte(&mut self, expected: u8) -> bool {
         let follows = self.peek() == Some(expected);
         if follows {
@@ -52,8 +59,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes past white space and comments.
+    #[inline]
     pub fn space(&mut self) -> Read<()> {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r' | b'/') = self.peek() {
+        match self.peek() {
+            Some(byte) if is_space(byte) || byte == b'/' => self.some_space(),
+            _ => Ok(()), // as nearly everywhere in QLDB's text
+        }
+    }
+
+    fn some_space(&mut self) -> Read<()> {
+        loop {
             self.while_byte(is_space);
             if self.skip_if("//") {
                 self.while_byte(|byte| byte != b'\n' && byte != b'\r');
@@ -70,16 +85,14 @@ impl<'a> Scanner<'a> {
     /// A name without quotes; empty if there is none here.
     pub fn identifier(&mut self) -> &'a str {
         let start = self.position;
-        self.while_byte(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$');
+        self.while_byte(|byte| of_class(&NAME, byte));
         self.since(start)
     }
 
     /// A number or timestamp, of which only the letters and the end were looked at.
     pub fn number(&mut self) -> Read<&'a str> {
         let start = self.position;
-        self.while_byte(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b':' | b'_')
-        });
+        self.while_byte(|byte| of_class(&NUMBER, byte));
         self.end_of_word()?;
         Ok(self.since(start))
     }
@@ -97,10 +110,13 @@ impl<'a> Scanner<'a> {
     pub fn quoted(&mut self, quote: u8) -> Read<Cow<'a, str>> {
         self.advance(1);
         let start = self.position;
-        self.while_byte(|byte| byte >= b' ' && byte != quote && byte != b'\\');
+        let rest = self.rest();
+        self.advance(memchr::memchr2(quote, b'\\', rest).unwrap_or(rest.len()));
         let plain = self.since(start);
-        if self.peek() == Some(quote) {
-            self.advance(1);
+        if plain.bytes().any(|byte| byte < b' ') {
+            return Err(CONTROL);
+        }
+        if self.skip_byte(quote) {
             return Ok(Cow::Borrowed(plain));
         }
         let mut text = plain.to_owned();
@@ -114,7 +130,7 @@ impl<'a> Scanner<'a> {
                     self.advance(1);
                     return Ok(Cow::Owned(text));
                 }
-                _ => return Err(HandOver("a control character, or no end, in a string")),
+                _ => return Err(CONTROL),
             }
         }
     }
@@ -147,7 +163,7 @@ impl<'a> Scanner<'a> {
                     self.advance(1);
                     text.push('\'');
                 }
-                _ => return Err(HandOver("a control character, or no end, in a string")),
+                _ => return Err(CONTROL),
             }
         }
     }
@@ -178,15 +194,13 @@ impl<'a> Scanner<'a> {
 
     fn blob(&mut self) -> Read<Value<'a>> {
         let start = self.position;
-        self.while_byte(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=') || is_space(byte)
-        });
+        let rest = self.rest();
+        self.advance(memchr::memchr(b'}', rest).unwrap_or(rest.len()));
         let written = self.since(start).as_bytes();
-        let decoded = if written.iter().copied().any(is_space) {
-            STANDARD.decode(written.iter().copied().filter(|byte| !is_space(*byte)).collect::<Vec<u8>>())
-        } else {
-            STANDARD.decode(written)
-        };
+        let decoded = STANDARD.decode(written).or_else(|error| {
+            let dense: Vec<u8> = written.iter().copied().filter(|byte| !is_space(*byte)).collect();
+            if dense.len() < written.len() { STANDARD.decode(dense) } else { Err(error) }
+        });
         decoded.map(|data| Value::Blob(Cow::Owned(data))).map_err(|_| HandOver("not base64"))
     }
 
@@ -237,6 +251,27 @@ impl<'a> Scanner<'a> {
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.position..).unwrap_or_default()
     }
+}
+
+/// ASCII letters and digits, and these.
+#[allow(clippy::indexing_slicing)] // by the compiler, which would say so
+const fn class(others: &[u8]) -> [bool; 256] {
+    let mut class = [false; 256];
+    let mut byte = 0;
+    while byte < class.len() {
+        class[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut other = 0;
+    while other < others.len() {
+        class[others[other] as usize] = true;
+        other += 1;
+    }
+    class
+}
+
+fn of_class(class: &[bool; 256], byte: u8) -> bool {
+    class.get(usize::from(byte)).is_some_and(|of| *of)
 }
 
 /// Without the vertical tab and the form feed, which amazon.ion does not take for an end of a word.

@@ -45,29 +45,29 @@ impl Writer {
     fn finish(&mut self, names: &Names<'_>, out: &mut Vec<u8>) {
         out.extend(VERSION_MARKER);
         if !self.symbols.is_empty() {
-            let table = out.len();
+            let table = open(out);
             out.extend(ANNOTATED_AS_TABLE);
-            let structure = out.len();
+            let structure = open(out);
             out.push(SYMBOLS_FIELD);
-            let list = out.len();
+            let list = open(out);
             for symbol in &self.symbols {
                 text(names.text(*symbol).unwrap_or_default(), out);
             }
-            enclose(0xB0, list, out);
-            enclose(0xD0, structure, out);
-            enclose(0xE0, table, out);
+            close(0xB0, list, out);
+            close(0xD0, structure, out);
+            close(0xE0, table, out);
         }
         out.extend_from_slice(&self.body);
     }
 
     fn value(&mut self, value: &Value<'_>) {
-        let start = self.body.len();
         match value {
             Value::Null(ion_type) => self.body.push(ion_type.null_descriptor()),
             Value::Bool(value) => self.body.push(0x10 | u8::from(*value)),
             Value::Int { negative, magnitude } => {
+                let start = open(&mut self.body);
                 magnitude.write_bytes(&mut self.body);
-                enclose(if *negative { 0x30 } else { 0x20 }, start, &mut self.body);
+                close(if *negative { 0x30 } else { 0x20 }, start, &mut self.body);
             }
             Value::Float(value) if value.to_bits() == 0 => self.body.push(0x40),
             Value::Float(value) => {
@@ -75,12 +75,14 @@ impl Writer {
                 self.body.extend(value.to_be_bytes());
             }
             Value::Decimal(value) => {
+                let start = open(&mut self.body);
                 encoding::decimal(value, &mut self.body);
-                enclose(0x50, start, &mut self.body);
+                close(0x50, start, &mut self.body);
             }
             Value::Timestamp(value) => {
+                let start = open(&mut self.body);
                 encoding::timestamp(value, &mut self.body);
-                enclose(0x60, start, &mut self.body);
+                close(0x60, start, &mut self.body);
             }
             Value::Symbol(name) => self.symbol(*name),
             Value::String(value) => text(value, &mut self.body),
@@ -96,33 +98,33 @@ impl Writer {
     fn symbol(&mut self, name: NameId) {
         let id = self.symbol_id(name);
         let significant = id.to_be_bytes().into_iter().skip_while(|byte| *byte == 0);
-        let start = self.body.len();
+        let start = open(&mut self.body);
         self.body.extend(significant);
-        enclose(0x70, start, &mut self.body);
+        close(0x70, start, &mut self.body);
     }
 
     fn members(&mut self, code: u8, members: &[Value<'_>]) {
-        let start = self.body.len();
+        let start = open(&mut self.body);
         for member in members {
             self.value(member);
         }
-        enclose(code, start, &mut self.body);
+        close(code, start, &mut self.body);
     }
 
     fn fields(&mut self, fields: &[Field<'_>]) {
-        let start = self.body.len();
+        let start = open(&mut self.body);
         for (name, value) in fields {
             self.reserve(value);
             let id = self.symbol_id(*name);
             var_uint(id, &mut self.body);
             self.value(value);
         }
-        enclose(0xD0, start, &mut self.body);
+        close(0xD0, start, &mut self.body);
     }
 
     fn annotated(&mut self, annotations: &[NameId], value: &Value<'_>) {
         self.reserve(value);
-        let start = self.body.len();
+        let start = open(&mut self.body);
         let mut ids = Vec::new();
         for annotation in annotations {
             var_uint(self.symbol_id(*annotation), &mut ids);
@@ -130,7 +132,7 @@ impl Writer {
         var_uint(ids.len(), &mut self.body);
         self.body.extend(ids);
         self.value(value);
-        enclose(0xE0, start, &mut self.body);
+        close(0xE0, start, &mut self.body);
     }
 
     /// amazon.ion gives a symbol its id before its field's name and annotations; to be the same is to be comparable.
@@ -176,12 +178,25 @@ fn descriptor(code: u8, length: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Leaves room for the descriptor of what is written next; gives where that starts.
+fn open(out: &mut Vec<u8>) -> usize {
+    out.push(0);
+    out.len()
+}
+
 /// Puts the descriptor of what was written from `start` on before it.
-fn enclose(code: u8, start: usize, out: &mut Vec<u8>) {
+fn close(code: u8, start: usize, out: &mut Vec<u8>) {
     let end = out.len();
-    descriptor(code, end - start, out);
-    let size = out.len() - end;
-    if let Some(written) = out.get_mut(start..) {
-        written.rotate_right(size);
+    let length = end - start;
+    let short = length <= LONGEST_SHORT;
+    if let Some(descriptor) = out.get_mut(start - 1) {
+        *descriptor = code | if short { length as u8 } else { 14 };
+    }
+    if !short {
+        var_uint(length, out);
+        let size = out.len() - end;
+        if let Some(written) = out.get_mut(start..) {
+            written.rotate_right(size);
+        }
     }
 }
