@@ -30,7 +30,7 @@ STATE = f"""
     FROM journal.mark m FOR UPDATE OF m"""
 
 
-_EARLIER = 0.3  # of the revisions, which with all blocks take as long to copy as the rest
+EARLIER = 0.3  # of the revisions, which with all blocks take as long to copy as the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def take_onward(
         mark_no, block_hash, holds = state
         if first != mark_no + 1 or block_hash not in (None, way.first.previous_hash) or holds:
             return None
-        earlier = int(len(way.rows) * _EARLIER)
+        earlier = int(len(way.rows) * EARLIER)
         copying = threads.submit(copy_revisions, beside, way.rows[earlier:])
         try:
             blocks = copy_blocks(connection, way.rows)

@@ -3,6 +3,7 @@ must be what the model says after each step, and every read model what a rebuild
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -18,10 +19,11 @@ from consumer.feed import Limits
 from consumer.generation import Generation
 from consumer.generations import ensure_generation
 from consumer.mark import advance
+from consumer.onward import EARLIER, way_of
 from consumer.projection import Projection, RowProjection
 from consumer.projector import Projector
 from consumer.sinks.postgresql import PostgresqlSink
-from consumer.store import Store
+from consumer.store import Intake, Store
 from journal import stream
 from journal.records import decode_records
 from journal.rows import Rows, decode
@@ -134,6 +136,31 @@ class Machine(RuleBasedStateMachine):
         assert mark == target or not done
         self.model.move(mark)
 
+    @precondition(lambda self: not self.model.ahead() and self.model.mark < self.ledger.tip)
+    @rule(length=st.integers(1, 8), as_of=NUMBERS, by=ACTOR, crash=st.none() | st.integers(0, 12))
+    def replay_on(self, length: int, as_of: int, by: str, crash: int | None) -> None:
+        """What goes straight on from the mark, as a replay takes it in; either of its connections may break."""
+        numbers = range(self.model.mark + 1, min(self.model.mark + length, self.ledger.tip) + 1)
+        as_of = numbers[-1] + as_of % (self.ledger.tip - numbers[-1] + 1)
+        way = way_of([decode(ion_binary([self.ledger.exported(number, as_of)])) for number in numbers])
+        assert way is not None
+        store, beside = (Store(self._actors[name].get()) for name in "ab")
+        taken: list[Intake | None] = []
+
+        def take(_: psycopg.Connection[Any]) -> None:
+            store.begin_strand(STRAND, 0)
+            with ThreadPoolExecutor(1) as threads:
+                taken.append(store.intake_onward(way, [], beside, threads, lambda: None))
+
+        if self._attempt(by, crash, take):
+            assert taken[0] is not None
+            self.model.take_blocks(numbers, as_of)
+            self.model.move(numbers[-1])
+        elif self._numbers(f"SELECT count(*) FROM journal.revision WHERE sequence_no > {self.model.mark}") != {0}:
+            # What is written beside is in, all of it, without its blocks.
+            for number in numbers[int(len(numbers) * EARLIER) :]:
+                self.model.take_revisions(number, as_of)
+
     @rule(first=NUMBERS, length=st.integers(1, 8), picked=st.lists(NUMBERS, min_size=1, max_size=8), which=WHICH)
     def interleave(self, first: int, length: int, picked: list[int], which: int) -> None:
         """Two intakes, each with its own move of the mark, and a projector, at once."""
@@ -245,8 +272,7 @@ class Machine(RuleBasedStateMachine):
         assert not decoded.faults
 
         def learn() -> None:
-            for number in numbers:
-                self.model.take_block(number, as_of)
+            self.model.take_blocks(numbers, as_of)
 
         return self._taking([decoded.rows]), learn
 

@@ -21,10 +21,15 @@ class Model:
     forged: set[int] = field(default_factory=set)
     rejected: set[int] = field(default_factory=set)
 
-    def take_block(self, number: int, as_of: int) -> None:
-        """A whole block, as exported when `as_of` was the last."""
-        self.headers.add(number)
-        self.whole.add(number)
+    def take_blocks(self, numbers: Iterable[int], as_of: int) -> None:
+        """Whole blocks, as exported when `as_of` was the last."""
+        for number in numbers:
+            self.headers.add(number)
+            self.whole.add(number)
+            self.take_revisions(number, as_of)
+
+    def take_revisions(self, number: int, as_of: int) -> None:
+        """A block's revisions, as exported when `as_of` was the last."""
         for place, revision in enumerate(self.ledger.of(number)):
             by = self.ledger.redacted_by(revision)
             self._hold((number, place), with_data=by is None or by > as_of)
@@ -41,6 +46,11 @@ class Model:
             self.rejected.add(number)
         else:
             self.forged.add(number)
+
+    def ahead(self) -> bool:
+        """Whether anything is held above the mark."""
+        held = self.headers | self.forged | {number for number, _ in self.held}
+        return any(number > self.mark for number in held)
 
     def reach(self) -> int:
         """How far the mark may come now: a fork is decided by the block that follows."""
