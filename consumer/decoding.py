@@ -60,7 +60,7 @@ def executor(workers: int, items: Iterable[Item] | None = None) -> Iterator[Exec
     Else processes; they are spawned, so that they inherit no connection and no exit handler.
     """
     pool: Executor
-    if workers == 1 or (items is not None and _taken_natively(items)):
+    if workers == 1 or (items is not None and taken_natively(items)):
         pool = ThreadPoolExecutor(workers, thread_name_prefix="decoder")
     else:
         context = multiprocessing.get_context("spawn")
@@ -85,7 +85,7 @@ def workers_for(items: Iterable[Item], most: int) -> int:
     return 1
 
 
-def _taken_natively(items: Iterable[Item]) -> bool:
+def taken_natively(items: Iterable[Item]) -> bool:
     """Whether it will not be plain Python, of which one thread runs at a time; that reads JSON, and sorts records."""
     return KERNEL == "native" and all(
         not isinstance(item, RecordFiles) and ".json" not in item.name.rpartition("/")[2] for item in items

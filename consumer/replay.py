@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Semaphore
 
 from consumer.database import connect
-from consumer.decoding import DecodedItem, decode_items, executor, workers_for
+from consumer.decoding import DecodedItem, decode_items, executor, taken_natively, workers_for
 from consumer.extents import Extent, Spans
 from consumer.graft import read_graft
 from consumer.mark import advance, gaps
@@ -70,6 +70,8 @@ def take_in(
     started = time.monotonic()
     spans = Spans()
     workers = workers_for(all_items(sources), settings.workers)
+    if taken_natively(all_items(sources)):  # so fast that PostgreSQL, with two connections, needs a processor more
+        workers = max(workers - 1, 1)
     with (
         connect(url) as connection,
         connect(url) as beside,
