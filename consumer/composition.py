@@ -6,8 +6,8 @@ again when all that was asked for is there. So a chain of three look-ups takes t
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from itertools import chain
+from typing import NamedTuple, Protocol
 
 from consumer.meaning import reason
 from consumer.parking import Parked
@@ -26,8 +26,7 @@ MOST_ROUNDS = 20
 _MOST_KEY_BYTES = MOST_INDEXED_BYTES - 100  # a document's id stands beside it in an index
 
 
-@dataclass(frozen=True)
-class Composed:
+class Composed(NamedTuple):
     """A key's rows, or why it has none (`fault`), and the documents that this comes from."""
 
     key: str
@@ -38,19 +37,22 @@ class Composed:
 
 
 class Known(Protocol):
-    """What look-ups find; None where it is not fetched yet."""
+    """What a look-up by table, field and text finds; None where it is not fetched yet."""
 
-    def get(self, wanted: Through) -> Documents | None: ...
+    def __call__(self, table: str, field: str, value: str, /) -> Documents | None: ...
 
 
-def touched(projection: ComposedProjection, revisions: Iterable[Revision], find: Find) -> tuple[set[str], list[Parked]]:
+def touched(projection: ComposedProjection, revisions: Sequence[Revision], find: Find) -> tuple[set[str], list[Parked]]:
     """The keys that current revisions touch, and the documents that do not say which."""
     named, parked = naming(projection, revisions)
     return followed(projection, named, find), parked
 
 
-def naming(projection: ComposedProjection, revisions: Iterable[Revision]) -> tuple[set[str | Through], list[Parked]]:
+def naming(projection: ComposedProjection, revisions: Sequence[Revision]) -> tuple[set[str | Through], list[Parked]]:
     """What current revisions name, keys or how they are found; and the documents that do not say."""
+    at_once = _named_at_once(projection, revisions)
+    if at_once is not None:
+        return at_once, []
     named: set[str | Through] = set()
     parked = []
     for revision in revisions:
@@ -86,7 +88,7 @@ def compose(projection: ComposedProjection, keys: Iterable[str], find: Find, pre
     for last in [False] * (MOST_ROUNDS - 1) + [True]:
         missing: set[Through] = set()
         for key in [key for key, composed in done.items() if composed is None]:
-            looking = _Looking(projection, known)
+            looking = _Looking(projection, lambda *wanted: known.get(Through(*wanted)))
             composed = _composed(projection, key, looking, prepare)
             if not looking.missing or last:
                 done[key] = composed
@@ -111,11 +113,10 @@ class _Looking:
         if not isinstance(value, str):
             _declared(self._lookups, table, field)
             return ()
-        wanted = Through(table, field, value)
-        found = self._known.get(wanted)
+        found = self._known(table, field, value)
         if found is None:
             _declared(self._lookups, table, field)
-            self.missing.add(wanted)
+            self.missing.add(Through(table, field, value))
             return ()
         self.found.append(found)
         return found
@@ -136,10 +137,11 @@ def _composed(projection: ComposedProjection, key: str, looking: _Looking, prepa
 
 
 def _of(key: str, looking: _Looking, rows: PreparedRows, fault: str | None) -> Composed:
-    sources = frozenset([(one.document_id, one.version) for found in looking.found for one in found])
-    if not sources:
-        return Composed(key, (), None, sources, -1)
-    newest = max([one.sequence_no for found in looking.found for one in found])
+    documents = [one for found in looking.found for one in found]
+    if not documents:
+        return Composed(key, (), None, frozenset(), -1)
+    sources = frozenset([one[:2] for one in documents])  # document and version
+    newest = max([one.sequence_no for one in documents])
     return Composed(key, rows if fault is None else (), fault, sources, newest)
 
 
@@ -152,7 +154,8 @@ def followed(projection: ComposedProjection, named: Collection[str | Through], f
         through = {one for one in named if isinstance(one, Through)} - passed
         passed |= through
         found = [revision for revisions in find(through).values() for revision in revisions]
-        named = {one for each in found for one in _spoken(projection, each) or ()}
+        at_once = _named_at_once(projection, found)
+        named = {one for each in found for one in _spoken(projection, each) or ()} if at_once is None else at_once
     return keys
 
 
@@ -162,6 +165,22 @@ def _spoken(projection: ComposedProjection, revision: Revision) -> set[str | Thr
         return _named(projection, revision)
     except Exception:
         return None
+
+
+def _named_at_once(projection: ComposedProjection, revisions: Sequence[Revision]) -> set[str | Through] | None:
+    """What they name, where all say so at first sight: checked together, which is much faster; else None."""
+    try:
+        said = list(chain.from_iterable(map(projection.keys, revisions)))
+        if not {str, Through}.issuperset(map(type, said)):
+            return None
+        named = set(said)
+        for table, field in {(one.table, one.field) for one in named if isinstance(one, Through)}:
+            _declared(projection.lookups, table, field)
+        keys = [one for one in named if isinstance(one, str)]
+        checked_text("".join(keys))
+    except Exception:
+        return None
+    return named if not keys or max(map(len, keys)) * 4 <= _MOST_KEY_BYTES else None
 
 
 def _named(projection: ComposedProjection, revision: Revision) -> set[str | Through]:

@@ -209,7 +209,7 @@ class FirstFill:
             if held is None:
                 compose, at_once = partial(filling.compose, find_there=find_there), KEYS
             else:
-                compose, at_once = partial(filling.compose_known, known=held), KEYS_KNOWN
+                compose, at_once = partial(filling.compose_known, known=held.get), KEYS_KNOWN
             done = 0
 
             def write() -> int:

@@ -55,9 +55,8 @@ class Held:
         found = sorted(followed(self._projection, self.named, self.find))
         return iter(found), len(found)
 
-    def get(self, wanted: Through) -> Documents | None:
+    def get(self, table: str, field: str, value: str) -> Documents | None:
         """Those that a look-up finds, in the order of their ids; None where it is of a field that is not declared."""
-        table, field, value = wanted
         by_value = self._found.get((table, field))
         if by_value is None:
             return None
@@ -65,4 +64,4 @@ class Held:
         return found if len(found) < 2 else sorted(found, key=_DOCUMENT_ID)
 
     def find(self, wanted: Collection[Through]) -> Mapping[Through, Documents]:
-        return {one: self.get(one) or () for one in wanted}
+        return {one: self.get(*one) or () for one in wanted}

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from types import NoneType
 from typing import Any
 
-from consumer.sinks.sql_types import TYPES, checked_text
+from consumer.sinks.plain_json import plain_json
+from consumer.sinks.sql_types import TYPES, as_jsonb, checked_text
 
 _USUAL: dict[str, type] = {
     "text": str,
@@ -27,6 +28,9 @@ def converted(type_: str, values: Sequence[Any], most_bytes: int | None) -> Sequ
     """
     convert = TYPES[type_]
     usual = _USUAL.get(type_)
+    if type_ == "jsonb" and (texts := plain_json([value for value in values if value is not None])) is not None:
+        plain = map(as_jsonb, texts)
+        return [None if value is None else next(plain) for value in values]
     if usual is None:
         return [None if value is None else convert(value) for value in values]
     kinds = set(map(type, values))

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from consumer.sinks.plain_json import plain_json
 from journal.ion_json import to_json
 
 # PostgreSQL's btree takes 2,704 bytes a row; what is left is for the source columns and the row itself.
@@ -71,8 +72,15 @@ def _date(value: object) -> date:
 
 
 def _json(value: object) -> Jsonb:
+    plain = plain_json([value])
     # What came from jsonb has its escapes already: an escaped U+FDD0 is not to be escaped again.
-    return Jsonb(to_json(value).replace("\ufdd0fdd0", "\ufdd0"), dumps=str)
+    text = to_json(value).replace("\ufdd0fdd0", "\ufdd0") if plain is None else plain[0]
+    return as_jsonb(text)
+
+
+def as_jsonb(text: str) -> Jsonb:
+    """JSON text as a value of jsonb."""
+    return Jsonb(text, dumps=str)
 
 
 def _array(member: Callable[[object], Any]) -> Callable[[object], list[Any]]:
