@@ -20,6 +20,8 @@ from journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+SummedUp = tuple[str | None, Summary]  # of an index: its state, and the summary of what it held then
+
 # Whoever writes rows of a generation writes its row, too: so that is another one then.
 READ_ROW = "SELECT xmin::text FROM projection.generation WHERE generation = %s"
 
@@ -63,21 +65,26 @@ def _row(connection: Connection, generation: int) -> str:
     return str(found)
 
 
+def summed_up(sink: OuterSink, known: SummedUp | None = None, stop: Event | None = None) -> SummedUp:
+    """The summary of what is in the index, and its state before that; what is `known`, if that is its state still."""
+    state = sink.state()
+    return known if known and state is not None and state == known[0] else (state, sink.summary(stop))
+
+
 @contextmanager
-def beforehand_outside(sink: OuterSink) -> Iterator[Callable[[], Summary]]:
-    """Gives what `sink.summary` does: what is taken meanwhile, unless the index was written to since."""
+def beforehand_outside(sink: OuterSink, known: SummedUp | None) -> Iterator[Callable[[], SummedUp]]:
+    """Gives what `summed_up` does: what is taken meanwhile, unless the index was written to since."""
     stop = Event()
     with ThreadPoolExecutor(1, thread_name_prefix="beforehand") as pool:
-        taken = pool.submit(lambda: (sink.state(), sink.summary(stop)))
+        taken = pool.submit(summed_up, sink, known, stop)
 
-        def summary() -> Summary:
+        def now() -> SummedUp:
+            found = None
             with suppress(StoreFailed):
-                state, found = taken.result()
-                if state is not None and state == sink.state():
-                    return found
-            return sink.summary()
+                found = taken.result()
+            return summed_up(sink, found)
 
         try:
-            yield summary
+            yield now
         finally:
             stop.set()

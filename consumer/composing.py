@@ -74,11 +74,16 @@ class ComposedFilling(Filling):
 
     def write_first(self, parts: Iterable[Sequence[Composed]]) -> None:
         """Write keys that have no rows yet; each part is made while those before it are under way."""
+        unrecorded: list[Composed] = []
 
         def replacements() -> Iterator[list[Replacement]]:
             for composed in parts:
-                self._record_sources(composed)
                 yield self._replacements(composed)
+                unrecorded.extend(composed)
+                if len(unrecorded) >= KEYS:  # many at once cost PostgreSQL less
+                    self._record_sources(unrecorded)
+                    unrecorded.clear()
+            self._record_sources(unrecorded)
 
         self._withdraw(self._sink.write_first(replacements()))
 

@@ -3,18 +3,20 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from consumer import alias, feed, generation, lease, swap
-from consumer.beforehand import Beforehand
-from consumer.comparison import Summary, difference
+from consumer.beforehand import Beforehand, SummedUp, summed_up
+from consumer.comparison import difference
 from consumer.database import DURABLE
 from consumer.generation import Generation
 from consumer.lease import Lease
 from consumer.projection import Projection
 from consumer.projector import Projector
+from consumer.sinks import recorded
 from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks
 from consumer.sinks.postgresql import PostgresqlSink
 from consumer.stores import Stores
@@ -75,7 +77,7 @@ def outside(
     live: Generation,
     building: Generation,
     sink: OuterSink,
-    served_before: Callable[[], Summary] | None,
+    served_before: Callable[[], SummedUp] | None,
     stores: Stores,
 ) -> Outcome:
     """Under the leases of both, since what is sent outside is in no transaction.
@@ -88,7 +90,7 @@ def outside(
         with connection.transaction():
             mark = feed.read_mark(connection)
         Projector(connection, projection, building.generation, sink).run_to(held[building.generation], mark)
-        compared: list[Callable[[], Summary]] = [sink.summary]
+        compared: list[Callable[[], SummedUp]] = [partial(summed_up, sink)]
         whole = True
         if served_before and live.fingerprint == building.fingerprint:
             try:
@@ -104,11 +106,15 @@ def outside(
             live, building = generation.lock(connection, [live.generation, building.generation])
         if building.passed_change:
             raise ChangedMeanwhile
-        rebuilt, *before = _summaries(connection, compared, list(held.values()))
+        summaries = _summaries(connection, compared, list(held.values()))
+        (_, rebuilt), *before = summaries
         found = None
         with connection.transaction():
+            for one, (state, summary) in zip((building, live), summaries, strict=False):
+                if state is not None:
+                    recorded.note_summary(connection, one.generation, state, summary)
             if before:
-                found = difference(connection, (live.generation, before[0]), (building.generation, rebuilt))
+                found = difference(connection, (live.generation, before[0][1]), (building.generation, rebuilt))
         swapped = found is None or live.passed_change
         if swapped:
             alias.serve(connection, projection, building, held, stores)
@@ -116,11 +122,11 @@ def outside(
 
 
 def _summaries(
-    connection: Connection, compared: Sequence[Callable[[], Summary]], held: Sequence[Lease]
-) -> list[Summary]:
+    connection: Connection, compared: Sequence[Callable[[], SummedUp]], held: Sequence[Lease]
+) -> list[SummedUp]:
     """All of them, found side by side, while the leases are kept."""
     with ThreadPoolExecutor(len(compared), thread_name_prefix="summary") as pool:
-        found: list[Future[Summary]] = [pool.submit(one) for one in compared]
+        found: list[Future[SummedUp]] = [pool.submit(one) for one in compared]
         while wait(found, RENEW_SECONDS).not_done:
             for one in held:
                 lease.renew(connection, one)

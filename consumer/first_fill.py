@@ -226,6 +226,8 @@ class FirstFill:
                     done += len(part)
                     if time.monotonic() > ends:
                         break
+                if done == total and held is not None:
+                    held.clear()  # that takes a while, in which the last answers come
 
             while done < total:
                 yield write, total

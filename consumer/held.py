@@ -4,11 +4,11 @@ A composed read model is built anew from all of them, and to ask the database fo
 """
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 
-from consumer.composition import Documents, followed
+from consumer.composition import Documents
 from consumer.projection import ComposedProjection, Revision, Through
 
 # As the journal has them; in memory they are some five times as large.
@@ -29,7 +29,6 @@ class Held:
     """The documents by each field that they may be looked up by; only those that say their keys are to be added."""
 
     def __init__(self, projection: ComposedProjection) -> None:
-        self._projection = projection
         self._fields: dict[str, list[tuple[str, dict[str, list[Revision]]]]] = {
             table: [(field, {}) for field in fields] for table, fields in projection.lookups.items()
         }
@@ -50,9 +49,17 @@ class Held:
                     found[value] = [revision]
         gc.freeze()
 
+    def clear(self) -> None:
+        """Let all of them go."""
+        self._found.clear()
+        self._fields.clear()
+
     def keys(self) -> tuple[Iterator[str], int]:
-        """The keys that the documents touch, in their order, and their number."""
-        found = sorted(followed(self._projection, self.named, self.find))
+        """The keys that the documents touch, in their order, and their number.
+
+        All documents are here: those by which keys are found, too, and what they name.
+        """
+        found = sorted([one for one in self.named if isinstance(one, str)])
         return iter(found), len(found)
 
     def get(self, table: str, field: str, value: str) -> Documents | None:
@@ -62,6 +69,3 @@ class Held:
             return None
         found = by_value.get(value, ())
         return found if len(found) < 2 else sorted(found, key=_DOCUMENT_ID)
-
-    def find(self, wanted: Collection[Through]) -> Mapping[Through, Documents]:
-        return {one: self.get(*one) or () for one in wanted}

@@ -184,7 +184,7 @@ def _as_searched(projection: RowProjection) -> Callable[[Any], list[Any]]:
     from consumer.sinks.search_rows import SearchRows
 
     prepare = SearchRows(projection)
-    return lambda rows: [json.loads(f"{{{text}}}") for _, text in prepare(rows)]
+    return lambda rows: [json.loads(b"{%b}" % fields) for _, fields in prepare(rows)]
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from consumer.generations import ensure_generation
 from consumer.lease import LeaseLost
 from consumer.projection import ComposedProjection, Projection, RowProjection, fingerprint
 from consumer.projector import Progress, Projector
+from consumer.sinks import recorded
 from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks
 from consumer.stores import DATABASE_ONLY, Stores
 from consumer.swap import ReadersInTheWay
@@ -183,9 +184,11 @@ def _build(
 
     if isinstance(sink, OuterSink):
         assert isinstance(served, OuterSink)
-        with beforehand_outside(served) if alike else nullcontext() as summary:
+        with connection.transaction():
+            known = recorded.summed_up(connection, live.generation)
+        with beforehand_outside(served, known) if alike else nullcontext() as summed_up:
             fill()
-            return finishing.outside(connection, projection, live, building, sink, summary, stores)
+            return finishing.outside(connection, projection, live, building, sink, summed_up, stores)
     with beforehand(url, projection, live) if alike else nullcontext() as served_before:
         fill()
         return finishing.in_database(connection, projection, live, building, served_before)

@@ -5,6 +5,7 @@ transaction moves the position. Versions keep whatever arrives late from undoing
 is recorded in the control transaction: where that is lost, the whole index is dropped.
 """
 
+import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,12 +24,15 @@ from consumer.sinks import recorded
 from consumer.sinks.contract import PreparedRows, Refusal, Replacement
 from consumer.sinks.outside import OuterSink, StoreFailed, StoreLacks, Turn
 from consumer.sinks.recorded import Source
-from consumer.sinks.search_asking import LIMITS, Written, asked, count, row_hash, summary, written
+from consumer.sinks.search_asking import LIMITS, asked, count, row_hash, summary, written
 from consumer.sinks.search_bulk import MOST_ACTIONS, PARALLEL, REQUEST_SECONDS, Bulk, any_unanswered
 from consumer.sinks.search_index import COMPLETED, index_body, is_ours, source_names
 from consumer.sinks.search_rows import SearchRows, json_source, short_hash
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+# Rows of a first fill that are recorded together, which costs PostgreSQL less than few at a time.
+RECORDED_AT_ONCE = 2_000
 
 
 class _Write(NamedTuple):
@@ -84,9 +88,11 @@ class OpensearchSink(OuterSink):
 
     def complete(self) -> None:
         indices = self._client.indices
-        asked(lambda: indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
-        flushed = {"wait_if_ongoing": "true", "request_timeout": REQUEST_SECONDS}
-        if asked(lambda: indices.flush(index=self._relation, params=flushed))["_shards"]["failed"]:
+        waiting = {"wait_if_ongoing": "true", "request_timeout": REQUEST_SECONDS}
+        with ThreadPoolExecutor(1, thread_name_prefix="flush") as pool:
+            flushed = pool.submit(asked, lambda: indices.flush(index=self._relation, params=waiting))
+            asked(lambda: indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
+        if flushed.result()["_shards"]["failed"]:
             raise StoreFailed("OpenSearch could not make durable what it has taken.")
         recorded_rows = recorded.count(self._connection, self._generation) - len(self._forgotten)
         if count(self._client, self._relation) != recorded_rows:
@@ -143,6 +149,7 @@ class OpensearchSink(OuterSink):
         self._first = True
         version = self._next_version(self._connection)
         refusals: list[Refusal] = []
+        unrecorded: list[Source] = []
         under_way: deque[tuple[list[_Write], Future[dict[str, str]]]] = deque()
 
         def settle() -> None:
@@ -159,9 +166,13 @@ class OpensearchSink(OuterSink):
                     for start in range(0, len(replacements), MOST_ACTIONS):
                         writes = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
                         under_way.append((writes, pool.submit(self._send, _rows(writes), version)))
-                        recorded.add_first(self._connection, self._generation, _sources(writes))
+                        unrecorded += _sources(writes)
+                        if len(unrecorded) >= RECORDED_AT_ONCE:
+                            recorded.add_first(self._connection, self._generation, unrecorded)
+                            unrecorded.clear()
                         if len(under_way) > PARALLEL:
                             settle()
+                recorded.add_first(self._connection, self._generation, unrecorded)
                 while under_way:
                     settle()
         except StoreFailed as exc:
@@ -174,13 +185,14 @@ class OpensearchSink(OuterSink):
         rows, digest = self._sent
         # All that was ever done to the index is what this sink has sent, each row once: so it need not be read back.
         if rows and rows == self._bulk.done and rows == count(self._client, self._relation):
-            state = self.state()
-            if state is not None and state.operations == rows:
+            found = written(self._client, self._relation)
+            if found is not None and found.operations == rows:
                 return rows, digest
         return summary(self._client, self._relation, stop)
 
-    def state(self) -> Written | None:
-        return written(self._client, self._relation)
+    def state(self) -> str | None:
+        found = written(self._client, self._relation)
+        return None if found is None else json.dumps(found)
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         with self._recording() as recording:
@@ -280,7 +292,7 @@ class OpensearchSink(OuterSink):
             document, version = one.document or "", one.version or 0
             base = document if self._in_place else f"{document}/{version}"
         ending = json_source(self._source_names, values)
-        rows = {f"{base}/{key}" if key else base: f"{{{text},{ending}}}".encode() for key, text in one.rows}
+        rows = {f"{base}/{key}" if key else base: b"{%b,%b}" % (fields, ending) for key, fields in one.rows}
         return _Write(one, document, version, rows)
 
     def _next_version(self, own: Connection) -> int:

@@ -1,7 +1,7 @@
 """What a projector asks of a store that is not in the database, besides what it asks of every sink."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from threading import Event
 
@@ -66,7 +66,7 @@ class OuterSink(Sink):
         """As of any sink; where it is to stop, it raises `StoreFailed`."""
 
     @abstractmethod
-    def state(self) -> Hashable | None:
+    def state(self) -> str | None:
         """What is the same as before exactly where nothing was written since; None while something is."""
 
     @abstractmethod

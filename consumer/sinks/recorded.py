@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from consumer.comparison import Summary
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # A version says where the position was, then which of the writes at that position it was.
 VERSIONS_A_POSITION = 1 << 20
 
 NEXT_VERSION = """
+    WITH gone AS (DELETE FROM projection.outside_summary WHERE generation = %(generation)s)
     INSERT INTO projection.outside_version AS last (generation, version)
     SELECT generation, %(least)s FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s
     ON CONFLICT (generation) DO UPDATE SET version = greatest(last.version + 2, excluded.version)
@@ -50,6 +53,11 @@ BEGIN_KEYS = """
     INSERT INTO projection.outside_key (generation, key) SELECT %s, * FROM unnest(%s::text[]) ON CONFLICT DO NOTHING"""
 READ_KEYS = "SELECT key FROM projection.outside_key WHERE generation = %s"
 SETTLE_KEYS = "DELETE FROM projection.outside_key WHERE generation = %s"
+READ_SUMMARY = "SELECT state, rows, digest FROM projection.outside_summary WHERE generation = %s"
+NOTE_SUMMARY = """
+    INSERT INTO projection.outside_summary (generation, state, rows, digest) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (generation) DO UPDATE
+    SET state = excluded.state, rows = excluded.rows, digest = excluded.digest"""
 
 
 class Source(NamedTuple):
@@ -63,7 +71,7 @@ class Source(NamedTuple):
 def next_version(connection: Connection, generation: int, token: int, position: int) -> int | None:
     """Two versions, this and the one above it, higher than all that the generation was written with.
 
-    None where the lease is another's by now.
+    What its rows were summed up to is forgotten. None where the lease is another's by now.
     """
     parameters = {"generation": generation, "token": token, "least": position * VERSIONS_A_POSITION}
     row = connection.execute(NEXT_VERSION, parameters).fetchone()
@@ -123,6 +131,17 @@ def unsettled_keys(connection: Connection, generation: int) -> set[str]:
 def settle_keys(connection: Connection, generation: int) -> None:
     """All keys that were begun are as they are to be."""
     connection.execute(SETTLE_KEYS, [generation])
+
+
+def summed_up(connection: Connection, generation: int) -> tuple[str, Summary] | None:
+    """The state of the generation's index in which its rows were summed up last, and to what."""
+    row = connection.execute(READ_SUMMARY, [generation]).fetchone()
+    return (row[0], (int(row[1]), int(row[2]))) if row else None
+
+
+def note_summary(connection: Connection, generation: int, state: str, summary: Summary) -> None:
+    """What its rows are summed up to while its index is in this state; by whoever has its lease."""
+    connection.execute(NOTE_SUMMARY, [generation, state, *summary])
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:

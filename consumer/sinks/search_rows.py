@@ -5,14 +5,17 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from json.encoder import encode_basestring, encode_basestring_ascii
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from consumer.projection import Projection, Rows, Unprojectable
 from consumer.sinks.contract import PreparedRows
 from consumer.sinks.sql_rows import RowCheck
+
+_encode = msgspec.json.Encoder().encode
 
 
 class SearchRows:
@@ -24,9 +27,11 @@ class SearchRows:
     def __init__(self, projection: Projection) -> None:
         self._check = RowCheck(projection)
         names = [column.name for column in projection.columns]
-        self._fields = [
-            (name, json.dumps(name) + ":", _FRAGMENTS.get(column.type, _other))
-            for name, column in zip(names, projection.columns, strict=True)
+        self._names = names
+        self._fragments = [
+            (at, column.name, _FRAGMENTS.get(column.type, _other))
+            for at, column in enumerate(projection.columns)
+            if column.type not in _PLAIN
         ]
         self._key = [names.index(name) for name in projection.key]
 
@@ -51,23 +56,24 @@ class SearchRows:
             return short_hash(f"[{', '.join(map(encode_basestring_ascii, values))}]")
         return short_hash(json.dumps(values, default=str))
 
-    def _json(self, row: tuple[Any, ...]) -> str:
-        parts = []
-        for value, (name, label, fragment) in zip(row, self._fields, strict=True):
-            try:
-                parts.append(label + ("null" if value is None else fragment(value)))
-            except ValueError:
-                raise Unprojectable(f"column {name} does not take the value as a number") from None
-        return ",".join(parts)
+    def _json(self, row: tuple[Any, ...]) -> bytes:
+        values = list(row)
+        for at, name, fragment in self._fragments:
+            if values[at] is not None:
+                try:
+                    values[at] = msgspec.Raw(fragment(values[at]).encode())
+                except ValueError:
+                    raise Unprojectable(f"column {name} does not take the value as a number") from None
+        return _members(self._names, values)
 
 
-def json_source(names: tuple[str, ...], values: tuple[object, ...]) -> str:
+def json_source(names: Sequence[str], values: Sequence[object]) -> bytes:
     """The fields that say where a row comes from, as JSON without braces."""
-    return ",".join([f'"{name}":{_plain(value)}' for name, value in zip(names, values, strict=True)])
+    return _members(names, values)
 
 
-def _plain(value: object) -> str:
-    return encode_basestring(value) if isinstance(value, str) else "null" if value is None else str(value)
+def _members(names: Sequence[str], values: Sequence[object]) -> bytes:
+    return _encode(dict(zip(names, values, strict=True)))[1:-1]
 
 
 def short_hash(text: str) -> str:
@@ -94,10 +100,8 @@ def _other(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+_PLAIN = ("text", "boolean", "integer", "bigint")  # those that are written as they are
 _FRAGMENTS: dict[str, Callable[[Any], str]] = {
-    "text": encode_basestring,
-    "integer": str,
-    "bigint": str,
     "numeric": _numeric,
     "timestamptz": _iso,
     "date": _iso,

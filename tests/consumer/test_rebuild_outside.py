@@ -26,6 +26,7 @@ from consumer.generations import parked, project, statuses
 from consumer.projection import BlockProjection, Column, Projection
 from consumer.rebuild import Served
 from consumer.settings import Settings
+from consumer.sinks import opensearch as opensearch_sink
 from consumer.sinks import search_bulk
 from consumer.sinks.opensearch import OpensearchSink
 from consumer.sinks.outside import StoreFailed
@@ -199,6 +200,50 @@ class TestRebuild:
 
         monkeypatch.setattr(OpensearchSink, "complete", tampering)
         assert not rebuilt(stores, NOW).swapped
+
+    @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
+    def test_an_index_that_is_as_it_was_summed_up_is_not_read_again(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        monkeypatch: pytest.MonkeyPatch, projection: Projection,
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(projection), stores=stores)
+        read: list[str] = []
+        summary = opensearch_sink.summary
+
+        def watched(client: OpenSearch, name: str, stop: threading.Event | None) -> tuple[int, int]:
+            read.append(name)
+            return summary(client, name, stop)
+
+        monkeypatch.setattr(opensearch_sink, "summary", watched)
+        assert rebuilt(stores, projection).swapped
+        assert rebuilt(stores, projection).swapped
+        rolled_back(stores, projection)
+        (live,) = opensearch.indices.get_alias(name=projection.name)
+        read.clear()
+        assert rebuilt(stores, projection).swapped
+        assert live not in read
+        # Whatever is done to it shows, also where that changes nothing that is said of it.
+        (live,) = opensearch.indices.get_alias(name=projection.name)
+        (row,) = opensearch.search(index=live, body={"size": 1})["hits"]["hits"]
+        opensearch.index(index=live, id=row["_id"], body={**row["_source"], "label": "tampered"})
+        assert not rebuilt(stores, projection).swapped
+        assert live in read
+
+    @pytest.mark.parametrize("projection", [PAST, COMPOSED], ids=lambda one: one.name)
+    def test_no_summary_of_what_was_erased_is_left(
+        self, connection: Connection, strand: StrandRows, stores: Stores, projection: Projection
+    ) -> None:
+        history(strand)
+        project(stores.url, named(projection), stores=stores)
+        assert rebuilt(stores, projection).swapped
+        summed_up = "SELECT count(*) FROM projection.outside_summary"
+        assert connection.execute(summed_up).fetchone() == (2,)
+        strand.block(("a", 2, "T", good("a2")), line("l1", "A", "x", 1))
+        strand.block(redact=("a", 1))
+        strand.block(redact=("l1", 0))
+        project(stores.url, named(projection), stores=stores)
+        assert connection.execute(summed_up).fetchone() == (0,)
 
     def test_another_definition_takes_over_whatever_differs(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
