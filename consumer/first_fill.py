@@ -10,7 +10,7 @@ rows while more are made, a second thread would only be in the way.
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -24,15 +24,14 @@ from psycopg.sql import SQL
 from consumer import feed
 from consumer import held as held_documents
 from consumer.composing import KEYS, ComposedFilling
-from consumer.composition import Composed, Documents, followed, naming
-from consumer.database import connect
+from consumer.composition import Composed, naming
 from consumer.filling import AGAIN, Filling, RowFilling
-from consumer.finding import BY_INDEX, find
 from consumer.generation import READ_POSITION
 from consumer.held import Held
 from consumer.meaning import Meaning
-from consumer.projection import ComposedProjection, Revision, RowProjection, Through
+from consumer.projection import ComposedProjection, Revision, RowProjection
 from consumer.revisions import read_for
+from consumer.staged_keys import StagedKeys
 from journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -73,10 +72,6 @@ NOTE_CHANGES = """
     UPDATE projection.generation SET passed_change = passed_change
         OR %(changes)s < (SELECT count(*) FROM journal.change WHERE sequence_no <= %(last)s)
     WHERE generation = %(generation)s"""
-STAGE_KEYS = "CREATE TEMPORARY TABLE key (key text) ON COMMIT DROP"
-ADD_KEYS = "INSERT INTO key SELECT unnest(%s::text[])"
-COUNT_KEYS = "SELECT count(DISTINCT key) FROM key"
-READ_KEYS = "SELECT DISTINCT key FROM key ORDER BY key"
 
 
 class FirstFill:
@@ -182,32 +177,23 @@ class FirstFill:
     def _keys(self, reading: Connection, filling: ComposedFilling) -> Parts:
         projection = filling.projection
         held: Held | None = Held(projection)
-        with held_documents.staying(), connect(self._url) as finding, finding.transaction():
-
-            def find_there(wanted: Collection[Through]) -> Mapping[Through, Documents]:
-                return find(finding, projection, wanted, self.last)
-
-            def stage(named: Collection[str | Through]) -> None:
-                finding.execute(ADD_KEYS, [list(followed(projection, named, find_there))])
-
-            finding.execute(BY_INDEX)
-            finding.execute(STAGE_KEYS)
+        with held_documents.staying(), StagedKeys(self._url, projection, self.last) as staged:
             with self._current(reading) as rows:
                 while revisions := list(self._some(rows)):
                     named, silent = naming(projection, revisions)
                     if silent:
                         yield _then(0, partial(filling.park, silent)), 0
                     if held is None:
-                        stage(named)
+                        staged.add(named)
                         continue
                     unsaid = {one.key for one in silent}
                     held.add([one for one in revisions if one.document_id not in unsaid], named)
                     if self._bytes > held_documents.MOST_BYTES:
-                        stage(held.named)
+                        staged.add(held.named)
                         held = None
-            keys, total = _staged(finding) if held is None else held.keys()
+            keys, total = staged.keys() if held is None else held.keys()
             if held is None:
-                compose, at_once = partial(filling.compose, find_there=find_there), KEYS
+                compose, at_once = partial(filling.compose, find_there=staged.find), KEYS
             else:
                 compose, at_once = partial(filling.compose_known, known=held.get), KEYS_KNOWN
             done = 0
@@ -259,19 +245,6 @@ class FirstFill:
             yield from self._reads.made(some, documents)
         self._read += taken
         self._bytes += size
-
-
-def _staged(finding: Connection) -> tuple[Iterator[str], int]:
-    """The keys in their order, and their number."""
-    (total,) = finding.execute(COUNT_KEYS).fetchone() or (0,)
-
-    def keys() -> Iterator[str]:
-        with finding.cursor(name="keys") as cursor:
-            cursor.execute(READ_KEYS)
-            while some := cursor.fetchmany(KEYS):
-                yield from [key for (key,) in some]
-
-    return keys(), total
 
 
 @contextmanager

@@ -41,11 +41,9 @@ class Held:
         for revision in revisions:
             for field, found in self._fields[revision.table]:
                 value = revision.text(field)
-                if value is None:
-                    continue
                 if value in found:
                     found[value].append(revision)
-                else:
+                elif value is not None:
                     found[value] = [revision]
         gc.freeze()
 
