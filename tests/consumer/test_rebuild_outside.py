@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch
 
 from consumer import (
     alias,
+    composing,
     finishing,
     first_fill,
     frozen_outside,
@@ -244,6 +245,51 @@ class TestRebuild:
         strand.block(redact=("l1", 0))
         project(stores.url, named(projection), stores=stores)
         assert connection.execute(summed_up).fetchone() == (0,)
+
+    @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
+    def test_all_is_recorded_however_much_at_once(
+        self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch,
+        projection: Projection,
+    ) -> None:  # fmt: skip
+        for number in range(7):
+            strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
+        strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(7)], product("p", "x"))
+        project(stores.url, named(projection), stores=stores)
+        monkeypatch.setattr(first_fill, "KEYS_KNOWN", 1)
+        monkeypatch.setattr(composing, "KEYS", 3)
+        monkeypatch.setattr(opensearch_sink, "RECORDED_AT_ONCE", 3)
+        assert rebuilt(stores, projection).swapped
+        of_state = "WHERE generation = (SELECT generation FROM projection.generation WHERE state = %s) ORDER BY 1, 2, 3"
+        for columns in (
+            "document, version, row_id FROM projection.outside_row",
+            "key, document_id, version FROM projection.source",
+        ):
+            statement = f"SELECT {columns} {of_state}".encode()
+            before, after = (connection.execute(statement, [state]).fetchall() for state in ("kept", "live"))
+            assert before == after
+            assert len(after) == (7 if "row_id" in columns else 21 if projection is COMPOSED else 0)
+
+    def test_what_cannot_be_dropped_keeps_its_row_and_record(
+        self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        rebuilt(stores, NOW)
+        kept = generation.retired(connection, NOW)[0]
+
+        def fail(_: OpensearchSink) -> None:
+            raise StoreFailed("It does not answer.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OpensearchSink, "drop", fail)
+            with pytest.raises(StoreFailed, match="It does not answer"):
+                alias.drop(connection, NOW, kept, stores)
+        assert states(connection) == ["kept", "live"]
+        recorded = "SELECT count(*) FROM projection.outside_row WHERE generation = %s"
+        assert connection.execute(recorded, [kept.generation]).fetchone() == (2,)
+        alias.drop(connection, NOW, kept, stores)
+        assert states(connection) == ["live"]
+        assert connection.execute(recorded, [kept.generation]).fetchone() == (0,)
 
     def test_another_definition_takes_over_whatever_differs(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
