@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -154,6 +154,24 @@ class TestIndex(Outside):
         self.client.delete(index="current_1", id="d1")  # as if OpenSearch had crashed before it was durable
         with pytest.raises(StoreFailed, match="has lost rows"):
             sink.complete()
+
+    def test_where_any_request_of_a_first_fill_is_unanswered_its_failure_is(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sink = self.made(CURRENT, bare=True)
+        refused = Event()
+
+        def send(_: OpensearchSink, rows: Mapping[str, Any], *more: Any) -> dict[str, str]:
+            if "d0" in rows:
+                refused.set()
+                raise StoreFailed("refused")
+            refused.wait()
+            raise StoreFailed("lost", unanswered=True)
+
+        monkeypatch.setattr(OpensearchSink, "_send", send)
+        with pytest.raises(StoreFailed, match="refused") as raised, self.turn(sink):
+            sink.write_first([[self.one(sink, f"d{number}", 0, "a")] for number in range(2)])
+        assert raised.value.unanswered
 
     @pytest.mark.parametrize("other", [None, "changed", "changed back", "sent by itself"])
     def test_what_was_sent_is_its_summary_unless_anything_else_was_done_to_it(
