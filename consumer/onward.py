@@ -78,12 +78,12 @@ def take_onward(
         mark_no, block_hash, holds = state
         if first != mark_no + 1 or block_hash not in (None, way.first.previous_hash) or holds:
             return None
+        add_shapes(beside, shapes_of(way.rows))  # there with the first revisions that have them
         earlier = int(len(way.rows) * EARLIER)
         copying = threads.submit(copy_revisions, beside, way.rows[earlier:])
         try:
             blocks = copy_blocks(connection, way.rows)
             revisions = copy_revisions(connection, way.rows[:earlier])
-            add_shapes(connection, shapes_of(way.rows))
             follow_blocks(connection, first, last, [part.tally for part in way.rows])
         finally:
             wait([copying])

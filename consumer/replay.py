@@ -156,7 +156,7 @@ def _batches(items: Iterator[DecodedItem], awaited: Callable[[], bool]) -> Itera
 
 
 class _Taker:
-    """Takes a batch in over two connections side by side, half of it each: PostgreSQL has a process for either."""
+    """Takes a batch in over two connections side by side: PostgreSQL has a process for either."""
 
     def __init__(self, stores: Sequence[Store], threads: Executor, origin: int) -> None:
         self._stores = stores

@@ -19,6 +19,7 @@ from tests.consumer.test_replay import STORE, query
 from tests.consumer.test_replay import replay as take_in
 from tests.consumer.test_verification import ARN, write_export
 from tests.databases import migrated_database
+from tests.faults.machine import UNKNOWN_SHAPES
 from tests.journals import small_journal
 
 FOLLOWS = (
@@ -104,6 +105,7 @@ def test_what_fails_before_the_mark_is_taken_in_again(
             take_in(database, journal / "full")
     in_store = "EXISTS (SELECT FROM journal.block), EXISTS (SELECT FROM journal.revision)"
     assert query(database, f"SELECT sequence_no, {in_store} FROM journal.mark") == [(-1, False, True)]
+    assert query(database, UNKNOWN_SHAPES) == [(0,)]
     take_in(database, journal / "full")
     with migrated_database(postgres_url, migrated_template) as other:
         take_in(other, journal / "full")
