@@ -47,6 +47,9 @@ FETCH = 500
 KEYS_KNOWN, TURN_SECONDS = 500, 5.0
 # So many documents are decoded together.
 DECODED = 100
+# So many are looked through together for the keys that they name: few enough that PostgreSQL, which is ahead by what
+# fits between it and this process, hardly waits meanwhile.
+NAMED_AT_ONCE = 1_000
 # Parts that are made, at most, before one that is sent outside is done.
 AHEAD = 2
 VALUES_UNTIL_COLLECTED = 200_000
@@ -160,7 +163,7 @@ class FirstFill:
         with self._current(reading) as rows:
             while True:
                 meaning = filling.meaning()
-                meaning.take(self._some(rows), self._waiting)
+                meaning.take(self._some(rows, AT_ONCE), self._waiting)
                 if self._read == done:
                     break
                 done = self._read
@@ -179,7 +182,7 @@ class FirstFill:
         held: Held | None = Held(projection)
         with held_documents.staying(), StagedKeys(self._url, projection, self.last) as staged:
             with self._current(reading) as rows:
-                while revisions := list(self._some(rows)):
+                while revisions := list(self._some(rows, NAMED_AT_ONCE)):
                     named, silent = naming(projection, revisions)
                     if silent:
                         yield _then(0, partial(filling.park, silent)), 0
@@ -235,10 +238,10 @@ class FirstFill:
             finally:
                 cast(Generator[Any, None, None], rows).close()
 
-    def _some(self, rows: Iterator[Any]) -> Iterator[Revision]:
-        """As many of them as a part has."""
+    def _some(self, rows: Iterator[Any], most: int) -> Iterator[Revision]:
+        """So many of them, or fewer where they are large."""
         taken = size = 0
-        while taken < AT_ONCE and size < SIZE_AT_ONCE and (some := list(islice(rows, min(DECODED, AT_ONCE - taken)))):
+        while taken < most and size < SIZE_AT_ONCE and (some := list(islice(rows, min(DECODED, most - taken)))):
             documents = self._reads.json(some)
             taken += len(some)
             size += len(documents)
