@@ -59,12 +59,14 @@ VALUES_UNTIL_COLLECTED = 200_000
 BY_HASH = """
     SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0;
     SET LOCAL work_mem = '64MB'"""
+# Most documents have a first revision only: the others alone are looked for.
 READ_LATEST = """
-    SELECT {columns} FROM journal.revision JOIN (
-        SELECT document_id, max(version) AS version FROM journal.revision
-        WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s GROUP BY document_id
-    ) AS last USING (document_id, version)
-    WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND state = 'normal'"""
+    SELECT {columns} FROM journal.revision LEFT JOIN (
+        SELECT document_id, max(version) AS newest FROM journal.revision
+        WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND version > 0 GROUP BY document_id
+    ) AS last USING (document_id)
+    WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND state = 'normal'
+      AND version = coalesce(newest, 0)"""
 READ_WAITING = "SELECT key FROM projection.parked WHERE generation = %s"
 COUNT_DOCUMENTS = """
     SELECT count(*) FROM journal.revision
