@@ -45,6 +45,8 @@ FETCH = 500
 # Keys that are composed at once, where all that they look up is known; and how long a turn of them goes on: a fraction
 # of its lease, so that there is time for the last answers.
 KEYS_KNOWN, TURN_SECONDS = 500, 5.0
+# The first are few, so that the store outside soon has something to do.
+FIRST_KEYS = 100
 # So many documents are decoded together.
 DECODED = 100
 # So many are looked through together for the keys that they name: few enough that PostgreSQL, which is ahead by what
@@ -212,7 +214,7 @@ class FirstFill:
             def composed() -> Generator[list[Composed], None, None]:
                 nonlocal done
                 ends = time.monotonic() + TURN_SECONDS
-                while part := list(islice(keys, at_once)):
+                while part := list(islice(keys, at_once if done else min(at_once, FIRST_KEYS))):
                     yield compose(part)
                     done += len(part)
                     if time.monotonic() > ends:
