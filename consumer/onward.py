@@ -62,8 +62,8 @@ def take_onward(
     connection: Connection, beside: Connection, threads: Executor, way: Way, copied: Callable[[], None]
 ) -> tuple[int, int] | None:
     """Take the blocks in and raise the mark over them, in the caller's transaction, which holds the strand's lock for
-    two: their revisions come in beside it, so that PostgreSQL has a process for either, and both write in order. Gives
-    the counts of blocks and revisions.
+    two: most of their revisions come in beside it, so that PostgreSQL has a process for either, and both write in
+    order. Gives the counts of blocks and revisions.
 
     None, with nothing done, where the way does not begin at the mark or something of its numbers is held. Raises
     Misnamed, and UniqueViolation where a block has a revision twice: the caller's transaction is to be rolled back.

@@ -7,17 +7,11 @@ const UNKNOWN_OFFSET: u8 = 0xC0;
 
 /// Appends a VarUInt: seven bits a byte, the last one marked.
 #[inline]
-pub fn var_uint(mut value: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    if let 0x80..0x4000 = value {
-        out.push(low_bits(value >> 7, 7)); // as most that is longer than a byte, and no byte is moved
-        value &= 0x7F;
-    }
-    out.push(0x80 | low_bits(value, 7));
-    value >>= 7;
-    while value > 0 {
-        out.insert(start, low_bits(value, 7));
-        value >>= 7;
+pub fn var_uint(value: usize, out: &mut Vec<u8>) {
+    let groups = (usize::BITS - value.leading_zeros()).div_ceil(7).max(1);
+    for group in (0..groups).rev() {
+        let mark = if group == 0 { 0x80 } else { 0 };
+        out.push(mark | low_bits(value >> (7 * group), 7));
     }
 }
 
