@@ -4,16 +4,19 @@ What is written depends on the journal at that position alone, and not on the wa
 composed has no rows, rather than those of before, and is composed again whenever one of its documents changes.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg.sql import SQL
+from psycopg.sql import Composed as Statement
 
-from consumer import feed, parking
+from consumer import feed, generation_records, parking
 from consumer.composition import Composed, Documents, Find, Known, compose, compose_known, touched
 from consumer.feed import Batch
 from consumer.filling import Filling
 from consumer.finding import BY_INDEX, find
+from consumer.generation_records import SOURCE
 from consumer.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
 from consumer.projection import ComposedProjection, Revision, Through
 from consumer.sinks.contract import Refusal, Replacement, Sink
@@ -24,13 +27,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 # Keys that are composed at once: the documents of all of them are in memory.
 KEYS = 2_000
 
-KEYS_OF_DOCUMENTS = "SELECT DISTINCT key FROM projection.source WHERE generation = %s AND document_id = ANY(%s)"
+KEYS_OF_DOCUMENTS = "SELECT DISTINCT key FROM {record} WHERE document_id = ANY(%s)"
 KEYS_OF_VERSIONS = """
-    SELECT DISTINCT key FROM projection.source
-    JOIN unnest(%s::text[], %s::bigint[]) AS gone (document, erased) ON document_id = document AND version = erased
-    WHERE generation = %s"""
-FORGET_SOURCES = "DELETE FROM projection.source WHERE generation = %s AND key = ANY(%s)"
-COPY_SOURCES = "COPY projection.source (generation, key, document_id, version) FROM STDIN (FORMAT binary)"
+    SELECT DISTINCT key FROM {record}
+    JOIN unnest(%s::text[], %s::bigint[]) AS gone (document, erased) ON document_id = document AND version = erased"""
+FORGET_SOURCES = "DELETE FROM {record} WHERE key = ANY(%s)"
+COPY_SOURCES = "COPY {record} (generation, key, document_id, version) FROM STDIN (FORMAT binary)"
 SOURCE_TYPES = ("bigint", "text", "text", "bigint")
 
 
@@ -49,7 +51,7 @@ class ComposedFilling(Filling):
         # Whoever waited by what is erased now waits no longer: there is nothing to take.
         gone = {(revision.document_id, revision.version) for revision in erased}
         freed = [one for one in self._waiting(document for document, _ in gone).items() if one in gone]
-        keys = self._keys(KEYS_OF_VERSIONS, *_columns(gone), self._generation) if gone else set()
+        keys = self._keys(KEYS_OF_VERSIONS, *_columns(gone)) if gone else set()
         self._settle(list(latest.values()), [document for document, _ in freed], keys, batch.last)
 
     def again(self, parked: Sequence[tuple[str, int | None]], position: int) -> None:
@@ -72,8 +74,11 @@ class ComposedFilling(Filling):
     def park(self, silent: Sequence[Parked]) -> None:
         parking.park(self._connection, self._generation, silent)
 
-    def write_first(self, parts: Iterable[Sequence[Composed]]) -> None:
-        """Write keys that have no rows yet; each part is made while those before it are under way."""
+    def write_first(self, parts: Iterable[Sequence[Composed]], whole: Callable[[], bool]) -> None:
+        """Write keys that have no rows yet; each part is made while those before it are under way.
+
+        `whole` says after them whether they were the last: then what is recorded of all is indexed.
+        """
         unrecorded: list[Composed] = []
 
         def replacements() -> Iterator[list[Replacement]]:
@@ -84,6 +89,8 @@ class ComposedFilling(Filling):
                     self._record_sources(unrecorded)
                     unrecorded.clear()
             self._record_sources(unrecorded)
+            if whole():  # here, for what has been sent is under way still
+                generation_records.index(self._connection, SOURCE, self._generation)
 
         self._withdraw(self._sink.write_first(replacements()))
 
@@ -96,7 +103,7 @@ class ComposedFilling(Filling):
         self._connection.execute(BY_INDEX)
         documents = [revision.document_id for revision in revisions]
         named, silent = self.touched(revisions, find_there)
-        keys = keys | named | self._keys(KEYS_OF_DOCUMENTS, self._generation, documents)
+        keys = keys | named | self._keys(KEYS_OF_DOCUMENTS, documents)
         if isinstance(self._sink, OuterSink):
             keys |= self._sink.unsettled()
         parking.unpark(self._connection, self._generation, [*documents, *freed], UNPARK_DOCUMENTS)
@@ -104,7 +111,7 @@ class ComposedFilling(Filling):
         order = sorted(keys)
         for start in range(0, len(order), KEYS):
             part = order[start : start + KEYS]
-            self._connection.execute(FORGET_SOURCES, [self._generation, part])
+            self._connection.execute(self._of(FORGET_SOURCES), [part])
             parking.unpark(self._connection, self._generation, part, UNPARK_KEYS)
             composed = self.compose(part, find_there)
             self._record_sources(composed)
@@ -122,14 +129,17 @@ class ComposedFilling(Filling):
         self.park([Parked(one.replacement.key, None, one.replacement.sequence_no, one.reason) for one in refusals])
 
     def _record_sources(self, composed: Sequence[Composed]) -> None:
-        with self._connection.cursor() as cursor, cursor.copy(COPY_SOURCES) as copy:
+        with self._connection.cursor() as cursor, cursor.copy(self._of(COPY_SOURCES)) as copy:
             copy.set_types(SOURCE_TYPES)
             for one in composed:
                 for document, version in one.sources:
                     copy.write_row((self._generation, one.key, document, version))
 
-    def _keys(self, statement: str, *parameters: Any) -> set[str]:
-        return {key for (key,) in self._connection.execute(statement.encode(), parameters)}
+    def _keys(self, statement: LiteralString, *parameters: Any) -> set[str]:
+        return {key for (key,) in self._connection.execute(self._of(statement), parameters)}
+
+    def _of(self, statement: LiteralString) -> Statement:
+        return SQL(statement).format(record=generation_records.table(SOURCE, self._generation))
 
     def _waiting(self, documents: Iterable[str]) -> dict[str, int | None]:
         return parking.waiting(self._connection, self._generation, set(documents))

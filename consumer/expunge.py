@@ -46,7 +46,7 @@ READ_TABLES = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND (
         (n.nspname = 'journal' AND c.relname = ANY (%s))
-        OR (n.nspname = 'projection' AND c.relname IN ('source', 'parked'))
+        OR (n.nspname = 'projection' AND c.relname ~ '^(source_[0-9]+|parked|outside_key)$')
         OR n.nspname = 'generation')
     ORDER BY 1, 2"""
 READ_INDEXES = "SELECT relation FROM projection.generation WHERE store = %s ORDER BY generation"

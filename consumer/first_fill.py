@@ -208,7 +208,7 @@ class FirstFill:
             def write() -> int:
                 # They are composed while those before are recorded in the database.
                 with closing(composed()) as parts, _begun(parts, AHEAD, lambda: None) as begun:
-                    filling.write_first(begun)
+                    filling.write_first(begun, lambda: done == total)
                 return done
 
             def composed() -> Generator[list[Composed], None, None]:
@@ -219,12 +219,17 @@ class FirstFill:
                     done += len(part)
                     if time.monotonic() > ends:
                         break
-                if done == total and held is not None:
-                    held.clear()  # that takes a while, in which the last answers come
 
+            def complete() -> int:
+                with ThreadPoolExecutor(1, thread_name_prefix="clear") as pool:
+                    pool.submit(held.clear if held else int)  # while the store is waited for
+                    filling.complete()
+                return done
+
+            yield write, total
             while done < total:
                 yield write, total
-            yield _then(total, filling.complete), total
+            yield complete, total
 
     @property
     def _parameters(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from consumer import generation_records
 from consumer.finding import ensure_indexes
 from consumer.projection import ComposedProjection, Projection, fingerprint
 
@@ -82,9 +83,14 @@ def lock(connection: Connection, numbers: Sequence[int]) -> list[Generation]:
     return [found[number] for number in numbers]
 
 
-def insert(connection: Connection, projection: Projection) -> Generation:
-    """A new one, building, before the first block; its table or index is not made."""
+def insert(connection: Connection, projection: Projection, *, bare: bool = False) -> Generation:
+    """A new one, building, before the first block; its table or index is not made.
+
+    What is recorded of it has tables, which are bare where `FirstFill` is to fill it.
+    """
     if isinstance(projection, ComposedProjection):
         ensure_indexes(connection, projection)
     parameters = {"name": projection.name, "store": projection.store, "fingerprint": fingerprint(projection)}
-    return Generation(*connection.execute(INSERT, parameters).fetchone() or ())
+    new = Generation(*connection.execute(INSERT, parameters).fetchone() or ())
+    generation_records.create(connection, projection, new.generation, bare=bare)
+    return new

@@ -48,9 +48,10 @@ class Held:
         gc.freeze()
 
     def clear(self) -> None:
-        """Let all of them go."""
-        self._found.clear()
-        self._fields.clear()
+        """Let all of them go, one after the other, so that other threads come in between."""
+        for found in self._found.values():
+            while found:
+                found.popitem()
 
     def keys(self) -> tuple[Iterator[str], int]:
         """The keys that the documents touch, in their order, and their number.

@@ -12,6 +12,7 @@ import psycopg
 
 from consumer import feed, lease, parking
 from consumer.composing import ComposedFilling
+from consumer.database import NOT_DURABLE
 from consumer.feed import Batch, Limits
 from consumer.filling import AGAIN, Filling, RowFilling
 from consumer.first_fill import FirstFill
@@ -101,6 +102,7 @@ class Projector:
             for write, total in parts:
                 deadline = self._renew(held)
                 with self._connection.transaction():
+                    self._connection.execute(NOT_DURABLE)  # what is lost before the position moves is begun anew
                     position = lease.hold(self._connection, held)
                     with self._turn(held, deadline, lambda: first.last):
                         done = write()

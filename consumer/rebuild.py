@@ -133,12 +133,13 @@ def _begin(connection: Connection, projection: Projection, stores: Stores) -> tu
             return left, False
         alias.drop(connection, projection, left, stores)
     with connection.transaction():
-        building = generation.insert(connection, projection)
+        bare = _is_first_filled(projection)
+        building = generation.insert(connection, projection, bare=bare)
         sink = stores.sink(connection, projection, building.generation, building.relation)
         if not isinstance(sink, OuterSink):
-            sink.create(bare=_is_first_filled(projection))
+            sink.create(bare=bare)
             return building, True
-    if _is_first_filled(projection):
+    if bare:
         return building, True  # its index is made while what it is filled with is being read
     # Under its lease: a request that a killed rebuild has sent must not make the index after it was dropped.
     with lease.taken(connection, building.generation) as held:

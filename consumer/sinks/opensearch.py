@@ -89,9 +89,13 @@ class OpensearchSink(OuterSink):
     def complete(self) -> None:
         indices = self._client.indices
         waiting = {"wait_if_ongoing": "true", "request_timeout": REQUEST_SECONDS}
-        with ThreadPoolExecutor(1, thread_name_prefix="flush") as pool:
+        with ThreadPoolExecutor(2, thread_name_prefix="complete") as pool:
             flushed = pool.submit(asked, lambda: indices.flush(index=self._relation, params=waiting))
-            asked(lambda: indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
+            set_up = pool.submit(
+                asked, lambda: indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS)
+            )
+            recorded.index_first(self._connection, self._generation)
+        set_up.result()
         if flushed.result()["_shards"]["failed"]:
             raise StoreFailed("OpenSearch could not make durable what it has taken.")
         recorded_rows = recorded.count(self._connection, self._generation) - len(self._forgotten)

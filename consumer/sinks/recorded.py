@@ -6,11 +6,14 @@ So is a composed key whose rows are written: one that is still there was begun b
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
+from psycopg.sql import SQL, Composed
 
+from consumer import generation_records
 from consumer.comparison import Summary
+from consumer.generation_records import OUTSIDE_ROW
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -23,17 +26,15 @@ NEXT_VERSION = """
     SELECT generation, %(least)s FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s
     ON CONFLICT (generation) DO UPDATE SET version = greatest(last.version + 2, excluded.version)
     RETURNING version"""
-FIND_DOCUMENTS = """
-    SELECT document, version, row_id FROM projection.outside_row WHERE generation = %s AND document = ANY(%s)"""
+FIND_DOCUMENTS = "SELECT document, version, row_id FROM {record} WHERE document = ANY(%s)"
 FIND_VERSIONS = """
-    SELECT document, version, row_id FROM projection.outside_row
-    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version) USING (document, version)
-    WHERE generation = %s"""
+    SELECT document, version, row_id FROM {record}
+    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version) USING (document, version)"""
 ADD = """
-    INSERT INTO projection.outside_row (generation, document, version, row_id)
+    INSERT INTO {record} (generation, document, version, row_id)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
-COUNT = "SELECT count(*) FROM projection.outside_row WHERE generation = %s"
-COPY = "COPY projection.outside_row (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
+COUNT = "SELECT count(*) FROM {record}"
+COPY = "COPY {record} (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
 TYPES = ("bigint", "text", "bigint", "text")
 # What a redaction removes is counted for its receipt, once.
 COUNT_PURGED = """
@@ -44,10 +45,9 @@ COUNT_PURGED = """
     GROUP BY gone.document, gone.version
     ON CONFLICT (generation, document_id, version) DO NOTHING"""
 FORGET = """
-    DELETE FROM projection.outside_row AS kept
+    DELETE FROM {record} AS kept
     USING unnest(%s::text[], %s::bigint[], %s::text[]) AS gone (document, version, row_id)
-    WHERE kept.generation = %s
-      AND (kept.document, kept.version, kept.row_id) = (gone.document, gone.version, gone.row_id)"""
+    WHERE (kept.document, kept.version, kept.row_id) = (gone.document, gone.version, gone.row_id)"""
 
 BEGIN_KEYS = """
     INSERT INTO projection.outside_key (generation, key) SELECT %s, * FROM unnest(%s::text[]) ON CONFLICT DO NOTHING"""
@@ -80,31 +80,36 @@ def next_version(connection: Connection, generation: int, token: int, position: 
 
 def of_documents(connection: Connection, generation: int, documents: Collection[str]) -> list[Source]:
     """The rows that come from any version of these documents."""
-    return [Source(*row) for row in connection.execute(FIND_DOCUMENTS, [generation, list(documents)])]
+    return [Source(*row) for row in connection.execute(_of(FIND_DOCUMENTS, generation), [list(documents)])]
 
 
 def of_versions(connection: Connection, generation: int, versions: Collection[tuple[str, int]]) -> list[Source]:
     """The rows that come from exactly these (document, version)s."""
-    return [Source(*row) for row in connection.execute(FIND_VERSIONS, [*_columns(versions, 2), generation])]
+    return [Source(*row) for row in connection.execute(_of(FIND_VERSIONS, generation), _columns(versions, 2))]
 
 
 def count(connection: Connection, generation: int) -> int:
     """How many rows there are."""
-    (rows,) = connection.execute(COUNT, [generation]).fetchone() or (0,)
+    (rows,) = connection.execute(_of(COUNT, generation)).fetchone() or (0,)
     return int(rows)
 
 
 def add(connection: Connection, generation: int, sources: Collection[Source]) -> None:
     """Record rows to come; what is recorded already stays."""
-    connection.execute(ADD, [generation, *_columns(sources, 3)])
+    connection.execute(_of(ADD, generation), [generation, *_columns(sources, 3)])
 
 
 def add_first(connection: Connection, generation: int, sources: Iterable[Source]) -> None:
     """Record rows to come of sources that have none yet."""
-    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+    with connection.cursor() as cursor, cursor.copy(_of(COPY, generation)) as copy:
         copy.set_types(TYPES)
         for source in sources:
             copy.write_row((generation, *source))
+
+
+def index_first(connection: Connection, generation: int) -> None:
+    """Index the record, after all of a first fill was added."""
+    generation_records.index(connection, OUTSIDE_ROW, generation)
 
 
 def count_purged(connection: Connection, generation: int, sources: Iterable[Source]) -> None:
@@ -115,7 +120,7 @@ def count_purged(connection: Connection, generation: int, sources: Iterable[Sour
 def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:
     """Take rows that are gone out of the record."""
     if sources:
-        connection.execute(FORGET, [*_columns(sources, 3), generation])
+        connection.execute(_of(FORGET, generation), _columns(sources, 3))
 
 
 def begin_keys(connection: Connection, generation: int, keys: Collection[str]) -> None:
@@ -142,6 +147,10 @@ def summed_up(connection: Connection, generation: int) -> tuple[str, Summary] | 
 def note_summary(connection: Connection, generation: int, state: str, summary: Summary) -> None:
     """What its rows are summed up to while its index is in this state; by whoever has its lease."""
     connection.execute(NOTE_SUMMARY, [generation, state, *summary])
+
+
+def _of(statement: LiteralString, generation: int) -> Composed:
+    return SQL(statement).format(record=generation_records.table(OUTSIDE_ROW, generation))
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:

@@ -73,7 +73,8 @@ def check_no_orphans(connection: psycopg.Connection[Any]) -> None:
     known = connection.execute("SELECT relation FROM projection.generation WHERE store = 'postgresql'")
     assert sorted(tables.fetchall()) == sorted(known.fetchall())
     assert not connection.execute("""
-        SELECT generation FROM projection.source UNION SELECT generation FROM projection.outside_row
+        SELECT split_part(relname, '_', -1)::bigint FROM pg_class
+        WHERE relnamespace = 'projection'::regnamespace AND relname ~ '^(source|outside_row)_[0-9]+$'
         EXCEPT SELECT generation FROM projection.generation""").fetchall()
 
 

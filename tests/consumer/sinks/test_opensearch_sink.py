@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from opensearchpy import OpenSearch
 
+from consumer import generation_records
 from consumer.database import connect
 from consumer.lease import LeaseLost
 from consumer.projection import Column, Projection, RowProjection, Unprojectable
@@ -51,17 +52,20 @@ class Outside:
             yield
 
     def made(self, projection: Projection, *, bare: bool = False) -> OpensearchSink:
-        sink = self.sink(projection, self.client)
+        sink = self.sink(projection, self.client, bare=bare)
         sink.create(bare=bare)
         if not bare:
             sink.serve()
         return sink
 
-    def sink(self, projection: Projection, client: OpenSearch) -> OpensearchSink:
+    def sink(self, projection: Projection, client: OpenSearch, *, bare: bool = False) -> OpensearchSink:
         relation = f"{projection.name}_1"
         known = self.connection.execute("SELECT generation FROM projection.generation WHERE relation = %s", [relation])
-        row = known.fetchone() or self.connection.execute(INSERT_GENERATION, [projection.name, relation]).fetchone()
-        assert row
+        row = known.fetchone()
+        if row is None:
+            row = self.connection.execute(INSERT_GENERATION, [projection.name, relation]).fetchone()
+            assert row
+            generation_records.create(self.connection, replace(projection, store="opensearch"), row[0], bare=bare)
         return OpensearchSink(client, self.url, self.connection, projection, row[0], relation)
 
     @contextmanager
@@ -133,24 +137,27 @@ class TestIndex(Outside):
     def test_it_is_refreshed_soon_but_while_it_is_filled(self) -> None:
         """Each index is told: one that is not stands still while nobody searches it."""
 
-        def told() -> tuple[str, str]:
-            (found,) = self.client.indices.get_settings(index="current_1").values()
+        def told(name: str) -> tuple[str, str]:
+            (found,) = self.client.indices.get_settings(index=name).values()
             index = found["settings"]["index"]
             return index["refresh_interval"], index.get("translog", {}).get("durability", "request")
 
-        sink = self.made(CURRENT)
-        assert told() == ("200ms", "request")
-        sink.create(bare=True)
-        assert told() == ("1s", "async")
+        self.made(CURRENT)
+        assert told("current_1") == ("200ms", "request")
+        sink = self.made(ODD_CURRENT, bare=True)
+        assert told("odd_current_1") == ("1s", "async")
         sink.complete()
-        assert told() == ("200ms", "request")
+        assert told("odd_current_1") == ("200ms", "request")
 
-    def test_what_was_filled_is_durable_and_all_there_when_it_is_complete(self) -> None:
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_what_was_filled_is_durable_and_all_there_when_it_is_complete(self, lost: bool) -> None:
         sink = self.made(CURRENT, bare=True)
         with self.turn(sink):
             sink.write_first([[self.one(sink, f"d{number}", 0, "a")] for number in range(3)])
-        sink.complete()
-        assert sink.state() is not None  # OpenSearch's own number of what is on disk is that of what was done
+        if not lost:
+            sink.complete()
+            assert sink.state() is not None  # OpenSearch's own number of what is on disk is that of what was done
+            return
         self.client.delete(index="current_1", id="d1")  # as if OpenSearch had crashed before it was durable
         with pytest.raises(StoreFailed, match="has lost rows"):
             sink.complete()
