@@ -36,7 +36,7 @@ from journal.errors import StrandlineError, UsageError
 from tests.consumer.strand_rows import StrandRows
 from tests.consumer.test_composed import ORDERS, line, order, product
 from tests.consumer.test_projector import BAD, CURRENT, HISTORY, good
-from tests.consumer.test_rebuild import LIFT
+from tests.consumer.test_rebuild import LIFT, check_records
 from tests.opensearch.proxy import Passing, Proxy
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -114,6 +114,7 @@ def states(connection: Connection, name: str = "now") -> list[str]:
 def check_whole(connection: Connection, client: OpenSearch, *projections: Projection) -> None:
     """Every index has its row and every row its index, and readers are shown the one that is said to be live."""
     assert connection.execute("SELECT count(*) FROM projection.swap").fetchone() == (0,)
+    check_records(connection)
     for projection in projections:
         statement = "SELECT relation, state FROM projection.generation WHERE projection = %s"
         found = dict(connection.execute(statement, [projection.name]).fetchall())
