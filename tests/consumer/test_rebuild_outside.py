@@ -1,8 +1,10 @@
 """Rebuilds and rollbacks of read models in OpenSearch, with a real node: what readers see, what a crash leaves."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -37,6 +39,7 @@ from tests.consumer.strand_rows import StrandRows
 from tests.consumer.test_composed import ORDERS, line, order, product
 from tests.consumer.test_projector import BAD, CURRENT, HISTORY, good
 from tests.consumer.test_rebuild import LIFT, check_records
+from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -291,6 +294,42 @@ class TestRebuild:
         alias.drop(connection, NOW, kept, stores)
         assert states(connection) == ["live"]
         assert connection.execute(recorded, [kept.generation]).fetchone() == (0,)
+
+    @pytest.mark.parametrize("back", [False, True])
+    def test_a_node_that_is_killed_while_an_index_is_filled_loses_only_that_one(
+        self, connection: Connection, strand: StrandRows, database: str, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch, back: bool,
+    ) -> None:  # fmt: skip
+        """A new index is not durable before it is complete: one that is back in time is found to have lost its rows."""
+        history(strand)
+        with node_of_its_own(tmp_path) as node:
+            stores = open_stores(Settings(opensearch_url=node.url), database)
+            client = stores.opensearch
+            assert client
+            project(database, named(NOW), stores=stores)
+            before = labels(client)
+            complete = OpensearchSink.complete
+
+            def crash(sink: OpensearchSink) -> None:
+                node.stop(signal.SIGKILL)
+                if back:
+                    node.start()
+                    client.cluster.health(
+                        params={"wait_for_status": "yellow", "wait_for_no_initializing_shards": "true"}
+                    )
+                complete(sink)
+
+            monkeypatch.setattr(OpensearchSink, "complete", crash)
+            with pytest.raises(StoreFailed, match="has lost rows" if back else "not reachable"):
+                rebuilt(stores, NOW)
+            monkeypatch.undo()
+            if not back:
+                node.start()
+            assert labels(client) == before
+            assert rebuilt(stores, NOW).swapped
+            assert labels(client) == before
+            check_whole(connection, client, NOW)
+            client.close()
 
     def test_another_definition_takes_over_whatever_differs(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
