@@ -7,7 +7,6 @@ with what was cut off: to move the alias once more changes nothing.
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -130,18 +129,22 @@ def drop(
     """Drop a generation, of either store, that nobody is shown.
 
     One outside when nothing can be sent to its index any more, for that would make it anew; and its row goes only when
-    the index is gone, so that none is left without its row. Of one in the database readers are waited for, as long as
-    `patience`.
+    the index is gone, so that none is left without its row. Readers of what goes from the database are waited for, as
+    long as `patience`.
     """
     if gone.store == "postgresql":
         swap.drop(connection, projection, gone, patience)
         return
     sink = stores.sink(connection, projection, gone.generation, gone.relation)
-    with lease.taken(connection, gone.generation), ThreadPoolExecutor(1, thread_name_prefix="drop") as pool:
-        dropped = pool.submit(sink.drop)
+    with lease.taken(connection, gone.generation):
+        sink.drop()
         with connection.transaction():
-            connection.execute(DELETE, [gone.generation])
-            dropped.result()
+            swap.with_patience(
+                connection,
+                lambda: connection.execute(DELETE, [gone.generation]),
+                f"What is recorded of generation {gone.generation}",
+                patience,
+            )
 
 
 def _forget(connection: Connection, projection: Projection, number: int) -> None:

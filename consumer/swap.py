@@ -130,7 +130,7 @@ def _show(connection: Connection, name: str, show: Callable[[bool], None]) -> No
 
 
 def with_patience(
-    connection: Connection, act: Callable[[], None], what: str, patience: float = PATIENCE_SECONDS
+    connection: Connection, act: Callable[[], object], what: str, patience: float = PATIENCE_SECONDS
 ) -> None:
     """Do what needs a lock that readers hold: again and again, each time waiting a moment only."""
     deadline = time.monotonic() + patience
@@ -144,7 +144,7 @@ def with_patience(
         except errors.LockNotAvailable:
             if time.monotonic() > deadline:
                 raise ReadersInTheWay(
-                    f"{what} was in use for {patience:.0f} seconds, so that it could not be replaced; nothing was "
-                    "changed.\nEnd the queries that hold it (pg_stat_activity), then run the command again."
+                    f"{what} was in use for {patience:.0f} seconds, and stays as it was.\n"
+                    "End the queries that hold it (pg_stat_activity), then run the command again."
                 ) from None
         time.sleep(PAUSE_SECONDS)

@@ -34,6 +34,7 @@ from consumer.sinks import search_bulk
 from consumer.sinks.opensearch import OpensearchSink
 from consumer.sinks.outside import StoreFailed
 from consumer.stores import Stores, open_stores
+from consumer.swap import ReadersInTheWay
 from journal.errors import StrandlineError, UsageError
 from tests.consumer.strand_rows import StrandRows
 from tests.consumer.test_composed import ORDERS, line, order, product
@@ -294,6 +295,21 @@ class TestRebuild:
         alias.drop(connection, NOW, kept, stores)
         assert states(connection) == ["live"]
         assert connection.execute(recorded, [kept.generation]).fetchone() == (0,)
+
+    def test_one_whose_record_is_read_is_dropped_later(
+        self, connection: Connection, strand: StrandRows, database: str, stores: Stores
+    ) -> None:
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        rebuilt(stores, NOW)
+        kept = generation.retired(connection, NOW)[0]
+        with connect(database) as reading:
+            reading.execute("SELECT FROM projection.outside_row")
+            with pytest.raises(ReadersInTheWay, match=f"generation {kept.generation} was in use"):
+                alias.drop(connection, NOW, kept, stores, patience=0.2)
+            assert states(connection) == ["kept", "live"]
+        alias.drop(connection, NOW, kept, stores)
+        assert states(connection) == ["live"]
 
     @pytest.mark.parametrize("back", [False, True])
     def test_a_node_that_is_killed_while_an_index_is_filled_loses_only_that_one(
