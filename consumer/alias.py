@@ -19,7 +19,7 @@ from consumer.projection import Projection, fingerprint
 from consumer.projector import Projector
 from consumer.sinks.outside import StoreFailed
 from consumer.stores import Stores
-from consumer.swap import GO_LIVE, RETIRE
+from consumer.swap import DELETE, GO_LIVE, RETIRE
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -30,7 +30,6 @@ INTEND = """
     ON CONFLICT (projection) DO UPDATE SET generation = excluded.generation, begun_at = now()"""
 READ_INTENT = "SELECT generation FROM projection.swap WHERE projection = %s"
 FORGET = "DELETE FROM projection.swap WHERE projection = %s AND generation = %s"
-DELETE = "DELETE FROM projection.generation WHERE generation = %s"
 
 
 @contextmanager
@@ -136,15 +135,15 @@ def drop(
         swap.drop(connection, projection, gone, patience)
         return
     sink = stores.sink(connection, projection, gone.generation, gone.relation)
-    with lease.taken(connection, gone.generation):
+    with lease.taken(connection, gone.generation) as held, connection.transaction():
+        lease.hold(connection, held)  # for longer than a lease, if need be
         sink.drop()
-        with connection.transaction():
-            swap.with_patience(
-                connection,
-                lambda: connection.execute(DELETE, [gone.generation]),
-                f"What is recorded of generation {gone.generation}",
-                patience,
-            )
+        swap.with_patience(
+            connection,
+            lambda: connection.execute(DELETE, [gone.generation]),
+            f"What is recorded of generation {gone.generation}",
+            patience,
+        )
 
 
 def _forget(connection: Connection, projection: Projection, number: int) -> None:

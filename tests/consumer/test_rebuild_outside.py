@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from opensearchpy import OpenSearch
+from psycopg import errors
 
 from consumer import (
     alias,
@@ -308,6 +309,29 @@ class TestRebuild:
             with pytest.raises(ReadersInTheWay, match=f"generation {kept.generation} was in use"):
                 alias.drop(connection, NOW, kept, stores, patience=0.2)
             assert states(connection) == ["kept", "live"]
+        alias.drop(connection, NOW, kept, stores)
+        assert states(connection) == ["live"]
+
+    def test_nobody_takes_over_one_that_is_being_dropped(
+        self, connection: Connection, strand: StrandRows, database: str, stores: Stores,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        """However long that takes: a lease alone would have run out."""
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        rebuilt(stores, NOW)
+        kept = generation.retired(connection, NOW)[0]
+        drop = OpensearchSink.drop
+
+        def slow(sink: OpensearchSink) -> None:
+            with connect(database, autocommit=True) as other:
+                other.execute("SET lock_timeout = '100ms'")
+                with pytest.raises(errors.LockNotAvailable):
+                    lease.take(other, kept.generation)
+            drop(sink)
+
+        monkeypatch.setattr(OpensearchSink, "drop", slow)
+        monkeypatch.setattr(lease, "SECONDS", 0)
         alias.drop(connection, NOW, kept, stores)
         assert states(connection) == ["live"]
 
