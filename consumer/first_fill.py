@@ -222,7 +222,8 @@ class FirstFill:
 
             def complete() -> int:
                 with ThreadPoolExecutor(1, thread_name_prefix="clear") as pool:
-                    pool.submit(held.clear if held else int)  # while the store is waited for
+                    if held:
+                        pool.submit(held.clear)  # while the store is waited for
                     filling.complete()
                 return done
 

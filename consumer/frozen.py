@@ -24,15 +24,16 @@ HAS_KEYS = """
 PURGE = """
     DELETE FROM {table} kept USING unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, version)
     WHERE kept.source_document = gone.document AND kept.source_version = gone.version"""
-PURGE_KEYS = """
-    WITH reached AS (
-        DELETE FROM projection.source WHERE generation = %(generation)s AND key IN (
-            SELECT key FROM projection.source
-            JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, erased)
-                ON document_id = document AND version = erased
-            WHERE generation = %(generation)s)
-        RETURNING key)
-    DELETE FROM {table} WHERE source_key IN (SELECT key FROM reached)"""
+FORGET_KEYS = """
+    DELETE FROM projection.source WHERE generation = %(generation)s AND key IN (
+        SELECT key FROM projection.source
+        JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, erased)
+            ON document_id = document AND version = erased
+        WHERE generation = %(generation)s)
+    RETURNING key"""
+PURGE_KEYS = f"""
+    WITH reached AS ({FORGET_KEYS})
+    DELETE FROM {{table}} WHERE source_key IN (SELECT key FROM reached)"""
 MOVE = "UPDATE projection.generation SET purged_no = %s WHERE generation = %s"
 
 

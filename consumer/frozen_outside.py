@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from consumer import feed, lease
-from consumer.frozen import MOVE, READ_ERASED
+from consumer.frozen import FORGET_KEYS, MOVE, READ_ERASED
 from consumer.projection import Projection, fingerprint
 from consumer.sinks.outside import OuterSink, Turn
 from consumer.stores import Stores
@@ -19,13 +19,6 @@ READ_UNFILLED = """
       AND clean_no < (SELECT sequence_no FROM journal.mark)
     ORDER BY generation"""
 READ_POSITIONS = "SELECT position, clean_no FROM projection.generation WHERE generation = %s"
-FORGET_KEYS = """
-    DELETE FROM projection.source WHERE generation = %(generation)s AND key IN (
-        SELECT key FROM projection.source
-        JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, erased)
-            ON document_id = document AND version = erased
-        WHERE generation = %(generation)s)
-    RETURNING key"""
 
 
 def purge(connection: Connection, projection: Projection, stores: Stores) -> None:
