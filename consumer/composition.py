@@ -7,6 +7,7 @@ again when all that was asked for is there. So a chain of three look-ups takes t
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from consumer.meaning import reason
@@ -23,6 +24,8 @@ PrepareAll = Callable[[Sequence[Sequence[Mapping[str, object]]]], list[PreparedR
 
 # A function that asks for something new each time would never end.
 MOST_ROUNDS = 20
+_SOURCE = attrgetter("document_id", "version")
+_SEQUENCE_NO = attrgetter("sequence_no")
 _MOST_KEY_BYTES = MOST_INDEXED_BYTES - 100  # a document's id stands beside it in an index
 
 
@@ -137,11 +140,10 @@ def _composed(projection: ComposedProjection, key: str, looking: _Looking, prepa
 
 
 def _of(key: str, looking: _Looking, rows: PreparedRows, fault: str | None) -> Composed:
-    documents = [one for found in looking.found for one in found]
+    documents = list(chain.from_iterable(looking.found))
     if not documents:
         return Composed(key, (), None, frozenset(), -1)
-    sources = frozenset([one[:2] for one in documents])  # document and version
-    newest = max([one.sequence_no for one in documents])
+    sources, newest = frozenset(map(_SOURCE, documents)), max(map(_SEQUENCE_NO, documents))
     return Composed(key, rows if fault is None else (), fault, sources, newest)
 
 

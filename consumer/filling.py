@@ -1,18 +1,20 @@
 """How a generation of rows is filled: each document (or block) by itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
 
 from consumer import feed, parking
+from consumer.comparison import Summary
 from consumer.erasure import AS_BEFORE, BY_INDEX
 from consumer.feed import Batch, key_of
 from consumer.meaning import Meaning
 from consumer.parking import Parked
 from consumer.projection import BlockProjection, Revision, RowProjection
-from consumer.sinks.contract import Sink
+from consumer.sinks.contract import Replacement, Sink
+from consumer.sinks.postgresql import PostgresqlSink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -31,6 +33,12 @@ class Filling(ABC):
     def complete(self) -> None:
         """All is written that has no rows yet."""
         self._sink.complete()
+
+    def summary_over(self, connection: Connection) -> Summary:
+        """The summary of what is in the database, over another connection."""
+        assert isinstance(self._sink, PostgresqlSink)
+        with connection.transaction():
+            return self._sink.over(connection).summary()
 
     @abstractmethod
     def fill(self, batch: Batch) -> None:
@@ -79,10 +87,20 @@ class RowFilling(Filling):
         """For what is to be written; nothing is asked or written."""
         return Meaning(self._projection, self._sink)
 
-    def write_first(self, meaning: Meaning) -> list[str]:
-        """Write documents that have no rows yet; those that park are not written, but given, to be run in full."""
-        refusals = self._sink.write_first([meaning.replacements]) if meaning.replacements else []
-        return [one.key for one in meaning.parked] + [refusal.replacement.key for refusal in refusals]
+    def write_first(self, meanings: Iterable[Meaning]) -> list[str]:
+        """Write documents that have no rows yet; those that park are not written, but given, to be run in full.
+
+        What makes the meanings must not use the control transaction.
+        """
+        parked: list[str] = []
+
+        def replacements() -> Iterator[Replacement]:
+            for meaning in meanings:
+                parked.extend(one.key for one in meaning.parked)
+                yield from meaning.replacements
+
+        refusals = self._sink.write_first([replacements()])
+        return [*parked, *(refusal.replacement.key for refusal in refusals)]
 
     def _erase(self, position: int, last: int) -> None:
         """Let what was projected before blocks after `position` redacted it mean what it means without its data."""

@@ -12,6 +12,7 @@ from consumer import alias, feed, generation, lease, swap
 from consumer.beforehand import Beforehand, SummedUp, summed_up
 from consumer.comparison import difference
 from consumer.database import DURABLE
+from consumer.first_fill import FirstFill
 from consumer.generation import Generation
 from consumer.lease import Lease
 from consumer.projection import Projection
@@ -46,8 +47,9 @@ def in_database(
     live: Generation,
     building: Generation,
     served_before: Beforehand | None,
+    first: FirstFill | None,
 ) -> Outcome:
-    """One transaction, which holds the rows of both; `served_before` is what was summed up of the one served."""
+    """One transaction, which holds the rows of both; what was summed up of either before is not again."""
     with connection.transaction():
         connection.execute(DURABLE)
         live, building = generation.lock(connection, [live.generation, building.generation])
@@ -56,7 +58,7 @@ def in_database(
         Projector(connection, projection, building.generation, sink).fill_up(mark)
         if building.passed_change:
             raise ChangedMeanwhile
-        rebuilt = sink.summary()
+        rebuilt = (first.summary(mark) if first and building.position == mark else None) or sink.summary()
         found = None
         if live.fingerprint == building.fingerprint and not live.failure:
             served = PostgresqlSink(connection, projection, live.relation)

@@ -11,10 +11,10 @@ import gc
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -23,6 +23,7 @@ from psycopg.sql import SQL
 
 from consumer import feed
 from consumer import held as held_documents
+from consumer.comparison import Summary
 from consumer.composing import KEYS, ComposedFilling
 from consumer.composition import Composed, naming
 from consumer.filling import AGAIN, Filling, RowFilling
@@ -49,17 +50,17 @@ KEYS_KNOWN, TURN_SECONDS = 500, 5.0
 FIRST_KEYS = 100
 # So many documents are decoded together.
 DECODED = 100
-# So many are looked through together for the keys that they name: few enough that PostgreSQL, which is ahead by what
-# fits between it and this process, hardly waits meanwhile.
-NAMED_AT_ONCE = 1_000
-# Parts that are made, at most, before one that is sent outside is done.
+# So many are looked through together for their rows, or the keys that they name: few enough that PostgreSQL, which is
+# ahead by what fits between it and this process, hardly waits meanwhile.
+TAKEN_AT_ONCE = 1_000
+# What is made, at most, before what is sent outside is done.
 AHEAD = 2
 VALUES_UNTIL_COLLECTED = 200_000
 
-# The last revision of each document, by hashes in one process: a planner without statistics would look each one up, and
-# whoever takes the rows is slower than one process that reads them.
+# The last revision of each document, by hashes: a planner without statistics would look each one up. By two processes,
+# if there is much to read: whoever takes the rows is about as fast as one, and has nothing to do before the first.
 BY_HASH = """
-    SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0;
+    SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 1;
     SET LOCAL work_mem = '64MB'"""
 # Most documents have a first revision only: the others alone are looked for.
 READ_LATEST = """
@@ -74,6 +75,8 @@ COUNT_DOCUMENTS = """
     SELECT count(*) FROM journal.revision
     WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND version = 0"""
 COUNT_CHANGES = "SELECT count(*) FROM journal.change WHERE sequence_no <= %s"
+# Whatever redacts moves the mark, or changes what is below it.
+READ_STATE = "SELECT sequence_no, (SELECT count(*) FROM journal.change) FROM journal.mark"
 # A change below that committed after the snapshot may not have been seen, and did not see this position.
 NOTE_CHANGES = """
     UPDATE projection.generation SET passed_change = passed_change
@@ -86,23 +89,30 @@ class FirstFill:
 
     `last` is known with the first part: the mark, or the position of `alike`, a generation of rows of the same
     definition, where there is one. What waits there is run in full. What is erased meanwhile, the next batch purges.
+    How many documents there are is told only if they are to be `counted`.
     """
 
     def __init__(
         self,
         url: str,
-        reading: Callable[[], Connection],
+        opened: Callable[[], Connection],
         projection: RowProjection | ComposedProjection,
         alike: int | None,
+        *,
+        counted: bool = False,
     ) -> None:
         self._url = url
-        self._open = reading
+        self._opened = opened
         self._projection = projection
         self._reads = read_for(projection)
         # What waits is known as far as that has come; from there on every revision is read.
         self._alike = alike if isinstance(projection, RowProjection) else None
+        self._counted = counted
+        self._snapshot = ExitStack()
+        self._summed_up: Future[Summary] | None = None
         self._waiting: set[str] = set()
-        self._changes = 0
+        self._state: tuple[int, ...] = ()
+        self._changes = self._total = 0
         self._read = self._bytes = 0
         self.last = -1
 
@@ -111,17 +121,23 @@ class FirstFill:
         return "keys" if isinstance(self._projection, ComposedProjection) else "documents"
 
     @contextmanager
-    def parts(self, filling: Filling, *, counted: bool) -> Iterator[Iterator[Part]]:
-        """What is to be written, each part in a transaction of its own; how much there is, 0 unless `counted`.
+    def begun(self) -> Iterator[None]:
+        """Reading begins here, while the generation is being made, and has ended after."""
+        with self._snapshot, ThreadPoolExecutor(1, thread_name_prefix="reading") as self._thread:
+            self._first = self._thread.submit(self._begin)
+            with self._stopped_by_errors():
+                yield
 
-        The first is being made from here on.
-        """
-        rows = isinstance(self._projection, RowProjection)  # keys are composed while those before are being sent
-        ahead = AHEAD if rows and self._projection.store != "postgresql" else 0
+    @contextmanager
+    def parts(self, connection: Connection, filling: Filling) -> Iterator[Iterator[Part]]:
+        """What is to be written, each part in a transaction of its own, into a generation whose row is there."""
+        with connection.transaction():
+            state = connection.execute(READ_STATE).fetchone() or ()
         with (
             _seldom_collected(),
-            closing(self._parts(filling, counted)) as parts,
-            _begun(parts, ahead, self._stop) as begun,
+            closing(self._parts(filling, state)) as parts,
+            _begun(parts, 0) as begun,
+            self._stopped_by_errors(),
         ):
             yield begun
 
@@ -130,74 +146,108 @@ class FirstFill:
         parameters = {"last": self.last, "changes": self._changes, "generation": generation}
         connection.execute(NOTE_CHANGES, parameters)
 
-    def _parts(self, filling: Filling, counted: bool) -> Parts:
-        reading = self._open()
-        reading.isolation_level = IsolationLevel.REPEATABLE_READ
-        with reading.transaction():
-            self._begin(reading)
-            if isinstance(filling, ComposedFilling):
-                yield from self._keys(reading, filling)
-            else:
-                assert isinstance(filling, RowFilling)
-                yield from self._documents(reading, filling, counted)
+    def summary(self, position: int) -> Summary | None:
+        """Of what is in the database at that position; None where more than this has been written to it."""
+        return self._summed_up.result() if self._summed_up and position == self.last else None
 
-    def _begin(self, reading: Connection) -> None:
+    def _parts(self, filling: Filling, state: tuple[int, ...]) -> Parts:
+        rows = self._first.result()
+        if self._state != state:
+            # What was redacted since asked no generation to purge it that was not there: nobody would wait for this.
+            self._snapshot.close()
+            rows = self._begin()
+        if isinstance(filling, ComposedFilling):
+            yield from self._keys(rows, filling)
+        else:
+            assert isinstance(filling, RowFilling)
+            yield from self._documents(rows, filling)
+
+    def _begin(self) -> Iterator[Any]:
+        """Open the snapshot; gives the rows of what is current when PostgreSQL has found the first of them."""
+        reading = self._opened()
+        reading.isolation_level = IsolationLevel.REPEATABLE_READ
+        self._snapshot.enter_context(reading.transaction())
+        self._state = reading.execute(READ_STATE).fetchone() or ()
         if self._alike is None:
             self.last = feed.read_mark(reading)
         else:
             (self.last,) = reading.execute(READ_POSITION, [self._alike]).fetchone() or (-1,)
             self._waiting = {key for (key,) in reading.execute(READ_WAITING, [self._alike])}
         (self._changes,) = reading.execute(COUNT_CHANGES, [self.last]).fetchone() or (0,)
+        parameters = {"tables": list(self._projection.tables), "last": self.last}
+        if self._counted:
+            (self._total,) = reading.execute(COUNT_DOCUMENTS, parameters).fetchone() or (0,)
+        reading.execute(BY_HASH)
+        cursor = self._snapshot.enter_context(reading.cursor())
+        statement = SQL(READ_LATEST).format(columns=self._reads.columns)
+        rows = cast(Generator[Any, None, None], cursor.stream(statement, parameters, binary=True, size=FETCH))
+        self._snapshot.enter_context(closing(rows))
+        return chain(list(islice(rows, 1)), rows)
 
-    def _stop(self) -> None:
-        """Break off what is being read."""
-        with suppress(psycopg.Error, StrandlineError):
-            self._open().cancel_safe()
+    @contextmanager
+    def _stopped_by_errors(self) -> Iterator[None]:
+        """An error breaks off what is being read."""
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg.Error, StrandlineError):
+                self._opened().cancel_safe()
+            raise
 
-    def _documents(self, reading: Connection, filling: RowFilling, counted: bool) -> Parts:
+    def _documents(self, rows: Iterator[Any], filling: RowFilling) -> Parts:
         again = set(self._waiting)
+        whole = False
 
-        def write(meaning: Meaning, done: int) -> int:
-            again.update(filling.write_first(meaning))
-            return done
+        def write() -> int:
+            # Where they are sent outside, they are made while those before are under way.
+            ahead = AHEAD if self._projection.store != "postgresql" else 0
+            with closing(meanings()) as made, _begun(made, ahead) as begun:
+                again.update(filling.write_first(begun))
+            return self._read
 
-        done = total = 0
-        if counted:
-            (total,) = reading.execute(COUNT_DOCUMENTS, self._parameters).fetchone() or (0,)
-        with self._current(reading) as rows:
-            while True:
+        def meanings() -> Generator[Meaning, None, None]:
+            nonlocal whole
+            ends, full = self._read + AT_ONCE, self._bytes + SIZE_AT_ONCE
+            while self._read < ends and self._bytes < full:
+                before = self._read
                 meaning = filling.meaning()
-                meaning.take(self._some(rows, AT_ONCE), self._waiting)
-                if self._read == done:
-                    break
-                done = self._read
-                yield partial(write, meaning, done), total
-        yield _then(done, filling.complete), total
-        for _ in range(AHEAD - 1):
-            yield _then(done), total
-        # All has been written by now, for so many parts are made ahead at most, and those were not of documents.
+                meaning.take(self._some(rows, min(TAKEN_AT_ONCE, AT_ONCE)), self._waiting)
+                if whole := self._read == before:
+                    return
+                yield meaning
+
+        while not whole:
+            yield write, self._total
+        self._snapshot.close()
         documents = sorted(again)
+        yield _then(self._read, partial(self._complete, filling, whole=not documents)), self._total
         for start in range(0, len(documents), AGAIN):
             part = [(one, 0) for one in documents[start : start + AGAIN]]
-            yield _then(done, partial(filling.again, part, self.last)), total
+            yield _then(self._read, partial(filling.again, part, self.last)), self._total
 
-    def _keys(self, reading: Connection, filling: ComposedFilling) -> Parts:
+    def _complete(self, filling: Filling, *, whole: bool) -> None:
+        """What is in the database is summed up beside, if that is the whole of it."""
+        if whole and self._projection.store == "postgresql":
+            self._summed_up = self._thread.submit(filling.summary_over, self._opened())
+        filling.complete()
+
+    def _keys(self, rows: Iterator[Any], filling: ComposedFilling) -> Parts:
         projection = filling.projection
         held: Held | None = Held(projection)
         with held_documents.staying(), StagedKeys(self._url, projection, self.last) as staged:
-            with self._current(reading) as rows:
-                while revisions := list(self._some(rows, NAMED_AT_ONCE)):
-                    named, silent = naming(projection, revisions)
-                    if silent:
-                        yield _then(0, partial(filling.park, silent)), 0
-                    if held is None:
-                        staged.add(named)
-                        continue
-                    unsaid = {one.key for one in silent}
-                    held.add([one for one in revisions if one.document_id not in unsaid], named)
-                    if self._bytes > held_documents.MOST_BYTES:
-                        staged.add(held.named)
-                        held = None
+            while revisions := list(self._some(rows, TAKEN_AT_ONCE)):
+                named, silent = naming(projection, revisions)
+                if silent:
+                    yield _then(0, partial(filling.park, silent)), 0
+                if held is None:
+                    staged.add(named)
+                    continue
+                unsaid = {one.key for one in silent}
+                held.add([one for one in revisions if one.document_id not in unsaid], named)
+                if self._bytes > held_documents.MOST_BYTES:
+                    staged.add(held.named)
+                    held = None
+            self._snapshot.close()  # what comes now may take long, and the server ends a transaction that stands still
             keys, total = staged.keys() if held is None else held.keys()
             if held is None:
                 compose, at_once = partial(filling.compose, find_there=staged.find), KEYS
@@ -207,7 +257,7 @@ class FirstFill:
 
             def write() -> int:
                 # They are composed while those before are recorded in the database.
-                with closing(composed()) as parts, _begun(parts, AHEAD, lambda: None) as begun:
+                with closing(composed()) as parts, _begun(parts, AHEAD) as begun:
                     filling.write_first(begun, lambda: done == total)
                 return done
 
@@ -224,29 +274,13 @@ class FirstFill:
                 with ThreadPoolExecutor(1, thread_name_prefix="clear") as pool:
                     if held:
                         pool.submit(held.clear)  # while the store is waited for
-                    filling.complete()
+                    self._complete(filling, whole=True)
                 return done
 
             yield write, total
             while done < total:
                 yield write, total
             yield complete, total
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {"tables": list(self._projection.tables), "last": self.last}
-
-    @contextmanager
-    def _current(self, reading: Connection) -> Iterator[Iterator[Any]]:
-        """The last revision of each document, with its bytes; one at a time, while PostgreSQL reads on."""
-        reading.execute(BY_HASH)
-        with reading.cursor() as cursor:
-            statement = SQL(READ_LATEST).format(columns=self._reads.columns)
-            rows = cursor.stream(statement, self._parameters, binary=True, size=FETCH)
-            try:
-                yield rows
-            finally:
-                cast(Generator[Any, None, None], rows).close()
 
     def _some(self, rows: Iterator[Any], most: int) -> Iterator[Revision]:
         """So many of them, or fewer where they are large."""
@@ -282,9 +316,9 @@ def _then(done: int, write: Callable[[], None] = lambda: None) -> Callable[[], i
 
 
 @contextmanager
-def _begun(items: Iterator[T], ahead: int, stop: Callable[[], None]) -> Iterator[Iterator[T]]:
+def _begun(items: Iterator[T], ahead: int) -> Iterator[Iterator[T]]:
     """The same items, of which the first is being made from now on, and the next ones, so many, while one is dealt
-    with; `stop` ends the making."""
+    with."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = deque([pool.submit(next, items, end) for _ in range(max(1, ahead))])
@@ -297,8 +331,4 @@ def _begun(items: Iterator[T], ahead: int, stop: Callable[[], None]) -> Iterator
             if not ahead:
                 yield from items
 
-        try:
-            yield made()
-        except BaseException:
-            stop()
-            raise
+        yield made()

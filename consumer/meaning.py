@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from consumer.sinks.contract import PreparedRows, Replacement, Sink
 
 # An item's key, document, version and block; its rows, or why the projection's function could not take it.
 _Made = tuple[str, str | None, int | None, int, list[Mapping[str, object]], str | None]
+
+_REPLACEMENT = partial(tuple.__new__, Replacement)  # of a tuple, without a call of Python code
 
 # Items whose rows are checked at once; so few that what they were made of is gone before Python looks for garbage.
 AT_ONCE = 100
@@ -61,7 +64,8 @@ class Meaning:
             return False
         function: Any = self._projection.rows
         revisions, current = cast(Sequence[Revision], items), self._current
-        if current and any(revision.state != "normal" for revision in revisions):
+        documents, versions, _, numbers, _, _, states, *_ = zip(*revisions, strict=True)
+        if current and states.count("normal") < len(states):
             return False
         try:
             prepared = self._sink.prepare_all([list(function(revision)) for revision in revisions])
@@ -69,9 +73,9 @@ class Meaning:
             return False
         if prepared is None:
             return False
-        for (document, version, _, sequence_no, *_), rows in zip(revisions, prepared, strict=True):
-            source = document if current else (document, version)
-            self._replacements[source] = Replacement(document, version, sequence_no, rows)
+        replacements = map(_REPLACEMENT, zip(documents, versions, numbers, prepared, strict=True))
+        sources = documents if current else zip(documents, versions, strict=True)
+        self._replacements.update(zip(sources, replacements, strict=True))
         return True
 
     def _take(self, items: Iterable[Revision | Block], waiting: Collection[str]) -> None:

@@ -97,7 +97,8 @@ class NarrowRevision(Revision):
     of: ClassVar[frozenset[str]] = frozenset()
 
     def text(self, field: str) -> str | None:
-        value = self.data.get(field) if self.data else None
+        data = self.data
+        value = data.get(field) if data else None
         return value if isinstance(value, str) else self._none(field)
 
     def field(self, name: str) -> Any:

@@ -92,7 +92,7 @@ class Projector:
         Until all of it is written the position does not move.
         """
         with (
-            first.parts(self._filling, counted=progress is not None) as parts,
+            first.parts(self._connection, self._filling) as parts,
             lease.taken(self._connection, self._generation) as held,
         ):
             if isinstance(self._sink, OuterSink):

@@ -82,20 +82,22 @@ def rebuild(
             )
         started = time.monotonic()
         for _ in range(ATTEMPTS):
-            building, is_new = _begin(connection, projection, stores)
-            first = _first_fill(url, reading, projection, building, live) if is_new else None
-            try:
-                found = _build(url, connection, projection, building, live, stores, first, progress)
-                break
-            except ChangedMeanwhile:
-                alias.drop(connection, projection, building, stores)
-            except LeaseLost:
-                raise StrandlineError(f"Another process took the rebuild of {name} over: run it again.") from None
-            except StoreFailed:  # the next rebuild goes on with it, or drops it
-                raise
-            except StrandlineError:
-                alias.drop(connection, projection, building, stores)
-                raise
+            left = _left_behind(connection, projection, stores)
+            first = None if left else _first_fill(url, reading, projection, live, counted=progress is not None)
+            with first.begun() if first else nullcontext():
+                building = left or _begin(connection, projection, stores)
+                try:
+                    found = _build(url, connection, projection, building, live, stores, first, progress)
+                    break
+                except ChangedMeanwhile:
+                    alias.drop(connection, projection, building, stores)
+                except LeaseLost:
+                    raise StrandlineError(f"Another process took the rebuild of {name} over: run it again.") from None
+                except StoreFailed:  # the next rebuild goes on with it, or drops it
+                    raise
+                except StrandlineError:
+                    alias.drop(connection, projection, building, stores)
+                    raise
         else:
             raise StrandlineError(f"The journal kept changing below the mark while {name} was built: run it again.")
         if not found.swapped:
@@ -124,28 +126,32 @@ def alone(url: str, name: str, *, durable: bool = True) -> Iterator[Connection]:
         yield connection
 
 
-def _begin(connection: Connection, projection: Projection, stores: Stores) -> tuple[Generation, bool]:
-    """An empty generation, new; or the one that a killed rebuild left, where it can be gone on with."""
+def _left_behind(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
+    """What a killed rebuild left, where it can be gone on with; else it is dropped."""
     with connection.transaction():
         left = generation.building(connection, projection)
-    if left:
-        if _can_go_on(connection, projection, left, stores):
-            return left, False
-        alias.drop(connection, projection, left, stores)
+    if left is None or _can_go_on(connection, projection, left, stores):
+        return left
+    alias.drop(connection, projection, left, stores)
+    return None
+
+
+def _begin(connection: Connection, projection: Projection, stores: Stores) -> Generation:
+    """A new generation, empty."""
     with connection.transaction():
         bare = _is_first_filled(projection)
         building = generation.insert(connection, projection, bare=bare)
         sink = stores.sink(connection, projection, building.generation, building.relation)
         if not isinstance(sink, OuterSink):
             sink.create(bare=bare)
-            return building, True
+            return building
     if bare:
-        return building, True  # its index is made while what it is filled with is being read
+        return building  # its index is made while what it is filled with is being read
     # Under its lease: a request that a killed rebuild has sent must not make the index after it was dropped.
     with lease.taken(connection, building.generation) as held:
         lease.renew(connection, held)
         sink.create()
-    return building, True
+    return building
 
 
 def _can_go_on(connection: Connection, projection: Projection, left: Generation, stores: Stores) -> bool:
@@ -192,7 +198,7 @@ def _build(
             return finishing.outside(connection, projection, live, building, sink, summed_up, stores)
     with beforehand(url, projection, live) if alike else nullcontext() as served_before:
         fill()
-        return finishing.in_database(connection, projection, live, building, served_before)
+        return finishing.in_database(connection, projection, live, building, served_before, first)
 
 
 def _is_first_filled(projection: Projection) -> TypeGuard[RowProjection | ComposedProjection]:
@@ -203,12 +209,12 @@ def _is_first_filled(projection: Projection) -> TypeGuard[RowProjection | Compos
 
 
 def _first_fill(
-    url: str, reading: Callable[[], Connection], projection: Projection, building: Generation, live: Generation
+    url: str, reading: Callable[[], Connection], projection: Projection, live: Generation, *, counted: bool
 ) -> FirstFill | None:
     if not _is_first_filled(projection):
         return None
-    alike = live.generation if live.fingerprint == building.fingerprint else None
-    return FirstFill(url, reading, projection, alike)
+    alike = live.generation if live.fingerprint == fingerprint(projection) else None
+    return FirstFill(url, reading, projection, alike, counted=counted)
 
 
 def _drop_retired(connection: Connection, projection: Projection, keep: list[int], stores: Stores) -> None:

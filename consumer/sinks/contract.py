@@ -84,10 +84,10 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[Refusal]:
-        """As `write`, of sources that have no rows yet; a store outside is at one part while the next is made.
+    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[Refusal]:
+        """As `write`, of sources that have no rows yet; the store is at some of them while others are made.
 
-        What makes them may use the control transaction.
+        What makes the parts may use the control transaction; what makes a part's replacements must not.
         """
 
     @abstractmethod

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -149,27 +150,28 @@ class OpensearchSink(OuterSink):
                 recorded.begin_keys(recording, self._generation, [one.replacement.key for one in writes])
         return self._settled(writes, version, held, self._send(_rows(writes), version))
 
-    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[Refusal]:
+    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[Refusal]:
         self._first = True
         version = self._next_version(self._connection)
         refusals: list[Refusal] = []
         unrecorded: list[Source] = []
-        under_way: deque[tuple[list[_Write], Future[dict[str, str]]]] = deque()
+        under_way: deque[tuple[list[_Write], dict[str, bytes], Future[dict[str, str]]]] = deque()
 
         def settle() -> None:
-            writes, answer = under_way[0]
+            writes, rows, answer = under_way[0]
             faults = answer.result()
             under_way.popleft()
-            self._add_to_sent(writes, faults)
+            self._add_to_sent(rows, faults)
             refusals.extend(self._settled(writes, version, {}, faults))
 
         try:
             # Whatever happens, all requests have ended after it.
             with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
                 for replacements in parts:
-                    for start in range(0, len(replacements), MOST_ACTIONS):
-                        writes = [self._plan(one) for one in replacements[start : start + MOST_ACTIONS]]
-                        under_way.append((writes, pool.submit(self._send, _rows(writes), version)))
+                    left = iter(replacements)
+                    while writes := [self._plan(one) for one in islice(left, MOST_ACTIONS)]:
+                        rows = _rows(writes)
+                        under_way.append((writes, rows, pool.submit(self._send, rows, version)))
                         unrecorded += _sources(writes)
                         if len(unrecorded) >= RECORDED_AT_ONCE:
                             recorded.add_first(self._connection, self._generation, unrecorded)
@@ -181,7 +183,7 @@ class OpensearchSink(OuterSink):
                     settle()
         except StoreFailed as exc:
             # The answer to another request may never have come.
-            exc.unanswered |= any_unanswered(answer.exception() for _, answer in under_way)
+            exc.unanswered |= any_unanswered(answer.exception() for *_, answer in under_way)
             raise
         return refusals
 
@@ -230,10 +232,10 @@ class OpensearchSink(OuterSink):
         with connect(self._url, application_name="strandline outside") as own, own.transaction():
             yield own
 
-    def _add_to_sent(self, writes: Iterable[_Write], faults: Mapping[str, str]) -> None:
-        hashes = [row_hash(row_id, body) for row_id, body in _rows(writes).items() if row_id not in faults]
-        rows, digest = self._sent
-        self._sent = rows + len(hashes), digest + sum(hashes)
+    def _add_to_sent(self, rows: Mapping[str, bytes], faults: Mapping[str, str]) -> None:
+        hashes = [row_hash(row_id, body) for row_id, body in rows.items() if row_id not in faults]
+        sent, digest = self._sent
+        self._sent = sent + len(hashes), digest + sum(hashes)
 
     def _settled(
         self, writes: Sequence[_Write], version: int, held: dict[Any, list[Source]], faults: dict[str, str]

@@ -3,7 +3,8 @@
 Rows are written in the control transaction itself, so rows and position are one.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -28,7 +29,8 @@ SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_b
 REFUSED = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 CREATE_TABLE = "CREATE TABLE {table} ({columns})"
-ADD_KEY = "ALTER TABLE {table} ADD PRIMARY KEY ({key})"
+CREATE_KEY = "CREATE UNIQUE INDEX {name} ON {table} ({key})"
+ADD_KEY = "ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {name}"
 CREATE_INDEX = "CREATE INDEX ON {table} ({columns})"
 WITHOUT_STATISTICS = "ALTER TABLE {table} {columns}"
 CREATE_VIEW = "CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {table}"
@@ -56,6 +58,8 @@ DELETE_DOCUMENTS = "DELETE FROM {table} WHERE source_document = ANY(%s)"
 DELETE_VERSIONS = """
     DELETE FROM {table} kept USING unnest(%s::text[], %s::bigint[]) AS gone (document, version)
     WHERE kept.source_document = gone.document AND kept.source_version = gone.version"""
+# So many are made at once between those that are copied.
+MADE_AT_ONCE = 500
 # What a redaction removes is counted for its receipt, once: run again, a history removes what it had written instead.
 PURGE = f"""
     WITH gone AS ({DELETE_VERSIONS}
@@ -88,7 +92,10 @@ class PostgresqlSink(Sink):
         self._copy = self._sql(COPY, columns=_names(tuple(self._types)))
 
     def create(self, *, bare: bool = False) -> None:
-        columns = [SQL("{} {}").format(Identifier(name), SQL(type_)) for name, type_ in self._types.items()]
+        columns = [
+            SQL("{} {} NOT NULL" if name in self._key else "{} {}").format(Identifier(name), SQL(type_))
+            for name, type_ in self._types.items()
+        ]
         self._execute(CREATE_TABLE, columns=SQL(", ").join(columns))
         if not isinstance(self._projection, BlockProjection):
             # PostgreSQL's histograms keep values after the rows are deleted.
@@ -99,9 +106,11 @@ class PostgresqlSink(Sink):
             self.complete()
 
     def complete(self) -> None:
-        self._execute(ADD_KEY, key=_names((*self._source_key, *self._projection.key)))
+        name = Identifier(f"{self._relation}_pkey")
+        self._execute(CREATE_KEY, name=name, key=_names(self._key))
         for index in self._projection.indexes:
             self._execute(CREATE_INDEX, columns=_names(index))
+        self._execute(ADD_KEY, name=name)  # at the end, for until then others may read
 
     def serve(self) -> None:
         extra = computed(self._projection)
@@ -135,6 +144,10 @@ class PostgresqlSink(Sink):
         """Take the table away; where there is none, do nothing."""
         self._execute(DROP_TABLE)
 
+    def over(self, connection: psycopg.Connection[tuple[Any, ...]]) -> "PostgresqlSink":
+        """The same generation over another connection."""
+        return PostgresqlSink(connection, self._projection, self._relation)
+
     def summary(self) -> tuple[int, int]:
         columns = [
             SQL("{}::text" if type_ in BY_TEXT else "{}").format(Identifier(name))
@@ -155,15 +168,37 @@ class PostgresqlSink(Sink):
         self._write(replacements, refusals, self._replace)
         return list(refusals.values())
 
-    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[Refusal]:
+    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[Refusal]:
         refusals: dict[str, Refusal] = {}
         for part in parts:
-            self._write(part, refusals, self._add)
+            self._write_first(iter(part), refusals)
         return list(refusals.values())
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         documents, versions = [list(part) for part in zip(*sources, strict=True)] or ([], [])
         self._connection.execute(self._sql(PURGE), [documents, versions, self._relation])
+
+    def _write_first(self, part: Iterator[Replacement], refusals: dict[str, Refusal]) -> None:
+        """Copy them as they are made; what is refused is then found among what was copied."""
+        copied: list[Replacement] = []
+        making = True
+
+        def made() -> Iterator[Replacement]:
+            nonlocal making
+            while some := list(islice(part, MADE_AT_ONCE)):
+                making = False
+                copied.extend(some)
+                yield from some
+                making = True
+            making = False
+
+        try:
+            with self._connection.transaction():
+                self._add(made())
+        except REFUSED:
+            if making:  # then it is not of what was copied
+                raise
+            self._write([*copied, *part], refusals, self._add)
 
     def _write(
         self,
@@ -202,7 +237,7 @@ class PostgresqlSink(Sink):
             versions = [[one.document for one in part], [one.version for one in part]]
             self._connection.execute(self._sql(DELETE_VERSIONS), versions)
 
-    def _add(self, part: Sequence[Replacement]) -> None:
+    def _add(self, part: Iterable[Replacement]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
             copy.set_types(list(self._types.values()))
             composed = isinstance(self._projection, ComposedProjection)
@@ -210,6 +245,10 @@ class PostgresqlSink(Sink):
                 source = (document, sequence_no) if composed else (document, version, sequence_no)
                 for row in rows:
                     copy.write_row((*row, *source))
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        return (*self._source_key, *self._projection.key)
 
     @property
     def _source_key(self) -> tuple[str, ...]:

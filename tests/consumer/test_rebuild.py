@@ -601,7 +601,7 @@ def test_live_equals_rebuilt_at_any_time(
             project(database, ALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(first_fill, "AT_ONCE", at_once)
-        patch.setattr(first_fill, "NAMED_AT_ONCE", at_once)
+        patch.setattr(first_fill, "TAKEN_AT_ONCE", at_once)
         patch.setattr("consumer.held.MOST_BYTES", most_bytes)
         for name in ALL:
             done = rebuild_one(database, ALL, name)

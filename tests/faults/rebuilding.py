@@ -18,7 +18,7 @@ from consumer.stores import open_stores
 def main(names: list[str]) -> None:
     consumer.projector.Limits = partial(Limits, blocks=40, revisions=60)  # type: ignore[misc,assignment]
     first_fill.AT_ONCE, first_fill.KEYS, first_fill.FETCH = 60, 40, 60
-    first_fill.NAMED_AT_ONCE, first_fill.KEYS_KNOWN, first_fill.TURN_SECONDS = 60, 40, 0.1
+    first_fill.TAKEN_AT_ONCE, first_fill.KEYS_KNOWN, first_fill.TURN_SECONDS = 60, 40, 0.1
     search_bulk.MOST_ACTIONS = 30
     # What a killed one held is free again soon.
     lease.SECONDS, lease.OUTSIDE_SECONDS, lease.MARGIN_SECONDS = 1, 5, 1
