@@ -58,7 +58,7 @@ def in_database(
         Projector(connection, projection, building.generation, sink).fill_up(mark)
         if building.passed_change:
             raise ChangedMeanwhile
-        rebuilt = (first.summary(mark) if first and building.position == mark else None) or sink.summary()
+        rebuilt = (first.summary(mark) if first else None) or sink.summary()
         found = None
         if live.fingerprint == building.fingerprint and not live.failure:
             served = PostgresqlSink(connection, projection, live.relation)

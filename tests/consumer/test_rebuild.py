@@ -11,7 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
-from consumer import alias, first_fill, frozen, frozen_outside, generation, generations, lease, rebuild, rollback, swap
+from consumer import (
+    alias,
+    first_fill,
+    frozen,
+    frozen_outside,
+    generation,
+    generations,
+    lease,
+    projector,
+    rebuild,
+    rollback,
+    swap,
+)
 from consumer.beforehand import beforehand
 from consumer.database import connect
 from consumer.generations import project, statuses
@@ -258,6 +270,67 @@ class TestRebuild:
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
         assert "a2" in labels(connection)
+
+    def test_what_is_redacted_before_its_row_is_there_is_not_read(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody waits until a generation that was not there has purged it."""
+        history(strand)
+        project(database, named(CURRENT))
+        read, begin, fill = threading.Event(), rebuild._begin, projector.Projector.fill_first
+        first = first_fill.FirstFill._begin
+        filled: list[str] = []
+
+        def reading(self: first_fill.FirstFill) -> Iterator[Any]:
+            rows = first(self)
+            read.set()
+            return rows
+
+        def beginning(*parameters: Any) -> generation.Generation:
+            assert read.wait(10)
+            strand.block(("a", 2, "T", good("a2")))
+            strand.block(redact=("a", 1))
+            project(database, named(CURRENT))
+            return begin(*parameters)
+
+        def filling(self: projector.Projector, *parameters: Any) -> None:
+            fill(self, *parameters)
+            (relation,) = connection.execute(
+                "SELECT relation FROM projection.generation WHERE state = 'building'"
+            ).fetchone() or ("",)
+            rows = connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
+            filled.extend(label for (label,) in rows)
+
+        monkeypatch.setattr(first_fill.FirstFill, "_begin", reading)
+        monkeypatch.setattr(rebuild, "_begin", beginning)
+        monkeypatch.setattr(projector.Projector, "fill_first", filling)
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (True, None)
+        assert "a2" in filled
+        assert "a1" not in filled
+
+    @pytest.mark.parametrize("projection", [CURRENT, ORDERS], ids=lambda projection: projection.name)
+    def test_nothing_that_was_read_is_open_when_the_last_is_written(
+        self,
+        connection: psycopg.Connection[Any],
+        strand: StrandRows,
+        database: str,
+        monkeypatch: pytest.MonkeyPatch,
+        projection: Projection,
+    ) -> None:
+        """The server ends a transaction that stands still, and the rest may take longer."""
+        history(strand)
+        project(database, named(projection))
+        complete, found = first_fill.FirstFill._complete, []
+
+        def completing(*parameters: Any, **rest: Any) -> None:
+            locks = connection.execute("SELECT pid FROM pg_locks WHERE relation = 'journal.revision'::regclass")
+            found.append(locks.fetchall())
+            complete(*parameters, **rest)
+
+        monkeypatch.setattr(first_fill.FirstFill, "_complete", completing)
+        assert rebuild_one(database, named(projection), projection.name).swapped
+        assert found == [[]]
 
     @pytest.mark.parametrize("write", ["a batch", "a retry"])
     def test_a_summary_taken_beforehand_holds_until_something_is_written(

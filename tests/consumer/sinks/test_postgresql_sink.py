@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 from consumer.database import connect
 from consumer.projection import Column, Projection, RowProjection, Unprojectable
 from consumer.sinks.contract import Replacement, Sink
-from consumer.sinks.postgresql import PostgresqlSink
+from consumer.sinks.postgresql import ADD_KEY, PostgresqlSink
 from tests.consumer.sinks.contract import CURRENT, HISTORY, Row, SinkContract
 
 VALUES = RowProjection(
@@ -96,6 +96,54 @@ class TestPostgresqlSink(SinkContract):
         assert refusal.reason == "PostgreSQL refuses the row (SQLSTATE 22021)"
         assert len(self.labels(sink, CURRENT)) == 9
         assert ("d5", 0, 1, "before") in self.labels(sink, CURRENT)
+
+    @pytest.mark.parametrize("at", [0, 2_999], ids=["at first", "at last"])
+    @pytest.mark.parametrize("by", ["PostgreSQL", "psycopg"])
+    def test_only_the_document_to_blame_is_left_out_of_a_first_fill(self, at: int, by: str) -> None:
+        class Unwritable(tuple[Any, ...]):
+            def __iter__(self) -> Iterator[Any]:
+                raise psycopg.DataError
+
+        sink = self.make(CURRENT, bare=True)
+        rows = [self.replacement(sink, f"d{n}", 0, 1, "x" * 200) for n in range(3_000)]
+        rows[at] = Replacement(f"d{at}", 0, 1, (("nul \0", None, None),) if by == "PostgreSQL" else Unwritable())
+        (refusal,) = sink.write_first([iter(rows[:2_000]), iter(rows[2_000:])])
+        assert refusal.replacement == rows[at]
+        sink.complete()
+        sink.serve()
+        assert len(self.labels(sink, CURRENT)) == 2_999
+
+    def test_an_error_of_what_makes_the_rows_is_not_taken_for_theirs(self) -> None:
+        sink = self.make(CURRENT, bare=True)
+
+        def made() -> Iterator[Replacement]:
+            yield from [self.replacement(sink, f"d{n}", 0, 1, "a") for n in range(1_000)]
+            raise psycopg.errors.ProgramLimitExceeded
+
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded), self.connection.transaction():
+            sink.write_first([made()])
+
+    def test_a_first_fill_can_be_read_while_it_is_indexed(self, database: str) -> None:
+        sink = self.make(CURRENT, bare=True)
+        sink.write_first([[self.replacement(sink, f"d{n}", 0, 1, "a") for n in range(3)]])
+        self.connection.commit()
+        with connect(database) as other:
+            expected = PostgresqlSink(self.connection, CURRENT, "current_1").over(other).summary()
+            other.commit()
+            with pytest.MonkeyPatch.context() as patch:
+                execute = sink._execute  # type: ignore[attr-defined]
+                read = []
+
+                def executing(statement: Any, **parts: Any) -> None:
+                    if statement == ADD_KEY:
+                        read.append(PostgresqlSink(other, CURRENT, "current_1").summary())
+                        other.commit()
+                    execute(statement, **parts)
+
+                patch.setattr(sink, "_execute", executing)
+                other.execute("SET lock_timeout = '2s'")
+                sink.complete()
+                assert read == [expected]
 
     def test_later_versions_queue_behind_a_refused_one(self) -> None:
         sink = self.make(HISTORY)
