@@ -21,7 +21,6 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.sql import SQL
 
-from consumer import feed
 from consumer import held as held_documents
 from consumer.comparison import Summary
 from consumer.composing import KEYS, ComposedFilling
@@ -111,7 +110,7 @@ class FirstFill:
         self._snapshot = ExitStack()
         self._summed_up: Future[Summary] | None = None
         self._waiting: set[str] = set()
-        self._state: tuple[int, ...] = ()
+        self._state: tuple[int, int] | None = None
         self._changes = self._total = 0
         self._read = self._bytes = 0
         self.last = -1
@@ -132,7 +131,7 @@ class FirstFill:
     def parts(self, connection: Connection, filling: Filling) -> Iterator[Iterator[Part]]:
         """What is to be written, each part in a transaction of its own, into a generation whose row is there."""
         with connection.transaction():
-            state = connection.execute(READ_STATE).fetchone() or ()
+            state = _read_state(connection)
         with (
             _seldom_collected(),
             closing(self._parts(filling, state)) as parts,
@@ -150,7 +149,7 @@ class FirstFill:
         """Of what is in the database at that position; None where more than this has been written to it."""
         return self._summed_up.result() if self._summed_up and position == self.last else None
 
-    def _parts(self, filling: Filling, state: tuple[int, ...]) -> Parts:
+    def _parts(self, filling: Filling, state: tuple[int, int]) -> Parts:
         rows = self._first.result()
         if self._state != state:
             # What was redacted since asked no generation to purge it that was not there: nobody would wait for this.
@@ -167,9 +166,9 @@ class FirstFill:
         reading = self._opened()
         reading.isolation_level = IsolationLevel.REPEATABLE_READ
         self._snapshot.enter_context(reading.transaction())
-        self._state = reading.execute(READ_STATE).fetchone() or ()
+        self._state = _read_state(reading)
         if self._alike is None:
-            self.last = feed.read_mark(reading)
+            self.last, _ = self._state
         else:
             (self.last,) = reading.execute(READ_POSITION, [self._alike]).fetchone() or (-1,)
             self._waiting = {key for (key,) in reading.execute(READ_WAITING, [self._alike])}
@@ -292,6 +291,11 @@ class FirstFill:
             yield from self._reads.made(some, documents)
         self._read += taken
         self._bytes += size
+
+
+def _read_state(connection: Connection) -> tuple[int, int]:
+    mark, changes = connection.execute(READ_STATE).fetchone() or (-1, 0)
+    return mark, changes
 
 
 @contextmanager

@@ -301,6 +301,7 @@ class TestRebuild:
             rows = connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
             filled.extend(label for (label,) in rows)
 
+        monkeypatch.setattr(first_fill, "FETCH", 1)  # so that it has not all been fetched
         monkeypatch.setattr(first_fill.FirstFill, "_begin", reading)
         monkeypatch.setattr(rebuild, "_begin", beginning)
         monkeypatch.setattr(projector.Projector, "fill_first", filling)

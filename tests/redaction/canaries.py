@@ -1,6 +1,7 @@
 """A licence ledger in which every revision that is redacted holds a string of its own, and in a third of the cases its
 statement says it too."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def held_in(folder: Path, strings: list[str]) -> set[str]:
     found = set()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            data = path.read_bytes()
-            found |= {string for string in strings if string.encode() in data}
+            with suppress(FileNotFoundError):  # a server takes files away meanwhile, and what is gone holds nothing
+                data = path.read_bytes()
+                found |= {string for string in strings if string.encode() in data}
     return found
