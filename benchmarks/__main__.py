@@ -10,14 +10,16 @@ from rich.table import Table
 
 from benchmarks.measuring import Figure, Options
 
-# Each is a module here with `measure(options: Options) -> Iterator[Figure]`.
+# Each is a module here with `measure(options: Options) -> Iterator[Figure]`, and with `REVISIONS` if it takes others.
 GROUPS = ("journal", "composed", "ledger", "redaction", "rebuild", "worker", "failover")
+
+REVISIONS = 100_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all if none is named")
-    parser.add_argument("--revisions", type=int, default=100_000, help="at least this many in a simulated journal")
+    parser.add_argument("--revisions", type=int, help=f"at least this many in a simulated journal ({REVISIONS:,})")
     parser.add_argument("--forms", nargs="*", default=["ION_BINARY", "ION_TEXT"])
     given = parser.parse_args()
     if unknown := set(given.groups) - set(GROUPS):
@@ -25,9 +27,10 @@ def main() -> None:
     console = Console(width=130)
     for group in given.groups or GROUPS:
         table = Table("of", "step", "rows", "seconds", "a second", "ratio", "to", "peak MB", title=group)
+        module = importlib.import_module(f"benchmarks.{group}")
+        revisions = given.revisions or getattr(module, "REVISIONS", REVISIONS)
         with tempfile.TemporaryDirectory(prefix="strandline-bench-") as folder:
-            options = Options(given.revisions, tuple(given.forms), Path(folder))
-            for figure in importlib.import_module(f"benchmarks.{group}").measure(options):
+            for figure in module.measure(Options(revisions, tuple(given.forms), Path(folder))):
                 table.add_row(*_cells(figure))
         console.print(table)
 
