@@ -327,6 +327,7 @@ class TestRebuild:
         def completing(*parameters: Any, **rest: Any) -> None:
             locks = connection.execute("SELECT pid FROM pg_locks WHERE relation = 'journal.revision'::regclass")
             found.append(locks.fetchall())
+            assert found == [[]]  # before the key is added, which would wait for them
             complete(*parameters, **rest)
 
         monkeypatch.setattr(first_fill.FirstFill, "_complete", completing)
