@@ -17,6 +17,8 @@ COPY requirements-worker.lock ./
 RUN python -m venv /opt/strandline \
  && /opt/strandline/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY strandline strandline
+COPY cli cli
 COPY journal journal
 COPY consumer consumer
 COPY projections projections

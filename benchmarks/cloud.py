@@ -13,9 +13,9 @@ from opensearchpy import OpenSearch
 
 from benchmarks.measuring import database, server
 from benchmarks.processor import MODULE, NOTES, Note, read_notes
+from tests.consumer.worker.live import Cloud, Worker
 from tests.emulators import emulators
 from tests.opensearch.node import node_of_its_own
-from tests.worker.live import Cloud, Worker
 
 PATIENCE = 240.0
 POSITIONS = "SELECT projection, position FROM projection.generation WHERE state = 'live'"

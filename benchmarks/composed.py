@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 from benchmarks.journal import checkpoint, make_journal, project_one, replay
 from benchmarks.measuring import Figure, Measured, Options, database, run, server
 from benchmarks.rebuild import READ_RELATION, copy_rows
-from consumer.database import connect
+from strandline.consumer.database.connection import connect
 
 PROJECTIONS = ("licence_points", "licence_register")
 TIMES = 3

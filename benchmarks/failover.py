@@ -11,8 +11,8 @@ import psycopg
 from benchmarks.cloud import Place, place, wait_for
 from benchmarks.measuring import Figure, Measured, Options
 from benchmarks.worker import Written, written_blocks
-from consumer.streaming import kinesis, put
-from tests.worker.live import STREAM, Worker
+from strandline.ledger.publish.kinesis import kinesis, put
+from tests.consumer.worker.live import STREAM, Worker
 
 BLOCKS_A_TICK, TICK_SECONDS = 2, 0.1
 BLOCKS = 10_000  # enough for eight minutes

@@ -10,15 +10,15 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
-from consumer.database import connect
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.replay import take_in
-from consumer.settings import Settings
-from consumer.verification import verify_sources, verify_store
-from journal.export_writer import Format
-from journal.simulate import simulate
-from journal.source import local_sources
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.settings import Settings
+from strandline.consumer.verification.verify import verify_sources, verify_store
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
+from strandline.journal.sources.source import local_sources
 
 BASELINE = "document_id text, version int, table_id text, sequence_no bigint, hash bytea, data jsonb"
 _BASELINE_ROWS = """
@@ -110,7 +110,7 @@ def verify_in_store(url: str, workers: int) -> tuple[int, float]:
 
 def project_one(url: str, name: str) -> tuple[int, float]:
     """Rows: the revisions of the projection's own tables, which are those that it reads."""
-    projection = discover(("projections",))[name]
+    projection = discover(("strandline.projections",))[name]
     with timed() as seconds:
         project(url, {name: projection})
     with connect(url) as connection:

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
-from consumer.database import connect
-from consumer.projection import discover
-from consumer.worker.projecting import Projecting
-from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
-from ledger import Ledger, Transaction
-from ledger.copied import Field, register
+from strandline.consumer.database.connection import connect
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.worker.projectors import ProjectorThreads
+from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
+from strandline.ledger import Ledger, Transaction
+from strandline.ledger.row_params import Field, register
 
 _LICENCE = {
     "licenceId": "",
@@ -98,7 +98,7 @@ def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
 def commit_to_visible(url: str, times: int) -> tuple[int, float]:
     """From a transaction's end until read.licence_register shows it, while a worker's projectors run."""
     name = "licence_register"
-    projecting = Projecting(url, {name: discover(("projections",))[name]})
+    projecting = ProjectorThreads(url, {name: discover(("strandline.projections",))[name]})
     projecting.start()
     waited = 0.0
     try:

@@ -14,9 +14,9 @@ from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
-from consumer.database import connect
-from consumer.embedded import embedded_postgres
-from consumer.migrations import migrate
+from strandline.consumer.database.connection import connect
+from strandline.consumer.database.embedded import embedded_postgres
+from strandline.consumer.database.migrate import migrate
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run(step: Callable[..., tuple[int, float]], *arguments: Any, kernel: str | N
 
 
 def _measured(step: Callable[..., tuple[int, float]], arguments: tuple[Any, ...], kernel: str | None) -> Measured:
-    from journal.kernel import KERNEL  # in the process that runs the step
+    from strandline.journal.decode.kernel import KERNEL
 
     assert kernel in (None, KERNEL)
     gc.freeze()  # as the command does

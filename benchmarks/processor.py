@@ -15,9 +15,9 @@ from typing import Any
 
 from amazon_kclpy.kcl import KCLProcess
 
-from consumer.logging import log_json
-from consumer.settings import load_settings
-from consumer.worker.shard import ShardProcessor
+from strandline.consumer.logging import log_json
+from strandline.consumer.settings import load_settings
+from strandline.consumer.worker.shard import ShardProcessor
 
 NOTES = "STRANDLINE_BENCH_NOTES"  # the folder for the notes
 MODULE = "benchmarks.processor"
@@ -90,7 +90,7 @@ def read_notes(folder: Path) -> Iterator[Note]:
 
 
 def main() -> None:
-    for one in (signal.SIGTERM, signal.SIGINT):  # as in consumer.worker.shard
+    for one in (signal.SIGTERM, signal.SIGINT):  # as in strandline.consumer.worker.shard
         signal.signal(one, signal.SIG_IGN)
     protocol, sys.stdout = sys.stdout, sys.stderr
     log_json()

@@ -20,13 +20,13 @@ from psycopg.sql import SQL, Identifier
 
 from benchmarks.journal import checkpoint, make_journal, replay
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
-from consumer.database import connect
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.rebuild import rebuild
-from consumer.settings import Settings
-from consumer.sinks.search_index import index_body
-from consumer.stores import DATABASE_ONLY, Stores, open_stores
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.rebuild import rebuild
+from strandline.consumer.generations.stores import DATABASE_ONLY, Stores, open_stores
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.settings import Settings
+from strandline.consumer.sinks.opensearch.index import index_body
 from tests.opensearch.node import node_of_its_own
 
 IN_DATABASE, OUTSIDE = "licence_register", "licence_search"
@@ -95,7 +95,7 @@ def _stores(store: str, node: str) -> Stores:
 
 
 def project_first(store: str, node: str, name: str) -> tuple[int, float]:
-    projection = discover(("projections",))[name]
+    projection = discover(("strandline.projections",))[name]
     stores = _stores(store, node)
     with timed() as seconds:
         project(store, {name: projection}, stores=stores)
@@ -104,7 +104,7 @@ def project_first(store: str, node: str, name: str) -> tuple[int, float]:
 
 
 def rebuild_one(store: str, node: str, name: str) -> tuple[int, float]:
-    projections = discover(("projections",))
+    projections = discover(("strandline.projections",))
     stores = _stores(store, node) if projections[name].store != "postgresql" else DATABASE_ONLY
     checkpoint(store)
     with timed() as seconds:
@@ -148,7 +148,7 @@ def bulk_documents(_: str, node: str, name: str) -> tuple[int, float]:
     """
     client = OpenSearch(hosts=[node], timeout=60, pool_maxsize=16)
     documents = list(_documents(client, name))
-    body = index_body(discover(("projections",))[name], "baseline")
+    body = index_body(discover(("strandline.projections",))[name], "baseline")
     del body["settings"]["index"]["refresh_interval"]
     client.indices.create(index="baseline", body=body)
     try:

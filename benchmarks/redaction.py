@@ -7,22 +7,22 @@ from typing import Any
 
 from benchmarks.journal import checkpoint
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
-from consumer.database import connect
-from consumer.generations import project
-from consumer.hiding import hide
-from consumer.mark import advance
-from consumer.projection import discover
-from consumer.receipts import issue_hidden
-from consumer.replay import take_in
-from consumer.settings import Settings
-from consumer.store import Store
-from consumer.stores import DATABASE_ONLY
-from journal.export_writer import Format, encode
-from journal.maker import BlockMaker, NewRevision, Redaction, Statement, timestamp
-from journal.rows import decode
-from journal.simulate import simulate
-from journal.simulated_ledger import new_id
-from journal.source import local_sources
+from strandline.consumer.database.connection import connect
+from strandline.consumer.erasure.purge import hide
+from strandline.consumer.erasure.receipts import issue_hidden
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.stores import DATABASE_ONLY
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.writer import JournalWriter
+from strandline.consumer.mark.mark import advance
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.settings import Settings
+from strandline.journal.decode.objects import decode
+from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.export import Format, encode
+from strandline.journal.simulation.ledger import new_id
+from strandline.journal.simulation.simulate import simulate
+from strandline.journal.sources.source import local_sources
 
 Block = dict[str, Any]
 _TABLE = "TableLicence0000000000"
@@ -68,7 +68,7 @@ def replay_whole(folder: str, url: str) -> tuple[int, float]:
     checkpoint(url)
     with timed() as seconds:
         done = take_in(url, local_sources(folder), Settings())
-        found = hide(url, discover(("projections",)), DATABASE_ONLY)
+        found = hide(url, discover(("strandline.projections",)), DATABASE_ONLY)
     assert (done.mark, found) == (done.blocks - 1, [])
     return done.revisions, seconds[0]
 
@@ -82,14 +82,14 @@ def make_journal(folder: str, blocks: int, share: float) -> tuple[int, float]:
 
 def purge(url: str, redactions: int) -> tuple[int, float]:
     """Redactions that arrive at once, on a store whose read models hold what they erase: purges in all of them."""
-    projections = discover(("projections",))
+    projections = discover(("strandline.projections",))
     documents, redacting = _blocks(redactions)
     with connect(url) as connection:
-        _take(Store(connection), documents)
+        _take(JournalWriter(connection), documents)
         advance(connection)
     project(url, projections)
     with connect(url) as connection:
-        _take(Store(connection), redacting)
+        _take(JournalWriter(connection), redacting)
     with timed() as seconds:
         with connect(url) as connection:
             advance(connection)
@@ -128,7 +128,7 @@ def _block(maker: BlockMaker, statement: str, **more: Any) -> Block:
     return maker.make(transaction_id=transaction_id, tx_time=at, block_time=at, statements=statements, **more)
 
 
-def _take(store: Store, blocks: Sequence[Block]) -> None:
+def _take(store: JournalWriter, blocks: Sequence[Block]) -> None:
     store.begin_strand(blocks[0]["blockAddress"]["strandId"], 0)
     for start in range(0, len(blocks), _AT_ONCE):
         decoded = decode(encode(blocks[start : start + _AT_ONCE], Format.ION_BINARY))

@@ -17,12 +17,12 @@ from opensearchpy.exceptions import NotFoundError
 from benchmarks.cloud import POSITIONS, Place, peak_mb, place, wait_for
 from benchmarks.measuring import Figure, Measured, Options
 from benchmarks.processor import Note
-from consumer.streaming import feed, kinesis, put
-from journal import stream
-from journal.licence_ledger import LicenceLedger
-from journal.simulated_strand import SimulatedStrand
-from journal.stream import UserRecord
-from tests.worker.live import STREAM
+from strandline.journal.decode import stream
+from strandline.journal.decode.stream import UserRecord
+from strandline.journal.simulation.licensing import LicenceLedger
+from strandline.journal.simulation.strand import SimulatedStrand
+from strandline.ledger.publish.kinesis import feed, kinesis, put
+from tests.consumer.worker.live import STREAM
 
 ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/Stream0000000000000000"
 # The emulator slows down as its stream grows; too few would all be handed over at once.

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from journal.errors import UsageError
+from strandline.journal.errors import UsageError
 
 PREFIX = "STRANDLINE_"
 SETTINGS_FILE = "STRANDLINE_SETTINGS_FILE"
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     opensearch_ca: Path | None = None
     opensearch_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,32}$")
     opensearch_service: Literal["es", "aoss"] = "es"
-    projections: Annotated[tuple[str, ...], NoDecode] = ("projections",)
+    projections: Annotated[tuple[str, ...], NoDecode] = ("strandline.projections",)
     origin: int = Field(default=0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from journal.errors import StrandlineError
-from journal.maker import at
-from ledger import Ledger, Transaction
-from ledger.errors import IndexExists, TableExists
-from ledger.requests import written
-from ledger.values import as_json
+from strandline.journal.errors import StrandlineError
+from strandline.journal.make.block import at
+from strandline.ledger import Ledger, Transaction
+from strandline.ledger.errors import IndexExists, TableExists
+from strandline.ledger.requests import written
+from strandline.ledger.values import as_json
 
 TABLE, INDEXED = "AuditEvent", "eventId"
 RETRIES = 25

@@ -7,7 +7,7 @@ then, so the journal's order is a serial one.
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ledger.values import as_json, comparable
+from strandline.ledger.values import as_json, comparable
 
 
 @dataclass(slots=True)

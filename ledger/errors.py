@@ -1,6 +1,6 @@
 """What a transaction can fail with; the limits are those of QLDB's developer guide ("Quotas")."""
 
-from journal.errors import StrandlineError
+from strandline.journal.errors import StrandlineError
 
 
 class LedgerError(StrandlineError):

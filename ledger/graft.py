@@ -7,12 +7,12 @@ and the time. In a journal that begins here it is the first block, and its docum
 import time
 from typing import Any
 
-from consumer.graft import TABLE
-from journal.ids import derived_id, new_id
-from journal.maker import NewRevision, Statement, timestamp
-from ledger import statements
-from ledger.changes import Reads
-from ledger.prepared import Prepared
+from strandline.consumer.store.graft import TABLE
+from strandline.journal.make.block import NewRevision, Statement, timestamp
+from strandline.journal.make.ids import derived_id, new_id
+from strandline.ledger import partiql
+from strandline.ledger.changes import Reads
+from strandline.ledger.prepared import Prepared
 
 
 def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prepared:
@@ -26,7 +26,7 @@ def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prep
     table_id, document_id = derived_id(transaction_id, TABLE), derived_id(transaction_id, "document", "0")
     return Prepared(
         transaction_id,
-        (Statement(statements.insert(TABLE), now, (document,)),),
+        (Statement(partiql.insert(TABLE), now, (document,)),),
         (NewRevision(document_id, table_id, TABLE, 0, document),),
         (),
         (),

@@ -11,17 +11,18 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from consumer.catalog import Table, read_active
-from consumer.database import connect, describe_error
-from consumer.mark import read_mark
-from consumer.migrations import ensure_migrated
-from journal.ids import new_id
-from ledger.append import Appended, Appender
-from ledger.errors import Conflict, LedgerError, RequestDone
-from ledger.group import Group
-from ledger.prepared import Prepared
-from ledger.reading import Reading
-from ledger.transaction import Transaction
+from strandline.consumer.database.connection import connect
+from strandline.consumer.database.errors import describe_error
+from strandline.consumer.database.migrate import ensure_migrated
+from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.store.catalog import Table, read_active
+from strandline.journal.make.ids import new_id
+from strandline.ledger.appender import Appended, Appender
+from strandline.ledger.errors import Conflict, LedgerError, RequestDone
+from strandline.ledger.group_commit import Group
+from strandline.ledger.prepared import Prepared
+from strandline.ledger.reading import Reading
+from strandline.ledger.transaction import Transaction
 
 Result = TypeVar("Result")
 RETRIES = 4  # as QLDB's driver

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from journal.maker import NewRevision, Redaction, Statement
-from ledger.changes import Reads
+from strandline.journal.make.block import NewRevision, Redaction, Statement
+from strandline.ledger.changes import Reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from journal import ion
-from journal.ion_json import to_json
-from ledger.errors import RequestDone
-from ledger.values import Document
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.json import to_json
+from strandline.ledger.errors import RequestDone
+from strandline.ledger.values import Document
 
 SNAPSHOT = """
     SELECT m.sequence_no, p.sequence_no = m.sequence_no

@@ -6,13 +6,13 @@ from typing import Any
 
 import psycopg
 
-from consumer.database import connect
-from consumer.mark import read_mark
-from journal.block import State
-from ledger.errors import NoSuchRevision, NothingToRedact
-from ledger.ledger import Ledger
-from ledger.transaction import Transaction
-from ledger.values import as_json, comparable
+from strandline.consumer.database.connection import connect
+from strandline.consumer.mark.mark import read_mark
+from strandline.journal.check.block import State
+from strandline.ledger.errors import NoSuchRevision, NothingToRedact
+from strandline.ledger.ledger import Ledger
+from strandline.ledger.transaction import Transaction
+from strandline.ledger.values import as_json, comparable
 
 REVISIONS = """
     SELECT r.version, r.sequence_no, r.table_id, r.state, r.data, u.name

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consumer.database import connect
+from strandline.consumer.database.connection import connect
 
 # A request's block is found by its number; the transaction's id keeps a candidate for that number out.
 WRITTEN = """

@@ -14,9 +14,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from consumer.database import connect
-from journal.errors import UsageError
-from journal.ion_json import to_json
+from strandline.consumer.database.connection import connect
+from strandline.journal.errors import UsageError
+from strandline.journal.ion.json import to_json
 
 MEMBERS = {"table", "field", "equals", "days"}
 

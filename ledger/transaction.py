@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from consumer.catalog import Table
-from consumer.graft import TABLE as GRAFT
-from journal.ids import derived_id
-from journal.ion_hash import ion_hash
-from journal.maker import NewRevision, Redaction, Statement, timestamp
-from ledger import errors, statements
-from ledger.changes import Reads
-from ledger.prepared import Prepared, Redacted, UserTable
-from ledger.reading import Reading
-from ledger.values import Document, as_document, as_ion, as_json, comparable
+from strandline.consumer.store.catalog import Table
+from strandline.consumer.store.graft import TABLE as GRAFT
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.make.block import NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.ids import derived_id
+from strandline.ledger import errors, partiql
+from strandline.ledger.changes import Reads
+from strandline.ledger.prepared import Prepared, Redacted, UserTable
+from strandline.ledger.reading import Reading
+from strandline.ledger.values import Document, as_document, as_ion, as_json, comparable
 
 MOST_DOCUMENTS = 40
 MOST_BYTES = 4 * 1024 * 1024
@@ -73,7 +73,7 @@ class Transaction:
         if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
             raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that it may have")
         table_id = derived_id(self.transaction_id, name)
-        self._define(statements.create_table(name), {"id": table_id, "name": name})
+        self._define(partiql.create_table(name), {"id": table_id, "name": name})
         self._tables[name] = Table(name, -1, table_id, table_id)
         return table_id
 
@@ -84,7 +84,7 @@ class Transaction:
             raise errors.WrongDocument("an index is on one field, whose name holds no quotes and no parenthesis")
         if field in known.indexes or (table, field) in self._indexed:
             raise errors.IndexExists(f"table {table} has an index on this field already")
-        self._define(statements.create_index(table, field), {"table": known.name, "field": field})
+        self._define(partiql.create_index(table, field), {"table": known.name, "field": field})
         self._indexed.add((table, field))
 
     def drop_table(self, table: str) -> None:
@@ -92,7 +92,7 @@ class Transaction:
         known = self._table(table)
         if table == GRAFT:
             raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and stays")
-        self._define(statements.drop_table(table), {"table": known.name, "dropped": True})
+        self._define(partiql.drop_table(table), {"table": known.name, "dropped": True})
         del self._tables[table]
 
     def insert(self, table: str, document: Mapping[str, Any]) -> str:
@@ -101,7 +101,7 @@ class Transaction:
         data, data_ion = as_document(document)
         document_id = derived_id(self.transaction_id, "document", str(self._inserted))
         self._inserted += 1
-        index = self._record(statements.insert(table), data)
+        index = self._record(partiql.insert(table), data)
         self._change(document_id, _Change(known, _id(known), 0, data, data_ion, [index]))
         return document_id
 
@@ -111,19 +111,19 @@ class Transaction:
             raise errors.WrongDocument("an update sets at least one attribute")
         taken = {name: as_ion(value)[0] for name, value in values.items()}
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(statements.update(table, taken), *taken.values(), document_id)
+        index = self._record(partiql.update(table, taken), *taken.values(), document_id)
         self._rewrite(known, before, {**self._data(before), **taken}, index)
 
     def remove(self, table: str, document_id: str, attribute: str) -> None:
         """Remove an attribute of a document; one that it does not have may be removed too. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(statements.remove(table, attribute), document_id)
+        index = self._record(partiql.remove(table, attribute), document_id)
         self._rewrite(known, before, {k: v for k, v in self._data(before).items() if k != attribute}, index)
 
     def delete(self, table: str, document_id: str) -> None:
         """Delete a document: its older revisions stay in the history. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(statements.delete(table), document_id)
+        index = self._record(partiql.delete(table), document_id)
         self._rewrite(known, before, None, index)
 
     def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> Redacted:
@@ -148,14 +148,14 @@ class Transaction:
         if state != "normal":
             raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it holds no data")
         address = {"strandId": strand_id, "sequenceNo": number}
-        self._record(statements.REDACT, address, table_id, document_id)
+        self._record(partiql.REDACT, address, table_id, document_id)
         self._redactions.append(Redaction(number, table_id, document_id, version))
         return Redacted(self._strand_id, number, table_id, document_id, version)
 
     def get(self, table: str, document_id: str) -> Document | None:
         """The current document of this id; None where the table has none."""
         known = self._table(table)
-        self._record(statements.find_by_id(table), document_id)
+        self._record(partiql.find_by_id(table), document_id)
         found = self._find(known, document_id)
         self._reading.check_held([found] if found is not None else [])
         return found
@@ -165,7 +165,7 @@ class Transaction:
         known, wanted = self._table(table), as_ion(value)[0]
         if field not in known.indexes:
             raise errors.NotIndexed(f"table {table} has no index on this field: create_index it, or get by document id")
-        self._record(statements.find_by_value(table, field), wanted)
+        self._record(partiql.find_by_value(table, field), wanted)
         table_id = _id(known)
         self._reads.equalities.setdefault((table_id, field), []).append(as_json(wanted))
         found = [one for one in self._reading.matching(table_id, field, wanted) if one.document_id not in self._changes]
@@ -189,7 +189,7 @@ class Transaction:
         period = [from_time or _BEGINNING, to_time] if to_time else [from_time] if from_time else []
         values: list[Any] = [timestamp(round(time.timestamp() * 1000)) for time in period if time]
         values += [document_id] if document_id is not None else []
-        text = statements.history(table, period=len(period), document=document_id is not None)
+        text = partiql.history(table, period=len(period), document=document_id is not None)
         self._record(text, *values)
         table_id = _id(known)
         if document_id is None:
@@ -202,7 +202,7 @@ class Transaction:
 
     def user_tables(self) -> list[UserTable]:
         """The active tables, by name."""
-        self._record(statements.USER_TABLES)
+        self._record(partiql.USER_TABLES)
         return [UserTable(t.table_id, t.name, tuple(t.indexes)) for _, t in sorted(self._tables.items())]
 
     def prepare(self, request_id: str | None = None) -> Prepared | None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from journal import ion
-from journal.block import State
-from journal.ion_json import exact, to_json
-from ledger.errors import DocumentTooLarge, WrongDocument
+from strandline.journal.check.block import State
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.json import exact, to_json
+from strandline.ledger.errors import DocumentTooLarge, WrongDocument
 
 MOST_DOCUMENT_BYTES = 128 * 1024
 _READ_AS_THEMSELVES = frozenset((str, int, bool, float, bytes, type(None)))

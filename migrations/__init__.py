@@ -1,1 +1,4 @@
-"""Numbered SQL for what outlives rebuilds: roles, the journal store, control tables. Applied by consumer.migrations."""
+"""Numbered SQL for what outlives rebuilds: roles, the journal store, control tables.
+
+Applied by consumer.database.migrate.
+"""

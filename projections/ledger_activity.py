@@ -1,6 +1,6 @@
 """What happened in a ledger, block by block, without any of its contents."""
 
-from consumer.projection import Block, BlockProjection, Column, Rows
+from strandline import Block, BlockProjection, Column, Rows
 
 
 def rows(block: Block) -> Rows:

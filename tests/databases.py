@@ -10,8 +10,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Composed, Identifier
 
-from consumer.embedded import embedded_postgres
-from consumer.migrations import migrate
+from strandline.consumer.database.embedded import embedded_postgres
+from strandline.consumer.database.migrate import migrate
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from journal.ion import write_stream, write_text
-from journal.ion_hash import sha256
-from journal.ion_json import to_json
-from journal.maker import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
+from strandline.journal.ion.hash import sha256
+from strandline.journal.ion.json import to_json
+from strandline.journal.ion.values import write_stream, write_text
+from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
 
 STRAND = "Strand0000000000000000"
 TABLE = "TableLicence0000000000"

@@ -1,11 +1,13 @@
 """What a projector asks of the store that keeps a read model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any, NamedTuple
 
-from consumer.projection import Rows
+from strandline.consumer.projection.definition import Rows
+from strandline.journal.errors import StrandlineError
 
 PreparedRows = tuple[tuple[Any, ...], ...]
 
@@ -29,7 +31,7 @@ class Replacement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedRow:
     """A replacement that the store did not take, and why, without any value of it."""
 
     replacement: Replacement
@@ -76,7 +78,7 @@ class Sink(ABC):
         return None
 
     @abstractmethod
-    def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
+    def write(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
         """Let each replacement's rows stand in the place of all earlier rows of its source.
 
         One source comes at most once; a replacement without rows removes. Where the store refuses one all the same,
@@ -84,7 +86,7 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[Refusal]:
+    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[RejectedRow]:
         """As `write`, of sources that have no rows yet; the store is at some of them while others are made.
 
         What makes the parts may use the control transaction; what makes a part's replacements must not.
@@ -97,3 +99,75 @@ class Sink(ABC):
     @abstractmethod
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         """Remove every row whose source is one of the (document, version)s; where there is none, do nothing."""
+
+
+Summary = tuple[int, int]  # rows, and a digest over all of them
+
+
+class LeaseLost(Exception):
+    """Another projector has taken the generation over; nothing of this batch may be written."""
+
+
+class StoreFailed(StrandlineError):
+    """A store outside the database could not do what it was asked; the message holds no payload.
+
+    `unanswered` says that something was sent of which nobody knows whether it was, or still will be, done.
+    """
+
+    def __init__(self, message: str, *, unanswered: bool = False) -> None:
+        super().__init__(message)
+        self.unanswered = unanswered
+
+
+class StoreLacks(StoreFailed):
+    """The store does not have the generation's index, or another one of its name."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Leave to write: for the lease of this token, up to this position, nothing under way after `deadline`.
+
+    `position` is asked when something is written, for a batch knows where it ends when it has been read. `deadline` is
+    of the monotonic clock, well before the lease ends.
+    """
+
+    token: int
+    position: Callable[[], int]
+    deadline: float
+
+
+class ExternalSink(Sink):
+    """A store outside: written at least once, before the control transaction commits.
+
+    After a crash the same calls come again, with the same or other bounds of the batch: what stands in the end must be
+    the same. What was sent in an older turn, and arrives late, must not undo what a newer one wrote. Every method may
+    raise `StoreFailed`, at the latest at the deadline; then the control transaction is rolled back.
+    """
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises `StoreLacks` where what `create` made is not there."""
+
+    @abstractmethod
+    def begin(self, turn: Turn) -> None:
+        """What is written until the next `begin` belongs to this turn; checks first."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """In the control transaction, before the position moves: all that was written is there to stay."""
+
+    @abstractmethod
+    def unsettled(self) -> set[str]:
+        """Composed keys that were written in a turn which came to nothing, and must be composed once more."""
+
+    @abstractmethod
+    def summary(self, stop: Event | None = None) -> tuple[int, int]:
+        """As of any sink; where it is to stop, it raises `StoreFailed`."""
+
+    @abstractmethod
+    def state(self) -> str | None:
+        """What is the same as before exactly where nothing was written since; None while something is."""
+
+    @abstractmethod
+    def purge_keys(self, keys: Collection[str]) -> None:
+        """Remove every row of these composed keys."""

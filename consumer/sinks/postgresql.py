@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from consumer.projection import (
+from strandline.consumer.projection.definition import (
     COMPOSED_SOURCE_COLUMNS,
     SOURCE_COLUMNS,
     BlockProjection,
@@ -20,8 +20,8 @@ from consumer.projection import (
     Rows,
     computed,
 )
-from consumer.sinks.contract import PreparedRows, Refusal, Replacement, Sink
-from consumer.sinks.sql_rows import RowCheck
+from strandline.consumer.sinks.contract import PreparedRows, RejectedRow, Replacement, Sink
+from strandline.consumer.sinks.row_check import RowCheck
 
 READERS = {"analysts": ("strandline_analyst", "strandline_cleared"), "cleared": ("strandline_cleared",)}
 SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_block": "bigint", "source_key": "text"}
@@ -163,13 +163,13 @@ class PostgresqlSink(Sink):
     def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
         return self._check.all(many)
 
-    def write(self, replacements: Sequence[Replacement]) -> list[Refusal]:
-        refusals: dict[str, Refusal] = {}
+    def write(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
+        refusals: dict[str, RejectedRow] = {}
         self._write(replacements, refusals, self._replace)
         return list(refusals.values())
 
-    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[Refusal]:
-        refusals: dict[str, Refusal] = {}
+    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[RejectedRow]:
+        refusals: dict[str, RejectedRow] = {}
         for part in parts:
             self._write_first(iter(part), refusals)
         return list(refusals.values())
@@ -178,7 +178,7 @@ class PostgresqlSink(Sink):
         documents, versions = [list(part) for part in zip(*sources, strict=True)] or ([], [])
         self._connection.execute(self._sql(PURGE), [documents, versions, self._relation])
 
-    def _write_first(self, part: Iterator[Replacement], refusals: dict[str, Refusal]) -> None:
+    def _write_first(self, part: Iterator[Replacement], refusals: dict[str, RejectedRow]) -> None:
         """Copy them as they are made; what is refused is then found among what was copied."""
         copied: list[Replacement] = []
         making = True
@@ -203,7 +203,7 @@ class PostgresqlSink(Sink):
     def _write(
         self,
         part: Sequence[Replacement],
-        refusals: dict[str, Refusal],
+        refusals: dict[str, RejectedRow],
         write: Callable[[Sequence[Replacement]], None],
     ) -> None:
         """Write all at once; where that is refused, halve until those are found that are to blame."""
@@ -220,7 +220,7 @@ class PostgresqlSink(Sink):
                 self._write(part[len(part) // 2 :], refusals, write)
             else:
                 reason = f"PostgreSQL refuses the row (SQLSTATE {exc.sqlstate})"
-                refusals[part[0].key] = Refusal(part[0], reason)
+                refusals[part[0].key] = RejectedRow(part[0], reason)
 
     def _replace(self, part: Sequence[Replacement]) -> None:
         self._delete(part)

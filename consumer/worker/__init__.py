@@ -1,1 +1,1 @@
-"""The long-running consumer: KCL's daemon takes QLDB's stream in, projectors run beside it."""
+"""The long-running consumer, KCL and the threads beside it: `service.run()`."""

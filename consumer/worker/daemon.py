@@ -15,12 +15,12 @@ from threading import Thread
 
 import structlog
 
-from consumer.settings import Settings
-from consumer.worker import metrics
-from journal.errors import StrandlineError, UsageError
+from strandline.consumer.monitoring import metrics
+from strandline.consumer.settings import Settings
+from strandline.journal.errors import StrandlineError, UsageError
 
 MAIN_CLASS = "software.amazon.kinesis.multilang.MultiLangDaemon"
-SHARD_MODULE = "consumer.worker.shard"
+SHARD_MODULE = "strandline.consumer.worker.shard"
 PR_SET_PDEATHSIG = 1
 # What the daemon says when a shard's process has failed. It then ends, but first waits for that shard as long as its
 # shutdown may take, and keeps its leases meanwhile.
@@ -133,7 +133,7 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
     file = folder / "kcl.properties"
     file.write_text("".join(f"{name} = {value}\n" for name, value in given.items()), encoding="utf-8")
     logback = folder / "logback.xml"
-    logback.write_bytes(files("consumer.worker").joinpath("logback.xml").read_bytes())
+    logback.write_bytes(files("strandline.consumer.worker").joinpath("logback.xml").read_bytes())
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

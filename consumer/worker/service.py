@@ -15,19 +15,19 @@ from types import FrameType
 import psycopg
 import structlog
 
-from consumer.database import connect
-from consumer.projection import Projection
-from consumer.receipts import open_for
-from consumer.settings import Settings
-from consumer.stores import open_stores
-from consumer.worker.daemon import Daemon, start_daemon
-from consumer.worker.exposition import Exposition
-from consumer.worker.expunging import Expunging
-from consumer.worker.hanging import Hanging
-from consumer.worker.health import Answer, HealthServer, checks
-from consumer.worker.projecting import Projecting
-from consumer.worker.watching import Watching
-from journal.errors import StrandlineError, UsageError
+from strandline.consumer.database.connection import connect
+from strandline.consumer.erasure.receipts import open_for
+from strandline.consumer.generations.stores import open_stores
+from strandline.consumer.monitoring.exposition import Exposition
+from strandline.consumer.monitoring.health import Answer, HealthServer, checks
+from strandline.consumer.projection.definition import Projection
+from strandline.consumer.settings import Settings
+from strandline.consumer.worker.daemon import Daemon, start_daemon
+from strandline.consumer.worker.expunge_schedule import ExpungeSchedule
+from strandline.consumer.worker.heartbeat import Heartbeat
+from strandline.consumer.worker.projectors import ProjectorThreads
+from strandline.consumer.worker.watchdog import Watchdog
+from strandline.journal.errors import StrandlineError, UsageError
 
 TICK_SECONDS = 0.2
 SLACK_SECONDS = 5.0  # beyond the drain, for the daemon's own end
@@ -62,13 +62,13 @@ class _Worker:
         self._url = url
         self._daemon = daemon
         stores = open_stores(settings, url)
-        self._projecting = Projecting(url, projections, stores)
-        self._expunging = Expunging(settings, url, projections, stores)
+        self._projecting = ProjectorThreads(url, projections, stores)
+        self._expunging = ExpungeSchedule(settings, url, projections, stores)
         self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds), stores)
         self._health: HealthServer | None = None
         self._ticked_at = time.monotonic()
-        self._watching = Watching(url, settings.worker_id)
-        self._hanging = Hanging(url, self._projecting, settings.hang_seconds)
+        self._watching = Heartbeat(url, settings.worker_id)
+        self._hanging = Watchdog(url, self._projecting, settings.hang_seconds)
 
     def start(self) -> None:
         self._projecting.start()

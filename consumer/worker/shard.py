@@ -19,13 +19,13 @@ import structlog
 from amazon_kclpy.checkpoint_error import CheckpointError
 from amazon_kclpy.kcl import KCLProcess
 
-from consumer.database import connect
-from consumer.logging import log_json
-from consumer.settings import Settings, load_settings
-from consumer.worker import metrics
-from consumer.worker.intake import StreamIntake
-from consumer.worker.records import Received
-from journal.errors import StrandlineError
+from strandline.consumer.database.connection import connect
+from strandline.consumer.intake.stream import StreamIntake
+from strandline.consumer.intake.stream_records import Received
+from strandline.consumer.logging import log_json
+from strandline.consumer.monitoring import metrics
+from strandline.consumer.settings import Settings, load_settings
+from strandline.journal.errors import StrandlineError
 
 TRUST_DELETIONS = "--trust-deletions"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ledger import Document, Executed, Ledger, Transaction
-from ledger.errors import Conflict, IndexExists, NoSuchTable, NotIndexed, RequestDone, TableExists
-from ledger.requests import written
-from ledger.wallet.amounts import MOST_BALANCE
-from ledger.wallet.problems import (
+from strandline.ledger import Document, Executed, Ledger, Transaction
+from strandline.ledger.errors import Conflict, IndexExists, NoSuchTable, NotIndexed, RequestDone, TableExists
+from strandline.ledger.requests import written
+from strandline.ledger.wallet.amounts import MOST_BALANCE
+from strandline.ledger.wallet.problems import (
     AccountExists,
     Busy,
     InsufficientFunds,

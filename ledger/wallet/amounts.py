@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from ledger.wallet.problems import WrongRequest
+from strandline.ledger.wallet.problems import WrongRequest
 
 MOST_DIGITS, MOST_DECIMALS = 15, 4  # ISO 4217's currencies have 4 decimals at most
 MOST_BALANCE = Decimal(10) ** 18

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.wallet.problems import Problem, TooLarge, WrongRequest
+from strandline.ledger.wallet.problems import Problem, TooLarge, WrongRequest
 
 MOST_BYTES = 64 * 1024
 MOST_NAME = 128

@@ -12,14 +12,14 @@ from typing import Any
 import psycopg
 import structlog
 
-from consumer.settings import Settings, load_settings
-from journal.errors import StrandlineError, UsageError
-from ledger import Ledger
-from ledger.wallet.accounts import Wallet
-from ledger.wallet.amounts import read_amount, show_amount
-from ledger.wallet.events import Answer, Event, Request, answer, problem_answer, read_request
-from ledger.wallet.problems import Busy, Failed, NotAuthorized, NotReady, Problem
-from ledger.wallet.profiles import Profiles
+from strandline.consumer.settings import Settings, load_settings
+from strandline.journal.errors import StrandlineError, UsageError
+from strandline.ledger import Ledger
+from strandline.ledger.wallet.accounts import Wallet
+from strandline.ledger.wallet.amounts import read_amount, show_amount
+from strandline.ledger.wallet.events import Answer, Event, Request, answer, problem_answer, read_request
+from strandline.ledger.wallet.problems import Busy, Failed, NotAuthorized, NotReady, Problem
+from strandline.ledger.wallet.profiles import Profiles
 
 Members = Mapping[str, object]
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from journal.errors import StrandlineError
+from strandline.journal.errors import StrandlineError
 
 
 class Problem(StrandlineError):

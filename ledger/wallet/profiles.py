@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.wallet.problems import NoSuchProfile, WrongRequest
+from strandline.ledger.wallet.problems import NoSuchProfile, WrongRequest
 
 MOST_MEMBERS, MOST_CHARACTERS = 30, 1_000
 _KEY = "accountId"

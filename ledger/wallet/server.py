@@ -9,10 +9,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from waitress.server import create_server
 
-from journal.errors import UsageError
-from ledger.wallet.events import MOST_BYTES, Answer, problem_answer
-from ledger.wallet.handlers import ROUTES
-from ledger.wallet.problems import NotFound, TooLarge, WrongMethod, WrongRequest
+from strandline.journal.errors import UsageError
+from strandline.ledger.wallet.events import MOST_BYTES, Answer, problem_answer
+from strandline.ledger.wallet.handlers import ROUTES
+from strandline.ledger.wallet.problems import NotFound, TooLarge, WrongMethod, WrongRequest
 
 THREADS = 32
 _REASONS = {200: "OK", 201: "Created"}

@@ -1,6 +1,6 @@
 """Events of AI systems to search and count, in OpenSearch; nothing in it says who had them done."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:

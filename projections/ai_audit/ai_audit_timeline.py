@@ -1,6 +1,6 @@
 """What AI systems did, event by event, and what was done to the events: restricted."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:

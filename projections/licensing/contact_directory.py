@@ -1,6 +1,6 @@
 """How to reach the holder of a licence: restricted."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 
 def rows(revision: Revision) -> Rows:

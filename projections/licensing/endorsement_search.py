@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 
 def rows(revision: Revision) -> Rows:

@@ -1,6 +1,6 @@
 """All that ever stood in a licence, for those who investigate: restricted."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from consumer.projection import (
+from strandline import (
     Column,
     ComposedProjection,
     Computed,
+    KeyLookup,
     Lookup,
     Revision,
     Rows,
-    Through,
     Unprojectable,
 )
 
@@ -19,9 +19,9 @@ _COUNTED = f"CASE WHEN {_IN_FORCE} THEN points WHEN NOT ({_IN_FORCE}) THEN 0 END
 _LICENCE = "(PARTITION BY licence_id)"
 
 
-def keys(revision: Revision) -> Iterable[str | Through]:
+def keys(revision: Revision) -> Iterable[str | KeyLookup]:
     if revision.table == "Endorsement":
-        yield Through("Mapping", "endorsementId", _text(revision, "endorsementId"))
+        yield KeyLookup("Mapping", "endorsementId", _text(revision, "endorsementId"))
     else:
         yield _text(revision, "licenceId")
 

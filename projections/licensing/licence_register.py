@@ -1,6 +1,6 @@
 """The public register of licences: one row a licence document, without names or addresses."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 
 def rows(revision: Revision) -> Rows:

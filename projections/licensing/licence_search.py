@@ -6,14 +6,22 @@ What it shares with other projections stands here as well: this file is the defi
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from consumer.projection import Column, ComposedProjection, Lookup, Revision, Rows, Through, Unprojectable
+from strandline import (
+    Column,
+    ComposedProjection,
+    KeyLookup,
+    Lookup,
+    Revision,
+    Rows,
+    Unprojectable,
+)
 
 _MOST = 2**31
 
 
-def keys(revision: Revision) -> Iterable[str | Through]:
+def keys(revision: Revision) -> Iterable[str | KeyLookup]:
     if revision.table == "Endorsement":
-        yield Through("Mapping", "endorsementId", _text(revision, "endorsementId"))
+        yield KeyLookup("Mapping", "endorsementId", _text(revision, "endorsementId"))
     else:
         yield _text(revision, "licenceId")
 

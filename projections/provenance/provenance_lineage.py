@@ -1,6 +1,6 @@
 """What things there are and what each comes from, for the functions that follow it from thing to thing."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 THINGS = {"Entity": "entityId", "Activity": "activityId", "Agent": "agentId"}
 # Each relation of PROV points to what came before: from the first of these to the second.

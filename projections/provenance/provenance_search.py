@@ -1,6 +1,6 @@
 """Data sets, models, activities and agents to search by name, type, place and digest, in OpenSearch."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 THINGS = {"Entity": "entityId", "Activity": "activityId", "Agent": "agentId"}
 

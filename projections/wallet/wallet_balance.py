@@ -1,6 +1,6 @@
 """What each account of the wallet holds now: restricted."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 
 def rows(revision: Revision) -> Rows:

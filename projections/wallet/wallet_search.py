@@ -1,6 +1,6 @@
 """Movements to search and add up by type, time and amount, in OpenSearch; nothing in it says whose they are."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:

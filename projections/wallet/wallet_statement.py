@@ -1,6 +1,6 @@
 """Every movement on the wallet's accounts, with the balance after it: restricted."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.settings import SYSTEM_HOME, load_settings
-from journal.errors import UsageError
+from strandline.consumer.settings import SYSTEM_HOME, load_settings
+from strandline.journal.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +40,11 @@ def test_empty_means_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", "postgresql://u:secret@db:5433/strandline")
-    monkeypatch.setenv("STRANDLINE_PROJECTIONS", "projections.licensing, ours ,")
+    monkeypatch.setenv("STRANDLINE_PROJECTIONS", "strandline.projections.licensing, ours ,")
     monkeypatch.setenv("STRANDLINE_HOME", "~/there")
     monkeypatch.setenv("STRANDLINE_WORKERS", "3")
     settings = load_settings()
-    assert settings.projections == ("projections.licensing", "ours")
+    assert settings.projections == ("strandline.projections.licensing", "ours")
     assert settings.home == Path.home() / "there"
     assert settings.workers == 3
     assert "secret" not in repr(settings)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML  # check-jsonschema brings it
 
-from consumer.cluster import VERSION
+from strandline.consumer.database.embedded_server import VERSION
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = ("Dockerfile", "deploy/emulators/Dockerfile")
@@ -55,7 +55,7 @@ def test_images_are_pinned(compose: dict[str, Any]) -> None:
 
 
 def test_every_setting_that_is_given_exists(compose: dict[str, Any]) -> None:
-    from consumer.settings import PREFIX, Settings
+    from strandline.consumer.settings import PREFIX, Settings
 
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     given = {name for service in compose["services"].values() for name in service.get("environment", {})}
@@ -66,7 +66,7 @@ def test_every_setting_that_is_given_exists(compose: dict[str, Any]) -> None:
 def test_every_command_that_is_run_exists(compose: dict[str, Any]) -> None:
     import typer
 
-    from consumer.cli.app import app
+    from strandline.cli.app import app
 
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     run = [service["command"] for service in compose["services"].values() if "strandline:local" in service["image"]]
@@ -77,7 +77,7 @@ def test_every_command_that_is_run_exists(compose: dict[str, Any]) -> None:
 
 
 def test_settings_of_the_worker_are_accepted(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from consumer.settings import load_settings
+    from strandline.consumer.settings import load_settings
 
     for name, value in compose["services"]["worker"]["environment"].items():
         monkeypatch.setenv(name, value)
@@ -101,7 +101,7 @@ def test_nothing_is_open_to_other_machines(compose: dict[str, Any]) -> None:
 
 
 def test_it_is_not_root_and_cannot_write_its_root(compose: dict[str, Any]) -> None:
-    from consumer.settings import PREFIX
+    from strandline.consumer.settings import PREFIX
 
     [user] = re.findall(r"^USER (.+)$", text("Dockerfile"), re.M)
     assert int(user) > 0
@@ -135,7 +135,7 @@ def test_a_worker_that_ends_is_started_again(compose: dict[str, Any]) -> None:
 
 
 def test_the_drain_fits_into_the_grace(compose: dict[str, Any]) -> None:
-    from consumer.settings import Settings
+    from strandline.consumer.settings import Settings
 
     drain = Settings.model_fields["drain_seconds"].default
     # Projectors and the daemon are waited for one after the other.
@@ -176,8 +176,8 @@ def test_alerts_speak_of_metrics_that_exist(database: str, tmp_path: Path) -> No
     from prometheus_client import Counter
     from prometheus_client.parser import text_string_to_metric_families
 
-    from consumer.worker import metrics
-    from consumer.worker.exposition import Exposition
+    from strandline.consumer.monitoring import metrics
+    from strandline.consumer.monitoring.exposition import Exposition
 
     _, _, body = Exposition(database, tmp_path, {}, timedelta(hours=1))()
     shown = {family.name for family in text_string_to_metric_families(body.decode())}

@@ -13,9 +13,9 @@ from textwrap import dedent
 
 import pytest
 
-from consumer.database import connect
-from journal.export_writer import Format
-from journal.simulate import simulate
+from strandline.consumer.database.connection import connect
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = ("wallet.md", "provenance.md", "ai-audit.md")

@@ -1,4 +1,4 @@
-"""The auditor's script agrees with `check_proof`, and its own Ion Hash with `journal.ion_hash`."""
+"""The auditor's script agrees with `check_proof`, and its own Ion Hash with `journal.ion.hash`."""
 
 import dataclasses
 import importlib.util
@@ -18,10 +18,11 @@ from amazon.ion.simple_types import IonPyBytes, IonPyList, IonPyNull
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal import ion, merkle
-from journal.errors import UnreadableError
-from journal.ion_hash import ion_hash
-from journal.proof import Proof, check_proof
+from strandline.journal.check import merkle
+from strandline.journal.errors import UnreadableError
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.proofs.proof import Proof, check_proof
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "docs" / "verify_proof.py"

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from consumer.database import connect
+from strandline.consumer.database.connection import connect
 
 
 class Crash(psycopg.OperationalError):

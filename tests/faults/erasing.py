@@ -8,18 +8,18 @@ import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from consumer.database import connect
-from consumer.expunge import expunge
-from consumer.generations import project
-from consumer.mark import advance, read_mark
-from consumer.rebuild import rebuild
-from consumer.receipts import check_receipts, issue_hidden
-from consumer.register import Register, import_register, read_register
-from consumer.rollback import rollback
-from consumer.store import Store
-from consumer.stores import DATABASE_ONLY
-from journal.errors import StrandlineError
-from journal.rows import decode
+from strandline.consumer.database.connection import connect
+from strandline.consumer.erasure.expunge import expunge
+from strandline.consumer.erasure.receipts import check_receipts, issue_hidden
+from strandline.consumer.erasure.register import Register, import_register, read_register
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.rebuild import rebuild
+from strandline.consumer.generations.rollback import rollback
+from strandline.consumer.generations.stores import DATABASE_ONLY
+from strandline.consumer.intake.writer import JournalWriter
+from strandline.consumer.mark.mark import advance, read_mark
+from strandline.journal.decode.objects import decode
+from strandline.journal.errors import StrandlineError
 from tests.databases import migrated_database
 from tests.faults.machine import FORMS, JOURNAL, WHICH, Machine
 from tests.faults.readings import BROKEN, PROJECTIONS
@@ -117,7 +117,7 @@ class ErasingMachine(Machine):
 
     def _replay_old(self, connection: psycopg.Connection[Any], register: Register, form: str, length: int) -> None:
         """Every block as it was exported when it had just been written."""
-        store = Store(connection)
+        store = JournalWriter(connection)
         store.begin_strand(register.strand_id, 0)
         named = {(one.document_id, one.version) for one in register.entries}
         for first in range(0, self.ledger.tip + 1, length):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from consumer.embedded import embedded_postgres
+from strandline.consumer.database.embedded import embedded_postgres
 from tests.faults.kills import Contents, contents
 
-COMMAND = [sys.executable, "-m", "consumer.cli"]
+COMMAND = [sys.executable, "-m", "strandline.cli"]
 MEGABYTE = 1024 * 1024
 # What is left for the database when a replay begins; each stops it at another point.
 LEFT = (100 * 1024, MEGABYTE, 3 * MEGABYTE, 6 * MEGABYTE)

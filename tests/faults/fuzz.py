@@ -13,12 +13,12 @@ from random import Random
 
 from psycopg import Connection
 
-from consumer.database import connect
-from consumer.store import Store
-from journal import stream
-from journal.records import decode_records
-from journal.rows import Decoded, decode
-from journal.stream import UserRecord
+from strandline.consumer.database.connection import connect
+from strandline.consumer.intake.writer import JournalWriter
+from strandline.journal.decode import stream
+from strandline.journal.decode.archives import decode_records
+from strandline.journal.decode.objects import Decoded, decode
+from strandline.journal.decode.stream import UserRecord
 from tests.journals import Block, ion_binary, ion_text, json_lines, small_journal
 from tests.native.odd_journals import odd_journal
 
@@ -64,7 +64,7 @@ def run(seed: int, seconds: float, kept: Path, url: str | None) -> Counter[str]:
 
 def _store(connection: Connection[tuple[object, ...]], decoded: Decoded) -> None:
     assert decoded.rows is not None
-    Store(connection).intake([decoded.rows], source="fuzz")
+    JournalWriter(connection).intake([decoded.rows], source="fuzz")
     with connection.transaction():  # each input meets an empty store
         connection.execute("TRUNCATE journal.block, journal.revision")
 

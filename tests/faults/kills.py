@@ -14,12 +14,12 @@ import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from consumer.replay import take_in
-from consumer.settings import load_settings
-from journal.source import local_sources
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.settings import load_settings
+from strandline.journal.sources.source import local_sources
 
 PROJECTING = [sys.executable, "-m", "tests.faults.projecting"]
-REPLAY = [sys.executable, "-m", "consumer.cli", "replay", "--json"]
+REPLAY = [sys.executable, "-m", "strandline.cli", "replay", "--json"]
 PATIENCE = 120
 
 # Tables, and of each the columns that time and chance do not set. How far the counts by shape have come is chance, too.

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from amazon.ion import simpleion
 
-from journal import stream
-from journal.ion_hash import sha256
-from journal.maker import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
+from strandline.journal.decode import stream
+from strandline.journal.ion.hash import sha256
+from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
 from tests.journals import STRAND, Block
 
 Flavour = Literal["good", "good", "odd", "bad", "raise", "exotic", "delete"]

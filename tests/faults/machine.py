@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.sql import SQL, Identifier
 
-from consumer import shapes
-from consumer.feed import Limits
-from consumer.generation import Generation
-from consumer.generations import ensure_generation
-from consumer.mark import advance
-from consumer.onward import EARLIER, way_of
-from consumer.projection import Projection, RowProjection
-from consumer.projector import Projector
-from consumer.sinks.postgresql import PostgresqlSink
-from consumer.store import Intake, Store
-from journal import stream
-from journal.records import decode_records
-from journal.rows import Rows, decode
-from journal.stream import UserRecord
+from strandline.consumer.generations.generation import Generation
+from strandline.consumer.generations.lifecycle import ensure_generation
+from strandline.consumer.intake.fast_path import EARLIER, way_of
+from strandline.consumer.intake.writer import IntakeResult, JournalWriter
+from strandline.consumer.mark.mark import advance
+from strandline.consumer.projection.definition import Projection, RowProjection
+from strandline.consumer.projector.feed import Limits
+from strandline.consumer.projector.projector import Projector
+from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.store import field_counts
+from strandline.journal.decode import stream
+from strandline.journal.decode.archives import decode_records
+from strandline.journal.decode.copy_format import Rows
+from strandline.journal.decode.objects import decode
+from strandline.journal.decode.stream import UserRecord
 from tests.databases import migrated_database
 from tests.faults.crashing import Breakable
 from tests.faults.ledger import FLAVOURS, SLOTS, Ledger, parts
@@ -80,7 +81,7 @@ class Machine(RuleBasedStateMachine):
         self._closing.callback(self._watching.close)
         self._positions: dict[int, int] = {}
         BROKEN.clear()
-        patched = mock.patch.object(shapes, "LEAST_BLOCKS", 3)  # so that some are counted, and some are not yet
+        patched = mock.patch.object(field_counts, "LEAST_BLOCKS", 3)  # so that some are counted, and some are not yet
         self._closing.enter_context(patched)
 
     def teardown(self) -> None:
@@ -144,8 +145,8 @@ class Machine(RuleBasedStateMachine):
         as_of = numbers[-1] + as_of % (self.ledger.tip - numbers[-1] + 1)
         way = way_of([decode(ion_binary([self.ledger.exported(number, as_of)])) for number in numbers])
         assert way is not None
-        store, beside = (Store(self._actors[name].get()) for name in "ab")
-        taken: list[Intake | None] = []
+        store, beside = (JournalWriter(self._actors[name].get()) for name in "ab")
+        taken: list[IntakeResult | None] = []
 
         def take(_: psycopg.Connection[Any]) -> None:
             store.begin_strand(STRAND, 0)
@@ -294,7 +295,7 @@ class Machine(RuleBasedStateMachine):
 
     def _taking(self, rows: list[Rows]) -> Callable[[psycopg.Connection[Any]], None]:
         def take(connection: psycopg.Connection[Any]) -> None:
-            store = Store(connection)
+            store = JournalWriter(connection)
             store.begin_strand(STRAND, 0)
             store.intake(rows, source="test")
 

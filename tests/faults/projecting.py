@@ -3,17 +3,17 @@
 import os
 from functools import partial
 
-import consumer.projector
-from consumer import lease
-from consumer.feed import Limits
-from consumer.generations import project
-from consumer.projection import discover
+import strandline.consumer.projector.projector
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.projector import lease
+from strandline.consumer.projector.feed import Limits
 
 
 def main() -> None:
-    consumer.projector.Limits = partial(Limits, blocks=40, revisions=60)  # type: ignore[misc,assignment]
+    strandline.consumer.projector.projector.Limits = partial(Limits, blocks=40, revisions=60)  # type: ignore[misc,assignment]
     lease.SECONDS = 1  # what a killed one held is free again soon
-    project(os.environ["STRANDLINE_DATABASE_URL"], discover(("projections",)))
+    project(os.environ["STRANDLINE_DATABASE_URL"], discover(("strandline.projections",)))
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from consumer.projection import (
+from strandline.consumer.projection.definition import (
     Block,
     BlockProjection,
     Column,
     ComposedProjection,
+    KeyLookup,
     Lookup,
     Projection,
     Revision,
     RowProjection,
-    Through,
     Unprojectable,
 )
 
@@ -46,12 +46,12 @@ def block_rows(block: Block) -> Iterator[Mapping[str, object]]:
     yield {"kinds": block.statement_kinds, "revisions": block.revisions, "redactions": block.redactions}
 
 
-def keys(revision: Revision) -> Iterator[str | Through]:
+def keys(revision: Revision) -> Iterator[str | KeyLookup]:
     if revision.field("flavour") == "bad":
         raise Unprojectable("never")
     key = revision.text("key")
     if key is not None:
-        yield Through("T", "key", key) if revision.table == "U" else key
+        yield KeyLookup("T", "key", key) if revision.table == "U" else key
 
 
 def compose(key: str, lookup: Lookup) -> Iterator[Mapping[str, object]]:

@@ -27,7 +27,7 @@ def in_small_parts(names: Sequence[str]) -> list[str]:
 
 
 def as_called(names: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "consumer.cli", "rebuild", *names, "--json"]
+    return [sys.executable, "-m", "strandline.cli", "rebuild", *names, "--json"]
 
 
 def wait_for_leases(url: str) -> None:

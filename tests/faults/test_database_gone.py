@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumer.cli.app import run
-from consumer.store import Intake
-from journal.export_writer import Format
-from journal.simulate import simulate
+from strandline.cli.app import run
+from strandline.consumer.intake.writer import IntakeResult
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults.kills import contents, take_in_whole
-from tests.worker.proxy import proxy
+from tests.tcp_proxy import proxy
 
 # psycopg leaves a server-side cursor open where the connection is lost while it closes it.
 pytestmark = pytest.mark.filterwarnings(
@@ -221,11 +221,11 @@ def test_the_server_ends_every_connection(
     filled: str, journal: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As a server that stops does: with words of its own, not by silence."""
-    from consumer import replay as replaying
+    from strandline.consumer.intake import replay as replaying
 
     take = replaying._Taker.take
 
-    def end_first(*arguments: Any) -> list[Intake]:
+    def end_first(*arguments: Any) -> list[IntakeResult]:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

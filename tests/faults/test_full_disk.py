@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from journal.export_writer import Format
-from journal.simulate import simulate
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
 
 OWN_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
 

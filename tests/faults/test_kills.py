@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from journal.export_writer import Format
-from journal.simulate import simulate
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults import kills
 

@@ -13,13 +13,13 @@ from amazon.ion import simpleion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.cli.app import run
-from journal import stream
-from journal.ion_json import escape, exact
-from journal.maker import BlockMaker, NewRevision, Statement, timestamp
-from journal.records import decode_records
-from journal.rows import decode
-from journal.stream import UserRecord
+from strandline.cli.app import run
+from strandline.journal.decode import stream
+from strandline.journal.decode.archives import decode_records
+from strandline.journal.decode.objects import decode
+from strandline.journal.decode.stream import UserRecord
+from strandline.journal.ion.json import escape, exact
+from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
 from tests.journals import STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
 
 DOCUMENT = "DocumentOdd00000000000"
@@ -175,7 +175,7 @@ def test_a_lone_surrogate(replayed: Callable[[bytes], tuple[int, dict[str, Any]]
 def test_a_symbol_id_that_no_table_can_have(tmp_path: Path, value: str, digits: str) -> None:
     """Read in a process of its own: whoever looked for it went on for ever."""
     (tmp_path / "journal.ion").write_bytes(ion_text(small_journal()) + b"\n" + value.replace("#", digits).encode())
-    command = [sys.executable, "-m", "consumer.cli", "verify", "--json", str(tmp_path / "journal.ion")]
+    command = [sys.executable, "-m", "strandline.cli", "verify", "--json", str(tmp_path / "journal.ion")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)

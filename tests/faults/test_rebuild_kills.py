@@ -6,11 +6,11 @@ from random import Random
 import pytest
 from opensearchpy import OpenSearch
 
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.stores import DATABASE_ONLY, Stores
-from journal.export_writer import Format
-from journal.simulate import simulate
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
+from strandline.consumer.projection.discovery import discover
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
 from tests.faults import kills, rebuilds
 
 BLOCKS = 600
@@ -25,7 +25,7 @@ def journal(tmp_path: Path) -> Path:
 
 def test_in_the_database(database: str, journal: Path) -> None:
     kills.take_in_whole(database, journal)
-    project(database, discover(["projections"]))
+    project(database, discover(["strandline.projections"]))
     killed(database, None, rebuilds.IN_DATABASE)
 
 
@@ -34,7 +34,7 @@ def test_outside(
 ) -> None:
     monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", opensearch_url)
     kills.take_in_whole(database, journal)
-    project(database, discover(["projections"]), stores=Stores(database, opensearch))
+    project(database, discover(["strandline.projections"]), stores=Stores(database, opensearch))
     killed(database, opensearch, rebuilds.OUTSIDE)
 
 
@@ -48,7 +48,9 @@ def killed(database: str, client: OpenSearch | None, names: tuple[str, ...]) -> 
         assert rebuilds.shown(database, client) == before
         rebuilds.wait_for_leases(database)
     assert any(at_work)
-    project(database, discover(["projections"]), stores=Stores(database, client) if client else DATABASE_ONLY)
+    project(
+        database, discover(["strandline.projections"]), stores=Stores(database, client) if client else DATABASE_ONLY
+    )
     assert rebuilds.shown(database, client) == before
     kills.run(rebuilds.as_called(names), database)
     assert rebuilds.shown(database, client) == before

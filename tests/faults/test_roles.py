@@ -8,17 +8,19 @@ import pytest
 from psycopg import errors
 from psycopg.sql import SQL, Identifier, Literal
 
-from consumer.generation import READ_LIVE
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.replay import take_in
-from consumer.settings import load_settings
-from journal.export_writer import Format
-from journal.simulate import simulate
-from journal.source import local_sources
+from strandline.consumer.generations.generation import READ_LIVE
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.settings import load_settings
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
+from strandline.journal.sources.source import local_sources
 from tests.databases import migrated_database
 
-PROJECTIONS = {name: one for name, one in discover(("projections.licensing",)).items() if one.store == "postgresql"}
+PROJECTIONS = {
+    name: one for name, one in discover(("strandline.projections.licensing",)).items() if one.store == "postgresql"
+}
 ANALYSTS = {name for name, one in PROJECTIONS.items() if one.readers == "analysts"}
 LINEAGE = {"read.provenance_results", "read.provenance_sources"}
 OURS = ("journal", "projection", "generation", "read", "ledger")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from journal import ion, merkle
-from journal.block import check_block, check_revision
-from journal.ion_hash import ion_hash
-from journal.rows import decode
+from strandline.journal.check import merkle
+from strandline.journal.check.block import check_block, check_revision
+from strandline.journal.decode.objects import decode
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 WHOLE_BLOCK = VECTORS / "blocks/aws-cli_get-block_seq100.ion"

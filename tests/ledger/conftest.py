@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger import Ledger
+from strandline.ledger import Ledger
 
 
 @pytest.fixture

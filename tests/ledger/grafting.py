@@ -10,17 +10,17 @@ from typing import Any
 
 from moto import mock_aws
 
-from consumer.database import connect
-from consumer.digest import store_digest
-from consumer.replay import take_in
-from consumer.settings import Settings
-from consumer.verification import verify_sources, verify_store
-from journal.export_writer import Format
-from journal.simulate import simulate
-from journal.source import local_sources
-from ledger.export import Exporter
-from ledger.place import FolderTarget
-from ledger.stream import Streamer
+from strandline.consumer.database.connection import connect
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.settings import Settings
+from strandline.consumer.verification.digest import store_digest
+from strandline.consumer.verification.verify import verify_sources, verify_store
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
+from strandline.journal.sources.source import local_sources
+from strandline.ledger.publish.export import Exporter
+from strandline.ledger.publish.stream import Streamer
+from strandline.ledger.publish.target import FolderTarget
 from tests.ledger.streams import open_stream, read_stream
 from tests.soak.outcome import Outcome, compared
 

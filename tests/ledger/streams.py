@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 
-from journal.stream import UserRecord
+from strandline.journal.decode.stream import UserRecord
 
 
 def open_stream(name: str, shards: int = 4) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumer.database import connect
-from consumer.generations import project
-from consumer.projection import discover
-from ledger import Ledger
-from ledger.ai_audit import TABLE, AuditEvent, AuditLog, EventRecorded, WrongEvent
-from ledger.redaction import redact_revision
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.projection.discovery import discover
+from strandline.ledger import Ledger
+from strandline.ledger.ai_audit import TABLE, AuditEvent, AuditLog, EventRecorded, WrongEvent
+from strandline.ledger.redaction import redact_revision
 
 SHA = "sha256:" + "ab" * 32
 EVENT = AuditEvent(
@@ -31,7 +31,7 @@ def log(ledger: Ledger) -> AuditLog:
 
 
 def rows(database: str, query: str) -> list[Any]:
-    project(database, discover(["projections.ai_audit"]))
+    project(database, discover(["strandline.projections.ai_audit"]))
     with connect(database) as connection:
         return connection.execute(query).fetchall()  # type: ignore[arg-type]
 

@@ -9,16 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumer.database import connect
-from consumer.mark import lock_beside
-from consumer.verification import verify_store
-from journal.rows import BLOCK_COLUMNS, REVISION_COLUMNS
-from ledger import Ledger, Transaction, errors, recent
-from ledger.append import Appended, Appender
-from ledger.changes import Changed, Changes, Reads, conflict
-from ledger.group import Group
-from ledger.prepared import Prepared
-from ledger.redaction import redact_revision
+from strandline.consumer.database.connection import connect
+from strandline.consumer.mark.lock import lock_beside
+from strandline.consumer.verification.verify import verify_store
+from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
+from strandline.ledger import Ledger, Transaction, errors, own_tail
+from strandline.ledger.appender import Appended, Appender
+from strandline.ledger.changes import Changed, Changes, Reads, conflict
+from strandline.ledger.group_commit import Group
+from strandline.ledger.prepared import Prepared
+from strandline.ledger.redaction import redact_revision
 
 
 def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
@@ -203,7 +203,7 @@ class TestStraight:
     def test_the_memory_of_what_it_wrote_is_bounded(
         self, licences: Ledger, looks: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(recent, "_MOST_REVISIONS", 3)
+        monkeypatch.setattr(own_tail, "_MOST_REVISIONS", 3)
         id_ = insert(licences)
 
         def meddle(txn: Transaction) -> None:

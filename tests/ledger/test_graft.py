@@ -7,21 +7,21 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumer.database import connect
-from consumer.digest import store_digest
-from consumer.graft import read_graft, written_by
-from consumer.mark import advance, read_mark
-from consumer.proving import prove
-from consumer.replay import take_in
-from consumer.settings import Settings
-from consumer.status import read_status
-from consumer.store import Store
-from consumer.verification import verify_store
-from journal.maker import BlockMaker, Statement, timestamp
-from journal.rows import decode
-from journal.source import local_sources
-from ledger import Ledger, errors
-from ledger.proofs import get_block, get_digest, get_revision
+from strandline.consumer.database.connection import connect
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.writer import JournalWriter
+from strandline.consumer.mark.mark import advance, read_mark
+from strandline.consumer.monitoring.status import read_status
+from strandline.consumer.settings import Settings
+from strandline.consumer.store.graft import read_graft, written_by
+from strandline.consumer.verification.digest import store_digest
+from strandline.consumer.verification.prove import prove
+from strandline.consumer.verification.verify import verify_store
+from strandline.journal.decode.objects import decode
+from strandline.journal.make.block import BlockMaker, Statement, timestamp
+from strandline.journal.sources.source import local_sources
+from strandline.ledger import Ledger, errors
+from strandline.ledger.publish.qldb_api import get_block, get_digest, get_revision
 from tests.databases import migrated_database
 from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, small_journal
 from tests.ledger.grafting import contents, graft
@@ -36,7 +36,7 @@ def intake(url: str, blocks: list[Block]) -> None:
     decoded = decode(ion_binary(blocks))
     assert decoded.rows is not None
     with connect(url) as connection:
-        store = Store(connection)
+        store = JournalWriter(connection)
         store.begin_strand(blocks[0]["blockAddress"]["strandId"], 0)
         store.intake([decoded.rows], source="test")
         advance(connection)
@@ -163,7 +163,7 @@ class TestNotAppended:
         decoded = decode(ion_binary(journal[9:]))
         with Ledger(database) as ledger, connect(database) as connection:
             assert decoded.rows is not None
-            Store(connection).intake([decoded.rows], source="test")
+            JournalWriter(connection).intake([decoded.rows], source="test")
             assert ledger.run(lambda txn: txn.insert("Licence", {})).sequence_no == 12
 
     def test_where_the_end_does_not_verify(self, database: str) -> None:
@@ -178,7 +178,8 @@ class TestProofs:
     def test_in_qldbs_shapes(self, grafted: str) -> None:
         from base64 import b64decode
 
-        from journal import ion, merkle
+        from strandline.journal.check import merkle
+        from strandline.journal.ion import values as ion
 
         digest = get_digest(grafted)
         tip = ion.read_one(digest["DigestTipAddress"]["IonText"].encode())

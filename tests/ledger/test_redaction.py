@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumer.cli.app import run
-from consumer.verification import verify_store
-from journal.errors import UsageError
-from ledger import Ledger, errors
-from ledger.redaction import equal_to, redact_attribute, redact_document, redact_revision
-from ledger.retention import Rule, due, parse_rules
+from strandline.cli.app import run
+from strandline.consumer.verification.verify import verify_store
+from strandline.journal.errors import UsageError
+from strandline.ledger import Ledger, errors
+from strandline.ledger.redaction import equal_to, redact_attribute, redact_document, redact_revision
+from strandline.ledger.retention import Rule, due, parse_rules
 
 CANARY = "Canary-7f3a"
 

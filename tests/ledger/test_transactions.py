@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from consumer.database import connect
-from consumer.verification import verify_store
-from journal import ion
-from journal.ion_hash import ion_hash
-from journal.ion_json import to_json
-from journal.maker import timestamp
-from journal.merkle import dot
-from ledger import Ledger, Transaction, errors
+from strandline.consumer.database.connection import connect
+from strandline.consumer.verification.verify import verify_store
+from strandline.journal.check.merkle import dot
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.ion.json import to_json
+from strandline.journal.make.block import timestamp
+from strandline.ledger import Ledger, Transaction, errors
 
 ADA = {"licenceId": "A1", "status": "Valid", "firstName": "Ada"}
 
@@ -163,7 +163,7 @@ class TestFind:
         assert [one.document_id for one in found] == [ada]
 
     def test_uses_the_index(self, licences: Ledger, database: str) -> None:
-        from ledger.reading import BY_VALUE, LOOKED_UP, MATCHES
+        from strandline.ledger.reading import BY_VALUE, LOOKED_UP, MATCHES
 
         for n in range(40):
             licences.execute(lambda txn, n=n: [txn.insert("Licence", {"licenceId": f"{n}/{i}"}) for i in range(40)])

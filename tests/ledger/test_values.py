@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal import ion
-from journal.ion_hash import ion_hash
-from ledger.values import as_document
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.ledger.values import as_document
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.text(st.characters(codec="utf-8"))
 NAMES = st.text(st.characters(codec="utf-8"), max_size=8)

@@ -3,9 +3,9 @@
 import sys
 from contextlib import suppress
 
-from ledger import Ledger, Transaction
-from ledger.errors import NothingToRedact
-from ledger.redaction import redact_revision
+from strandline.ledger import Ledger, Transaction
+from strandline.ledger.errors import NothingToRedact
+from strandline.ledger.redaction import redact_revision
 
 
 def write(url: str, name: str, count: int) -> None:

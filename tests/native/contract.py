@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from amazon.ion import simpleion
 
-from journal import stream
-from journal.errors import UnreadableError
-from journal.export_writer import Format
-from journal.ion_hash import ion_hash
-from journal.maker import BlockMaker, NewRevision, Statement, timestamp
-from journal.record import DecodedRecord
-from journal.rows import Decoded
-from journal.simulate import simulate
-from tests.consumer.test_tampering import TABLE as TAMPERED
+from strandline.journal.decode import stream
+from strandline.journal.decode.objects import Decoded
+from strandline.journal.decode.record import DecodedRecord
+from strandline.journal.errors import UnreadableError
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
+from tests.consumer.verification.test_tampering import TABLE as TAMPERED
 from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
 from tests.native.odd_journals import SCALARS, odd_journal
 

@@ -14,10 +14,10 @@ from random import Random
 
 import strandline_native
 
-from journal import rows, stream
-from journal.kernel import decode_natively, decode_record_natively
-from journal.record import DecodedRecord, decode_records_of
-from journal.rows import Decoded
+from strandline.journal.decode import objects, stream
+from strandline.journal.decode.kernel import decode_natively, decode_record_natively
+from strandline.journal.decode.objects import Decoded
+from strandline.journal.decode.record import DecodedRecord, decode_records_of
 from tests.journals import ion_binary, ion_text, small_journal
 from tests.native.odd_journals import odd_journal
 
@@ -47,7 +47,7 @@ def compare(data: bytes, *, trust_deletions: bool = False) -> bool:
     """Whether the native kernel answered; raises Difference where the plain Python says something else."""
     native: Decoded | DecodedRecord | None = decode_natively(strandline_native, data, trust_deletions, True)
     if native is not None:
-        _check_same(native, rows.decode(data, trust_deletions=trust_deletions))
+        _check_same(native, objects.decode(data, trust_deletions=trust_deletions))
         return True
     native = decode_record_natively(strandline_native, data, trust_deletions)
     if native is not None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from journal import ion
-from journal.maker import BlockMaker, NewRevision, Statement, timestamp
+from strandline.journal.ion import values as ion
+from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
 from tests.journals import ADA, BOB, OTHER_TABLE, STRAND, TABLE, Block
 
 SCALARS = tuple(

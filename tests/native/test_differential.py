@@ -9,13 +9,13 @@ from amazon.ion import simpleion
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import ion
-from journal.export_writer import Format
-from journal.ion import SymbolToken, Timestamp
-from journal.ion_hash import ion_hash
-from journal.ion_json import to_json
-from journal.simulate import simulate
-from tests.journal.test_ion_hash import CASES, CONFORMANCE
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.ion.json import to_json
+from strandline.journal.ion.values import SymbolToken, Timestamp
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
+from tests.journal.ion.test_hash import CASES, CONFORMANCE
 from tests.native.odd_journals import SCALARS
 
 native: Any = pytest.importorskip("strandline_native", reason="not built: make native")

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from journal import ion, kernel, rows, stream
-from journal.ion_hash import ion_hash
-from journal.ion_json import to_json
-from journal.record import DecodedRecord, decode_records_of
-from journal.rows import Decoded
+from strandline.journal.decode import kernel, objects, stream
+from strandline.journal.decode.objects import Decoded
+from strandline.journal.decode.record import DecodedRecord, decode_records_of
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.ion.json import to_json
 from tests.journals import ion_binary, ion_text, json_lines, small_journal
 from tests.native.contract import ARN, FORMS, KernelContract, Write
 from tests.native.odd_journals import STRUCTURES
@@ -22,7 +23,7 @@ WHICH = "from journal.kernel import KERNEL; print(KERNEL)"
 
 class TestPlainPython(KernelContract):
     def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
-        return rows.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
+        return objects.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
 
     def decode_record(self, data: bytes, *, trust_deletions: bool = False) -> list[DecodedRecord]:
         return list(decode_records_of(data, trust_deletions=trust_deletions))
@@ -56,8 +57,8 @@ class TestNative(KernelContract):
         blocks[3]["revisions"][0]["data"]["status"] = "Changed"  # nor is it for a fault
 
         data = write(blocks)
-        assert kernel.decode_natively(native, data, False, True) == rows.decode(data)
-        assert kernel.decode_natively(native, gzip.compress(data), False, True) == rows.decode(data)
+        assert kernel.decode_natively(native, data, False, True) == objects.decode(data)
+        assert kernel.decode_natively(native, gzip.compress(data), False, True) == objects.decode(data)
 
     def test_why_it_hands_over_is_said_without_payload(self) -> None:
         native: Any = pytest.importorskip("strandline_native")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import Revision, State, Unprojectable
-from projections.ai_audit import ai_audit_search, ai_audit_timeline
-from projections.provenance import provenance_lineage, provenance_search
+from strandline.consumer.projection.definition import Revision, State, Unprojectable
+from strandline.projections.ai_audit import ai_audit_search, ai_audit_timeline
+from strandline.projections.provenance import provenance_lineage, provenance_search
 
 WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 EVENT = {"eventId": "e", "actor": "user-01", "at": "2026-01-02T03:04:05.678Z", "outcome": "refused", "version": "2.1"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import Revision, Unprojectable
-from projections.licensing import endorsement_search
+from strandline.consumer.projection.definition import Revision, Unprojectable
+from strandline.projections.licensing import endorsement_search
 
 WRITTEN = datetime(2020, 1, 1, tzinfo=UTC)
 PERSONAL = {"userId": "u", "events": [{"by": "Ada Byron"}]}

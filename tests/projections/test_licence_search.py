@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import Revision, Through, Unprojectable
-from consumer.sinks.search_rows import SearchRows
-from projections.licensing import licence_search
+from strandline.consumer.projection.definition import KeyLookup, Revision, Unprojectable
+from strandline.consumer.sinks.opensearch.rows import SearchRows
+from strandline.projections.licensing import licence_search
 
 LICENCE = (
     "Licence",
@@ -74,7 +74,7 @@ def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
         return list(licence_search.keys(revision(table, data)))
 
     assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
-    assert keys("Endorsement", {"endorsementId": "E-1"}) == [Through("Mapping", "endorsementId", "E-1")]
+    assert keys("Endorsement", {"endorsementId": "E-1"}) == [KeyLookup("Mapping", "endorsementId", "E-1")]
     with pytest.raises(Unprojectable, match=r"^endorsementId is missing or not text$"):
         keys("Endorsement", {"endorsementId": 7})
     with pytest.raises(Unprojectable, match=r"^licenceId is missing or not text$"):

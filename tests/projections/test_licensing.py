@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import Revision, State, Through, Unprojectable
-from projections.licensing import contact_directory, licence_history, licence_points, licence_register
+from strandline.consumer.projection.definition import KeyLookup, Revision, State, Unprojectable
+from strandline.projections.licensing import contact_directory, licence_history, licence_points, licence_register
 
 WRITTEN = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -103,7 +103,7 @@ def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
         return list(licence_points.keys(revision(table, data)))
 
     assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
-    assert keys("Endorsement", {"endorsementId": "E-1"}) == [Through("Mapping", "endorsementId", "E-1")]
+    assert keys("Endorsement", {"endorsementId": "E-1"}) == [KeyLookup("Mapping", "endorsementId", "E-1")]
     with pytest.raises(Unprojectable, match=r"^endorsementId is missing or not text$"):
         keys("Endorsement", {"endorsementId": 7})
     with pytest.raises(Unprojectable, match=r"^licenceId is missing or not text$"):

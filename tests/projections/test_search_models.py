@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from opensearchpy import OpenSearch
 
-from consumer.database import connect
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.replay import take_in
-from consumer.settings import Settings
-from consumer.stores import Stores
-from journal.export_writer import Format
-from journal.simulate import simulate
-from journal.simulated_ledgers import LEDGERS, LedgerName
-from journal.source import local_sources
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.stores import Stores
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.settings import Settings
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
+from strandline.journal.simulation.simulate import simulate
+from strandline.journal.sources.source import local_sources
 
 SEARCH = {
     LedgerName.WALLET: ("wallet_search", "SELECT count(*) FROM read.wallet_statement", "ACC-"),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import Revision, State, Unprojectable, discover
-from projections.wallet import wallet_balance, wallet_search, wallet_statement
+from strandline.consumer.projection.definition import Revision, State, Unprojectable
+from strandline.consumer.projection.discovery import discover
+from strandline.projections.wallet import wallet_balance, wallet_search, wallet_statement
 
 MOVED = datetime(2026, 1, 1, tzinfo=UTC)
 DATA = {
@@ -63,6 +64,6 @@ def test_a_statement_shows_what_is_erased(state: State) -> None:
 
 
 def test_accounts_are_in_restricted_models_only() -> None:
-    for projection in discover(["projections.wallet"]).values():
+    for projection in discover(["strandline.projections.wallet"]).values():
         names = {column.name for column in projection.columns}
         assert projection.readers == "cleared" or not names & {"account_id", "source", "destination", "request_id"}

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from journal import ion, stream
-from tests.redaction.dump import relations_with
+from strandline.journal.decode import stream
+from strandline.journal.ion import values as ion
+from tests.consumer.erasure.dump import relations_with
 
 _TELLING = 6  # characters from which on a string is hardly found by chance
 

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
-from consumer.streaming import kinesis, put
-from journal import stream
-from journal.licence_ledger import LicenceLedger
-from journal.simulated_ledger import new_id
-from journal.simulated_strand import SimulatedStrand
-from journal.stream import UserRecord
+from strandline.journal.decode import stream
+from strandline.journal.decode.stream import UserRecord
+from strandline.journal.simulation.ledger import new_id
+from strandline.journal.simulation.licensing import LicenceLedger
+from strandline.journal.simulation.strand import SimulatedStrand
+from strandline.ledger.publish.kinesis import kinesis, put
 from tests.soak.written import Key, Written
 
 BLOCKS_A_SECOND = 60

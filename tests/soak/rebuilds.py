@@ -8,11 +8,11 @@ from random import Random
 
 from opensearchpy import OpenSearch
 
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.stores import Stores
-from journal.export_writer import Format
-from journal.simulate import simulate
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.stores import Stores
+from strandline.consumer.projection.discovery import discover
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults import kills
 from tests.faults import rebuilds as left
@@ -49,7 +49,7 @@ def _round(where: Server, client: OpenSearch, journal: Path, random: Random) -> 
     simulate(journal, random.randint(300, 1500), random.getrandbits(32), Format.ION_BINARY)
     with migrated_database(*where) as url:
         kills.take_in_whole(url, journal / "full")
-        project(url, discover(["projections"]), stores=Stores(url, client))
+        project(url, discover(["strandline.projections"]), stores=Stores(url, client))
         before, met, moved = left.shown(url, client), 0, 0
         for names in (left.IN_DATABASE, left.OUTSIDE):
             command = left.in_small_parts(names)

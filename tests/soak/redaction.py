@@ -8,12 +8,12 @@ from random import Random
 
 from opensearchpy import OpenSearch
 
-from consumer.stores import Stores
+from strandline.consumer.generations.stores import Stores
+from tests.consumer.erasure import kills
+from tests.consumer.erasure.canaries import canaries
+from tests.consumer.erasure.kills import Exports
 from tests.databases import migrated_database
 from tests.opensearch.node import node_of_its_own
-from tests.redaction import kills
-from tests.redaction.canaries import canaries
-from tests.redaction.kills import Exports
 from tests.soak.outcome import Outcome, compared
 from tests.soak.server import Server, server
 

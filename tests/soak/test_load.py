@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from journal.stream import UserRecord
+from strandline.journal.decode.stream import UserRecord
 from tests.soak import load
 from tests.soak.load import Load
 

@@ -21,8 +21,9 @@ from threading import Event, Thread
 import psutil
 from opensearchpy import OpenSearch
 
-from consumer.verification import verify_store
-from consumer.worker.daemon import SHARD_MODULE
+from strandline.consumer.verification.verify import verify_store
+from strandline.consumer.worker.daemon import SHARD_MODULE
+from tests.consumer.worker.live import STREAM, Cloud, Worker, family
 from tests.databases import migrated_database
 from tests.emulators import emulators
 from tests.opensearch.node import node_of_its_own
@@ -31,7 +32,6 @@ from tests.soak.load import BLOCKS_A_SECOND, Load
 from tests.soak.outcome import Outcome, compared
 from tests.soak.server import server
 from tests.soak.written import strings
-from tests.worker.live import STREAM, Cloud, Worker, family
 
 TARGETS = ("child", "daemon", "worker")
 # The machine may do other things as well.

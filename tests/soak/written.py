@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from journal.merkle import Frontier
+from strandline.journal.check.merkle import Frontier
 
 Key = tuple[str, int]  # a revision's document and version
 Row = tuple[object, ...]

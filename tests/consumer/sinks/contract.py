@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from consumer.projection import BlockProjection, Column, ComposedProjection, Projection, RowProjection, Unprojectable
-from consumer.sinks.contract import Replacement, Sink
+from strandline.consumer.projection.definition import (
+    BlockProjection,
+    Column,
+    ComposedProjection,
+    Projection,
+    RowProjection,
+    Unprojectable,
+)
+from strandline.consumer.sinks.contract import Replacement, Sink
 
 COLUMNS = (
     Column("label", "text", "A text."),

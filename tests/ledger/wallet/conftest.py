@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ledger import Ledger
-from ledger.wallet import Wallet, handlers
-from ledger.wallet.handlers import ROUTES, Api
+from strandline.ledger import Ledger
+from strandline.ledger.wallet import Wallet, handlers
+from strandline.ledger.wallet.handlers import ROUTES, Api
 
 Call = Callable[..., tuple[int, Any]]
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.database import connect
-from consumer.verification import verify_store
-from ledger import Ledger
-from ledger.redaction import redact_revision
-from ledger.wallet import Wallet, handlers
-from ledger.wallet.handlers import Api
+from strandline.consumer.database.connection import connect
+from strandline.consumer.verification.verify import verify_store
+from strandline.ledger import Ledger
+from strandline.ledger.redaction import redact_revision
+from strandline.ledger.wallet import Wallet, handlers
+from strandline.ledger.wallet.handlers import Api
 from tests.ledger.wallet.conftest import Call
 
 

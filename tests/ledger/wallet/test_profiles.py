@@ -7,10 +7,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from consumer.database import connect
-from ledger.wallet import Wallet, handlers
-from ledger.wallet.handlers import Api
-from ledger.wallet.profiles import Profiles
+from strandline.consumer.database.connection import connect
+from strandline.ledger.wallet import Wallet, handlers
+from strandline.ledger.wallet.handlers import Api
+from strandline.ledger.wallet.profiles import Profiles
 from tests.ledger.wallet.conftest import Call
 
 PROFILE = {"name": "Ada Abara", "email": "ada.abara@example.org"}

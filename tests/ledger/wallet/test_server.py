@@ -21,13 +21,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from consumer.database import connect
-from consumer.generations import project
-from consumer.projection import discover
-from consumer.verification import verify_store
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.projection.discovery import discover
+from strandline.consumer.verification.verify import verify_store
 
 CLIENTS, ACCOUNTS, REQUESTS = 32, 8, 10
-COMMAND = [sys.executable, "-m", "consumer.cli", "serve", "wallet", "--json", "--listen"]
+COMMAND = [sys.executable, "-m", "strandline.cli", "serve", "wallet", "--json", "--listen"]
 KILL = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'strandline ledger' AND datname = current_database()"""
@@ -138,7 +138,7 @@ def test_32_clients_with_repeated_requests_and_killed_connections(database: str,
     told = [one for client in clients for one in client.told]
     assert {status for *_, status, _ in told} <= {200, 409}
     moved = {members["requestId"]: (members, path, body) for members, path, status, body in told if status == 200}
-    project(database, discover(["projections.wallet"]))
+    project(database, discover(["strandline.projections.wallet"]))
     with connect(database) as connection:
         # In the journal's order, not in that of a clock that may stand still.
         statement = connection.execute(

@@ -1,0 +1,176 @@
+"""The commands, gathered, and what becomes of their errors: a line or two on stderr and an exit status."""
+
+import errno
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from strandline.cli import (
+    demo,
+    digest,
+    erasure,
+    init_projection,
+    ledger,
+    lineage,
+    prove,
+    rebuild,
+    rejected,
+    replay,
+    serve,
+    simulate,
+    sql,
+    status,
+    verify,
+    worker,
+)
+from strandline.cli.output import complain
+from strandline.journal.errors import StrandlineError, UsageError
+
+NAME = "strandline"
+HELD, NOT_HELD, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name=NAME,
+    help="Turns an Amazon QLDB journal into read models that are verified, erasable and rebuildable.",
+    epilog="Exit status: 0 it holds or is done; 1 it does not hold, or something was refused or is left open; "
+    "2 wrong use or setting.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    demo.demo,
+    replay.replay,
+    verify.verify,
+    digest.digest,
+    prove.prove,
+    prove.check_proof,
+    status.status,
+    status.project,
+    status.parked,
+    status.retry,
+    rebuild.rebuild,
+    rebuild.rollback,
+    rejected.rejected,
+    rejected.accept_gap,
+    erasure.receipts,
+    erasure.scrub,
+    erasure.find_subject,
+    sql.sql,
+    sql.migrate,
+    simulate.simulate,
+    ledger.redact,
+    serve.serve,
+    lineage.lineage,
+    init_projection.init_projection,
+    worker.worker,
+):
+    app.command()(command)
+app.add_typer(ledger.app)
+app.add_typer(erasure.redactions, name="redactions")
+
+
+@app.callback(invoke_without_command=True)
+def _strandline(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"{NAME} {version(NAME)}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USE)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; gives its exit status and prints its errors."""
+    with _ended_in_order():
+        return _flushed(_invoke(arguments))
+
+
+def _flushed(status: int) -> int:
+    """The status, once all that was said is out: nobody may be reading on, or the disk may be full."""
+    try:
+        sys.stdout.flush()
+    except OSError as exc:
+        # What is left in the buffer must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        said = isinstance(exc, BrokenPipeError) or status != HELD
+        return NOT_HELD if said else complain(_system_text(exc), NOT_HELD)
+    return status
+
+
+def _invoke(arguments: Sequence[str] | None) -> int:
+    command = typer.main.get_command(app)
+    try:
+        result: Any = command.main(args=arguments, prog_name=NAME, standalone_mode=False)
+    except UsageError as exc:
+        return complain(str(exc), WRONG_USE)
+    except StrandlineError as exc:
+        return complain(str(exc), NOT_HELD)
+    except typer.TyperException as exc:
+        return complain(_usage_text(exc), exc.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return NOT_HELD
+    except OSError as exc:
+        return complain(_system_text(exc), NOT_HELD)
+    except sqlite3.OperationalError as exc:
+        return complain(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", NOT_HELD)
+    except Exception as exc:
+        if (text := _database_text(exc)) is None:
+            raise
+        return complain(text, NOT_HELD)
+    return result if isinstance(result, int) else HELD
+
+
+def _usage_text(exc: typer.TyperException) -> str:
+    context = getattr(exc, "ctx", None)
+    path = context.command_path if context is not None else NAME
+    return f"{exc.format_message()}\nTry `{path} --help`."
+
+
+def _system_text(exc: OSError) -> str:
+    reason = exc.strerror or type(exc).__name__
+    where = f"{exc.filename}: " if exc.filename else ""
+    hint = "; make room, then run the command again" if exc.errno == errno.ENOSPC else ""
+    return f"{where}{reason}{hint}."
+
+
+def _database_text(exc: Exception) -> str | None:
+    """What a PostgreSQL error means; None for any other. psycopg is slow to import, and may not have been needed."""
+    if "psycopg" not in sys.modules:
+        return None
+    import psycopg
+
+    from strandline.consumer.database.errors import describe_error
+
+    return str(describe_error(exc)) if isinstance(exc, psycopg.Error) else None
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A signal that asks to end lets the command tidy up: the embedded PostgreSQL must not be left behind."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    wanted = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
+    for one in wanted:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in wanted:
+            signal.signal(one, signal.SIG_DFL)

@@ -1,0 +1,193 @@
+"""`demo`: the whole way on a made-up ledger, and then what to try."""
+
+import os
+import shutil
+import sys
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from strandline.cli.output import AsJson, note, say, show_json, show_table
+from strandline.cli.replay import take_in_and_project
+from strandline.cli.session import discover_projections, open_store
+from strandline.cli.simulate import simulated
+from strandline.cli.verify import check_sources
+from strandline.journal.errors import StrandlineError
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.ledgers import LedgerName
+
+if TYPE_CHECKING:
+    from strandline.consumer.projection.definition import Projection
+    from strandline.consumer.settings import Settings
+    from strandline.journal.simulation.strand import Simulated
+    from strandline.journal.sources.source import Source
+
+BLOCKS = {
+    LedgerName.LICENSING: 2_000,
+    LedgerName.WALLET: 400,
+    LedgerName.PROVENANCE: 150,
+    LedgerName.AI_AUDIT: 400,
+}
+SEED = 1868  # the same journal each time, so that a second demo finds it taken in
+FOLDER = "demo"
+VERIFIED = (
+    "The journal verified: it is consistent with itself, and with the digest that was saved when it was made.\n"
+    "Only such a digest, saved while QLDB ran, shows that a journal is QLDB's."
+)
+TRY = {
+    LedgerName.LICENSING: (
+        "sql 'SELECT county, status, count(*) FROM read.licence_register GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10'",
+        "sql 'SELECT * FROM read.ledger_activity WHERE redactions > 0 LIMIT 5'",
+        "sql \"SELECT document_id, version, state, metadata->>'txTime' AS at FROM ledger.history('Licence') LIMIT 10\"",
+        "sql 'SELECT document_id, data FROM ledger.\"Licence\" LIMIT 3'",
+    ),
+    LedgerName.WALLET: (
+        "sql 'SELECT * FROM read.wallet_balance ORDER BY balance DESC LIMIT 5'",
+        "sql 'SELECT moved_at, type, amount, balance, source_block FROM read.wallet_statement LIMIT 5'",
+        "serve wallet",
+    ),
+    LedgerName.PROVENANCE: (
+        "sql \"SELECT thing, type, digest FROM read.provenance_lineage WHERE type = 'Model' LIMIT 5\"",
+        "sql \"SELECT * FROM read.provenance_sources('report/00016')\"",
+        "lineage report/00016",
+    ),
+    LedgerName.AI_AUDIT: (
+        "sql 'SELECT system, outcome, count(*) FROM read.ai_audit_timeline GROUP BY 1, 2 ORDER BY 1, 2'",
+        "sql 'SELECT * FROM read.ai_audit_alterations()'",
+    ),
+}
+SEARCH = {"licence_search": "q=county:kent+AND+status:ACTIVE", "endorsement_search": "q=points:8"}
+READERS = {"analysts": "analysts", "cleared": "cleared readers only"}
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """What is in a read model, for the table at the demo's end."""
+
+    name: str
+    purpose: str
+    rows: int
+    store: str
+    readers: str
+
+
+def demo(
+    ledger: Annotated[LedgerName, typer.Option(help="Which made-up ledger.")] = LedgerName.LICENSING,
+    as_json: AsJson = False,
+) -> int:
+    """The whole thing on a made-up ledger; then what to try."""
+    projections = discover_projections()
+    with open_store() as (settings, url):
+        folder = settings.home / (FOLDER if ledger is LedgerName.LICENSING else f"{FOLDER}-{ledger}")
+        note(f"1. Writing a journal of {BLOCKS[ledger]:,} blocks, as QLDB would have exported it, to {folder}")
+        made = _make(settings, folder, ledger)
+        _check_same_strand(url, made)
+        note("2. Verifying every hash and link, and the digest")
+        verified = _verify(folder, made)
+        note("3. Taking it into the journal store and projecting it")
+        taken = take_in_and_project(url, _sources(folder), settings, projections)
+        models = _read_models(url, projections, settings)
+    done = verified and taken.complete
+    if as_json:
+        show_json(
+            {
+                "directory": str(folder),
+                "strand_id": made.strand_id,
+                "digest": b64encode(made.digest).decode(),
+                "tip": made.tip,
+                "verified": verified,
+                "mark": taken.status.mark,
+                "read_models": [asdict(model) for model in models],
+            }
+        )
+    else:
+        _say(models, folder, ledger, verified, settings)
+    return 0 if done else 1
+
+
+def _make(settings: "Settings", folder: Path, ledger: LedgerName) -> "Simulated":
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    return simulated(folder, BLOCKS[ledger], SEED, Format.ION_TEXT, ledger=ledger)
+
+
+def _check_same_strand(url: str, made: "Simulated") -> None:
+    from strandline.consumer.database.connection import connect
+    from strandline.consumer.mark.mark import read_mark
+
+    with connect(url) as connection:
+        held = read_mark(connection).strand_id
+    if held not in (None, made.strand_id):
+        raise StrandlineError(
+            f"The database already holds another journal, strand {held}, which the demo leaves alone.\n"
+            "Give the demo a place of its own: STRANDLINE_HOME=<a new folder>, STRANDLINE_DATABASE_URL not set."
+        )
+
+
+def _verify(folder: Path, made: "Simulated") -> bool:
+    found = check_sources([str(folder / "full")], made.tip)
+    return found.ok and found.digest == made.digest
+
+
+def _sources(folder: Path) -> Sequence["Source"]:
+    from strandline.journal.sources.source import local_sources
+
+    return local_sources(str(folder / "full"))
+
+
+def _read_models(url: str, projections: Mapping[str, "Projection"], settings: "Settings") -> list[ReadModel]:
+    from strandline.consumer.database.connection import connect
+    from strandline.consumer.generations.stores import open_stores
+    from strandline.consumer.monitoring.status import read_status
+
+    stores = open_stores(settings, url)
+    models = []
+    with connect(url) as connection:
+        for served in read_status(connection, projections.values(), stores).projections:
+            if served.generation is None or served.state in ("off", "failing"):
+                continue
+            projection = projections[served.name]
+            rows = stores.count(connection, projection)
+            readers = READERS[projection.readers]
+            models.append(ReadModel(served.name, projection.purpose, rows, served.store, readers))
+    return models
+
+
+def _say(models: Sequence[ReadModel], folder: Path, ledger: LedgerName, verified: bool, settings: "Settings") -> None:
+    show_table(
+        ("read model", "what it is for", "rows", "where", "who may read it"),
+        [(model.name, model.purpose, model.rows, model.store, model.readers) for model in models],
+        title="Read models: in PostgreSQL in schema read, in OpenSearch as aliases",
+    )
+    say(VERIFIED if verified else "The journal did NOT verify.")
+    say("Now try:")
+    program = _program()
+    for words in (
+        *TRY[ledger],
+        "status",
+        "verify",
+        f"verify {quote(str(folder / 'full'))} --digest {quote(str(folder / 'full.digest.json'))}",
+        "digest",
+    ):
+        say(f"  {program} {words}")
+    for model in models:
+        if model.store == "opensearch":
+            say(f"  curl -s '{settings.shown_opensearch_url}/{model.name}/_search?{SEARCH.get(model.name, 'size=3')}'")
+            say(f"  {program} rebuild {model.name}")
+
+
+def _program() -> str:
+    """How this command was called, so that what is shown can be typed."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m strandline.cli"
+    on_path = shutil.which("strandline")
+    if on_path is not None and called.exists() and Path(on_path).samefile(called):
+        return "strandline"
+    return os.path.relpath(called)

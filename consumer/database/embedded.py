@@ -1,0 +1,132 @@
+"""The PostgreSQL that Strandline brings along, for those who name none: one a home, shared by the commands that run.
+
+The last living user stops it. The kernel does the counting, by file locks: the wheel's list of pids keeps those of
+killed processes for ever.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from strandline.consumer.database.embedded_server import INSTEAD, EmbeddedServer
+from strandline.journal.errors import StrandlineError
+
+
+@contextmanager
+def embedded_postgres(home: Path) -> Iterator[str]:
+    """Give the URL of database `strandline` on the server of `home`, made and started where that is needed.
+
+    The server stops when the last process that uses it leaves or dies; one left behind by a kill is adopted
+    by the next. May be nested, and used from threads; a forked child that leaves does not count.
+    Raises `StrandlineError` where the home cannot be used or the server does not start.
+    """
+    home = home.expanduser().resolve()
+    with _threads:
+        use = _uses.get(home) or _join(home)
+        use.count += 1
+    try:
+        yield use.url
+    finally:
+        with _threads:
+            if _uses.get(home) is use:
+                use.count -= 1
+                if use.count == 0:
+                    _leave(home)
+
+
+class _Lock:
+    """Who starts or stops a server, and who uses it: two bytes of the file `lock` in the home.
+
+    The kernel drops a process's record locks when it dies, however it dies, and a forked child has none of its
+    parent's. But a process loses them as soon as it closes *any* descriptor of the file: hence one a process.
+    """
+
+    _CHANGING, _USING = 0, 1
+
+    def __init__(self, home: Path) -> None:
+        self._fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nobody else starts or stops the server meanwhile."""
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, self._CHANGING)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._CHANGING)
+
+    def alone(self) -> bool:
+        """Whether no other process uses the server; ask while `changing`."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._USING)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def use(self) -> None:
+        fcntl.lockf(self._fd, fcntl.LOCK_SH, 1, self._USING)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+@dataclass
+class _Use:
+    """This process's use of one home's server; `count` is how many times over."""
+
+    lock: _Lock
+    cluster: EmbeddedServer
+    url: str = ""
+    count: int = 0
+
+
+_threads = threading.RLock()
+_uses: dict[Path, _Use] = {}
+
+
+def _forget() -> None:
+    """A forked child uses its parent's server without being counted, and must never stop it."""
+    global _threads, _uses
+    _threads, _uses = threading.RLock(), {}
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _join(home: Path) -> _Use:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        use = _Use(_Lock(home), EmbeddedServer(home / "postgres"))
+    except OSError as exc:
+        raise _unusable(home, exc) from exc
+    _uses[home] = use
+    try:
+        with use.lock.changing():
+            alone = use.lock.alone()
+            use.lock.use()
+            use.url = use.cluster.ensure_running(alone)
+    except BaseException as exc:
+        _leave(home)
+        if isinstance(exc, OSError):
+            raise _unusable(home, exc) from exc
+        raise
+    return use
+
+
+def _leave(home: Path) -> None:
+    use = _uses.pop(home)
+    try:
+        with use.lock.changing():
+            if use.lock.alone():
+                use.cluster.stop()
+    finally:
+        use.lock.close()
+
+
+def _unusable(home: Path, exc: OSError) -> StrandlineError:
+    where = exc.filename or home
+    return StrandlineError(f"The embedded PostgreSQL cannot use {where} ({exc.strerror}): {INSTEAD}.")

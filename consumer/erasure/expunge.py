@@ -1,0 +1,214 @@
+"""Makes what redactions deleted go from the stores' own files, and writes the receipts for it.
+
+*Expunged*: every table that held it is vacuumed, every index merged, and no deleted row is left. *Physical*: the bytes
+are gone from the files: every table is rewritten, and no search holds an index's old files.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.database import vacuum
+from strandline.consumer.database.connection import connect
+from strandline.consumer.erasure.probe import Found, Key
+from strandline.consumer.erasure.receipts import Level, issue, issue_hidden
+from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
+from strandline.consumer.projection.definition import Projection
+from strandline.journal.errors import StrandlineError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Progress = Callable[[str, int, int], None]
+
+POSTGRESQL = "postgresql"
+BLOCKS_A_PARTITION = 100_000  # as journal.ensure_partitions makes them
+
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('expunge', 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('expunge', 0))"
+# Receipts come after the fact, so a redaction is due until it has the one for the level.
+READ_DUE = """
+    SELECT d.document_id, d.version, d.sequence_no FROM journal.redaction d
+    WHERE EXISTS (
+        SELECT FROM projection.receipt r
+        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = 'hidden')
+      AND NOT EXISTS (
+        SELECT FROM projection.receipt r
+        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = %(level)s)
+    ORDER BY d.document_id, d.version"""
+READ_ERASED_TEXTS = """
+    SELECT EXISTS (
+        SELECT FROM journal.block
+        WHERE sequence_no = ANY (%s) AND position('erasedTransactionInfo'::bytea IN transaction_info) > 0)"""
+READ_TABLES = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND (
+        (n.nspname = 'journal' AND c.relname = ANY (%s))
+        OR (n.nspname = 'projection' AND c.relname ~ '^(source_[0-9]+|parked|outside_key)$')
+        OR n.nspname = 'generation')
+    ORDER BY 1, 2"""
+READ_INDEXES = "SELECT relation FROM projection.generation WHERE store = %s ORDER BY generation"
+PURGE_REJECTED = """
+    UPDATE journal.rejected SET record = NULL, purged_at = now()
+    WHERE record IS NOT NULL AND rejected_at < now() - make_interval(days => %s)"""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A table that was vacuumed, or rewritten; or an index that was merged."""
+
+    table: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Left:
+    """A table or index that could not be cleaned now, and why."""
+
+    table: str
+    reason: str
+
+
+@dataclass
+class Expunged:
+    """What an expunging did. Without `left` and `found` every redaction has reached the level in every store."""
+
+    redactions: int = 0
+    receipts: int = 0
+    rejected_purged: int = 0
+    cleaned: list[Cleaned] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Due:
+    """The redactions of a store that want the level; `numbers` are the blocks of their revisions."""
+
+    store: str
+    level: Level
+    keys: list[Key]
+    numbers: set[int]
+
+
+def expunge(
+    url: str,
+    projections: Mapping[str, Projection],
+    *,
+    stores: Stores = DATABASE_ONLY,
+    physical: bool = False,
+    rejected_days: int = 30,
+    seconds: float | None = None,
+    progress: Progress = lambda *_: None,
+) -> Expunged:
+    """Bring every hidden redaction to the level expunged, or physical too, and purge old rejected records.
+
+    Begins no table or index after `seconds`. May be repeated, and be broken off anywhere: what is left is done the next
+    time. Raises StrandlineError where another one is running, `StoreFailed` where OpenSearch fails.
+    """
+    result = Expunged()
+    ends = None if seconds is None else time.monotonic() + seconds
+    with connect(url, autocommit=True) as connection, _alone(connection):
+        result.rejected_purged = connection.execute(PURGE_REJECTED, [rejected_days]).rowcount
+        issue_hidden(connection, projections, stores)
+        levels: list[Level] = ["expunged", "physical"] if physical else ["expunged"]
+        here = [_due(connection, POSTGRESQL, level) for level in levels]
+        outside = [_due(connection, OPENSEARCH, level) for level in levels]
+        result.redactions = len({*here[-1].keys, *outside[-1].keys})
+        if _clean_tables(connection, here, result, physical, ends, progress):
+            _write_receipts(connection, projections, stores, here, result)
+        if outside[-1].keys and _merge_indexes(connection, stores, result, physical, ends, progress):
+            _write_receipts(connection, projections, stores, outside, result)
+    return result
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    if connection.execute(TRY_LOCK).fetchone() != (True,):
+        raise StrandlineError("Another `redactions expunge`, or the worker's, is running: wait until it has ended.")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(UNLOCK)
+
+
+def _due(connection: Connection, store: str, level: Level) -> _Due:
+    rows = connection.execute(READ_DUE, {"store": store, "level": level}).fetchall()
+    return _Due(store, level, [(id_, version) for id_, version, _ in rows], {number for *_, number in rows})
+
+
+def _clean_tables(
+    connection: Connection,
+    due: list[_Due],
+    result: Expunged,
+    physical: bool,
+    ends: float | None,
+    progress: Progress,
+) -> bool:
+    """Whether all of them could be cleaned."""
+    numbers = set().union(*(one.numbers for one in due))
+    tables = list(_tables(connection, numbers, rejected=result.rejected_purged > 0))
+    left = len(result.left)
+    for index, table in enumerate(tables):
+        progress("expunging", index, len(tables))
+        started = time.monotonic()
+        try:
+            vacuum.clean(connection, table, physical=physical, ends=ends)
+        except vacuum.Busy as busy:
+            result.left.append(Left(".".join(table), str(busy)))
+        else:
+            result.cleaned.append(Cleaned(".".join(table), time.monotonic() - started))
+    progress("expunging", len(tables), len(tables))
+    return len(result.left) == left
+
+
+def _tables(connection: Connection, numbers: set[int], *, rejected: bool) -> Iterator[tuple[str, str]]:
+    """Every table that may hold something of revisions in those blocks, by schema and name."""
+    names = [f"revision_{part}" for part in {number // BLOCKS_A_PARTITION for number in numbers}]
+    if rejected:
+        names.append("rejected")
+    if numbers:
+        row = connection.execute(READ_ERASED_TEXTS, [list(numbers)]).fetchone()
+        if row and row[0]:
+            names.append("block")
+        names += ["shape", "shape_count"]
+        yield from connection.execute(READ_TABLES, [names])
+    elif rejected:
+        yield "journal", "rejected"
+
+
+def _merge_indexes(
+    connection: Connection,
+    stores: Stores,
+    result: Expunged,
+    physical: bool,
+    ends: float | None,
+    progress: Progress,
+) -> bool:
+    """Whether all of them could be merged."""
+    indexes = [relation for (relation,) in connection.execute(READ_INDEXES, [OPENSEARCH])]
+    if stores.opensearch is None:
+        result.left.append(Left("OpenSearch", "it is off: set STRANDLINE_OPENSEARCH_URL"))
+        return False
+    from strandline.consumer.sinks.opensearch.merge import merge
+
+    progress("merging", 0, len(indexes))
+    started = time.monotonic()
+    left = merge(stores.opensearch, indexes, physical=physical, ends=ends)
+    seconds = time.monotonic() - started
+    result.left += [Left(f"index {name}", reason) for name, reason in left.items()]
+    result.cleaned += [Cleaned(f"index {name}", seconds) for name in indexes if name not in left]
+    progress("merging", len(indexes), len(indexes))
+    return not left
+
+
+def _write_receipts(
+    connection: Connection, projections: Mapping[str, Projection], stores: Stores, due: list[_Due], result: Expunged
+) -> None:
+    for one in due:
+        issued = issue(connection, projections, stores, one.keys, one.store, one.level)
+        result.receipts += issued.receipts
+        result.found += issued.found

@@ -1,0 +1,111 @@
+"""`find-subject`: where a person is, by the identifier fields that the projections and a setting declare."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from strandline.consumer.projection.definition import Projection, RowProjection
+from strandline.journal.errors import StrandlineError, UsageError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
+
+MAY_LOOK = "SELECT pg_has_role(session_user, 'strandline_cleared', 'MEMBER')"
+# Of any version: a name that has changed since is the person's still.
+FIND_DOCUMENTS = """
+    SELECT DISTINCT document_id FROM journal.revision
+    WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
+      AND (%(table)s::text IS NULL OR table_name = %(table)s) AND data ->> %(field)s = %(value)s"""
+READ_VERSIONS = """
+    SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
+           r.state = 'normal' AND r.data ->> %(field)s IS NOT DISTINCT FROM %(value)s
+    FROM journal.revision r
+    WHERE r.document_id = ANY (%(documents)s) AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)
+    ORDER BY r.table_name, r.document_id, r.version"""
+READ_GENERATIONS = """
+    SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""
+READ_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)"
+READ_OUTSIDE = """
+    SELECT document, version, count(*) FROM projection.outside_row
+    WHERE generation = %s AND document = ANY (%s) GROUP BY 1, 2"""
+READ_ROWS = """
+    SELECT source_document, source_version, count(*) FROM {table}
+    WHERE source_document = ANY (%s) GROUP BY 1, 2"""
+READ_COMPOSED = """
+    SELECT document_id, version, count(*) FROM projection.source
+    WHERE generation = %s AND document_id = ANY (%s) GROUP BY 1, 2"""
+
+
+@dataclass(frozen=True)
+class SubjectRevision:
+    """One version of a document; `named` says that it holds the value itself, `read_models` who has rows of it."""
+
+    table: str | None
+    document_id: str
+    version: int
+    sequence_no: int
+    state: str
+    tx_time: str
+    named: bool
+    read_models: tuple[str, ...]
+
+
+def identifier_fields(projections: Iterable[Projection], declared: Sequence[str]) -> dict[str, tuple[str | None, str]]:
+    """The fields by which people are found, as they are named, each with its table (None for any) and field."""
+    names = [name for one in projections if isinstance(one, RowProjection) for name in one.subjects]
+    fields: dict[str, tuple[str | None, str]] = {}
+    for name in (*names, *declared):
+        match = _FIELD.fullmatch(name)
+        if match is None:
+            raise UsageError(f"STRANDLINE_SUBJECT_FIELDS: {name} is no field, such as email or Contact.email.")
+        fields[name] = (match["table"], match["field"])
+    return dict(sorted(fields.items()))
+
+
+def find_subject(
+    connection: Connection, fields: Mapping[str, tuple[str | None, str]],
+    name: str, value: str,
+) -> list[SubjectRevision]:  # fmt: skip
+    """Every version of every document that has, or once had, the value in the field.
+
+    Raises UsageError for a field that is not declared, StrandlineError where the login is not cleared.
+    """
+    if name not in fields:
+        known = ", ".join(fields) or "none"
+        raise UsageError(f"{name} is not declared as naming people; there are {known} (STRANDLINE_SUBJECT_FIELDS).")
+    cleared = connection.execute(MAY_LOOK).fetchone()
+    if not cleared or not cleared[0]:
+        raise StrandlineError("The database login is not cleared: let an administrator GRANT strandline_cleared to it.")
+    table, field = fields[name]
+    parameters: dict[str, Any] = {"table": table, "field": field, "value": value}
+    documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
+    models = _read_models(connection, documents)
+    rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
+    return [
+        SubjectRevision(
+            in_table, id_, version, number, state, at.isoformat(), named, tuple(models.get((id_, version), ()))
+        )
+        for in_table, id_, version, number, state, at, named in rows
+    ]
+
+
+def _read_models(connection: Connection, documents: Sequence[str]) -> dict[tuple[str, int], list[str]]:
+    """The read models that have rows of each version; by what they have, since their definition may be gone."""
+    models: dict[tuple[str, int], list[str]] = {}
+    for generation, name, relation, store, state in connection.execute(READ_GENERATIONS).fetchall():
+        table = Identifier("generation", relation)
+        columns = {column for (column,) in connection.execute(READ_COLUMNS, [table.as_string(connection)])}
+        rows = connection.execute(READ_COMPOSED, [generation, list(documents)]).fetchall()
+        if store != "postgresql":
+            rows += connection.execute(READ_OUTSIDE, [generation, list(documents)]).fetchall()
+        elif "source_document" in columns:
+            rows += connection.execute(SQL(READ_ROWS).format(table=table), [list(documents)]).fetchall()
+        label = name if state == "live" else f"{name} (generation {generation}, {state})"
+        for document_id, version, _ in rows:
+            models.setdefault((document_id, version), []).append(label)
+    return models

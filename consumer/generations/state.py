@@ -1,0 +1,94 @@
+"""The state of every projection and its parked documents, for `status` and `parked`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from strandline.consumer.generations import generation
+from strandline.consumer.generations.lifecycle import Connection
+from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
+from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.fingerprint import fingerprint
+
+READ_LAG = """
+    SELECT mark.sequence_no - generation.position,
+        (SELECT max(block_time) FROM journal.block WHERE sequence_no = mark.sequence_no)
+            - (SELECT max(block_time) FROM journal.block WHERE sequence_no = generation.position),
+        (SELECT count(*) FROM projection.parked WHERE parked.generation = generation.generation)
+    FROM journal.mark, projection.generation WHERE generation = %s"""
+READ_PARKED = """
+    SELECT projection, generation, key, version, sequence_no, reason, parked_at
+    FROM projection.parked JOIN projection.generation USING (generation)
+    ORDER BY projection, generation, sequence_no, key"""
+
+
+@dataclass(frozen=True)
+class ProjectionStatus:
+    """The generation of a projection that is served; `state` is live, idle (nothing of it is in the ledger), failing,
+    wants_rebuild, or off (its store is not set). Lag is behind the mark; its seconds are of the ledger's own time."""
+
+    name: str
+    store: str
+    generation: int | None
+    position: int | None
+    state: str
+    lag_blocks: int
+    lag_seconds: float
+    parked: int
+    wants_rebuild: bool
+    failure: str | None
+    failed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ParkedDocument:
+    """A document (of a projection of blocks: a block's number, without version) that waits, and why."""
+
+    projection: str
+    generation: int
+    key: str
+    version: int | None
+    sequence_no: int
+    reason: str
+    parked_at: datetime
+
+
+def statuses(
+    connection: Connection, projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
+) -> list[ProjectionStatus]:
+    """How each projection stands, by name."""
+    return [_status(connection, one, stores) for one in sorted(projections, key=lambda projection: projection.name)]
+
+
+def parked(connection: Connection) -> list[ParkedDocument]:
+    """Every parked document, of every generation, in the journal's order."""
+    return [ParkedDocument(*row) for row in connection.execute(READ_PARKED)]
+
+
+def _status(connection: Connection, projection: Projection, stores: Stores) -> ProjectionStatus:
+    live = generation.live(connection, projection)
+    if live is None:
+        first = generation.building(connection, projection)  # outside, and not made yet
+        state = "off" if stores.off(projection) else "failing" if first and first.failure else "idle"
+        failure, failed_at = (first.failure, first.failed_at) if first and state == "failing" else (None, None)
+        return ProjectionStatus(
+            projection.name, projection.store, None, None, state, 0, 0.0, 0, False, failure, failed_at
+        )
+    blocks, lag, waiting = connection.execute(READ_LAG, [live.generation]).fetchone() or (0, None, 0)
+    wants_rebuild = live.passed_change or live.fingerprint != fingerprint(projection)
+    state = "failing" if live.failure else "wants_rebuild" if wants_rebuild else "live"
+    if stores.off(projection):
+        state = "off"
+    return ProjectionStatus(
+        name=projection.name,
+        store=projection.store,
+        generation=live.generation,
+        position=live.position,
+        state=state,
+        lag_blocks=blocks,
+        lag_seconds=lag.total_seconds() if lag else 0.0,
+        parked=waiting,
+        wants_rebuild=wants_rebuild,
+        failure=live.failure,
+        failed_at=live.failed_at,
+    )

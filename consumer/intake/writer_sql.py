@@ -1,0 +1,213 @@
+"""The statements of an intake. Every writer goes through blocks, then revisions, each in the order of their keys: two
+that overlap wait for each other, and never in a circle."""
+
+from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
+
+
+def _names(columns: tuple[tuple[str, str], ...], prefix: str = "") -> str:
+    return ", ".join(prefix + name for name, _ in columns)
+
+
+def _stage(name: str, columns: tuple[tuple[str, str], ...]) -> str:
+    declared = ", ".join(f"{column} {type_}" for column, type_ in columns)
+    return f"CREATE TEMP TABLE IF NOT EXISTS {name} ({declared}) ON COMMIT DELETE ROWS"
+
+
+def _copy(name: str, columns: tuple[tuple[str, str], ...]) -> str:
+    return f"COPY {name} ({_names(columns)}) FROM STDIN (FORMAT binary)"
+
+
+STAGE_BLOCKS = _stage("staged_block", BLOCK_COLUMNS)
+STAGE_REVISIONS = _stage("staged_revision", REVISION_COLUMNS)
+COPY_BLOCKS = _copy("staged_block", BLOCK_COLUMNS)
+COPY_REVISIONS = _copy("staged_revision", REVISION_COLUMNS)
+
+# Into the journal itself: what a range of which nothing is held needs no stage for (consumer/fresh_rows.py).
+COPY_FRESH_BLOCKS = _copy("journal.block", BLOCK_COLUMNS)
+COPY_FRESH_REVISIONS = _copy("journal.revision", REVISION_COLUMNS)
+ENSURE_PARTITIONS_BETWEEN = "SELECT journal.ensure_partitions(%s, %s)"
+
+# In order, by an index: the planner expects some in any range, and would look for the first of them from the start.
+HOLDS = " OR ".join(
+    f"(SELECT true FROM journal.{table} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
+    " IS NOT NULL"
+    for table in ("block", "revision", "redaction")
+)
+HOLDS_SOME = f"SELECT {HOLDS}"
+
+# Room for the sort of one intake, whose rows hold documents.
+WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
+
+ENSURE_PARTITIONS = """
+    SELECT journal.ensure_partitions(number, number)
+    FROM (SELECT DISTINCT sequence_no / 100000 * 100000 AS number FROM staged_revision ORDER BY 1) AS part"""
+
+INSERT_BLOCKS = f"""
+    INSERT INTO journal.block ({_names(BLOCK_COLUMNS)})
+    SELECT {_names(BLOCK_COLUMNS)} FROM staged_block
+    ORDER BY sequence_no, block_hash, level = 'full' DESC
+    ON CONFLICT (sequence_no, block_hash) DO NOTHING"""
+
+# What the register names comes in without its data, however old the copy is.
+INSERT_REVISIONS = f"""
+    INSERT INTO journal.revision ({_names(REVISION_COLUMNS)})
+    SELECT s.sequence_no, s.hash, s.document_id, s.version, s.table_id, s.table_name,
+           CASE WHEN d.version IS NOT NULL AND s.state = 'normal' THEN 'redacted' ELSE s.state END,
+           s.level, s.tx_id, s.tx_time,
+           CASE WHEN d.version IS NULL THEN s.data END,
+           CASE WHEN d.version IS NULL THEN s.data_ion END,
+           coalesce(s.data_hash, d.data_hash), s.metadata,
+           CASE WHEN d.version IS NULL THEN s.shape END
+    FROM staged_revision s
+    LEFT JOIN (
+        SELECT sequence_no, document_id, version, data_hash FROM journal.redaction
+        WHERE sequence_no BETWEEN %(first)s AND %(last)s
+    ) d USING (sequence_no, document_id, version)
+    ORDER BY s.sequence_no, s.hash, s.level = 'full' DESC, s.state = 'redacted'
+    ON CONFLICT (sequence_no, hash) DO NOTHING"""
+
+# Blocks whose statement texts a redaction has erased, or would have.
+REGISTERED_BLOCKS = """
+    SELECT DISTINCT sequence_no FROM journal.redaction WHERE sequence_no BETWEEN %(first)s AND %(last)s"""
+
+# The register says which data was erased. Other data under the same name is not what it means.
+REFUSE_MISREGISTERED = """
+    DELETE FROM staged_revision s
+    USING journal.redaction d
+    WHERE d.sequence_no BETWEEN %(first)s AND %(last)s
+      AND s.sequence_no = d.sequence_no AND s.document_id = d.document_id AND s.version = d.version
+      AND s.data_hash <> d.data_hash
+    RETURNING s.sequence_no, s.hash, s.document_id, s.version"""
+REFUSE_THEIR_BLOCKS = """
+    DELETE FROM staged_block b
+    USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
+    WHERE b.sequence_no = refused.sequence_no AND refused.hash = ANY (b.revision_hashes)"""
+
+# Of what was redacted in a copy from JSON, an Ion copy tells the hash.
+COMPLETE_REGISTER = """
+    UPDATE journal.redaction d SET data_hash = r.data_hash
+    FROM journal.revision r
+    WHERE d.data_hash IS NULL AND d.sequence_no BETWEEN %(first)s AND %(last)s
+      AND r.sequence_no = d.sequence_no AND r.document_id = d.document_id AND r.version = d.version"""
+
+COMPLETE_BLOCKS = """
+    WITH incomplete AS (
+        SELECT b.sequence_no, b.block_hash
+        FROM journal.block b
+        WHERE NOT b.complete AND b.sequence_no BETWEEN %(first)s AND %(last)s AND EXISTS (
+            SELECT FROM staged_block s
+            WHERE s.complete AND s.sequence_no = b.sequence_no AND s.block_hash = b.block_hash)
+        ORDER BY b.sequence_no, b.block_hash
+        FOR UPDATE
+    )
+    UPDATE journal.block b SET complete = true
+    FROM incomplete i
+    WHERE b.sequence_no = i.sequence_no AND b.block_hash = i.block_hash"""
+
+# A verified copy in Ion takes the place of one from JSON. Below the mark that is a change, also where no value differs.
+_LIFTED_BLOCK = (
+    "transaction_id block_time transaction_info redaction_info redactions statement_kinds definitions tables".split()
+)
+_SHOWN_OF_BLOCK = "transaction_id block_time redactions statement_kinds definitions tables".split()
+LIFT_BLOCKS = f"""
+    WITH better AS (
+        SELECT s.*, ({", ".join(f"s.{name}" for name in _SHOWN_OF_BLOCK)})
+                    IS DISTINCT FROM ({", ".join(f"b.{name}" for name in _SHOWN_OF_BLOCK)}) AS differs
+        FROM (SELECT DISTINCT ON (sequence_no, block_hash) * FROM staged_block WHERE level = 'full') s
+        JOIN journal.block b USING (sequence_no, block_hash)
+        WHERE b.level = 'chain' AND b.sequence_no BETWEEN %(first)s AND %(last)s
+        ORDER BY b.sequence_no, b.block_hash
+        FOR UPDATE OF b
+    )
+    UPDATE journal.block b
+    SET level = 'full', {", ".join(f"{name} = better.{name}" for name in _LIFTED_BLOCK)}
+    FROM better
+    WHERE b.sequence_no = better.sequence_no AND b.block_hash = better.block_hash
+    RETURNING b.sequence_no, better.differs"""
+
+# A copy without data is no better than one from JSON with it; and what is redacted stays without data.
+LIFT_REVISIONS = """
+    WITH better AS (
+        SELECT s.*, r.shape AS shape_before,
+               r.state <> 'redacted' AND (s.state, s.data) IS DISTINCT FROM (r.state, r.data) AS differs
+        FROM (
+            SELECT DISTINCT ON (sequence_no, hash) * FROM staged_revision
+            WHERE level = 'full' ORDER BY sequence_no, hash, state = 'redacted'
+        ) s
+        JOIN journal.revision r USING (sequence_no, hash)
+        WHERE r.level = 'chain' AND (r.state = 'redacted' OR s.state <> 'redacted')
+          AND r.sequence_no BETWEEN %(first)s AND %(last)s
+        ORDER BY r.sequence_no, r.hash
+        FOR UPDATE OF r
+    )
+    UPDATE journal.revision r
+    SET level = 'full',
+        state = CASE WHEN r.state = 'redacted' THEN r.state ELSE better.state END,
+        data = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data END,
+        data_ion = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data_ion END,
+        data_hash = better.data_hash,
+        metadata = better.metadata,
+        shape = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.shape END
+    FROM better
+    WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash
+    RETURNING r.sequence_no, better.differs, r.table_id, better.shape_before, r.shape"""
+
+ADD_CHANGES = """
+    INSERT INTO journal.change (sequence_no, kind, differs)
+    SELECT number, %s, bool_or(differs) FROM unnest(%s::bigint[], %s::boolean[]) AS changed (number, differs)
+    WHERE number <= (SELECT sequence_no FROM journal.mark)
+    GROUP BY number ORDER BY number"""
+
+TOUCHES_ACCEPTED_GAP = """
+    SELECT EXISTS (
+        SELECT FROM journal.accepted_gap g, journal.mark m
+        WHERE g.first_no <= least(%(last)s, m.sequence_no) AND g.last_no >= %(first)s)"""
+
+# Blocks for numbers that the mark has passed over, with what the held neighbours say of them.
+FOUND_BLOCKS = """
+    SELECT DISTINCT s.sequence_no, s.block_hash, s.previous_hash, s.complete,
+           (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no - 1),
+           (SELECT b.previous_hash FROM journal.block b
+            WHERE b.sequence_no = s.sequence_no + 1 AND b.sequence_no <= m.sequence_no)
+    FROM staged_block s, journal.mark m
+    WHERE s.sequence_no BETWEEN m.origin AND m.sequence_no
+      AND NOT EXISTS (SELECT FROM journal.block b WHERE b.sequence_no = s.sequence_no)
+    ORDER BY s.sequence_no DESC"""
+
+REFUSE_BLOCKS = """
+    DELETE FROM staged_block s
+    USING journal.mark m
+    WHERE s.sequence_no <= m.sequence_no
+      AND NOT EXISTS (
+          SELECT FROM journal.block b WHERE b.sequence_no = s.sequence_no AND b.block_hash = s.block_hash)
+      AND NOT EXISTS (
+          SELECT FROM unnest(%s::bigint[], %s::bytea[]) AS found (sequence_no, block_hash)
+          WHERE found.sequence_no = s.sequence_no AND found.block_hash = s.block_hash)
+    RETURNING s.sequence_no, s.block_hash, s.revision_hashes, s.sequence_no < m.origin,
+              (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no)"""
+
+# The revisions of a refused block go with it; one that a held block names as well is what that block's intake brought.
+REFUSE_THEIR_REVISIONS = """
+    DELETE FROM staged_revision s
+    USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
+    WHERE s.sequence_no = refused.sequence_no AND s.hash = refused.hash AND NOT EXISTS (
+        SELECT FROM journal.block b WHERE b.sequence_no = s.sequence_no AND s.hash = ANY (b.revision_hashes))"""
+
+REFUSE_REVISIONS = """
+    DELETE FROM staged_revision s
+    USING journal.mark m
+    WHERE s.sequence_no <= m.sequence_no AND NOT EXISTS (
+        SELECT FROM journal.block b WHERE b.sequence_no = s.sequence_no AND s.hash = ANY (b.revision_hashes))
+    RETURNING s.sequence_no, s.hash, s.document_id, s.version"""
+
+ADD_OBJECT = """
+    INSERT INTO journal.object (digest, name, first_no, last_no, blocks, revisions)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (digest) DO NOTHING"""
+
+TAKEN_OBJECTS = "SELECT digest FROM journal.object WHERE digest = ANY (%s)"
+
+BEGIN_STRAND = """
+    UPDATE journal.mark
+    SET strand_id = %(strand)s, origin = %(origin)s, sequence_no = %(origin)s - 1
+    WHERE strand_id IS NULL"""

@@ -1,0 +1,1 @@
+"""How far the journal is complete and verified, and how that moves: `mark.advance()`."""

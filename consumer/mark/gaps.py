@@ -1,0 +1,71 @@
+"""Passing over blocks that are lost for ever, with a reason; status, verification and proofs say so from then on."""
+
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.mark.lock import strand_lock
+from strandline.consumer.mark.mark import Mark, advance, only_row, read_mark
+from strandline.journal.errors import UsageError
+
+READ_OVERLAPPING = "SELECT first_no, last_no FROM journal.accepted_gap WHERE first_no <= %s AND last_no >= %s"
+ADD = "INSERT INTO journal.accepted_gap (first_no, last_no, reason) VALUES (%s, %s, %s)"
+
+
+def accept_gap(connection: psycopg.Connection[Any], first: int, last: int, reason: str) -> Mark:
+    """Accept that the blocks `first` to `last` will not come, and let the mark pass over them when it reaches them.
+
+    The connection must be outside a transaction. Raises UsageError where the mark has passed them, nothing beyond them
+    is there, or they overlap with an accepted gap.
+    """
+    if not 0 <= first <= last:
+        raise UsageError(f"From block {first} to block {last} is no range of blocks.")
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why these blocks will not come, for whoever audits this.")
+    beyond = head(connection)
+    with strand_lock(connection, alone=True):
+        mark = read_mark(connection)
+        if first <= mark.sequence_no:
+            raise UsageError(f"The mark is at block {mark.sequence_no}: what is below it is not missing.")
+        if beyond is None or last >= beyond:
+            raise UsageError(f"Nothing beyond block {last} has come, so it cannot be told whether it is lost.")
+        if other := connection.execute(READ_OVERLAPPING, [last, first]).fetchone():
+            raise UsageError(f"Blocks {other[0]} to {other[1]} are an accepted gap already.")
+        connection.execute(ADD, [first, last, reason.strip()])
+    return advance(connection).mark
+
+
+HEAD = """
+    SELECT greatest((SELECT max(sequence_no) FROM journal.block), (SELECT max(sequence_no) FROM journal.revision))"""
+
+GAPS = f"""
+    WITH span AS (SELECT sequence_no + 1 AS first_no, ({HEAD}) AS head FROM journal.mark),
+    known AS (
+        SELECT int8range(sequence_no, sequence_no, '[]') AS numbers
+        FROM journal.block WHERE sequence_no >= (SELECT first_no FROM span)
+        UNION ALL
+        SELECT int8range(first_no, last_no, '[]') FROM journal.accepted_gap
+    )
+    SELECT lower(gap), upper(gap) - 1
+    FROM span, unnest(
+        int8multirange(int8range(first_no, head, '[]'))
+        - coalesce((SELECT range_agg(numbers) FROM known), '{{}}'::int8multirange)) AS gap
+    WHERE head >= first_no
+    ORDER BY gap
+    LIMIT %s"""
+
+
+def head(connection: psycopg.Connection[Any]) -> int | None:
+    """The highest number that any block or revision in the store has; None where there is none."""
+    with connection.transaction():
+        number: int | None = only_row(connection.execute(HEAD))[0]
+        return number
+
+
+def gaps(connection: psycopg.Connection[Any], limit: int = 1000) -> list[tuple[int, int]]:
+    """The blocks that are missing between mark and head, as first and last number; accepted gaps are not among them.
+
+    None, with the mark below the head, means that the next block lacks revisions or that two contend for its number.
+    """
+    with connection.transaction():
+        return connection.execute(GAPS, [limit]).fetchall()

@@ -1,0 +1,62 @@
+"""What waits above the mark, taken in, or refused where it can never come in.
+
+Blocks of QLDB's beyond the graft are such: the first of them contends with the graft and was refused.
+"""
+
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.mark import mark
+from strandline.consumer.mark.checks import CHAIN
+from strandline.consumer.mark.lock import strand_lock
+from strandline.consumer.store.rejected import Refusal, reject
+
+# Candidates whose chain leads down to a block that was refused can never come in.
+DESCENDANTS = """
+    WITH RECURSIVE lost AS (
+        SELECT b.sequence_no, b.block_hash, b.previous_hash
+        FROM journal.block b, journal.mark m
+        WHERE b.sequence_no > m.sequence_no AND EXISTS (
+            SELECT FROM journal.rejected r
+            WHERE r.sequence_no = b.sequence_no - 1 AND r.block_hash = b.previous_hash)
+        UNION
+        SELECT b.sequence_no, b.block_hash, b.previous_hash
+        FROM lost JOIN journal.block b ON b.sequence_no = lost.sequence_no + 1 AND b.previous_hash = lost.block_hash
+    )
+    SELECT sequence_no, block_hash, previous_hash FROM lost ORDER BY sequence_no"""
+DROP_CANDIDATES = """
+    WITH dropped AS (
+        DELETE FROM journal.block b
+        USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, block_hash)
+        WHERE b.sequence_no = lost.sequence_no AND b.block_hash = lost.block_hash
+        RETURNING b.sequence_no, b.revision_hashes
+    )
+    DELETE FROM journal.revision r
+    USING dropped
+    WHERE r.sequence_no = dropped.sequence_no AND r.hash = ANY (dropped.revision_hashes)
+      AND NOT EXISTS (
+          SELECT FROM journal.block b
+          WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes)
+            AND NOT EXISTS (
+                SELECT FROM unnest(%s::bigint[], %s::bytea[]) AS gone (sequence_no, block_hash)
+                WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
+
+
+def settle(connection: psycopg.Connection[Any]) -> list[Refusal]:
+    """Let the mark take in what waits above it, and refuse what hangs on refused blocks; gives what was refused."""
+    refused = list(mark.advance(connection).refused)
+    with strand_lock(connection, alone=True):
+        lost = connection.execute(DESCENDANTS).fetchall()
+        if not lost:
+            return refused
+        keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
+        connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
+        connection.execute(mark.FORGET_OBJECTS, [keys[0]])
+        detail = "its chain leads to a refused block, {}"
+        hanging = [
+            Refusal(number, block_hash, CHAIN, None, "fork", detail.format(previous.hex()))
+            for number, block_hash, previous in lost
+        ]
+        reject(connection, hanging)
+    return refused + hanging

@@ -1,0 +1,123 @@
+"""How everything stands: the mark, what is missing or was refused, redactions, and every generation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.generations.state import ProjectionStatus, statuses
+from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
+from strandline.consumer.mark.gaps import gaps, head
+from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.projection.definition import Projection
+from strandline.consumer.store.graft import read_graft
+
+READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
+COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
+# An imported redaction waits for the revision that it names.
+COUNT_PENDING = """
+    SELECT count(*) FROM (
+        SELECT named ->> 'documentId', (named ->> 'version')::bigint
+        FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
+        WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
+        UNION
+        SELECT document_id, version FROM journal.redaction, journal.mark m WHERE effective_no > m.sequence_no
+    ) AS pending"""
+# The data is erased in the transaction that registers the redaction; what can be open is a generation behind it.
+COUNT_REGISTERED = """
+    SELECT count(*) FILTER (WHERE NOT done), count(*) FILTER (WHERE done)
+    FROM (
+        SELECT EXISTS (
+            SELECT FROM projection.receipt r
+            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden') AS done
+        FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no
+    ) AS registered"""
+READ_OTHERS = """
+    SELECT projection, store, generation, position, state FROM projection.generation
+    WHERE generation <> ALL (%s::bigint[]) ORDER BY projection, generation"""
+
+
+@dataclass(frozen=True)
+class AcceptedGap:
+    """Blocks that are lost for ever, and the operator's words for why they were passed over."""
+
+    first_no: int
+    last_no: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RedactionCounts:
+    """`pending`: the mark has not passed their blocks; `open`: some generation has not; `done`: hidden everywhere, with
+    receipts."""
+
+    pending: int
+    open: int
+    done: int
+
+
+@dataclass(frozen=True)
+class OtherGeneration:
+    """A generation that is not the one served of a projection that is known."""
+
+    name: str
+    store: str
+    generation: int
+    position: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """One snapshot; `mark` and `head` are None while the store holds no block up to the mark, or none at all.
+
+    `graft` is the first block that was appended since QLDB, None where there is none.
+    """
+
+    strand_id: str | None
+    origin: int
+    mark: int | None
+    head: int | None
+    gaps: list[tuple[int, int]]
+    accepted_gaps: list[AcceptedGap]
+    rejected: int
+    redactions: RedactionCounts
+    projections: list[ProjectionStatus]
+    other_generations: list[OtherGeneration]
+    graft: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether blocks above the mark wait though none is missing: for revisions, or for the chain to decide."""
+        return self.head is not None and not self.gaps and (self.mark is None or self.head > self.mark)
+
+
+def read_status(
+    connection: psycopg.Connection[Any], projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
+) -> Status:
+    """How the store and the projections stand; the connection must be outside a transaction."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        at = read_mark(connection)
+        served = statuses(connection, projections, stores)
+        known = [one.generation for one in served if one.generation is not None]
+        return Status(
+            strand_id=at.strand_id,
+            origin=at.origin,
+            mark=at.sequence_no if at.sequence_no >= at.origin else None,
+            head=head(connection),
+            gaps=gaps(connection),
+            accepted_gaps=[AcceptedGap(*row) for row in connection.execute(READ_ACCEPTED)],
+            rejected=_row(connection, COUNT_REJECTED)[0],
+            redactions=RedactionCounts(_row(connection, COUNT_PENDING)[0], *_row(connection, COUNT_REGISTERED)),
+            projections=served,
+            other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
+            graft=read_graft(connection),
+        )
+
+
+def _row(connection: psycopg.Connection[Any], statement: str) -> tuple[Any, ...]:
+    row = connection.execute(statement.encode()).fetchone()
+    assert row is not None
+    return tuple(row)

@@ -1,0 +1,157 @@
+"""A first draft of a projection: a file with every field that a table's documents have had, to be cut down."""
+
+import json
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.projection.definition import NAME, RESERVED
+from strandline.journal.errors import UsageError
+
+FIELDS = """
+    SELECT path, type, revisions, share FROM ledger.user_table_fields
+    JOIN ledger.user_tables t USING (table_id, name)
+    WHERE name = %s AND t.status = 'ACTIVE' ORDER BY path, revisions DESC, type"""
+TABLES = "SELECT DISTINCT name FROM ledger.user_tables WHERE status = 'ACTIVE' ORDER BY name"
+
+# Ion's types: the column's, and how a projection reads it. Of JSON exports the types are JSON's.
+COLUMNS = {
+    "string": ("text", "text"),
+    "symbol": ("text", "text"),
+    "clob": ("text", "text"),
+    "blob": ("text", "text"),
+    "int": ("numeric", "number"),
+    "decimal": ("numeric", "number"),
+    "float": ("numeric", "number"),
+    "bool": ("boolean", "boolean"),
+    "timestamp": ("timestamptz", "moment"),
+}
+OTHER = ("jsonb", "field")
+NULL = "null"
+
+HEADER = '''"""{table}: say what this read model is for, and keep no more than that needs."""
+
+from strandline import Column, Revision, RowProjection, Rows
+
+
+def rows(revision: Revision) -> Rows:
+    yield {{
+{members}
+    }}
+
+
+PROJECTION = RowProjection(
+    name={name},
+    purpose="The current documents of {table}.",  # whom is it for, and what do they need?
+    tables=({source},),
+    keeps="current",  # or "history": a row for every revision
+    readers="cleared",  # restricted; "analysts" once nothing in it is personal
+    columns=(
+{columns}
+    ),
+    rows=rows,
+)
+'''
+NESTED = "# Also within these fields, for a function of your own to read from revision.field(…):\n{lines}"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field by its path, a type that it has had, in how many revisions, and in what share of all with data."""
+
+    path: tuple[str, ...]
+    type: str
+    revisions: int
+    share: Decimal
+
+
+def read_fields(connection: psycopg.Connection[Any], table: str) -> list[Field]:
+    """Raises `UsageError` where no active table of this name has had a document with data."""
+    found = [Field(tuple(path), *rest) for path, *rest in connection.execute(FIELDS, [table])]
+    if not found:
+        tables = ", ".join(name for (name,) in connection.execute(TABLES))
+        raise UsageError(f"The ledger has no documents in a table of this name; there are {tables or 'no tables'}.")
+    return found
+
+
+def draft(table: str, name: str, fields: Sequence[Field]) -> str:
+    """The projection's file; raises `UsageError` where the name is none for a projection."""
+    if not NAME.fullmatch(name):
+        raise UsageError("A projection's name has at most 40 small letters, digits and underscores: give one, --name.")
+    tops: dict[str, list[Field]] = {}
+    for one in fields:
+        if len(one.path) == 1:
+            tops.setdefault(one.path[0], []).append(one)
+    if not tops:
+        raise UsageError("Its documents have no fields with names, so there is nothing to make columns of.")
+    members, columns, taken = [], [], set(RESERVED)
+    for field, seen in tops.items():
+        column = _column(field, taken)
+        taken.add(column)
+        kind, reader = _kind(seen)
+        members.append(f"        {_literal(column)}: revision.{reader}({_literal(field)}),")
+        columns.append(f"        Column({_literal(column)}, {_literal(kind)}, {_literal(_told(field, seen))}),")
+    text = HEADER.format(
+        table=_plain(table),
+        name=_literal(name),
+        source=_literal(table),
+        members="\n".join(members),
+        columns="\n".join(columns),
+    )
+    return text + _nested(fields)
+
+
+def snake(name: str) -> str:
+    """A name as a projection or column may have it, as far as that goes: `licenceId` is `licence_id`."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    small = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
+    return (f"f_{small}" if not small[:1].isalpha() else small)[:40].rstrip("_")
+
+
+def _column(field: str, taken: set[str]) -> str:
+    name = snake(field)
+    if keyword.iskeyword(name) or name in taken:
+        name = f"{name[:36]}_of"
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name[:36]}_{number}"
+    return unique
+
+
+def _kind(seen: Iterable[Field]) -> tuple[str, str]:
+    kinds = {COLUMNS.get(one.type, OTHER) for one in seen if one.type != NULL}
+    return kinds.pop() if len(kinds) == 1 else OTHER
+
+
+def _told(field: str, seen: Sequence[Field]) -> str:
+    types = ", ".join(f"{one.type} in {_percent(one.share)}" for one in seen)
+    return f"{_plain(field)}: {types} of the revisions."
+
+
+def _percent(share: Decimal) -> str:
+    shown = share * 100
+    return "less than 1 %" if 0 < shown < 1 else f"{shown:.0f} %"
+
+
+def _nested(fields: Sequence[Field]) -> str:
+    lines = []
+    for one in fields:
+        if len(one.path) > 1:
+            lines.append(f"#   {_plain('.'.join(one.path))}: {one.type} in {_percent(one.share)}")
+    return "\n" + NESTED.format(lines="\n".join(lines)) + "\n" if lines else ""
+
+
+def _plain(text: str) -> str:
+    """A name of somebody else's making, in a comment or a description: on one line, and nothing but text."""
+    return re.sub(r"[^\w .,:;/()\[\]-]", "?", text)[:80]
+
+
+def _literal(text: str) -> str:
+    """The text as Python writes it, in this project's double quotes where it can be read at all."""
+    return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)

@@ -1,0 +1,172 @@
+"""What a projector reads of the journal: batches of whole blocks, in order, and what has been erased meanwhile."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composed
+
+from strandline.consumer.projection.definition import Block, BlockProjection, Projection, Revision
+from strandline.consumer.projector.revision_reader import read_for
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Item = Revision | Block
+
+READ_MARK = "SELECT sequence_no FROM journal.mark"
+
+_SIZE = "coalesce(octet_length(data_ion), pg_column_size(data), 0)"
+# `columns` are those of `consumer.projector.revision_reader`.
+READ_REVISIONS = f"""
+    SELECT {{columns}}, {_SIZE} FROM journal.revision
+    WHERE sequence_no > %(after)s AND sequence_no <= %(last)s AND table_name = ANY(%(tables)s)
+    ORDER BY sequence_no, document_id, version"""
+
+_BLOCK = """
+    sequence_no, block_time, transaction_id, level, statement_kinds,
+    ARRAY(SELECT DISTINCT value FROM jsonb_each_text(tables) ORDER BY value),
+    cardinality(array_remove(revision_documents, NULL)), coalesce(jsonb_array_length(redactions), 0)"""
+_BLOCK_COLUMNS = 8
+
+READ_BLOCKS = f"""
+    SELECT {_BLOCK}, 0 FROM journal.block
+    WHERE sequence_no > %(after)s AND sequence_no <= %(last)s ORDER BY sequence_no"""
+
+# Documents from the given versions on, as far as the position has come. OFFSET has each looked up by itself: a join of
+# a few with very many revisions might read all of those.
+READ_DOCUMENTS = """
+    SELECT r.* FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
+    CROSS JOIN LATERAL (
+        SELECT {columns} FROM journal.revision
+        WHERE document_id = document AND version >= first_version OFFSET 0) r
+    WHERE sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
+    ORDER BY sequence_no, document_id, version"""
+
+# Each document's last revision as far as the position has come.
+READ_CURRENT = """
+    SELECT r.* FROM unnest(%(documents)s::text[]) AS wanted (document) CROSS JOIN LATERAL (
+        SELECT {columns} FROM journal.revision
+        WHERE document_id = document AND sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
+        ORDER BY version DESC LIMIT 1) r"""
+
+READ_SOME_BLOCKS = f"SELECT {_BLOCK} FROM journal.block WHERE sequence_no = ANY(%(numbers)s) ORDER BY sequence_no"
+
+# Revisions that the position had passed before the blocks that redacted them. One that is read later than its redaction
+# passed the mark comes erased already.
+READ_ERASED = """
+    SELECT {columns} FROM journal.redaction JOIN journal.revision USING (document_id, version, sequence_no)
+    WHERE redacted_by > %(after)s AND redacted_by <= %(last)s AND sequence_no <= %(after)s
+      AND table_name = ANY(%(tables)s)
+    ORDER BY sequence_no, document_id, version"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one batch holds at most, but for its last block, which is always whole; `size` is in bytes."""
+
+    blocks: int = 20_000
+    revisions: int = 5_000
+    size: int = 4_000_000
+
+
+# A document has at most 128 KB, so one fetch has at most 25 MB.
+_FETCH = 200
+
+
+def read_mark(connection: Connection) -> int:
+    row = connection.execute(READ_MARK).fetchone()
+    return int(row[0]) if row else -1
+
+
+class Batch:
+    """The next whole blocks after `after`, none above `mark`, in order; a batch without items moves on all the same.
+
+    Read chunk by chunk, so that no more of the payload is held than a chunk. `last`, the block that the batch ends
+    with, is known when all chunks have been read.
+    """
+
+    def __init__(self, connection: Connection, projection: Projection, after: int, mark: int, limits: Limits) -> None:
+        self._connection = connection
+        self._projection = projection
+        self.after = after
+        self._limits = limits
+        # The range is bounded, so that no plan, however poor, reads the rest of the journal for one batch.
+        self.last = min(mark, after + limits.blocks)
+
+    def __iter__(self) -> Iterator[Sequence[Item]]:
+        statement, make, tables = _source(self._projection)
+        taken = size = 0
+        last_taken: int | None = None
+        # The blocks come in order from the index; a planner without statistics would sort the whole range each time.
+        self._connection.execute("SET LOCAL enable_sort = off")
+        with self._connection.cursor(name="feed") as cursor:
+            cursor.execute(statement, {"after": self.after, "last": self.last, "tables": tables}, binary=True)
+            while rows := cursor.fetchmany(min(_FETCH, self._limits.revisions)):
+                chunk = make(rows)
+                if last_taken is not None and (taken >= self._limits.revisions or size >= self._limits.size):
+                    rest = [item for item in chunk if item.sequence_no == last_taken]
+                    if len(rest) < len(chunk):
+                        self.last = last_taken
+                        yield rest
+                        return
+                taken += len(chunk)
+                size += sum([row[-1] for row in rows])
+                last_taken = chunk[-1].sequence_no
+                yield chunk
+
+
+def key_of(item: Item) -> str:
+    """What parks where the item cannot be taken: its document, or the block's number."""
+    return item.document_id if isinstance(item, Revision) else str(item.sequence_no)
+
+
+def documents(
+    connection: Connection, projection: Projection, keys: Sequence[tuple[str, int]], position: int
+) -> list[Revision]:
+    """Every revision of each (document, version) from that version on, up to the position."""
+    parameters = {
+        "documents": [document for document, _ in keys],
+        "versions": [version for _, version in keys],
+        "position": position,
+    }
+    return _revisions(connection, projection, READ_DOCUMENTS, parameters)
+
+
+def current(connection: Connection, projection: Projection, documents: Sequence[str], position: int) -> list[Revision]:
+    """The last revision of each document up to the position."""
+    parameters = {"documents": list(documents), "position": position}
+    return _revisions(connection, projection, READ_CURRENT, parameters)
+
+
+def blocks(connection: Connection, numbers: Sequence[int]) -> list[Item]:
+    return _blocks(connection.execute(READ_SOME_BLOCKS, {"numbers": list(numbers)}, binary=True))
+
+
+def erased(connection: Connection, projection: Projection, after: int, last: int) -> list[Revision]:
+    """Revisions up to `after` that blocks in (after, last] redacted; without data."""
+    return _revisions(connection, projection, READ_ERASED, {"after": after, "last": last})
+
+
+def _revisions(
+    connection: Connection, projection: Projection, statement: str, parameters: dict[str, Any]
+) -> list[Revision]:
+    read = read_for(projection)
+    parameters["tables"] = _tables(projection)
+    query = SQL(statement).format(columns=read.columns)
+    return read.revisions(connection.execute(query, parameters, binary=True).fetchall())
+
+
+def _blocks(rows: Iterable[Sequence[Any]]) -> list[Item]:
+    return [Block(*row[:_BLOCK_COLUMNS]) for row in rows]
+
+
+def _tables(projection: Projection) -> list[str]:
+    return [] if isinstance(projection, BlockProjection) else list(projection.tables)
+
+
+def _source(projection: Projection) -> tuple[Composed, Callable[[Sequence[Any]], Sequence[Item]], list[str]]:
+    """A statement whose rows end with a size, what they are made into, and the tables that it is asked for."""
+    if isinstance(projection, BlockProjection):
+        return SQL(READ_BLOCKS).format(), _blocks, []
+    read = read_for(projection)
+    return SQL(READ_REVISIONS).format(columns=read.columns), read.revisions, _tables(projection)

@@ -1,0 +1,177 @@
+"""A projector runs one generation of one projection: take the next batch up to the mark, let the projection say what it
+means, write rows and position together."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Event
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.database.connection import NOT_DURABLE
+from strandline.consumer.projection.definition import ComposedProjection, Projection
+from strandline.consumer.projector import feed, lease, parking
+from strandline.consumer.projector.backfill import Backfill
+from strandline.consumer.projector.composed_filler import ComposedFiller
+from strandline.consumer.projector.feed import Batch, Limits
+from strandline.consumer.projector.lease import READ_POSITION, Lease
+from strandline.consumer.projector.row_filler import AGAIN, Filler, RowFiller
+from strandline.consumer.sinks.contract import ExternalSink, LeaseLost, Sink, Turn
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Progress = Callable[[str, int, int], None]  # projection, position, mark
+
+# Whoever writes a generation's rows writes its row, too (strandline.consumer.generations.summary).
+LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
+SET_POSITION = """
+    UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
+
+
+class Projector:
+    """Fills one generation through its sink; `connection` is the sink's own, with no transaction open."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        projection: Projection,
+        generation: int,
+        sink: Sink,
+        limits: Limits | None = None,
+    ) -> None:
+        self._connection = connection
+        self._projection = projection
+        self._generation = generation
+        self._sink = sink
+        self._filling = _filling(connection, projection, generation, sink)
+        self._limits = limits or Limits()
+
+    def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
+        """Bring the generation to the mark, or wait until the projector that holds its lease has done so.
+
+        Raises `StoreFailed` where the read model is in a store outside the database.
+        """
+        while not self._at_mark(progress) and not (stop and stop.is_set()):
+            held = lease.take(self._connection, self._generation)
+            if held is None:
+                time.sleep(lease.BUSY_SECONDS)
+                continue
+            try:
+                with lease.giving_back(self._connection, held):
+                    while not (stop and stop.is_set()) and self.step(held):
+                        self._at_mark(progress)
+            except LeaseLost:
+                continue
+
+    def run_to(self, held: Lease, last: int) -> None:
+        """Bring the generation to that block, which the mark has passed. Raises `LeaseLost`."""
+        while self.step(held, last):
+            pass
+
+    def step(self, held: Lease, last: int | None = None) -> bool:
+        """One batch, up to the mark or to `last`; False where there is none. Raises `LeaseLost`, and then nothing is
+        written."""
+        deadline = self._renew(held)
+        with self._connection.transaction():
+            position = lease.hold(self._connection, held)
+            mark = feed.read_mark(self._connection) if last is None else last
+            if position >= mark:
+                return False
+            batch = Batch(self._connection, self._projection, position, mark, self._limits)
+            with self._turn(held, deadline, lambda: batch.last):
+                self._filling.fill(batch)
+            lease.move(self._connection, held, batch.last)
+        return True
+
+    def fill_first(self, first: Backfill, progress: Progress | None = None) -> None:
+        """Fill the generation, which is empty (one outside: make it), from what is current where `first` ends.
+
+        Until all of it is written the position does not move.
+        """
+        with (
+            first.parts(self._connection, self._filling) as parts,
+            lease.taken(self._connection, self._generation) as held,
+        ):
+            if isinstance(self._sink, ExternalSink):
+                # Under the lease: what a killed rebuild has asked for must not make the index after it was dropped.
+                self._renew(held)
+                self._sink.create(bare=True)
+            for write, total in parts:
+                deadline = self._renew(held)
+                with self._connection.transaction():
+                    self._connection.execute(NOT_DURABLE)  # what is lost before the position moves is begun anew
+                    position = lease.hold(self._connection, held)
+                    with self._turn(held, deadline, lambda: first.last):
+                        done = write()
+                    lease.move(self._connection, held, position)
+                if progress:
+                    progress(f"{self._projection.name}, {first.unit}", done, max(done, total))
+            with self._connection.transaction():
+                lease.hold(self._connection, held)
+                first.arrive(self._connection, self._generation)
+                lease.move(self._connection, held, first.last)
+
+    def fill_up(self, mark: int) -> None:
+        """Bring the generation to the mark in the transaction of the caller, who has locked its row."""
+        (position,) = self._connection.execute(READ_POSITION, [self._generation]).fetchone() or (mark,)
+        while position < mark:
+            batch = Batch(self._connection, self._projection, position, mark, self._limits)
+            self._filling.fill(batch)
+            position = batch.last
+        self._connection.execute(SET_POSITION, [position, self._generation])
+
+    def retry(self) -> tuple[int, int]:
+        """Run every parked document again, up to the position; how many were tried, and how many are parked still."""
+        # In the database the row keeps batches out; a lease would have to wait for the one who has it.
+        if not isinstance(self._sink, ExternalSink):
+            return self._retry(None)
+        with lease.taken(self._connection, self._generation) as held:
+            return self._retry(held)
+
+    def _retry(self, held: Lease | None) -> tuple[int, int]:
+        tried = still = 0
+        last: str | None = None
+        while True:
+            deadline = self._renew(held)
+            with self._connection.transaction():
+                locked = self._connection.execute(LOCK, [self._generation]).fetchone()
+                parked = parking.page(self._connection, self._generation, last, AGAIN)
+                if not parked or locked is None:
+                    return tried, still
+                with self._turn(held, deadline, partial(int, locked[0])):
+                    self._filling.again(parked, locked[0])
+                still += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
+            tried += len({key for key, _ in parked})
+            last = parked[-1][0]
+
+    def _renew(self, held: Lease | None) -> float:
+        """By when all that is sent outside must have ended; nothing where nothing is."""
+        if held is None or not isinstance(self._sink, ExternalSink):
+            return 0.0
+        return lease.renew(self._connection, held)
+
+    @contextmanager
+    def _turn(self, held: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
+        """What is written within belongs to this lease and position."""
+        if held is None or not isinstance(self._sink, ExternalSink):
+            yield
+            return
+        self._sink.begin(Turn(held.token, position, deadline))
+        yield
+        self._sink.settle()
+
+    def _at_mark(self, progress: Progress | None) -> bool:
+        with self._connection.transaction():
+            mark = feed.read_mark(self._connection)
+            row = self._connection.execute(READ_POSITION, [self._generation]).fetchone()
+        position = int(row[0]) if row else mark
+        if progress:
+            progress(self._projection.name, position, mark)
+        return position >= mark
+
+
+def _filling(connection: Connection, projection: Projection, generation: int, sink: Sink) -> Filler:
+    if isinstance(projection, ComposedProjection):
+        return ComposedFiller(connection, projection, generation, sink)
+    return RowFiller(connection, projection, generation, sink)

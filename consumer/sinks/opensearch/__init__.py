@@ -1,0 +1,1 @@
+"""The OpenSearch sink: `sink.OpensearchSink`."""

@@ -1,0 +1,86 @@
+"""The fields of each table's documents, counted as the mark passes them: `ledger.user_table_fields`
+(migrations/0015_fields.sql, journal/fields.py)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from strandline.journal.decode.copy_format import Count
+
+# The mark is so far ahead of the counts before they follow: what is between is counted when it is asked for.
+LEAST_BLOCKS = 1_000
+
+ADD = """
+    INSERT INTO journal.shape (shape, fields) SELECT * FROM unnest(%s::bigint[], %s::jsonb[])
+    ORDER BY 1 ON CONFLICT (shape) DO NOTHING"""
+COUNT = "SELECT journal.count_shapes(%s)"
+ADD_COUNTS = """
+    INSERT INTO journal.shape_count AS c (table_id, shape, revisions, first_no, last_no)
+    SELECT table_id, shape, sum(revisions), min(first_no), max(last_no)
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS more (table_id, shape, revisions, first_no, last_no)
+    GROUP BY table_id, shape ORDER BY table_id, shape
+    ON CONFLICT (table_id, shape) DO UPDATE
+    SET revisions = c.revisions + excluded.revisions, first_no = least(c.first_no, excluded.first_no),
+        last_no = greatest(c.last_no, excluded.last_no)"""
+COUNTED = "UPDATE journal.shape_position SET sequence_no = %s"
+FOUND = "SELECT sequence_no, table_id, NULL::bigint, shape FROM journal.revision WHERE sequence_no = ANY (%s)"
+CHANGE = "SELECT journal.change_shapes(%s, %s, %s, %s)"
+FORGET = "SELECT journal.forget_shapes(%s)"
+
+
+class Change(NamedTuple):
+    """Of a revision in the store: the shape that its data had and the one that it has now; None for no data."""
+
+    sequence_no: int
+    table_id: str | None
+    before: int | None
+    after: int | None
+
+
+def add_shapes(connection: psycopg.Connection[Any], shapes: Mapping[int, str]) -> None:
+    """Say what the shapes are of the revisions that are about to come in."""
+    if shapes:
+        connection.execute(ADD, [list(shapes), list(shapes.values())])
+
+
+def count_shapes(connection: psycopg.Connection[Any]) -> None:
+    """Let the counts follow the mark. The strand's lock is held alone."""
+    connection.execute(COUNT, [LEAST_BLOCKS])
+
+
+def add_counts(
+    connection: psycopg.Connection[Any], counts: Iterable[Mapping[tuple[str, int], Count]], last: int
+) -> None:
+    """Let the counts, which are known, follow the mark to block `last`, where it is about to be raised to.
+
+    The strand's lock is held alone.
+    """
+    connection.execute(COUNT, [1])
+    if rows := [(*key, *count) for part in counts for key, count in part.items()]:
+        connection.execute(ADD_COUNTS, [list(column) for column in zip(*rows, strict=True)])
+    connection.execute(COUNTED, [last])
+
+
+def found_shapes(connection: psycopg.Connection[Any], numbers: Sequence[int]) -> list[Change]:
+    """The revisions of blocks that have turned up below the mark, as changes from nothing."""
+    return [Change(*row) for row in connection.execute(FOUND, [list(numbers)])]
+
+
+def change_shapes(connection: psycopg.Connection[Any], changes: Iterable[Change]) -> None:
+    """Let the counts follow what changed below the mark; what is not counted yet changes nothing."""
+    parts = [
+        (change.table_id, shape, more, change.sequence_no)
+        for change in changes
+        for shape, more in ((change.before, -1), (change.after, 1))
+        if shape is not None
+    ]
+    if parts:
+        connection.execute(CHANGE, [list(column) for column in zip(*parts, strict=True)])
+
+
+def forget_shapes(connection: psycopg.Connection[Any], changes: Sequence[Change]) -> None:
+    """Let shapes go that no revision has any more. The strand's lock is held alone."""
+    if gone := sorted({change.before for change in changes if change.before is not None}):
+        connection.execute(FORGET, [gone])

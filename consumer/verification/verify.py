@@ -1,0 +1,178 @@
+"""`verify`: every hash and link of exports and records, or of the store, and the digest that they give."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+
+import psycopg
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.intake.coverage import Coverage, Extent
+from strandline.consumer.intake.decoding import decode_items, executor, workers_for
+from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.store.blocks import check_stored
+from strandline.consumer.verification.spool import Spool
+from strandline.journal.check.block import Fault, Level
+from strandline.journal.check.strand import Chain, missing
+from strandline.journal.decode.archives import DecodedRecords
+from strandline.journal.decode.objects import Decoded, count_block
+from strandline.journal.errors import StrandlineError
+from strandline.journal.sources.source import Source, all_items
+
+MOST_FAULTS_KEPT = 1_000
+_RANGE = 1_000  # blocks that one process checks at a time
+_REGISTER = "SELECT document_id, version FROM journal.redaction"
+_ACCEPTED = "SELECT first_no, last_no FROM journal.accepted_gap ORDER BY first_no"
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was found. `tied_hash` is the blockHash of the block `tied_at` that was asked for; `deletions` counts by the
+    form of their hashes (CheckedRevision.deletion), `records` a stream's records by kind, repeated ones too;
+    `erased_statements` counts the blocks whose statement texts a redaction has erased; `fault_count` all faults, of
+    which the first thousand are kept."""
+
+    blocks: int = 0
+    revisions: int = 0
+    system_revisions: int = 0
+    level: Level = "full"
+    strand_id: str | None = None
+    first_no: int | None = None
+    last_no: int | None = None
+    digest: bytes | None = None
+    tied_hash: bytes | None = None
+    unexplained_redactions: int = 0
+    erased_statements: int = 0
+    deletions: Counter[str] = field(default_factory=Counter)
+    fault_count: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    accepted_gaps: list[tuple[int, int]] = field(default_factory=list)
+    records: Counter[str] = field(default_factory=Counter)
+    sources: list[Extent] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.fault_count and self.blocks > 0
+
+    def fault(self, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            self.fault_count += 1
+            if len(self.faults) < MOST_FAULTS_KEPT:
+                self.faults.append(fault)
+
+    def warn(self, warnings: Iterable[Fault]) -> None:
+        self.warnings.extend(islice(warnings, MOST_FAULTS_KEPT - len(self.warnings)))
+
+
+def verify_sources(
+    sources: Sequence[Source],
+    *,
+    workers: int,
+    tip: int | None = None,
+    tied_at: int | None = None,
+    trust_deletions: bool = False,
+    progress: Progress = lambda _: None,
+) -> Verification:
+    """Check sources of one ledger, in any order, overlapping or following one another, as one strand."""
+    result = Verification()
+    workers = workers_for(all_items(sources), workers)
+    spans = Coverage()
+    with Spool() as spool, executor(workers, all_items(sources)) as pool:
+        for item in decode_items(
+            all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, with_rows=False
+        ):
+            decoded = item.decoded
+            result.fault(decoded.faults)
+            result.warn(decoded.warnings)
+            result.deletions.update(decoded.deletions)
+            result.fault(spool.add(decoded))
+            if isinstance(decoded, DecodedRecords):
+                result.records.update(decoded.records)
+            spans.add(item.item, [link.sequence_no for link in decoded.links])
+            progress(len(decoded.links))
+        _conclude(result, spool, tip, tied_at)
+    result.sources = spans.extents(sources)
+    if not result.blocks and not result.fault_count:
+        raise StrandlineError("the sources hold no blocks")
+    return result
+
+
+def verify_store(
+    url: str,
+    *,
+    workers: int,
+    tip: int | None = None,
+    tied_at: int | None = None,
+    trust_deletions: bool = False,
+    progress: Progress = lambda _: None,
+) -> Verification:
+    """Check the journal store from its origin to the mark, data, links and what analysts see of it."""
+    result = Verification()
+    with connect(url) as connection:
+        mark = read_mark(connection)
+        result.accepted_gaps = connection.execute(_ACCEPTED).fetchall()
+        register = connection.execute(_REGISTER).fetchall()
+    if mark.strand_id is None or mark.sequence_no < mark.origin:
+        raise StrandlineError("the store holds no blocks yet; take an export in with `strandline replay SOURCE`")
+    if mark.sequence_no - mark.origin < _RANGE:
+        workers = 1
+    with Spool() as spool, executor(workers) as pool:
+        result.fault(spool.add(Decoded(named=register)))
+        starts = range(mark.origin, mark.sequence_no + 1, _RANGE)
+        for decoded in pool.map(partial(_check_range, url, mark.sequence_no, trust_deletions), starts):
+            result.fault(decoded.faults)
+            result.fault(spool.add(decoded))
+            result.deletions.update(decoded.deletions)
+            progress(len(decoded.links))
+        _conclude(result, spool, tip, tied_at)
+    begun = mark.sequence_no + 1 if result.first_no is None else result.first_no
+    ended = mark.sequence_no if result.last_no is None else result.last_no
+    for first, last in ((mark.origin, begun - 1), (ended + 1, mark.sequence_no)):
+        if first <= last and not _passed_over(result.accepted_gaps, first, last):
+            result.fault([missing(first, last)])
+    return result
+
+
+def _passed_over(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
+    """Whether all these blocks are in accepted gaps, given in order: side by side, or found again in part."""
+    for gap_first, gap_last in gaps:
+        if gap_first <= first <= gap_last:
+            first = gap_last + 1
+    return first > last
+
+
+def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> Decoded:
+    result = Decoded()
+    with connect(url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        end = min(start + _RANGE - 1, last_no)
+        for block in check_stored(connection, start, end, trust_deletions=trust_deletions):
+            count_block(block, result)
+            result.faults.extend(block.faults)
+    return result
+
+
+def _conclude(result: Verification, spool: Spool, tip: int | None, tied_at: int | None) -> None:
+    """The links, in the order of the numbers, what only blocks and revisions together show, and the totals."""
+    chain = Chain(tip)
+    for sequence_no, block_hash, previous_hash in spool.links():
+        if sequence_no == tied_at:
+            result.tied_hash = block_hash
+        for fault in chain.add(sequence_no, block_hash, previous_hash):
+            first = fault.sequence_no or 0
+            if fault.fault != "missing" or not _passed_over(result.accepted_gaps, first, sequence_no - 1):
+                result.fault([fault])
+    result.fault(spool.streamed_faults())
+    result.warn(spool.streamed_warnings())
+    totals = spool.totals()
+    result.blocks, result.revisions, result.system_revisions = totals.blocks, totals.revisions, totals.system_revisions
+    result.level = "full" if totals.full else "chain"
+    result.unexplained_redactions = totals.unexplained_redactions
+    result.erased_statements = totals.erased_statements
+    result.strand_id = spool.strand_id
+    result.first_no, result.last_no, result.digest = chain.first_no, chain.last_no, chain.digest

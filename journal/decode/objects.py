@@ -1,0 +1,144 @@
+"""One pure function: the bytes of an export object → verified rows, ready for COPY.
+
+It is the seam for other executors and for a native kernel: nothing in or out but bytes and plain values. A block that
+does not verify gives faults and no rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from strandline.journal.check.block import CheckedBlock, Fault, check_block
+from strandline.journal.check.members import ShapeError
+from strandline.journal.decode.copy_format import Rows, Tally, pack
+from strandline.journal.decode.gzip import decompressed
+from strandline.journal.errors import UnreadableError, UnwritableError
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.json import read_json
+
+
+class Link(NamedTuple):
+    """What the check of a strand needs of a block, whether or not the block itself verified.
+
+    `revisions` counts those that it names, which come apart from a stream's summary of it.
+    """
+
+    strand_id: str
+    sequence_no: int
+    block_hash: bytes
+    previous_hash: bytes
+    full: bool
+    revisions: int
+    system_revisions: int
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What an object held. `deletions` counts by the form of their hashes (CheckedRevision.deletion); `redacted` and
+    `named` are (document, version): revisions found without data, and those that a redactionInfo names; `erased` are
+    (block, document, version): the revisions of blocks whose statement texts are erased."""
+
+    links: list[Link] = field(default_factory=list)
+    rows: Rows | None = None
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    redactions: int = 0
+    deletions: Counter[str] = field(default_factory=Counter)
+    redacted: list[tuple[str, int]] = field(default_factory=list)
+    named: list[tuple[str, int]] = field(default_factory=list)
+    erased: list[tuple[int, str, int]] = field(default_factory=list)
+
+    @property
+    def revision_count(self) -> int:
+        """The revisions that came, the system's apart."""
+        return sum(link.revisions for link in self.links)
+
+
+def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
+    """Read, verify and pack the blocks of one export object (Ion text, Ion binary or JSON; also gzip'd).
+
+    Never raises for what the bytes hold: what cannot be read is a fault, and the whole blocks before it are kept.
+    """
+    result = Decoded()
+    packed_blocks: list[bytes] = []
+    packed_revisions: list[bytes] = []
+    numbers: list[int] = []
+    tally = Tally()
+    for block in _checked_blocks(data, trust_deletions, result.faults):
+        count_block(block, result)
+        if block.faults:
+            result.faults.extend(block.faults)
+        elif with_rows:
+            try:
+                rows, revisions = pack(block, tally)
+            except UnwritableError as error:
+                result.faults.append(Fault(block.sequence_no, "shape", str(error)))
+                continue
+            numbers.append(block.sequence_no)
+            packed_blocks.append(rows)
+            packed_revisions.append(revisions)
+    if numbers:
+        in_order = all(before < number for before, number in pairwise(numbers))
+        result.rows = Rows(
+            b"".join(packed_blocks), b"".join(packed_revisions), min(numbers), max(numbers), tally, in_order
+        )
+    return result
+
+
+def count_block(block: CheckedBlock, result: Decoded) -> None:
+    """Add a block to what was found."""
+    documents = sum(document_id is not None for document_id in block.revision_documents)
+    result.links.append(
+        Link(
+            block.strand_id,
+            block.sequence_no,
+            block.block_hash,
+            block.previous_hash,
+            block.level == "full",
+            documents,
+            len(block.revision_hashes) - documents,
+        )
+    )
+    result.warnings.extend(block.warnings)
+    result.redactions += len(block.redactions)
+    result.deletions.update(r.deletion for r in block.revisions if r.deletion)
+    result.redacted += [(r.document_id, r.version) for r in block.revisions if r.state == "redacted"]
+    if block.statements_erased:
+        result.erased += [(block.sequence_no, r.document_id, r.version) for r in block.revisions]
+    if not block.faults:  # nothing unverified may explain a redaction
+        result.named += [(redaction.document_id, redaction.version) for redaction in block.redactions]
+
+
+def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> Iterator[CheckedBlock]:
+    try:
+        data = decompressed(data)
+        typed: Iterator[tuple[int, Any]] | None = None
+        for index, value in enumerate(_values(data)):
+            try:
+                block = check_block(value, trust_deletions=trust_deletions)
+            except ShapeError as error:
+                faults.append(Fault(None, "shape", f"value {index + 1} is no block: {error}"))
+                continue
+            if block.faults and block.level == "full":
+                # A struct may repeat a field, which plain dicts lose: read this value again with all of them.
+                typed = typed or enumerate(ion.read_typed(data))
+                again = check_block(_advance(typed, index), trust_deletions=trust_deletions)
+                block = block if again.faults else again
+            yield block
+    except UnreadableError as error:
+        faults.append(Fault(None, "unreadable", str(error)))
+
+
+def _advance(values: Iterator[tuple[int, Any]], index: int) -> Any:
+    return next(value for position, value in values if position == index)
+
+
+def _values(data: bytes) -> Iterator[Any]:
+    if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
+        return ion.read(data)
+    try:
+        return read_json(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UnreadableError("not readable as JSON: not UTF-8") from None

@@ -1,0 +1,1 @@
+"""Ion values: reading, writing, hashing, and their JSON."""

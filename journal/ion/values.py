@@ -1,0 +1,151 @@
+"""Reading and writing Ion, with every type kept that a hash depends on.
+
+Values are plain Python where Ion's type is plain (str, int, bool, float, Decimal, bytes for a blob, None, list, dict,
+Timestamp, SymbolToken) and amazon.ion's IonPy classes where it is not (typed nulls, clobs, s-expressions, annotations).
+A struct read as a dict keeps only the last of a repeated field; `read_typed` keeps them all, at a tenth of the speed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from io import BytesIO, StringIO
+from itertools import islice
+from typing import Any
+
+from amazon.ion import simpleion
+from amazon.ion.core import Timestamp
+from amazon.ion.exceptions import IonException
+from amazon.ion.simpleion import IonPyValueModel
+from amazon.ion.symbols import SymbolToken
+
+from strandline.journal.errors import UnreadableError, UnwritableError
+from strandline.journal.ion.encoded import Encoded
+from strandline.journal.ion.framing import sound_length
+
+__all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_stream", "write_text"]
+
+BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
+
+# amazon.ion 0.15's C extension writes beside its memory where a number is larger, and then crashes.
+_MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
+# It takes a symbol id of Ion text modulo 2 to the 32, and looks for one of very many digits without end.
+_LARGE_SYMBOL_ID = re.compile(rb"\$[0-9]{10}")
+_LEAVES = frozenset((str, bool, float, bytes, type(None), Timestamp, SymbolToken))
+
+_PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
+
+
+def read(data: bytes) -> Iterator[Any]:
+    """The top-level values of a stream of binary or text Ion, one at a time.
+
+    Raises UnreadableError, saying after how many whole values, where the bytes stop being Ion; the values before that
+    have been yielded.
+    """
+    return _values(data, _PLAIN)
+
+
+def read_typed(data: bytes) -> Iterator[Any]:
+    """As `read`, with IonPy classes throughout and every repeated field of a struct."""
+    return _values(data, IonPyValueModel.ION_PY)
+
+
+def read_one(data: bytes) -> Any:
+    """The single value that `data` holds."""
+    values = list(read(data))
+    if len(values) != 1:
+        raise UnreadableError(f"expected one Ion value, found {len(values)}")
+    return values[0]
+
+
+def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
+    count = 0
+    binary = data.startswith(BINARY_VERSION_MARKER)
+    sound = sound_length(data) if binary else len(data)
+    plain_python = not binary and _LARGE_SYMBOL_ID.search(data) is not None
+    try:
+        try:
+            if not plain_python:
+                for value in simpleion.loads(data[:sound], single_value=False, parse_eagerly=False, value_model=model):
+                    yield value
+                    count += 1
+        except IonException as error:
+            # The C extension takes no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
+            # the plain Python does, twenty times slower.
+            if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL")):
+                raise
+            plain_python = True
+        if plain_python:
+            # Of text given as bytes it would take each byte for a character.
+            file = BytesIO(data[:sound]) if binary else StringIO(_decodable(data), newline="")
+            for value in islice(simpleion.load_python(file, single_value=False, parse_eagerly=False), count, None):
+                yield value
+                count += 1
+            if not binary:
+                data.decode()
+    except GeneratorExit:
+        raise
+    # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
+    # UnicodeDecodeError or RecursionError from deeper down for others; none of its texts is free of payload.
+    except Exception as error:
+        raise UnreadableError(f"not readable as Ion after {count} whole values ({type(error).__name__})") from None
+    if sound < len(data):
+        raise UnreadableError(f"not readable as Ion after {count} whole values (damaged or cut short)")
+
+
+def _decodable(data: bytes) -> str:
+    """UTF-8 as far as it is that."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        return data[: error.start].decode()
+
+
+def write(value: Any) -> bytes:
+    """One value as binary Ion, with its own version marker and symbol table.
+
+    Raises UnwritableError for the little that amazon.ion cannot write, such as a timestamp whose UTC form is outside
+    years 1 to 9999.
+    """
+    if type(value) is Encoded:
+        return value.ion
+    return _written(value, binary=True)
+
+
+def write_stream(values: Sequence[Any]) -> bytes:
+    """Values one after another as binary Ion, with one symbol table."""
+    return _written(values, binary=True, sequence_as_stream=True)
+
+
+def write_text(value: Any) -> str:
+    """One value as Ion text, on one line, without a version marker."""
+    return _written(value, binary=False, omit_version_marker=True).decode()
+
+
+def _written(value: Any, **options: bool) -> bytes:
+    file = BytesIO()
+    dump = simpleion.dump_python if _hold_large_number((value,)) else simpleion.dump
+    try:
+        dump(value, file, **options)
+    except (IonException, ValueError, ArithmeticError, TypeError, AttributeError, RecursionError) as error:
+        raise UnwritableError(f"holds a value that cannot be written as Ion ({type(error).__name__})") from None
+    return file.getvalue()
+
+
+def _hold_large_number(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind in _LEAVES:
+            continue
+        if isinstance(value, Mapping):
+            if _hold_large_number(value.values()):
+                return True
+        elif isinstance(value, list | tuple):
+            if _hold_large_number(value):
+                return True
+        elif isinstance(value, Decimal):
+            _, digits, exponent = value.as_tuple()
+            if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_EXPONENT:  # type: ignore[arg-type]
+                return True
+        elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            return True
+    return False

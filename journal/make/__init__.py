@@ -1,0 +1,1 @@
+"""Makes blocks, exports and scrubbed copies: `block.BlockMaker`."""

@@ -1,0 +1,59 @@
+"""A block that was made a moment ago, as a check finds it: its hashes were computed from these very values, so they
+are not computed again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from strandline.journal.check.block import CheckedBlock, CheckedRevision, Redaction, Table
+from strandline.journal.check.members import time_in
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.make.block import NewRevision
+from strandline.journal.make.block import Redaction as Named
+
+
+def as_checked(block: Mapping[str, Any], revisions: Sequence[NewRevision], redactions: Sequence[Named]) -> CheckedBlock:
+    """What `check_block` gives for the block that a BlockMaker made of these revisions and redactions."""
+    address, whole = block["blockAddress"], block.get("revisions", ())
+    info = block.get("transactionInfo")
+    tables = {one.document_id: Table(one.table_id, one.table_name) for one in revisions}
+    return CheckedBlock(
+        strand_id=address["strandId"],
+        sequence_no=address["sequenceNo"],
+        block_hash=block["blockHash"],
+        previous_hash=block["previousBlockHash"],
+        level="full",
+        transaction_id=block["transactionId"],
+        block_time=time_in(block, "blockTimestamp"),
+        entries_hashes=block["entriesHashList"],
+        transaction_info=info,
+        redaction_info=block.get("redactionInfo"),
+        redactions=[Redaction(one.sequence_no, one.table_id, one.document_id, one.version) for one in redactions],
+        documents=tables,
+        statements=[one["statement"] for one in info["statements"]] if info else [],
+        revision_hashes=[one["hash"] for one in whole],
+        revision_documents=[one["metadata"]["id"] if "metadata" in one else None for one in whole],
+        revisions=[
+            _revision(value, new, tables[new.document_id])
+            for value, new in zip(whole[len(whole) - len(revisions) :], revisions, strict=True)
+        ],
+        complete=True,
+    )
+
+
+def _revision(value: Mapping[str, Any], new: NewRevision, table: Table) -> CheckedRevision:
+    metadata = value["metadata"]
+    deleted = new.data is None
+    return CheckedRevision(
+        hash=value["hash"],
+        document_id=new.document_id,
+        version=new.version,
+        state="deleted" if deleted else "normal",
+        metadata=metadata,
+        tx_id=metadata["txId"],
+        tx_time=time_in(metadata, "txTime"),
+        data=new.data,
+        data_hash=None if deleted else new.data_hash or ion_hash(new.data),
+        data_ion=new.data_ion,
+        table=table,
+        deletion="nothing" if deleted else None,
+    )

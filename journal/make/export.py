@@ -1,0 +1,112 @@
+"""Writes a journal export as QLDB wrote one to S3: data objects named by what they hold, and two manifests.
+
+Names and manifests follow QLDB's developer guide, "Journal export output in QLDB": `<exportId>.started.manifest`
+repeats the request, `<exportId>.<strandId>.completed.manifest` lists the objects' full keys in order.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from strandline.journal.ion.json import to_json
+from strandline.journal.ion.values import Timestamp, write_stream, write_text
+
+
+class Format(StrEnum):
+    """QLDB's output formats; a JSON export has lost Ion's types."""
+
+    ION_TEXT = "ION_TEXT"
+    ION_BINARY = "ION_BINARY"
+    JSON = "JSON"
+
+    @property
+    def extension(self) -> str:
+        return "json" if self is Format.JSON else "ion"
+
+
+def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:
+    """The bytes of one data object: a block a line, or one binary stream with one symbol table."""
+    if format is Format.ION_BINARY:
+        return write_stream(blocks)
+    write = to_json if format is Format.JSON else write_text
+    return "".join([write(block) + "\n" for block in blocks]).encode()
+
+
+def object_name(blocks: Sequence[dict[str, Any]], strand_id: str, format: Format) -> str:
+    """Where the data object of these blocks lies below the export's prefix: by the hour, named by its numbers."""
+    first, last = blocks[0], blocks[-1]
+    hour = first["blockTimestamp"].strftime("%Y/%m/%d/%H")
+    numbers = f"{first['blockAddress']['sequenceNo']}-{last['blockAddress']['sequenceNo']}"
+    return f"{hour}/{strand_id}.{numbers}.{format.extension}"
+
+
+def encode_manifest(value: dict[str, Any], format: Format) -> bytes:
+    """A manifest's bytes; one of a binary export is text, too."""
+    return (to_json(value) if format is Format.JSON else write_text(value)).encode()
+
+
+class ExportWriter:
+    """Writes the blocks of one strand, given in order, as one export under `directory`, a bucket's folder `prefix`.
+
+    An object holds `object_blocks` blocks, the last one what is left. Without `finish` there is no completed manifest,
+    as with an export that was broken off. OSError where the directory cannot be written.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        format: Format,
+        *,
+        strand_id: str,
+        export_id: str,
+        prefix: str,
+        object_blocks: int = 1000,
+    ) -> None:
+        self._directory = directory
+        self._format = format
+        self._strand_id = strand_id
+        self._export_id = export_id
+        self._prefix = prefix
+        self._object_blocks = object_blocks
+        self._waiting: list[dict[str, Any]] = []
+        self._keys: list[str] = []
+
+    def start(self, *, ledger: str, bucket: str, start_time: Timestamp, end_time: Timestamp) -> None:
+        """Writes the started manifest: the request for the blocks from `start_time` up to, not with, `end_time`."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        request = {
+            "ledgerName": ledger,
+            "exportId": self._export_id,
+            "inclusiveStartTime": start_time,
+            "exclusiveEndTime": end_time,
+            "bucket": bucket,
+            "prefix": self._prefix,
+            "objectEncryptionType": "NO_ENCRYPTION",
+            "outputFormat": str(self._format),
+        }
+        self._write_manifest(f"{self._export_id}.started.manifest", request)
+
+    def add(self, block: dict[str, Any]) -> None:
+        self._waiting.append(block)
+        if len(self._waiting) >= self._object_blocks:
+            self._write_object()
+
+    def finish(self) -> None:
+        """Writes what is left and the completed manifest."""
+        self._write_object()
+        name = f"{self._export_id}.{self._strand_id}.completed.manifest"
+        self._write_manifest(name, {"keys": self._keys})
+
+    def _write_object(self) -> None:
+        if not self._waiting:
+            return
+        name = object_name(self._waiting, self._strand_id, self._format)
+        path = self._directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(self._waiting, self._format))
+        self._keys.append(self._prefix + name)
+        self._waiting = []
+
+    def _write_manifest(self, name: str, value: dict[str, Any]) -> None:
+        (self._directory / name).write_bytes(encode_manifest(value, self._format))

@@ -1,0 +1,1 @@
+"""Proofs of revisions, their files, and saved digests: `proof.check_proof()`."""

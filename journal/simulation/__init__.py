@@ -1,0 +1,1 @@
+"""Sample ledgers with invented people, for tests, demos and benchmarks: `simulate.simulate()`."""

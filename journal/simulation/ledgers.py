@@ -1,0 +1,26 @@
+"""The ledgers that can be simulated, by name."""
+
+from enum import StrEnum
+
+from strandline.journal.simulation.ai_audit import AiAuditLedger
+from strandline.journal.simulation.ledger import SimulatedLedger
+from strandline.journal.simulation.licensing import LicenceLedger
+from strandline.journal.simulation.provenance import ProvenanceLedger
+from strandline.journal.simulation.wallet import WalletLedger
+
+
+class LedgerName(StrEnum):
+    """As the folders of projections/ are named."""
+
+    LICENSING = "licensing"
+    WALLET = "wallet"
+    PROVENANCE = "provenance"
+    AI_AUDIT = "ai_audit"
+
+
+LEDGERS: dict[LedgerName, type[SimulatedLedger]] = {
+    LedgerName.LICENSING: LicenceLedger,
+    LedgerName.WALLET: WalletLedger,
+    LedgerName.PROVENANCE: ProvenanceLedger,
+    LedgerName.AI_AUDIT: AiAuditLedger,
+}

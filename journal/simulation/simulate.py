@@ -1,0 +1,199 @@
+"""Writes a whole journal of a made-up ledger, of any size: as exports and as stream records.
+
+The strand is made once, block by block, and kept in a temporary file as it was written. A second pass knows every
+redaction and writes the exports. Memory stays flat but for what names the redacted revisions. The same seed, number of
+blocks and share of redactions give the same journal, whatever the format.
+"""
+
+import json
+import struct
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from strandline.journal.decode import stream
+from strandline.journal.errors import UsageError
+from strandline.journal.ion import values as ion
+from strandline.journal.make.block import Redaction, redact
+from strandline.journal.make.export import ExportWriter, Format, encode
+from strandline.journal.simulation.ledger import SimulatedLedger, new_id
+from strandline.journal.simulation.licensing import LicenceLedger
+from strandline.journal.simulation.strand import Simulated, SimulatedStrand
+
+Progress = Callable[[int, int], None]
+"""Called with the blocks done and the blocks there are; each block is done twice, made and exported."""
+
+_MAX_OBJECT_BLOCKS = 1000
+_SPOOLED_BLOCKS = 200
+# User records among which the stream's order is random, and the shares of them and of Kinesis records that come twice.
+_SHUFFLED = 4096
+_SENT_TWICE = 0.03
+_PUT_TWICE = 0.02
+
+
+def simulate(
+    directory: Path,
+    blocks: int,
+    seed: int,
+    format: Format,
+    redactions: float | None = None,
+    progress: Progress | None = None,
+    kind: type[SimulatedLedger] = LicenceLedger,
+) -> Simulated:
+    """Writes `full/`, `early/`, `late/`, `stream/` and `full.digest.json` into a new or empty directory.
+
+    `full/` holds all blocks as exported last; `early/` the first half, exported before the redactions in the second;
+    `late/` the second half; `stream/` raw Kinesis records, a file each, as streamed when written: out of order, some
+    twice. `redactions` is the share of blocks that redact, from 0 up to 1, as far as there is something to redact; the
+    ledger's own share unless given.
+    Raises UsageError for a directory that holds something or cannot be made, or a number out of range.
+    """
+    redactions = kind.redactions if redactions is None else redactions
+    _check(directory, blocks, redactions)
+    count = _Count(progress, 2 * blocks)
+    strand = SimulatedStrand(kind, seed, blocks, redactions)
+    with TemporaryFile(dir=directory) as file:
+        spool = _Spool(file)
+        _write_stream(
+            directory / "stream", kind.name, count.through(spool.keep(strand.make())), Random(f"{seed} stream")
+        )
+        _write_exports(directory, format, strand, count.through(spool.read()))
+    simulated = strand.summary()
+    _write_digest(directory / "full.digest.json", simulated)
+    return simulated
+
+
+def _check(directory: Path, blocks: int, redactions: float) -> None:
+    if blocks < 1:
+        raise UsageError(f"a journal has at least 1 block, not {blocks}")
+    if not 0 <= redactions < 1:
+        raise UsageError(f"the share of redactions is from 0 up to 1, not {redactions}")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        occupied = any(directory.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot write to {directory}: {error.strerror}") from None
+    if occupied:
+        raise UsageError(f"{directory} is not empty: name a new directory, so that nothing is overwritten")
+
+
+class _Spool:
+    """Blocks in a file, a few at a time in one Ion stream, to be read again in order."""
+
+    _LENGTH = struct.Struct(">Q")
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def keep(self, blocks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        waiting: list[dict[str, Any]] = []
+        for block in blocks:
+            waiting.append(block)
+            if len(waiting) == _SPOOLED_BLOCKS:
+                self._write(waiting)
+                waiting = []
+            yield block
+        self._write(waiting)
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        self._file.seek(0)
+        while header := self._file.read(self._LENGTH.size):
+            yield from ion.read(self._file.read(self._LENGTH.unpack(header)[0]))
+
+    def _write(self, blocks: list[dict[str, Any]]) -> None:
+        data = encode(blocks, Format.ION_BINARY)
+        self._file.write(self._LENGTH.pack(len(data)) + data)
+
+
+class _Count:
+    """Passes blocks through and reports how many have come."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def through(self, blocks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for block in blocks:
+            yield block
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+
+def _write_stream(directory: Path, ledger: str, blocks: Iterable[dict[str, Any]], random: Random) -> None:
+    directory.mkdir()
+    arn = f"arn:aws:qldb:eu-west-2:123456789012:stream/{ledger}/{new_id(random)}"
+    records = chain.from_iterable(stream.block_records(arn, block) for block in blocks)
+    sent = chain(
+        [stream.control_record(arn, "CREATED")],
+        _out_of_order(records, random),
+        [stream.control_record(arn, "COMPLETED")],
+    )
+    number = 0
+    for raw in stream.aggregate(sent):
+        for _ in range(2 if random.random() < _PUT_TWICE else 1):
+            (directory / f"{number:08d}.bin").write_bytes(raw)
+            number += 1
+
+
+def _out_of_order(records: Iterable[stream.UserRecord], random: Random) -> Iterator[stream.UserRecord]:
+    """The records in random order, the first and some others twice; memory holds `_SHUFFLED` of them."""
+    waiting: list[stream.UserRecord] = []
+    for index, record in enumerate(records):
+        waiting.extend([record] * (2 if index == 0 or random.random() < _SENT_TWICE else 1))
+        while len(waiting) > _SHUFFLED:
+            chosen = random.randrange(len(waiting))
+            waiting[chosen], waiting[-1] = waiting[-1], waiting[chosen]
+            yield waiting.pop()
+    random.shuffle(waiting)
+    yield from waiting
+
+
+def _write_exports(directory: Path, format: Format, strand: SimulatedStrand, blocks: Iterable[dict[str, Any]]) -> None:
+    half = (strand.blocks + 1) // 2
+    end = strand.summary().tip
+    full, early, late = (_writer(directory, name, format, strand) for name in ("full", "early", "late"))
+    for number, block in enumerate(blocks):
+        redacted = strand.redacted.get(number, [])
+        last = _as_exported(block, redacted, end)
+        full.add(last)
+        if number < half:
+            early.add(_as_exported(block, redacted, half - 1))
+        else:
+            late.add(last)
+    for writer in (full, early, late):
+        writer.finish()
+
+
+def _as_exported(block: dict[str, Any], redacted: list[tuple[Redaction, int]], tip: int) -> dict[str, Any]:
+    """The block as an export shows it that was made when `tip` was the strand's last block."""
+    for redaction, redacted_by in redacted:
+        if redacted_by <= tip:
+            block = redact(block, redaction.document_id, redaction.version)
+    return block
+
+
+def _writer(directory: Path, name: str, format: Format, strand: SimulatedStrand) -> ExportWriter:
+    writer = ExportWriter(
+        directory / name,
+        format,
+        strand_id=strand.maker.strand_id,
+        export_id=new_id(strand.random),
+        prefix=f"{name}/",
+        object_blocks=min(_MAX_OBJECT_BLOCKS, strand.blocks // 6 + 1),
+    )
+    name = strand.ledger.name
+    writer.start(ledger=name, bucket=f"{name}-journal", start_time=strand.start_time(), end_time=strand.end_time())
+    return writer
+
+
+def _write_digest(path: Path, simulated: Simulated) -> None:
+    """Writes the strand's digest as the AWS CLI's get-digest printed it."""
+    address = ion.write_text({"strandId": simulated.strand_id, "sequenceNo": simulated.tip})
+    digest = {"Digest": b64encode(simulated.digest).decode(), "DigestTipAddress": {"IonText": address}}
+    path.write_text(json.dumps(digest, indent=4) + "\n", encoding="utf-8")

@@ -1,0 +1,82 @@
+"""The objects of a journal export, in the order of its manifest or of the numbers in their names.
+
+Names and manifests as QLDB's developer guide has them ("Journal export output"); users keep copies in other places
+too, so a manifest's keys, which start at the bucket's root, are looked for under every shorter path as well.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from strandline.journal.check.block import Fault
+from strandline.journal.decode.objects import Link
+from strandline.journal.errors import UnreadableError
+from strandline.journal.ion import values as ion
+from strandline.journal.sources.place import File, Place, address_of
+
+COMPLETED = ".completed.manifest"
+_OBJECT_NAME = re.compile(r"([0-9A-Za-z]+)\.(\d+)-(\d+)\.(?:ion|json|10n)(?:\.gz)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportObject:
+    """One data object; `file` is None where a manifest names it and it is not there. Numbers are those in its name."""
+
+    name: str
+    file: File | None
+    first_no: int | None = None
+    last_no: int | None = None
+
+    @property
+    def files(self) -> Sequence[File]:
+        return () if self.file is None else (self.file,)
+
+
+def export_object(name: str, file: File | None) -> ExportObject:
+    """An object with the numbers that its name has, if it has any."""
+    match = _OBJECT_NAME.search(name)
+    if match is None:
+        return ExportObject(name, file)
+    return ExportObject(name, file, int(match[2]), int(match[3]))
+
+
+def named_objects(files: Sequence[File]) -> list[ExportObject]:
+    """Those files that have an object's name, in the order of their numbers."""
+    numbered = [item for item in (export_object(file.name, file) for file in files) if item.first_no is not None]
+    return sorted(numbered, key=lambda item: (item.first_no, item.last_no, item.name))
+
+
+def objects_of(manifest: File, place: Place) -> list[ExportObject]:
+    """The objects that a manifest names, in its order; UnreadableError where it is no completed manifest."""
+    try:
+        keys = ion.read_one(manifest.read())["keys"]  # Ion text, of which JSON is a part
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise TypeError
+    except (UnreadableError, KeyError, TypeError):
+        raise UnreadableError(
+            f"{address_of(place, manifest)}: is no completed manifest of an export, which is "
+            '{keys: ["<object>", …]}; name the folder of the objects to go by their names'
+        ) from None
+    folder = PurePosixPath(manifest.name).parent
+    return [export_object(key, _locate(place, folder, key)) for key in keys]
+
+
+def check_numbers(item: ExportObject, links: Sequence[Link]) -> Iterator[Fault]:
+    """What does not hold between an object's name and the numbers of its blocks, which rise by one."""
+    for before, link in pairwise(links):
+        if link.sequence_no != before.sequence_no + 1:
+            detail = f"{item.name}: block {link.sequence_no} follows block {before.sequence_no}"
+            yield Fault(link.sequence_no, "order", detail)
+    if item.first_no is None or not links:
+        return
+    first_no, last_no = links[0].sequence_no, links[-1].sequence_no
+    if (first_no, last_no) != (item.first_no, item.last_no):
+        yield Fault(None, "object", f"{item.name}: holds blocks {first_no} to {last_no}; its name says otherwise")
+
+
+def _locate(place: Place, folder: PurePosixPath, key: str) -> File | None:
+    parts = [part for part in PurePosixPath(key).parts if part not in ("/", "..")]
+    names = (str(folder.joinpath(*parts[start:])) for start in range(len(parts)))
+    return next((file for name in names if (file := place.find(name)) is not None), None)

@@ -1,0 +1,146 @@
+"""What a user names as a source: an export, by its manifest or its objects' names, or archived raw Kinesis records."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from aws_kinesis_agg import MAGIC
+
+from strandline.journal.decode.gzip import decompressed
+from strandline.journal.decode.stream import as_record
+from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
+from strandline.journal.ion import values as ion
+from strandline.journal.sources.export import COMPLETED, ExportObject, export_object, named_objects, objects_of
+from strandline.journal.sources.place import File, Folder, Place, address_of, local_file
+
+# Files that are looked into to tell records, where no name says what a folder holds.
+_LOOKED_INTO = 8
+# Raw records that are decoded together: enough that their fixed costs vanish, little enough for flat memory.
+_BATCH_BYTES = 4 * 1024 * 1024
+_BATCH_FILES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFiles:
+    """Some of an archive's files of raw records, which no name puts in an order."""
+
+    name: str
+    files: tuple[File, ...]
+    first_no: None = None
+    last_no: None = None
+
+
+Item = ExportObject | RecordFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An export, by its manifest or without one, or an archive of records: what is to be read, in order."""
+
+    address: str
+    kind: Literal["export", "records"]
+    items: Sequence[Item]
+
+    @property
+    def first_no(self) -> int:
+        return min((item.first_no for item in self.items if item.first_no is not None), default=0)
+
+
+def local_sources(address: str) -> list[Source]:
+    """The sources that a folder, a manifest or a file on this machine holds, by their first blocks.
+
+    Raises UsageError where it does not exist, StrandlineError where it holds no journal, UnreadableError where a
+    manifest is none.
+    """
+    path = Path(address)
+    try:
+        if path.is_dir():
+            return sources_in(Folder(path))
+        if path.exists():
+            return [source_of(local_file(path, path.name), Folder(path.parent), address)]
+    except PermissionError as error:
+        raise StrandlineError(f"{address}: cannot be read ({error.strerror})") from None
+    except OSError:  # a name that no file can have
+        pass
+    raise UsageError(f"{address}: no such file or folder")
+
+
+def sources_in(place: Place) -> list[Source]:
+    """The exports in a place, by their manifests, or else by their objects' names; or else the records there."""
+    files = list(place.files())
+    manifests = [file for file in files if file.name.endswith(COMPLETED)]
+    if manifests:
+        exports = [Source(address_of(place, manifest), "export", objects_of(manifest, place)) for manifest in manifests]
+        if any(export.items for export in exports):
+            return sorted(exports, key=lambda export: export.first_no)
+    elif objects := named_objects(files):
+        return [Source(place.address, "export", objects)]
+    elif any(map(holds_records, islice(plain := [file for file in files if not _hidden(file)], _LOOKED_INTO))):
+        return [Source(place.address, "records", list(_batches(plain)))]
+    raise StrandlineError(
+        f"{place.address}: holds no export objects (<strand>.<first>-<last>.ion or .json) and no raw Kinesis records; "
+        "name the folder that a completed export was copied to"
+    )
+
+
+def source_of(file: File, place: Place, address: str) -> Source:
+    """The source that is one file: a manifest in a place, a record, or an object of any name."""
+    if file.name.endswith(".manifest"):
+        objects = objects_of(file, place)
+        if not objects:
+            raise StrandlineError(f"{address}: names no objects, so the export holds no blocks")
+        return Source(address, "export", objects)
+    if export_object(file.name, file).first_no is None and holds_records(file):
+        return Source(address, "records", list(_batches([file])))
+    return Source(address, "export", [export_object(file.name, file)])
+
+
+def all_items(sources: Sequence[Source]) -> Iterator[Item]:
+    """Each thing to read once, in order, however many of the sources name it."""
+    seen: set[Sequence[File]] = set()
+    for source in sources:
+        for item in source.items:
+            if not item.files:
+                yield item
+            elif item.files not in seen:
+                seen.add(item.files)
+                yield item
+
+
+def holds_records(file: File) -> bool:
+    """Whether a file begins with a raw Kinesis record of QLDB's, packed or not."""
+    try:
+        data = decompressed(file.read())
+        if data.startswith(MAGIC):
+            return True
+        if data.startswith(ion.BINARY_VERSION_MARKER):
+            as_record(next(ion.read(data), None))
+            return True
+    except UnreadableError:
+        pass
+    return False
+
+
+def _hidden(file: File) -> bool:
+    """What programs leave beside people's files."""
+    return any(part.startswith(".") for part in file.name.split("/"))
+
+
+def _batches(files: Iterable[File]) -> Iterator[RecordFiles]:
+    batch: list[File] = []
+    size = 0
+    for file in files:
+        if batch and (size + file.size > _BATCH_BYTES or len(batch) == _BATCH_FILES):
+            yield _batch(batch)
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield _batch(batch)
+
+
+def _batch(files: Sequence[File]) -> RecordFiles:
+    name = files[0].name if len(files) == 1 else f"{files[0].name} to {files[-1].name}"
+    return RecordFiles(name, tuple(files))

@@ -1,0 +1,319 @@
+"""Appending: transactions become blocks at the journal's end, several in one database transaction.
+
+The strand's lock is held alone from the look at the end to the commit, so however many processes write, each block
+follows the one before. The mark moves with the blocks; a crash leaves all of them or none.
+
+A writer who found the end where it had left it, and so wrote alone, makes the next blocks at once and appends them
+straight, in one trip, which does nothing where the end has moved. Otherwise it looks first, carefully: in a transaction
+that begins with the lock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.mark import mark
+from strandline.consumer.mark.lock import STRAND_LOCK, strand_lock
+from strandline.consumer.mark.orphans import settle
+from strandline.consumer.store import catalog
+from strandline.consumer.store.blocks import check_stored
+from strandline.consumer.store.field_counts import LEAST_BLOCKS, add_shapes, count_shapes
+from strandline.consumer.store.graft import read_graft
+from strandline.consumer.store.redactions import take_redactions
+from strandline.journal.decode.copy_format import Tally, pack_block, pack_revision
+from strandline.journal.make.ids import new_id
+from strandline.ledger import appender_sql as sql
+from strandline.ledger import row_params
+from strandline.ledger.changes import Changed, Changes, Reads, conflict
+from strandline.ledger.errors import CannotAppend, Conflict
+from strandline.ledger.graft import graft_of
+from strandline.ledger.own_tail import OwnTail
+from strandline.ledger.prepared import Prepared
+from strandline.ledger.tail import Following, Tail
+
+# Transactions that read longer ago conflict without a closer look, so that the look has an end.
+MOST_BLOCKS_SINCE = 10_000
+_PARTITION = 100_000  # blocks (migrations/0002_journal.sql)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a transaction is in the journal; `repeated` where its request had happened before."""
+
+    transaction_id: str
+    sequence_no: int
+    repeated: bool = False
+
+
+class Appender:
+    """Appends to one store over a connection of its own; to be used by one thread at a time."""
+
+    def __init__(self, url: str, origin: int = 0) -> None:
+        self._url = url
+        self._origin = origin
+        self._connection: psycopg.Connection[Any] | None = None
+        self._checked = False
+        self._forget()
+
+    def append(self, group: Sequence[Prepared]) -> list[Appended | Conflict]:
+        """Append what does not conflict, in this order; gives for each where it is, or the conflict.
+
+        Raises CannotAppend where the journal's end cannot be followed, DatabaseError where PostgreSQL fails: then
+        nothing is in the journal, or all of it; `written` tells.
+        """
+        connection = self._connected()
+        try:
+            if not self._checked:
+                self._check_end(connection)
+            if (outcomes := self._straight(connection, group)) is not None:
+                return outcomes
+            for settled in (False, True):
+                end = self._begin(connection)
+                if not end.candidates:
+                    return self._carefully(connection, end, group)
+                connection.rollback()
+                if not settled:
+                    settle(connection)
+        except BaseException:
+            self._forget()
+            if not connection.closed:
+                connection.rollback()
+            raise
+        raise CannotAppend(
+            f"Blocks or revisions above block {end.sequence_no} wait to come in, so nothing can be appended to it: "
+            "`strandline status` shows what is missing; replay it, or let the chain refuse them."
+        )
+
+    def written(self, transaction_id: str, since: int) -> int | None:
+        """The block above `since` that the transaction is, if it is in the journal.
+
+        Waits until whoever appends has ended, also a connection that was lost in the middle of it.
+        """
+        connection = self._connected()
+        with strand_lock(connection, alone=True):
+            row = connection.execute(sql.WRITTEN, [since, transaction_id]).fetchone()
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url, autocommit=True, application_name="strandline ledger")
+            self._connection.prepare_threshold = 2
+            # At a stricter level a statement would see what was there before its wait for the lock.
+            self._connection.execute("SET default_transaction_isolation = 'read committed'")
+            row_params.register(self._connection)
+            self._block_type = row_params.RowType(self._connection, "journal.block")
+            self._revision_type = row_params.RowType(self._connection, "journal.revision")
+            self._forget()
+        return self._connection
+
+    def _forget(self) -> None:
+        """What was learned in a transaction that failed may not be so."""
+        self._grafted = False
+        self._partition: int | None = None
+        self._tables: set[str] = set()  # ids that the catalogue knows
+        self._shapes: set[int] = set()  # that the store knows
+        self._recent: OwnTail | None = None
+        self._alone = False
+
+    def _begin(self, connection: psycopg.Connection[Any]) -> Tail:
+        """The journal's end, in a transaction that holds the strand's lock; an empty journal becomes a strand."""
+        end = _end(connection, sql.BEGIN)
+        if end.strand_id is None:
+            connection.execute(sql.BEGIN_STRAND, [new_id(), self._origin, self._origin])
+            end = _end(connection, sql.END)
+        return end
+
+    def _check_end(self, connection: psycopg.Connection[Any]) -> None:
+        at = mark.advance(connection).mark
+        if at.sequence_no < at.origin:
+            self._checked = True
+            return
+        with connection.transaction():
+            last = list(check_stored(connection, at.sequence_no, at.sequence_no))
+        faults = [fault for block in last for fault in block.faults]
+        if at.block_hash is None or not last or last[0].block_hash != at.block_hash or faults:
+            reason = faults[0].fault if faults else "an accepted gap" if at.block_hash is None else "blockHash"
+            raise CannotAppend(
+                f"The journal's end, block {at.sequence_no}, does not verify ({reason}), so nothing is appended to it: "
+                "`strandline verify` tells more."
+            )
+        self._checked = True
+
+    def _straight(
+        self, connection: psycopg.Connection[Any], group: Sequence[Prepared]
+    ) -> list[Appended | Conflict] | None:
+        """Append to the end as it was left; None where that takes a closer look."""
+        recent = self._recent
+        if recent is None or not self._alone or not all(map(self._is_simple, group)):
+            return None
+        following = Following(recent.end)
+        if self._partition != (recent.end.sequence_no + len(group)) // _PARTITION:
+            return None
+        outcomes, noted = _decide(following, group, recent.changes, {})
+        if not following.blocks:
+            return outcomes
+        requests = [one.request_id for one in following.added]
+        blocks, revisions, shapes = self._rows(following)
+        new = {number: fields for number, fields in shapes.items() if number not in self._shapes}
+        parameters = [
+            STRAND_LOCK, mark.CHANNEL, recent.end.sequence_no, recent.end.block_hash, blocks, revisions,
+            requests if any(requests) else None, *((list(new), list(new.values())) if new else (None, None)),
+        ]  # fmt: skip
+        try:
+            (done,) = connection.execute(sql.APPEND, parameters, prepare=True).fetchone() or (False,)
+        except psycopg.errors.UniqueViolation:  # a request that has happened before
+            return None
+        if not done:
+            self._alone = False
+            return None
+        self._shapes |= shapes.keys()
+        recent.went_on(following, noted)
+        return outcomes
+
+    def _is_simple(self, prepared: Prepared) -> bool:
+        """Whether it brings revisions of known tables only, and all that came since it began to read is at hand."""
+        assert self._recent is not None
+        return (
+            not prepared.redactions
+            and not prepared.defines
+            and min(prepared.reads.since, prepared.reads.tables_at) >= self._recent.since
+            and all(one.table_id in self._tables for one in prepared.revisions)
+        )
+
+    def _carefully(
+        self, connection: psycopg.Connection[Any], end: Tail, group: Sequence[Prepared]
+    ) -> list[Appended | Conflict]:
+        assert end.strand_id is not None
+        if end.block_hash is None and end.sequence_no >= end.origin:
+            raise CannotAppend(f"The journal ends in an accepted gap, at block {end.sequence_no}: replay what follows.")
+        self._alone = self._recent is not None and self._recent.ends_at(end)
+        self._shapes = set()  # what another one has erased may have taken some with it
+        done = _done_before(connection, group)
+        changes = _changes(connection, end, [prepared.reads for prepared in group])
+        following = Following(end)
+        if not self._grafted and read_graft(connection) is None:
+            following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
+        outcomes, noted = _decide(following, group, changes, done)
+        if any(isinstance(outcome, Appended) and not outcome.repeated for outcome in outcomes):
+            self._write(connection, following)
+            self._grafted = True
+            if self._recent is None or not self._alone:
+                self._recent = OwnTail(end)
+            self._recent.went_on(following, noted)
+        else:
+            connection.rollback()
+        return outcomes
+
+    def _write(self, connection: psycopg.Connection[Any], following: Following) -> None:
+        """Rows, and everything that follows from blocks passing the mark, as a step of the mark does it."""
+        new = following.new_end()
+        first, last = following.first_no, new.sequence_no
+        if self._partition != last // _PARTITION:
+            connection.execute(sql.ENSURE_PARTITIONS, [first, last])
+        blocks, revisions, shapes = self._rows(following)
+        add_shapes(connection, shapes)
+        connection.execute(sql.ADD_BLOCKS, [blocks], prepare=True)
+        connection.execute(sql.ADD_REVISIONS, [revisions], prepare=True)
+        named = [(block.request_id, block.transaction_id) for block in following.added]
+        requests = [(*one, first + place) for place, one in enumerate(named) if one[0] is not None]
+        if requests:
+            connection.execute(sql.ADD_REQUESTS, [list(column) for column in zip(*requests, strict=True)])
+        if any(block.redactions for block in following.blocks):
+            take_redactions(connection, first, last)
+        tables = {table.table_id for one in following.blocks for table in one.documents.values() if table.table_id}
+        if not tables <= self._tables or any(prepared.defines for prepared in following.added):
+            catalog.apply(connection, first, last)
+        if first // LEAST_BLOCKS != (last + 1) // LEAST_BLOCKS:
+            count_shapes(connection)
+        with psycopg.ClientCursor(connection) as cursor:
+            cursor.execute(sql.FINISH, [last, new.block_hash])
+        self._partition = last // _PARTITION
+        self._tables |= tables
+
+    def _rows(self, following: Following) -> tuple[row_params.Field, row_params.Field, dict[int, str]]:
+        """The blocks and their revisions as the two tables have them, and the shapes of their data."""
+        tally = Tally()
+        revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
+        blocks = list(map(pack_block, following.blocks))
+        return self._block_type.array(blocks), self._revision_type.array(revisions), tally.shapes
+
+
+def _decide(
+    following: Following, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
+) -> tuple[list[Appended | Conflict], Changes]:
+    """Add to the blocks what of the group does not conflict; gives each one's outcome, and what the new blocks change.
+
+    `changes` are those since the group's transactions began to read, `done` the requests that happened before.
+    """
+    outcomes, noted = list[Appended | Conflict](), Changes()
+    for prepared in group:
+        if (request := done.get(prepared.request_id or "")) is not None:
+            outcomes.append(request)
+        elif following.end.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
+            outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
+        elif reason := conflict(prepared.reads, changes) or conflict(prepared.reads, noted):
+            outcomes.append(Conflict(f"another transaction came first: {reason}"))
+        else:
+            appended = Appended(prepared.transaction_id, following.add(prepared))
+            _note(noted, prepared, appended.sequence_no)
+            outcomes.append(appended)
+            if prepared.request_id is not None:
+                done[prepared.request_id] = Appended(appended.transaction_id, appended.sequence_no, True)
+    return outcomes, noted
+
+
+def _end(connection: psycopg.Connection[Any], statements: str) -> Tail:
+    """What the last of the statements, which go in one trip, says of the journal's end."""
+    with psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(statements)
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
+    assert row is not None
+    return Tail(*row)
+
+
+def _done_before(connection: psycopg.Connection[Any], group: Sequence[Prepared]) -> dict[str, Appended]:
+    wanted = [prepared.request_id for prepared in group if prepared.request_id is not None]
+    if not wanted:
+        return {}
+    rows = connection.execute(sql.REQUESTS, [wanted]).fetchall()
+    return {request_id: Appended(transaction_id, number, True) for request_id, transaction_id, number in rows}
+
+
+def _changes(connection: psycopg.Connection[Any], end: Tail, group: Sequence[Reads]) -> Changes:
+    """What came since the group's transactions began to read, as far as it can matter to them."""
+    changes = Changes()
+    since = {
+        "since": max(end.sequence_no - MOST_BLOCKS_SINCE, min(min(one.since, one.tables_at) for one in group)),
+        "end": end.sequence_no,
+        "documents": list({id_ for one in group for id_ in one.documents}),
+        "searched": list({table for one in group for table, _ in one.equalities}),
+        "tables": list({table for one in group for table in one.tables}),
+    }
+    if since["since"] == end.sequence_no:
+        return changes
+    row = connection.execute(sql.DEFINED, since).fetchone()
+    changes.defined = row[0] if row is not None else -1
+    if not all(one.is_plain for one in group):
+        changes.revisions = [Changed(*row) for row in connection.execute(sql.CHANGED_REVISIONS, since)]
+        changes.redactions = connection.execute(sql.CHANGED_REDACTIONS, since).fetchall()
+    return changes
+
+
+def _note(changes: Changes, prepared: Prepared, number: int) -> None:
+    """What a transaction of the group changes for those after it."""
+    changes.revisions += [
+        Changed(number, new.table_id, new.document_id, new.data, is_json=False) for new in prepared.revisions
+    ]
+    changes.redactions += [(number, one.table_id, one.document_id) for one in prepared.redactions]
+    if prepared.defines:
+        changes.defined = number

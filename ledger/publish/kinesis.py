@@ -1,0 +1,151 @@
+"""Putting QLDB's stream records into Kinesis, as QLDB did it: packed by the Kinesis Producer Library's format.
+
+KCL drops a packed record, in silence, if the key of one record in it hashes outside the record's shard. So records are
+packed shard by shard, and the shards are asked for anew each time: after a reshard they are others.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import boto3
+from aws_kinesis_agg import DIGEST_SIZE, MAGIC
+from aws_kinesis_agg.aggregator import AggRecord
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from strandline.journal.decode import stream
+from strandline.journal.decode.stream import UserRecord
+from strandline.journal.errors import StrandlineError
+
+# Of PutRecords, as Kinesis limits a call.
+MOST_RECORDS, MOST_BYTES = 500, 5 * 1024 * 1024
+AT_ONCE = 2_000  # user records for which the shards are asked once
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+ATTEMPTS = 12  # at records of which Kinesis takes none: three quarters of a minute
+
+
+def feed(name: str, records: Iterable[UserRecord], progress: Callable[[int], None] = lambda _: None) -> int:
+    """Put user records into a stream, in their order within each shard; gives how many. Raises `StrandlineError`."""
+    with _told(name):
+        client = kinesis()
+        count, left = 0, iter(records)
+        while some := list(islice(left, AT_ONCE)):
+            put(client, name, some)
+            count += len(some)
+            progress(len(some))
+        return count
+
+
+def kinesis() -> Any:
+    """boto3's client, which tries again what fails on the way."""
+    return boto3.client("kinesis", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+
+
+def put(client: Any, name: str, records: Iterable[UserRecord]) -> int:
+    """Put user records into a stream, all of them; gives how many raw records they were packed into.
+
+    Each raw record holds user records of one shard only, under the first one's partition key. Raises `StrandlineError`:
+    then some may be in.
+    """
+    count = 0
+    with _told(name):
+        for call in _calls(_packed(records, _shards(client, name))):
+            _put(client, name, call)
+            count += len(call)
+    return count
+
+
+def archived(folder: Path) -> Iterator[UserRecord]:
+    """The user records in a folder of raw Kinesis records, a file each, in the order of the files' names."""
+    for file in sorted(folder.iterdir()):
+        yield from unpacked(file.read_bytes())
+
+
+def unpacked(raw: bytes) -> Iterator[UserRecord]:
+    """The user records in a raw record, with their keys; of one that is not packed the key is its own hash."""
+    if not raw.startswith(MAGIC):
+        yield UserRecord(hashlib.sha256(raw).hexdigest(), raw)
+        return
+    packed = AggRecord().agg_record
+    packed.ParseFromString(raw[len(MAGIC) : -DIGEST_SIZE])
+    for record in packed.records:
+        yield UserRecord(packed.partition_key_table[record.partition_key_index], bytes(record.data))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What boto3 fails with, by its code alone: its texts may quote a key or a signature."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        raise StrandlineError(
+            f"Kinesis refuses stream {name} ({code}): check its name, the region and your rights."
+        ) from None
+    except BotoCoreError as error:
+        raise StrandlineError(
+            f"Kinesis cannot be used ({type(error).__name__}): check AWS_REGION, the credentials and AWS_ENDPOINT_URL."
+        ) from None
+
+
+def _shards(client: Any, name: str) -> list[tuple[int, int]]:
+    """The hash ranges of the open shards."""
+    pages = client.get_paginator("list_shards").paginate(StreamName=name)
+    shards = [shard for page in pages for shard in page["Shards"]]
+    return [
+        (int(shard["HashKeyRange"]["StartingHashKey"]), int(shard["HashKeyRange"]["EndingHashKey"]))
+        for shard in shards
+        if "EndingSequenceNumber" not in shard["SequenceNumberRange"]
+    ]
+
+
+def _packed(records: Iterable[UserRecord], shards: Iterable[tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    groups: dict[tuple[int, int], list[UserRecord]] = {shard: [] for shard in shards}
+    for record in records:
+        key = hash_key(record.partition_key)
+        next(group for (first, last), group in groups.items() if first <= key <= last).append(record)
+    for group in groups.values():
+        for raw in stream.pack(group):
+            yield {"Data": raw.data, "PartitionKey": raw.partition_key}
+
+
+def hash_key(partition_key: str) -> int:
+    """Where a partition key lies in the shards' ranges."""
+    return int.from_bytes(hashlib.md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
+
+
+def _calls(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    call: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        length = len(entry["Data"]) + len(entry["PartitionKey"])
+        if call and (len(call) == MOST_RECORDS or size + length > MOST_BYTES):
+            yield call
+            call, size = [], 0
+        call.append(entry)
+        size += length
+    if call:
+        yield call
+
+
+def _put(client: Any, name: str, entries: list[dict[str, Any]]) -> None:
+    """Those that Kinesis did not take again, after a growing pause, as long as it takes any."""
+    pause, attempts = FIRST_PAUSE, 0
+    while True:
+        answer = client.put_records(StreamName=name, Records=entries)
+        failed = [one for one, said in zip(entries, answer["Records"], strict=True) if said.get("ErrorCode")]
+        if not failed:
+            return
+        attempts = attempts + 1 if len(failed) == len(entries) else 0
+        if attempts == ATTEMPTS:
+            raise StrandlineError(
+                f"Kinesis stream {name} takes no more now (it is throttled, or has too few shards): run it again."
+            )
+        entries = failed
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)

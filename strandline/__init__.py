@@ -1,0 +1,33 @@
+"""Strandline: verified, erasable, rebuildable read models of an Amazon QLDB journal.
+
+A projection is written against the names below. The folders beside this file are links to the folders of the
+repository, so a module's import path is `strandline.` and its file's path.
+"""
+
+from strandline.consumer.projection.definition import (
+    Block,
+    BlockProjection,
+    Column,
+    ComposedProjection,
+    Computed,
+    KeyLookup,
+    Lookup,
+    Revision,
+    RowProjection,
+    Rows,
+    Unprojectable,
+)
+
+__all__ = [
+    "Block",
+    "BlockProjection",
+    "Column",
+    "ComposedProjection",
+    "Computed",
+    "KeyLookup",
+    "Lookup",
+    "Revision",
+    "RowProjection",
+    "Rows",
+    "Unprojectable",
+]

@@ -1,0 +1,85 @@
+"""The command as a process of its own: signals, pipes, psql, and the embedded server that goes with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+COMMAND = [sys.executable, "-m", "strandline.cli"]
+
+
+@pytest.fixture
+def environment(database: str) -> dict[str, str]:
+    return {**os.environ, "STRANDLINE_DATABASE_URL": database}
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    # Not below pytest's folder, which is closed to the account that the embedded server runs as.
+    with tempfile.TemporaryDirectory(prefix="strandline-cli-") as folder:
+        yield Path(folder)
+
+
+def test_version_is_quick_and_needs_nothing() -> None:
+    shown = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("strandline ")
+
+
+def test_help_of_every_command() -> None:
+    for command in ("demo", "replay", "verify", "digest", "status", "parked", "retry", "sql", "migrate", "simulate"):
+        shown = subprocess.run([*COMMAND, command, "--help"], capture_output=True, text=True, check=True)
+        assert "--json" in shown.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(environment: dict[str, str]) -> None:
+    query = "SELECT repeat('x', 1000) FROM generate_series(1, 5000)"
+    process = subprocess.Popen(
+        [*COMMAND, "sql", "--json", query],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_psql_takes_over_without_a_query(environment: dict[str, str]) -> None:
+    shown = subprocess.run(
+        [*COMMAND, "sql"], env=environment, input="SELECT 40 + 2;", capture_output=True, text=True, check=True
+    )
+    assert "42" in shown.stdout
+
+
+def test_a_signal_to_end_stops_the_embedded_server(home: Path) -> None:
+    environment = {**os.environ, "STRANDLINE_DATABASE_URL": "", "STRANDLINE_HOME": str(home)}
+    process = subprocess.Popen(
+        [*COMMAND, "sql"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        pid_file = home / "postgres" / "postmaster.pid"
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"SELECT 'ready';\n")
+        process.stdin.flush()
+        while b"ready" not in process.stdout.readline():
+            assert process.poll() is None
+        server = psutil.Process(int(pid_file.read_text().split()[0]))
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    assert process.returncode == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 20
+    while server.is_running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not server.is_running()

@@ -1,0 +1,103 @@
+"""`sql`: a user's own query, its values exact, and nothing written."""
+
+import json
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from strandline.cli import main
+
+Ask = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ask(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+
+    def ask(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(["sql", *arguments])
+        return (status, *capsys.readouterr())
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("1.10::numeric", "1.10"),
+        ("12345678901234567890.12345678901234567890::numeric", "12345678901234567890.12345678901234567890"),
+        ("'NaN'::numeric", '"NaN"'),
+        ("'-infinity'::float8", '"-Infinity"'),
+        ("0.1::float4", "0.1"),
+        ("9223372036854775807", "9223372036854775807"),
+        ("true", "true"),
+        ("NULL::text", "null"),
+        ("'Zoë \"x\"'", '"Zoë \\"x\\""'),
+        ("'2020-01-02 03:04:05.678+01'::timestamptz", '"2020-01-02T02:04:05.678Z"'),
+        ("'infinity'::timestamptz", '"infinity"'),
+        ("'2020-01-02'::date", '"2020-01-02"'),
+        ("'\\xdead'::bytea", '"\\\\xdead"'),
+        ('\'{"a": 1.00, "b": [1e3]}\'::jsonb', '{"a": 1.00, "b": [1000]}'),
+        ("ARRAY[1, NULL, 2.50]", "[1, null, 2.50]"),
+        ("ARRAY['a\"b', 'c,d']", '["a\\"b", "c,d"]'),
+        ("ARRAY['{\"a\": 1.0}'::jsonb]", '[{"a": 1.0}]'),
+        ("ARRAY[true, false]", "[true, false]"),
+    ],
+)
+def test_values_are_exact(ask: Ask, expression: str, text: str) -> None:
+    status, out, _ = ask("--json", f"SELECT {expression} AS value")
+    assert (status, out) == (0, f'{{"columns": ["value"], "rows": [\n  {{"value": {text}}}]}}\n')
+
+
+def test_json_is_never_cut_and_the_table_says_when_it_is(ask: Ask) -> None:
+    _, out, _ = ask("--json", "SELECT * FROM generate_series(1, 3000) AS n")
+    assert [row["n"] for row in json.loads(out)["rows"]] == list(range(1, 3001))
+    status, _, err = ask("SELECT * FROM generate_series(1, 3000) AS n")
+    assert status == 0
+    assert "--json gives all" in err
+
+
+def test_columns_of_one_name_are_told_apart_and_no_rows_have_columns(ask: Ask) -> None:
+    assert json.loads(ask("--json", "SELECT 1 AS a, 2 AS a")[1])["rows"] == [{"a": 1, "a_2": 2}]
+    assert json.loads(ask("--json", "SELECT 1 AS a WHERE false")[1]) == {"columns": ["a"], "rows": []}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM journal.mark RETURNING 1",
+        "COMMIT; DELETE FROM journal.mark",
+        "SELECT 1; DELETE FROM journal.mark",
+        "COPY journal.mark TO STDOUT",
+        "SET TRANSACTION READ WRITE",
+        "",
+        "SELEC 1",
+        "SELECT 1 / 0",
+    ],
+)
+def test_nothing_is_written_and_errors_are_one_line(ask: Ask, database: str, statement: str) -> None:
+    status, out, err = ask("--json", statement)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM journal.mark").fetchone() == (1,)
+
+
+def test_a_failure_after_many_rows_leaves_no_half_an_object(ask: Ask) -> None:
+    status, out, err = ask("--json", "SELECT 1 / (2000 - n) FROM generate_series(1, 3000) AS n")
+    assert (status, out) == (1, "")
+    assert "division by zero" in err
+
+
+def test_values_neither_move_the_cursor_nor_are_markup(ask: Ask) -> None:
+    _, out, _ = ask("SELECT E'\\x1b[31m [red]hot[/red]' AS value")
+    assert "\x1b" not in out
+    assert "[red]hot[/red]" in out
+
+
+def test_it_acts_as_the_login_of_the_url(ask: Ask) -> None:
+    _, out, _ = ask("--json", "SELECT current_user = session_user AS own")
+    assert json.loads(out)["rows"] == [{"own": True}]

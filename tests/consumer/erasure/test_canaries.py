@@ -1,0 +1,190 @@
+"""Canaries: what a redacted revision held is told nowhere, whatever could not be taken, was refused, or ran beside."""
+
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.erasure.expunge import expunge
+from strandline.consumer.erasure.receipts import open_for
+from strandline.consumer.generations.stores import DATABASE_ONLY
+from strandline.consumer.intake.replay import take_in
+from strandline.consumer.logging import log_json
+from strandline.consumer.monitoring.exposition import Exposition
+from strandline.consumer.monitoring.status import read_status
+from strandline.consumer.projection.definition import Column, Projection, Revision, RowProjection, Unprojectable
+from strandline.consumer.settings import Settings
+from strandline.consumer.store.rejected import read_rejected
+from strandline.consumer.worker.projectors import ProjectorThreads
+from strandline.journal.decode import stream
+from strandline.journal.ion import values as ion
+from strandline.journal.sources.source import local_sources
+from tests.consumer.erasure.canaries import canaries
+from tests.consumer.erasure.conftest import Replayed
+from tests.consumer.erasure.dump import relations_with
+from tests.consumer.erasure.searched import COMPOSED, HERE
+from tests.consumer.worker.live import wait_for
+from tests.journals import Block
+
+COLUMNS = (Column("name", "text", ""), Column("number", "integer", ""))
+
+
+def failing_rows(revision: Revision) -> Iterator[Mapping[str, object]]:
+    """Of data, another error quotes them; and what cannot be taken as its type is quoted by PostgreSQL's own errors."""
+    if revision.version == 0:
+        raise RuntimeError(revision.text("firstName"))
+    yield {"name": revision.text("firstName"), "number": revision.text("firstName")}
+
+
+def refusing_rows(revision: Revision) -> Iterator[Mapping[str, object]]:
+    if revision.data is not None:
+        raise Unprojectable("it has data")
+    yield {"name": None}
+
+
+FAILING = RowProjection("failing", "Test.", ("Licence",), "history", "cleared", COLUMNS, failing_rows)
+REFUSING = RowProjection("refusing", "Test.", ("Licence",), "history", "cleared", COLUMNS, refusing_rows)
+PROJECTIONS: dict[str, Projection] = {**HERE, FAILING.name: FAILING, REFUSING.name: REFUSING}
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """All that is logged, by structlog and by the standard library, at any level."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    before = logging.root.level
+    logging.root.addHandler(handler)
+    logging.root.setLevel(logging.DEBUG)
+    log_json(text)
+    yield text
+    structlog.reset_defaults()
+    logging.root.setLevel(before)
+    logging.root.removeHandler(handler)
+
+
+def forged(block: Block) -> bytes:
+    """The stream's record of its revision, with other data than it has the hash of."""
+    record = ion.read_one(list(stream.block_records("arn:aws:qldb:eu-west-2:1:stream/s/0", block))[1].data)
+    data = {**record["payload"]["revision"]["data"], "status": "Forged"}
+    revision = {**record["payload"]["revision"], "data": data}
+    return ion.write({**record, "payload": {**record["payload"], "revision": revision}})
+
+
+def told_of(text: str, strings: list[str]) -> set[str]:
+    return {string for string in strings if string in text}
+
+
+def test_neither_logs_nor_metrics_nor_what_is_parked_tells_it(
+    store: Replayed, logged: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = canaries()
+    store.projections = PROJECTIONS
+    shown = Exposition(store.url, tmp_path, PROJECTIONS, timedelta(hours=1))
+
+    def is_done() -> bool:
+        with connect(store.url) as connection:
+            return read_status(connection, PROJECTIONS.values()).redactions.done == len(made.strings)
+
+    worker = ProjectorThreads(store.url, PROJECTIONS)
+    worker.start()
+    try:
+        store.take(made.blocks[: made.first_redaction])
+        wait_for(lambda: len(store.rows("SELECT FROM projection.parked")) >= len(made.strings))
+        before = shown()[2].decode()
+        assert "strandline_projection_parked" in before
+        assert relations_with(store.url, made.strings)["read.licence_history"] == set(made.strings)
+        parked = store.rows("SELECT reason FROM projection.parked")
+        assert told_of(str(parked), made.strings) == set()
+        assert {reason.partition(" in line")[0] for (reason,) in parked} >= {"RuntimeError", "it has data"}
+        store.take(made.blocks)
+        wait_for(is_done)
+    finally:
+        assert worker.stop(30)
+    log, metrics = logged.getvalue(), shown()[2].decode()
+    assert "receipts written" in log
+    assert told_of(log + before + metrics, made.strings) == set()
+    assert relations_with(store.url, made.strings) == {}
+    with connect(store.url) as connection:
+        assert open_for(connection) is None
+
+
+def test_each_probe_finds_what_is_planted(store: Replayed, logged: io.StringIO, tmp_path: Path) -> None:
+    """The positive controls of the probes above, where a canary never gets to."""
+    made = canaries(documents=1)
+    store.projections = PROJECTIONS
+    store.replay(made.blocks)
+    canary = made.strings[0]
+    structlog.get_logger().warning("control", value=canary)
+    logging.getLogger("other").debug("control %s", made.strings[1])
+    assert told_of(logged.getvalue(), made.strings) == set(made.strings)
+    planted: dict[str, tuple[str, str]] = {
+        "projection.parked": (
+            "INSERT INTO projection.parked (generation, key, version, sequence_no, reason) "
+            "SELECT min(generation), 'k', 0, 0, %s FROM projection.generation",
+            "DELETE FROM projection.parked WHERE key = 'k'",
+        ),
+        "projection.source": (
+            "INSERT INTO projection.source SELECT min(generation), %s, 'd', 0 FROM projection.generation",
+            "DELETE FROM projection.source WHERE document_id = 'd'",
+        ),
+        "projection.receipt": (
+            "INSERT INTO projection.receipt VALUES (999, 'd', 0, 'postgresql', 'hidden', %s, '')",
+            "DELETE FROM projection.receipt WHERE number = 999",
+        ),
+        "journal.rejected": (
+            "INSERT INTO journal.rejected (source, fault, detail, record, digest) "
+            "VALUES ('', '', '', convert_to(%s, 'UTF8'), 'control')",
+            "DELETE FROM journal.rejected WHERE digest = 'control'",
+        ),
+        "journal.redaction": (
+            "INSERT INTO journal.redaction VALUES (%s, 0, 't', 0, 0, NULL)",
+            "DELETE FROM journal.redaction WHERE table_id = 't'",
+        ),
+    }
+    for where, (plant, take_away) in planted.items():
+        store.rows(plant, canary, returns=False)
+        assert set(relations_with(store.url, [canary])) - {"pg_stats"} == {where}
+        store.rows(take_away, returns=False)
+    store.rows("INSERT INTO journal.stream (name, heard_at) VALUES (%s, now())", canary, returns=False)
+    metrics = Exposition(store.url, tmp_path, PROJECTIONS, timedelta(hours=1))()[2].decode()
+    assert told_of(metrics, made.strings) == {canary}
+
+
+def test_refused_records_are_purged_and_meanwhile_not_told(
+    store: Replayed, tmp_path: Path, logged: io.StringIO
+) -> None:
+    made = canaries(documents=1)
+    store.replay(made.blocks)
+    folder = tmp_path / "records"
+    folder.mkdir()
+    (folder / "one").write_bytes(forged(made.blocks[1]))
+    refused = take_in(store.url, local_sources(str(folder)), Settings(workers=1))
+    assert refused.rejected == 1
+    assert set(relations_with(store.url, made.strings)) == {"journal.rejected"}
+    with connect(store.url) as connection:
+        total, kept = read_rejected(connection, 10)
+    assert (total, kept[0].size is not None) == (1, True)
+    told: list[Any] = [one.told() for one in kept]
+    assert told_of(str(told) + logged.getvalue() + str(refused), made.strings) == set()
+    done = expunge(store.url, store.projections, stores=DATABASE_ONLY, rejected_days=0)
+    assert done.rejected_purged == 1
+    assert relations_with(store.url, made.strings) == {}
+
+
+def test_a_composed_key_of_the_payload_is_forgotten(store: Replayed) -> None:
+    """A key is a row's own, and where the row came from is kept beside: neither outlives the data."""
+    made = canaries(documents=2)
+    store.projections = PROJECTIONS
+    for number in range(made.first_redaction):
+        store.replay(made.blocks[: number + 1])
+        if number == 1:
+            found = relations_with(store.url, made.strings[:1])
+            assert {"projection.source", f"read.{COMPOSED.name}"} <= set(found)
+    store.replay(made.blocks)
+    assert relations_with(store.url, made.strings) == {}

@@ -1,0 +1,116 @@
+"""The commands that face erasure, as a user calls them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from strandline.cli.app import run as main
+from tests.consumer.erasure.canaries import canaries, held_in, write_export
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.out)
+        return told
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: str) -> Outcome:
+        capsys.readouterr()
+        status = main(arguments)
+        return Outcome(status, *capsys.readouterr())
+
+    return run
+
+
+def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp_path: Path) -> None:
+    made = canaries(documents=3)
+    early = write_export(tmp_path / "early", made.blocks[: made.first_redaction])
+    whole = write_export(tmp_path / "whole", made.blocks)
+    said = [run("replay", str(early))]
+    assert "No revision" in run("find-subject", "Licence.licenceId", "nobody").out
+    asked = run("find-subject", "Licence.licenceId", made.strings[0], "--json")
+    assert {one["document_id"] for one in asked.json["versions"]} == {"Document00000000000000"}
+    replayed = run("replay", str(whole), "--json")
+    assert (replayed.status, replayed.json["redactions"]) == (0, 6)
+    said += [replayed, run("status", "--json")]
+    assert said[-1].json["redactions"] == {"pending": 0, "open": 0, "done": 6}
+    said.append(run("redactions", "expunge", "--physical", "--json"))
+    assert (said[-1].status, said[-1].json["receipts"], said[-1].json["left"]) == (0, 12, [])
+    said.append(run("redactions", "expunge"))
+    assert said[-1].status == 0
+    said.append(run("receipts", "--verify", "--json"))
+    assert said[-1].status == 0
+    assert said[-1].json["verified"] == {"ok": True, "receipts": 18, "broken_at": None, "unasked": [], "found": []}
+    first = said[-1].json["receipts"][0]
+    assert (first["level"], first["store"], first["found"]) == ("hidden", "postgresql", "data")
+    assert {"documentId", "version", "blockAddress", "dataHash", "readModels", "outOfScope", "previous"} <= set(first)
+    assert len(run("receipts", "--document", first["documentId"], "--json").json["receipts"]) == 6
+    said.append(run("receipts", "--verify"))
+    assert "chain holds" in said[-1].out
+    said.append(run("redactions", "export", str(tmp_path / "register.json")))
+    said.append(run("redactions", "import", str(tmp_path / "register.json"), "--json"))
+    assert said[-1].json["new"] == 0
+    said.append(run("scrub", str(early), str(tmp_path / "copy"), "--json"))
+    assert (said[-1].status, said[-1].json["redactions"], said[-1].json["level"]) == (0, 6, "full")
+    assert held_in(tmp_path / "copy", made.strings) == set()
+    assert run("verify", "--json").json["unexplained_redactions"] == 0
+    # Nothing that any command said holds what it erased.
+    assert not [string for string in made.strings for one in said if string in one.out + one.err]
+
+
+def test_data_that_is_back_is_told_by_where_and_not_by_what(run: Run, tmp_path: Path, database: str) -> None:
+    made = canaries(documents=1)
+    run("replay", str(write_export(tmp_path / "whole", made.blocks)))
+    with psycopg.connect(database) as connection:
+        connection.execute('UPDATE journal.revision SET data = \'{"a": "secret"}\' WHERE sequence_no = 1')
+    found = run("receipts", "--verify")
+    assert found.status == 1
+    assert "Still in the journal: version 0 of document Document00000000000000." in found.err
+    assert "secret" not in found.out + found.err
+
+
+def test_a_lost_block_is_accepted_with_a_reason_and_told_from_then_on(run: Run, tmp_path: Path) -> None:
+    made = canaries(documents=2)
+    export = write_export(tmp_path / "whole", made.blocks)
+    for path in export.rglob("*.0-6.ion"):
+        path.unlink()
+    for path in export.glob("*.manifest"):
+        path.unlink()
+    assert run("replay", str(export), "--json").json["gaps"] == [[0, 6]]
+    assert "is no range" in run("accept-gap", "3", "2", "--reason", "lost").err
+    assert run("accept-gap", "0", "6", "--reason", " ").status == 2
+    assert run("accept-gap", "0", "99", "--reason", "lost").status == 2
+    accepted = run("accept-gap", "0", "6", "--reason", "the bucket was emptied", "--json")
+    assert (accepted.status, accepted.json["mark"]) == (0, len(made.blocks) - 1)
+    assert run("status", "--json").json["accepted_gaps"] == [[0, 6]]
+    assert run("replay", str(export)).status == 0
+
+
+def test_what_was_refused_is_listed_by_age(run: Run, tmp_path: Path) -> None:
+    assert run("rejected").out == "Nothing was refused.\n"
+    made = canaries(documents=1)
+    forged = [*made.blocks[:2], {**made.blocks[2], "blockHash": bytes(32)}]
+    assert run("replay", str(write_export(tmp_path / "forged", forged))).status == 1
+    listed = run("rejected", "--json").json
+    assert listed["rejected"] == len(listed["records"]) >= 1
+    assert {"sequenceNo", "fault", "detail", "source", "bytes", "rejected_at"} <= set(listed["records"][0])
+    assert "blockHash" in run("rejected").out

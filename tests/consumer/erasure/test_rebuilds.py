@@ -1,0 +1,152 @@
+"""Redactions reach every generation: one served, one being built, one that a killed rebuild left, one kept for the way
+back, one whose definition is gone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.erasure.receipts import check_receipts
+from strandline.consumer.generations import cutover
+from strandline.consumer.generations.rebuild import rebuild
+from strandline.consumer.generations.rollback import rollback
+from strandline.consumer.generations.stores import Stores
+from strandline.consumer.monitoring.status import read_status
+from strandline.consumer.projection.definition import Projection
+from tests.consumer.erasure.canaries import Canaries, canaries
+from tests.consumer.erasure.conftest import Replayed
+from tests.consumer.erasure.dump import relations_with
+from tests.consumer.erasure.searched import COMPOSED, CURRENT, HERE, HISTORY, PROJECTIONS, searched
+
+STATES = "SELECT state FROM projection.generation WHERE projection = %s ORDER BY generation"
+
+
+@pytest.fixture
+def store(database: str, opensearch: OpenSearch, new_store: Callable[[str], Replayed]) -> Replayed:
+    made = new_store(database)
+    made.projections, made.stores = PROJECTIONS, Stores(database, opensearch)
+    return made
+
+
+def rebuilt(store: Replayed, projection: Projection) -> None:
+    assert rebuild(store.url, store.projections, projection.name, stores=store.stores).swapped
+
+
+def nothing_is_left(store: Replayed, made: Canaries) -> None:
+    with connect(store.url) as connection:
+        counts = read_status(connection, store.projections.values(), store.stores).redactions
+        checked = check_receipts(connection, store.projections, store.stores)
+    assert (counts.open, counts.done) == (0, len(made.strings))
+    assert checked.holds
+    assert relations_with(store.url, made.strings) == {}
+    assert store.stores.opensearch is not None
+    assert searched(store.stores.opensearch, made.strings) == {}
+
+
+KEPT = [HERE["licence_history"], COMPOSED, CURRENT, HISTORY]
+
+
+@pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
+def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, projection: Projection) -> None:
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    rebuilt(store, projection)
+    assert store.rows(STATES, projection.name) == [("kept",), ("live",)]
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    assert rollback(store.url, PROJECTIONS, projection.name, stores=store.stores).swapped
+    nothing_is_left(store, made)
+    # What was served at the last is what a rebuild makes of the redacted journal.
+    assert rebuild(store.url, PROJECTIONS, projection.name, stores=store.stores).difference is None
+    nothing_is_left(store, made)
+
+
+@pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
+def test_one_that_is_being_built_is_purged(
+    store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The redactions take effect when it has been filled with what they erase, and is about to be served."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    name = "in_database" if projection.store == "postgresql" else "outside"
+    finish = getattr(cutover, name)
+
+    def meanwhile(*args: Any) -> Any:
+        store.take(made.blocks)
+        return finish(*args)
+
+    monkeypatch.setattr(cutover, name, meanwhile)
+    rebuilt(store, projection)
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+
+
+@pytest.mark.parametrize("projection", [HERE["licence_history"], HISTORY], ids=lambda one: one.name)
+def test_one_that_a_killed_rebuild_left_is_dropped(
+    store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover, "in_database", killed)
+        patch.setattr(cutover, "outside", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rebuilt(store, projection)
+    assert store.rows(STATES, projection.name) == [("live",), ("building",)]
+    store.replay(made.blocks[: made.first_redaction])
+    assert store.rows(STATES, projection.name) == [("live",), ("building",)]  # the next rebuild could go on with it
+    store.replay(made.blocks)
+    assert store.rows(STATES, projection.name) == [("live",)]
+    nothing_is_left(store, made)
+
+
+def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: Replayed) -> None:
+    """Another process may have it: until then the redaction is open."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    gone = {"licence_history", HISTORY.name, COMPOSED.name}
+    store.projections = {name: one for name, one in PROJECTIONS.items() if name not in gone}
+    store.replay(made.blocks)
+    with connect(store.url) as connection:
+        assert read_status(connection, store.projections.values(), store.stores).redactions.done == 0
+    assert relations_with(store.url, made.strings)["read.licence_history"] == set(made.strings)
+    store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h'", returns=False)
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    store.projections = PROJECTIONS
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    with connect(store.url) as connection:
+        wanting = {one.name for one in read_status(connection, PROJECTIONS.values(), store.stores).projections
+                   if one.wants_rebuild}  # fmt: skip
+    assert wanting == gone
+
+
+@pytest.mark.parametrize("projection", [HERE["licence_history"], COMPOSED, HISTORY], ids=lambda one: one.name)
+def test_one_whose_definition_is_gone_is_purged_by_source(
+    store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live one of another definition wants a rebuild; until then it is purged as it is."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    changed = replace(projection)
+    store.projections = {**PROJECTIONS, projection.name: changed}
+    for module in ("frozen", "frozen_outside", "generations", "generation", "probes"):
+        known = __import__(f"consumer.{module}", fromlist=["fingerprint"]).fingerprint
+        monkeypatch.setattr(
+            f"consumer.{module}.fingerprint", lambda one, known=known: "changed" if one is changed else known(one)
+        )
+    store.replay(made.blocks)
+    nothing_is_left(store, made)
+    with connect(store.url) as connection:
+        (position, clean) = connection.execute(
+            "SELECT position, clean_no FROM projection.generation WHERE projection = %s", [projection.name]
+        ).fetchone() or (0, 0)
+    assert position < made.first_redaction <= clean

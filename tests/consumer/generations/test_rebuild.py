@@ -1,0 +1,684 @@
+"""Rebuilds and rollbacks: what readers see meanwhile, what is kept, what is left by a rebuild that was killed."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.sql import SQL, Identifier
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations import (
+    alias_swap,
+    generation,
+    lifecycle,
+    purge_by_source,
+    purge_outside,
+    rebuild,
+    rollback,
+    view_swap,
+)
+from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.rebuild import Served
+from strandline.consumer.generations.rebuild import rebuild as rebuild_one
+from strandline.consumer.generations.rollback import rollback as roll_back
+from strandline.consumer.generations.state import statuses
+from strandline.consumer.generations.summary import beforehand
+from strandline.consumer.generations.view_swap import ReadersInTheWay, ViewInUse
+from strandline.consumer.projection.definition import BlockProjection, Column, Projection, Unprojectable
+from strandline.consumer.projector import backfill, lease, projector
+from strandline.consumer.projector.backfill_documents import MOST_BYTES
+from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.journal.errors import StrandlineError, UsageError
+from tests.consumer.projector import test_composed_filler, test_projector
+from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
+from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
+from tests.strand_rows import StrandRows
+
+BLOCKS = BlockProjection(
+    "blocks", "Test.", "analysts", (Column("label", "text", ""),), lambda block: [{"label": str(block.sequence_no)}]
+)
+LIFT = """UPDATE journal.revision SET data = '{"label": "lifted"}' WHERE document_id = 'a' AND version = 1"""
+ALL: dict[str, Projection] = {one.name: one for one in (CURRENT, HISTORY, BLOCKS, ORDERS)}
+
+
+@pytest.fixture
+def strand(database: str) -> Iterator[StrandRows]:
+    with connect(database, autocommit=True) as connection:
+        yield StrandRows(connection)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
+    with connect(database, autocommit=True) as connection:
+        yield connection
+
+
+def named(*projections: Projection) -> dict[str, Projection]:
+    return {projection.name: projection for projection in projections}
+
+
+def all_rows(connection: psycopg.Connection[Any], name: str) -> list[Any]:
+    rows = connection.execute(SQL("SELECT * FROM read.{}").format(Identifier(name))).fetchall()
+    return sorted(rows, key=repr)
+
+
+def labels(connection: psycopg.Connection[Any], name: str = "now") -> list[str]:
+    rows = connection.execute(SQL("SELECT label FROM read.{} ORDER BY 1").format(Identifier(name)))
+    return [label for (label,) in rows]
+
+
+def states(connection: psycopg.Connection[Any], name: str = "now") -> list[tuple[Any, ...]]:
+    statement = "SELECT generation, state, position FROM projection.generation WHERE projection = %s ORDER BY 1"
+    return connection.execute(statement, [name]).fetchall()
+
+
+def check_no_orphans(connection: psycopg.Connection[Any]) -> None:
+    tables = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'generation'::regnamespace AND relkind = 'r'"
+    )
+    known = connection.execute("SELECT relation FROM projection.generation WHERE store = 'postgresql'")
+    assert sorted(tables.fetchall()) == sorted(known.fetchall())
+    check_records(connection)
+
+
+def check_records(connection: psycopg.Connection[Any]) -> None:
+    """What is recorded is of some generation, and indexed where that one is whole."""
+    statement = """
+        SELECT split_part(relname, '_', -1)::bigint FROM pg_class
+        WHERE relnamespace = 'projection'::regnamespace AND relname ~ '^(source|outside_row)_[0-9]+$'"""
+    bare = " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)"
+    known = connection.execute("SELECT generation, state FROM projection.generation").fetchall()
+    assert set(connection.execute(statement.encode())) <= {(number,) for number, _ in known}
+    assert set(connection.execute((statement + bare).encode())) <= {
+        (number,) for number, state in known if state == "building"
+    }
+
+
+def history(strand: StrandRows) -> None:
+    strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")), ("c", 0, "T", BAD))
+    strand.block(("a", 1, "T", good("a1")), ("c", 1, "T", good("c1")), ("d", 0, "T", good("d0")))
+    strand.block(("d", 1, "T", BAD))
+    strand.block(("b", 1, "T", None))
+    strand.block(redact=("a", 0))
+    strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
+
+
+@pytest.fixture
+def redefined(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Says that the code at hand is another definition than the one before."""
+
+    def redefine(text: str) -> None:
+        for module in (alias_swap, purge_by_source, purge_outside, generation, lifecycle, rebuild, rollback, view_swap):
+            monkeypatch.setattr(module, "fingerprint", lambda _: text)
+
+    return redefine
+
+
+class TestRebuild:
+    @pytest.mark.parametrize("name", ALL)
+    def test_it_equals_what_is_served(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, name: str
+    ) -> None:
+        history(strand)
+        project(database, ALL)
+        before = all_rows(connection, name)
+        strand.block(("e", 0, "T", good("e0")))  # neither of them has this yet
+        told: list[tuple[str, int, int | None]] = []
+        done = rebuild_one(database, ALL, name, progress=lambda *step: told.append(step))
+        project(database, ALL)
+        after = all_rows(connection, name)
+        assert (done.name, done.swapped, done.difference, done.rows) == (name, True, None, len(after))
+        assert set(map(repr, before)) <= set(map(repr, after))
+        assert [state for _, state, _ in states(connection, name)] == ["kept", "live"]
+        assert told
+        check_no_orphans(connection)
+
+    def test_one_without_any_key_can_go_on(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        strand.block(order("o1", "A"))
+        strand.block(("o1", 1, "Order", None))
+        project(database, named(ORDERS))
+        assert rebuild_one(database, named(ORDERS), "orders").difference is None
+        check_no_orphans(connection)
+        strand.block(order("o2", "B"), line("l1", "B", "x"), product("p1", "x"))
+        project(database, named(ORDERS))
+        assert labels(connection, "orders") == ["o2 l1 p1"]
+
+    def test_current_reads_the_last_revisions_only(self, strand: StrandRows, database: str, redefined: Any) -> None:
+        redefined("the same")
+        history(strand)
+        project(database, named(CURRENT))
+        seen = []
+
+        def watched(revision: Any) -> Any:
+            seen.append((revision.document_id, revision.version))
+            return test_projector.rows(revision)
+
+        done = rebuild_one(database, named(replace(CURRENT, rows=watched)), "now")
+        assert done.difference is None
+        # a only as it is now, b is deleted; c waits in what is served, and d's last revision cannot be taken.
+        assert sorted(set(seen)) == [("a", 1), ("c", 0), ("d", 0), ("d", 1)]
+
+    def test_a_difference_refuses_the_swap(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        (generation, _, position), *_ = states(connection)
+        table = Identifier("generation", f"now_{generation}")
+        connection.execute(SQL("UPDATE {} SET label = 'tampered' WHERE source_document = 'a'").format(table))
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (False, "2 rows in both, but with other contents")
+        connection.execute(SQL("DELETE FROM {}").format(table))
+        connection.execute("DELETE FROM projection.parked WHERE key = 'c'")
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert done.difference == "0 rows served, 3 rebuilt"
+        assert states(connection) == [(generation, "live", position)]
+        check_no_orphans(connection)
+
+    def test_a_change_below_the_mark_explains_one(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        connection.execute(LIFT)
+        connection.execute("INSERT INTO journal.change (sequence_no, kind, differs) VALUES (1, 'lifted', true)")
+        (found,) = statuses(connection, [CURRENT])
+        assert found.wants_rebuild
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (True, "2 rows in both, but with other contents")
+        assert labels(connection)[-1] == "lifted"
+        (found,) = statuses(connection, [CURRENT])
+        assert not found.wants_rebuild
+
+    def test_a_change_while_it_is_built_is_not_missed(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        once = []
+        parts = backfill.Backfill._parts
+
+        def changing(*parameters: Any) -> backfill.Parts:
+            yield from parts(*parameters)
+            if not once:
+                once.append(1)
+                connection.execute(LIFT)
+                connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'lifted')")
+
+        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        assert rebuild_one(database, named(CURRENT), "now").swapped
+        assert "lifted" in labels(connection)
+        check_no_orphans(connection)
+
+    def test_another_definition_takes_over_whatever_differs(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        redefined("second")
+        (found,) = statuses(connection, [CURRENT])
+        assert found.state == "wants_rebuild"
+        new = replace(CURRENT, rows=lambda revision: [{"label": "new", "amount": revision.version}])
+        done = rebuild_one(database, named(new), "now")
+        assert (done.swapped, done.difference) == (True, None)
+        assert labels(connection) == ["new"] * 3
+        assert [state for _, state, _ in states(connection)] == ["frozen", "live"]
+
+    def test_what_parks_by_another_definition_is_run_from_its_first_revision(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        strand.block(("x", 0, "T", good("x0")), ("y", 0, "T", good("y0")))
+        strand.block(("x", 1, "T", good("x1")))
+        strand.block(("x", 2, "T", good("x2")))
+        project(database, named(CURRENT))
+        redefined("second")
+
+        def picky(revision: Any) -> Any:
+            if revision.version:
+                raise Unprojectable("only the first")
+            return test_projector.rows(revision)
+
+        assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now").swapped
+        assert labels(connection) == ["x0", "y0"]
+        (parked,) = connection.execute(
+            "SELECT key, version FROM projection.parked JOIN projection.generation USING (generation) "
+            "WHERE state = 'live'"
+        ).fetchall()
+        assert parked == ("x", 1)
+
+    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        parts = backfill.Backfill._parts
+
+        def changing(*parameters: Any) -> backfill.Parts:
+            yield from parts(*parameters)
+            strand.block(("a", 2, "T", good("a2")))
+            project(database, named(CURRENT))
+
+        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (True, None)
+        assert "a2" in labels(connection)
+
+    def test_what_is_redacted_before_its_row_is_there_is_not_read(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody waits until a generation that was not there has purged it."""
+        history(strand)
+        project(database, named(CURRENT))
+        read, begin, fill = threading.Event(), rebuild._begin, projector.Projector.fill_first
+        first = backfill.Backfill._begin
+        filled: list[str] = []
+
+        def reading(self: backfill.Backfill) -> Iterator[Any]:
+            rows = first(self)
+            read.set()
+            return rows
+
+        def beginning(*parameters: Any) -> generation.Generation:
+            assert read.wait(10)
+            strand.block(("a", 2, "T", good("a2")))
+            strand.block(redact=("a", 1))
+            project(database, named(CURRENT))
+            return begin(*parameters)
+
+        def filling(self: projector.Projector, *parameters: Any) -> None:
+            fill(self, *parameters)
+            (relation,) = connection.execute(
+                "SELECT relation FROM projection.generation WHERE state = 'building'"
+            ).fetchone() or ("",)
+            rows = connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
+            filled.extend(label for (label,) in rows)
+
+        monkeypatch.setattr(backfill, "FETCH", 1)  # so that it has not all been fetched
+        monkeypatch.setattr(backfill.Backfill, "_begin", reading)
+        monkeypatch.setattr(rebuild, "_begin", beginning)
+        monkeypatch.setattr(projector.Projector, "fill_first", filling)
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (True, None)
+        assert "a2" in filled
+        assert "a1" not in filled
+
+    @pytest.mark.parametrize("projection", [CURRENT, ORDERS], ids=lambda projection: projection.name)
+    def test_nothing_that_was_read_is_open_when_the_last_is_written(
+        self,
+        connection: psycopg.Connection[Any],
+        strand: StrandRows,
+        database: str,
+        monkeypatch: pytest.MonkeyPatch,
+        projection: Projection,
+    ) -> None:
+        """The server ends a transaction that stands still, and the rest may take longer."""
+        history(strand)
+        project(database, named(projection))
+        complete, found = backfill.Backfill._complete, []
+
+        def completing(*parameters: Any, **rest: Any) -> None:
+            locks = connection.execute("SELECT pid FROM pg_locks WHERE relation = 'journal.revision'::regclass")
+            found.append(locks.fetchall())
+            assert found == [[]]  # before the key is added, which would wait for them
+            complete(*parameters, **rest)
+
+        monkeypatch.setattr(backfill.Backfill, "_complete", completing)
+        assert rebuild_one(database, named(projection), projection.name).swapped
+        assert found == [[]]
+
+    @pytest.mark.parametrize("write", ["a batch", "a retry"])
+    def test_a_summary_taken_beforehand_holds_until_something_is_written(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, write: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        live = generation.live(connection, CURRENT)
+        assert live is not None
+        with beforehand(database, CURRENT, live) as taken:
+            assert taken.summary(connection) == PostgresqlSink(connection, CURRENT, live.relation).summary()
+            if write == "a batch":
+                strand.block(("e", 0, "T", good("e0")))
+                project(database, named(CURRENT))
+            else:
+                mended = replace(CURRENT, rows=lambda _: [{"label": "mended"}])
+                assert test_projector.projector(connection, mended)[0].retry() == (2, 0)
+                assert "mended" in labels(connection)
+            assert taken.summary(connection) is None
+
+    def test_only_the_swap_has_to_be_durable(
+        self, strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        found = []
+
+        def watch(module: Any, name: str) -> None:
+            function = getattr(module, name)
+
+            def watched(connection: Any, *rest: Any) -> None:
+                found.append((name, *connection.execute("SHOW synchronous_commit").fetchone()))
+                function(connection, *rest)
+
+            monkeypatch.setattr(module, name, watched)
+
+        watch(lease, "move")
+        watch(view_swap, "serve")
+        rebuild_one(database, named(CURRENT), "now")
+        assert set(found) == {("move", "off"), ("serve", "on")}
+
+    @pytest.mark.parametrize("at", ["_build", "finishing", "killed in the first fill"])
+    def test_a_killed_one_leaves_nothing_in_the_way(
+        self,
+        connection: psycopg.Connection[Any],
+        strand: StrandRows,
+        database: str,
+        monkeypatch: pytest.MonkeyPatch,
+        at: str,
+    ) -> None:
+        history(strand)
+        project(database, ALL)
+        for name in ALL:
+            with monkeypatch.context() as patch:
+                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (rebuild, at)
+                patch.setattr(*target, None)
+                if at.startswith("killed") and name != "now":
+                    continue
+                with pytest.raises((TypeError, AttributeError)):
+                    rebuild_one(database, ALL, name)
+            assert [state for _, state, _ in states(connection, name)] == ["live", "building"]
+            check_no_orphans(connection)
+            project(database, ALL)  # what is served goes on
+            done = rebuild_one(database, ALL, name)
+            assert (done.swapped, done.difference) == (True, None)
+            assert [state for _, state, _ in states(connection, name)] == ["kept", "live"]
+            check_no_orphans(connection)
+
+    def test_a_second_one_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        with rebuild.alone(database, "now"):
+            for again in (rebuild_one, roll_back):
+                with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
+                    again(database, named(CURRENT), "now")
+        assert rebuild_one(database, named(CURRENT), "now").swapped
+
+    def test_only_one_is_kept(self, connection: psycopg.Connection[Any], strand: StrandRows, database: str) -> None:
+        history(strand)
+        project(database, ALL)
+        for _ in range(3):
+            for name in ALL:
+                assert rebuild_one(database, ALL, name).swapped
+        assert [state for _, state, _ in states(connection)] == ["kept", "live"]
+        check_no_orphans(connection)
+
+    def test_one_that_cannot_go_on_is_replaced(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(HISTORY))
+        connection.execute("ALTER TABLE generation.past_1 DROP COLUMN label CASCADE")
+        strand.block(("e", 0, "T", good("e0")))
+        project(database, named(HISTORY))
+        (found,) = statuses(connection, [HISTORY])
+        assert found.state == "failing"
+        done = rebuild_one(database, named(HISTORY), "past")
+        assert done.swapped
+        (found,) = statuses(connection, [HISTORY])
+        assert (found.state, found.lag_blocks) == ("live", 0)
+        check_no_orphans(connection)
+
+    def test_what_is_not_there_cannot_be_rebuilt(self, strand: StrandRows, database: str) -> None:
+        with pytest.raises(UsageError, match="no projection 'nope'"):
+            rebuild_one(database, ALL, "nope")
+        with pytest.raises(StrandlineError, match="nothing to rebuild"):
+            rebuild_one(database, ALL, "now")
+        strand.block(("a", 0, "T", good("a0")))
+        project(database, named(CURRENT))
+        with pytest.raises(StrandlineError, match="only a rebuild leaves one"):
+            roll_back(database, ALL, "now")
+
+
+class TestView:
+    def projected(self, strand: StrandRows, database: str) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+
+    def test_new_columns_are_added_in_place(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        self.projected(strand, database)
+        connection.execute("CREATE VIEW read.built_on AS SELECT label FROM read.now")
+        redefined("second")
+        wider = replace(
+            CURRENT,
+            columns=(Column("extra", "text", ""), *CURRENT.columns),
+            rows=lambda revision: [{"label": "x", "extra": "new"}],
+        )
+        rebuild_one(database, named(wider), "now")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM read.now")
+            assert [column.name for column in cursor.description or ()] == [
+                "label", "amount", "source_document", "source_version", "source_block", "extra",
+            ]  # fmt: skip
+        assert connection.execute("SELECT DISTINCT label FROM read.built_on").fetchall() == [("x",)]
+        connection.execute("DROP VIEW read.built_on")
+
+    def test_other_changes_are_refused_where_others_build_on_it(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        self.projected(strand, database)
+        connection.execute("CREATE VIEW read.built_on AS SELECT label FROM read.now")
+        redefined("second")
+        narrower = replace(CURRENT, columns=CURRENT.columns[:1], rows=lambda _: [{"label": "x"}])
+        before = labels(connection)
+        with pytest.raises(ViewInUse, match=r"built on it: read\.built_on"):
+            rebuild_one(database, named(narrower), "now")
+        assert labels(connection) == before
+        check_no_orphans(connection)
+        connection.execute("DROP VIEW read.built_on")
+        assert rebuild_one(database, named(narrower), "now").swapped
+        assert labels(connection) == ["x"] * 3
+
+    def test_who_may_read_follows_the_definition(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        self.projected(strand, database)
+        redefined("second")
+        rebuild_one(database, named(replace(CURRENT, readers="cleared")), "now")
+        with connect(database, role="strandline_analyst", autocommit=True) as analyst:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                analyst.execute("SELECT FROM read.now")
+            roll_back(database, named(replace(CURRENT, readers="cleared")), "now", stale=True)
+            assert analyst.execute("SELECT count(*) FROM read.now").fetchone() == (2,)
+
+    def test_a_reader_that_stays_stops_the_swap_and_no_other_reader(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.projected(strand, database)
+        monkeypatch.setattr(view_swap, "PATIENCE_SECONDS", 1.0)
+        monkeypatch.setattr(view_swap.with_patience, "__defaults__", (1.0,))
+        with connect(database) as reader:
+            reader.execute("SELECT FROM read.now")
+            with pytest.raises(ReadersInTheWay, match=r"read\.now was in use"):
+                rebuild_one(database, named(CURRENT), "now")
+        assert [state for _, state, _ in states(connection)] == ["live"]
+        check_no_orphans(connection)
+        assert rebuild_one(database, named(CURRENT), "now").swapped
+
+    def test_readers_never_fail_and_never_see_half(self, strand: StrandRows, database: str) -> None:
+        for number in range(300):
+            strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
+        strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(300)], product("p", "x"))
+        project(database, named(CURRENT, ORDERS))
+        stop = threading.Event()
+        seen: set[tuple[int, int]] = set()
+        failures: list[BaseException] = []
+
+        def read() -> None:
+            try:
+                with connect(database, role="strandline_analyst", autocommit=True) as reader:
+                    while not stop.is_set():
+                        query = "SELECT (SELECT count(*) FROM read.now), (SELECT count(*) FROM read.orders)"
+                        seen.add(reader.execute(query).fetchone() or (0, 0))
+            except BaseException as exc:
+                failures.append(exc)
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(3):
+                for name in ("now", "orders"):
+                    assert rebuild_one(database, named(CURRENT, ORDERS), name).swapped
+                    assert roll_back(database, named(CURRENT, ORDERS), name).swapped
+        finally:
+            stop.set()
+            for reader in readers:
+                reader.join()
+        assert failures == []
+        assert seen == {(300, 300)}
+
+
+class TestKept:
+    def test_a_kept_generation_goes_on_and_serves_again(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, ALL)
+        for name in ALL:
+            rebuild_one(database, ALL, name)
+        strand.block(("e", 0, "T", good("e0")), order("o2", "A"))
+        project(database, ALL)
+        for name in ALL:
+            (kept, _, at), (live, _, _) = states(connection, name)
+            assert at == strand.next_no - 1
+            before = all_rows(connection, name)
+            strand.block()
+            done = roll_back(database, ALL, name)
+            assert (done.generation, done.swapped) == (kept, True)
+            project(database, ALL)
+            assert [state for _, state, _ in states(connection, name)] == ["live", "kept"]
+            assert set(map(repr, before)) <= set(map(repr, all_rows(connection, name)))
+            assert roll_back(database, ALL, name).generation == live
+        check_no_orphans(connection)
+
+    def test_a_kept_one_that_fails_stops_nothing(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        rebuild_one(database, named(CURRENT), "now")
+        connection.execute("ALTER TABLE generation.now_1 DROP COLUMN label CASCADE")
+        strand.block(("e", 0, "T", good("e0")))
+        project(database, named(CURRENT))
+        (found,) = statuses(connection, [CURRENT])
+        assert (found.state, found.lag_blocks) == ("live", 0)
+        failures = connection.execute("SELECT failure FROM projection.generation ORDER BY generation").fetchall()
+        assert failures == [("UndefinedColumn (SQLSTATE 42703)",), (None,)]
+
+    @pytest.mark.parametrize("name", ["now", "past", "orders"])
+    def test_a_frozen_one_is_purged_and_taken_back_only_when_asked(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any, name: str
+    ) -> None:
+        history(strand)
+        project(database, ALL)
+        table = connection.execute(
+            "SELECT relation FROM projection.generation WHERE projection = %s", [name]
+        ).fetchone()
+        assert table
+        redefined("second")
+        rebuild_one(database, ALL, name)
+        strand.block(("a", 2, "T", good("a2")), product("p1", "x", 1))
+        strand.block(redact=("a", 1))
+        strand.block(redact=("p1", 0))
+        project(database, ALL)
+        frozen = SQL("SELECT * FROM {}").format(Identifier("generation", table[0]))
+        kept = connection.execute(frozen).fetchall()
+        assert "a1" not in str(kept)
+        assert "p1" not in str(kept)
+        (position, clean) = connection.execute(
+            "SELECT position, clean_no FROM projection.generation WHERE state = 'frozen'"
+        ).fetchone() or (0, 0)
+        assert (position, clean) == (5, 8)
+        with pytest.raises(
+            StrandlineError, match=rf"block 5\.\nTo serve it all the same: `strandline rollback {name} --stale`"
+        ):
+            roll_back(database, ALL, name)
+        done = roll_back(database, ALL, name, stale=True)
+        assert (done.swapped, done.rows) == (True, len(kept))
+        assert len(all_rows(connection, name)) == len(kept)
+        (found,) = statuses(connection, [ALL[name]])
+        assert found.state == "wants_rebuild"
+        # What was served before the rollback is of the definition at hand, goes on, and is the way back.
+        strand.block(("f", 0, "T", good("f0")))
+        project(database, ALL)
+        assert {state: at for _, state, at in states(connection, name)} == {"live": 5, "kept": 9}
+        assert roll_back(database, ALL, name).swapped
+
+    def test_one_served_with_another_definition_is_purged_while_it_waits_for_its_rebuild(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        strand.block(("a", 0, "T", good("secret")))
+        project(database, named(CURRENT))
+        redefined("second")
+        strand.block(("a", 1, "T", good("a1")))
+        strand.block(redact=("a", 0))
+        project(database, named(CURRENT))
+        assert labels(connection) == []
+
+
+KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(KINDS)), max_size=12),
+    stops=st.sets(st.integers(0, 11), max_size=3),
+    composed=st.lists(
+        st.tuples(st.sampled_from(sorted(test_composed_filler.DOCUMENTS)), st.sampled_from(test_composed_filler.KINDS)),
+        max_size=8,
+    ),
+    at_once=st.integers(1, 5),
+    most_bytes=st.sampled_from([0, 200, MOST_BYTES]),
+)
+def test_live_equals_rebuilt_at_any_time(
+    database: str,
+    connection: psycopg.Connection[Any],
+    steps: Any,
+    stops: set[int],
+    composed: Any,
+    at_once: int,
+    most_bytes: int,
+) -> None:
+    connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
+    for (relation,) in connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'generation'::regnamespace AND relkind = 'r'"
+    ).fetchall():
+        connection.execute(SQL("DROP TABLE generation.{} CASCADE").format(Identifier(relation)))
+    strand = StrandRows(connection)
+    strand.block(("z", 0, "T", good("z")), order("z1", "A"), line("zl", "A", "x"))
+    rows, keys = test_projector.Written(strand), test_composed_filler.Written(strand)
+    for number in range(max(len(steps), len(composed))):
+        if number < len(steps):
+            rows.step(*steps[number])
+        if number < len(composed):
+            keys.step(*composed[number])
+        if number in stops:
+            project(database, ALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backfill, "AT_ONCE", at_once)
+        patch.setattr(backfill, "TAKEN_AT_ONCE", at_once)
+        patch.setattr("strandline.consumer.projector.backfill_documents.MOST_BYTES", most_bytes)
+        for name in ALL:
+            done = rebuild_one(database, ALL, name)
+            assert isinstance(done, Served)
+            assert (done.swapped, done.difference) == (True, None)

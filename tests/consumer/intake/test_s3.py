@@ -1,0 +1,185 @@
+"""Journals in S3, over a server of moto's on the loopback."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from strandline.consumer.intake import s3
+from strandline.consumer.intake.sources import open_sources
+from strandline.consumer.verification.verify import Verification, verify_sources
+from strandline.journal.errors import StrandlineError, UsageError
+from strandline.journal.make.export import Format
+from strandline.journal.simulation.simulate import simulate
+from strandline.journal.simulation.strand import Simulated
+
+BUCKET = "licences-journal"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Simulated]:
+    folder = tmp_path_factory.mktemp("journal")
+    return folder, simulate(folder, 120, seed=3, format=Format.ION_TEXT)
+
+
+@pytest.fixture
+def client(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for item in page.get("Contents", ()):
+            client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+def upload(client: Any, folder: Path, prefix: str) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        client.put_object(Bucket=BUCKET, Key=prefix + path.relative_to(folder).as_posix(), Body=path.read_bytes())
+
+
+def verify(*addresses: str) -> Verification:
+    return verify_sources(open_sources(addresses), workers=1)
+
+
+@pytest.mark.parametrize("prefix", ["full/", "a.b/copied elsewhere/", ""])
+def test_an_export_under_a_prefix(client: Any, journal: tuple[Path, Simulated], prefix: str) -> None:
+    folder, made = journal
+    upload(client, folder / "full", prefix)
+    client.put_object(Bucket=BUCKET, Key=f"{prefix}folder/", Body=b"")
+    for address in {f"s3://{BUCKET}/{prefix}", f"s3://{BUCKET}/{prefix}".rstrip("/")}:
+        found = verify(address)
+        assert found.ok
+        assert (found.blocks, found.digest) == (120, made.digest)
+
+
+def test_a_manifest_and_an_object_by_their_own_names(client: Any, journal: tuple[Path, Simulated]) -> None:
+    folder, made = journal
+    upload(client, folder / "full", "full/")
+    (manifest,) = (folder / "full").glob("*.completed.manifest")
+    assert verify(f"s3://{BUCKET}/full/{manifest.name}").digest == made.digest
+    first = next(path for path in (folder / "full").rglob("*.0-*.ion"))
+    name = first.relative_to(folder).as_posix()
+    assert verify(f"s3://{BUCKET}/{name}").blocks == 21
+
+
+def test_a_prefix_that_is_no_folder_and_one_beside_it(client: Any, journal: tuple[Path, Simulated]) -> None:
+    folder, made = journal
+    upload(client, folder / "early", "journal/")
+    upload(client, folder / "full", "journal-2/")
+    assert verify(f"s3://{BUCKET}/journal").blocks == 60
+    assert verify(f"s3://{BUCKET}/journal-").digest == made.digest
+
+
+def test_raw_records(client: Any, journal: tuple[Path, Simulated]) -> None:
+    folder, made = journal
+    for path in (folder / "stream").iterdir():
+        client.put_object(Bucket=BUCKET, Key=f"stream/{path.name}.gz", Body=gzip.compress(path.read_bytes()))
+    found = verify(f"s3://{BUCKET}/stream")
+    assert found.ok
+    assert (found.digest, found.records["CONTROL CREATED"]) == (made.digest, 1)
+
+
+def test_a_listing_of_several_pages(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(25):
+        client.put_object(Bucket=BUCKET, Key=f"x/{number:04d}", Body=b"")
+    paginator = client.get_paginator("list_objects_v2")
+    monkeypatch.setattr(
+        client, "get_paginator", lambda _: _Pages(lambda **names: paginator.paginate(**names, MaxKeys=10))
+    )
+    assert len(list(s3.Bucket(client, BUCKET, "x/").files())) == 25
+
+
+class _Pages:
+    def __init__(self, paginate: Any) -> None:
+        self.paginate = paginate
+
+
+def test_an_object_that_is_not_there_is_a_fault(client: Any, journal: tuple[Path, Simulated]) -> None:
+    folder, _ = journal
+    upload(client, folder / "full", "full/")
+    gone = next(path for path in (folder / "full").rglob("*.0-*.ion")).relative_to(folder).as_posix()
+    client.delete_object(Bucket=BUCKET, Key=gone)
+    found = verify(f"s3://{BUCKET}/full")
+    assert not found.ok
+    assert (None, "object") in [(fault.sequence_no, fault.fault) for fault in found.faults]
+
+
+def test_what_breaks_off_is_read_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import ResponseStreamingError
+
+    client.put_object(Bucket=BUCKET, Key="x", Body=b"whole")
+    (file,) = s3.Bucket(client, BUCKET, "x").files()
+    read, broken = s3.S3File._body, []
+
+    def breaks_twice(self: s3.S3File) -> bytes:
+        if len(broken) < 2:
+            broken.append(1)
+            raise ResponseStreamingError(error="lost")
+        return read(self)
+
+    monkeypatch.setattr(s3.S3File, "_body", breaks_twice)
+    assert file.read() == b"whole"
+
+
+class TestErrors:
+    def test_no_bucket_named(self) -> None:
+        with pytest.raises(UsageError, match="names no bucket"):
+            open_sources(["s3:///x"])
+
+    def test_no_such_bucket(self, client: Any) -> None:
+        with pytest.raises(StrandlineError, match="s3://elsewhere/x: there is no such bucket"):
+            open_sources(["s3://elsewhere/x"])
+
+    def test_nothing_under_the_prefix(self, client: Any) -> None:
+        with pytest.raises(StrandlineError, match=f"s3://{BUCKET}/x.*holds no export objects"):
+            open_sources([f"s3://{BUCKET}/x"])
+
+    def test_access_denied(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from botocore.exceptions import ClientError
+
+        def refuse(*_: object, **__: object) -> None:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "AKIASECRET"}}, "GetObject")
+
+        client.put_object(Bucket=BUCKET, Key="x", Body=b"")
+        (file,) = s3.Bucket(client, BUCKET, "x").files()
+        monkeypatch.setattr(client, "get_object", refuse)
+        with pytest.raises(StrandlineError, match="x: access is denied: s3:ListBucket") as caught:
+            file.read()
+        assert "AKIA" not in str(caught.value)
+
+    def test_no_credentials(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        with pytest.raises(StrandlineError, match=r"no AWS credentials; set AWS_ACCESS_KEY_ID"):
+            open_sources([f"s3://{BUCKET}/x"])
+
+    def test_an_endpoint_that_does_not_answer(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setattr(s3, "_CONFIG", s3.Config(retries={"mode": "standard", "total_max_attempts": 2}))
+        with pytest.raises(StrandlineError, match=r"S3 cannot be reached.*AWS_ENDPOINT_URL"):
+            open_sources([f"s3://{BUCKET}/x"])

@@ -1,0 +1,51 @@
+"""What is written as JSON many at once is, text for text, what it is one by one; or it is left to that."""
+
+import enum
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strandline.consumer.projection.plain_json import plain_json
+from strandline.journal.ion.json import to_json
+
+
+class Named(enum.StrEnum):
+    ONE = "one"
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.text()
+VALUES = st.recursive(SCALARS, lambda some: st.lists(some) | st.dictionaries(st.text(), some), max_leaves=20)
+ODD: list[Any] = [
+    "nul \0", "\ufdd0", "\ud800", 1.0, 1e16, Decimal("1.10"), (1,), b"", Named.ONE, {1: "a"}, {None: "a"},
+    {Named.ONE: 1}, 1 << 20_000,
+]  # fmt: skip
+
+
+@given(st.lists(VALUES, max_size=4))
+def test_it_is_the_same_text(values: list[Any]) -> None:
+    texts = plain_json(values)
+    odd = any("\0" in one or "\ufdd0" in one for one in map(repr_of, values))
+    assert texts == (None if odd else [to_json(value) for value in values])
+
+
+def repr_of(value: Any) -> str:
+    """All text that is in the value."""
+    if isinstance(value, dict):
+        return "".join(map(repr_of, [*value, *value.values()]))
+    return "".join(map(repr_of, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("within", [lambda odd: odd, lambda odd: [{"a": [odd]}], lambda odd: ["a", {}, [], odd]])
+def test_what_is_not_plain_is_left(odd: Any, within: Any) -> None:
+    assert plain_json(["a", within(odd)]) is None
+
+
+def test_what_is_nested_too_deep_is_left() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert plain_json([deep]) is None

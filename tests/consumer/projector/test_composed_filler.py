@@ -1,0 +1,497 @@
+"""A composed projection over a journal: what its keys' rows are, wherever batches end, and what they come from."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.generations.lifecycle import ensure_generation
+from strandline.consumer.projection.definition import (
+    Column,
+    ComposedProjection,
+    KeyLookup,
+    Lookup,
+    Revision,
+    Rows,
+    Unprojectable,
+)
+from strandline.consumer.projector import lease
+from strandline.consumer.projector import lookup as finding
+from strandline.consumer.projector.feed import Limits
+from strandline.consumer.projector.lookup import ensure_indexes, find
+from strandline.consumer.projector.projector import Projector
+from strandline.consumer.projector.revision_reader import read_for
+from strandline.consumer.sinks.postgresql import PostgresqlSink
+from tests.consumer.projector.test_projector import Connection, undone
+from tests.strand_rows import StrandRows
+
+# An order has lines, a line names a product by its code: Order -> Line -> Product.
+
+
+def keys(revision: Revision) -> Iterable[str | KeyLookup]:
+    if revision.table == "Product":
+        code = revision.text("code")
+        if code is None:
+            raise Unprojectable("code is missing or not text")
+        yield KeyLookup("Line", "code", code)
+    elif revision.field("raise keys"):
+        raise RuntimeError(f"the payload: {revision.data}")
+    elif (order := revision.text("order")) is not None:
+        yield order
+
+
+def compose(key: str, lookup: Lookup) -> Rows:
+    for order in lookup("Order", "order", key):
+        for line in lookup("Line", "order", key):
+            for product in lookup("Product", "code", line.field("code")):
+                if product.field("raise"):
+                    raise Unprojectable("it says so")
+                row: Mapping[str, object] = {
+                    "label": f"{order.document_id} {line.document_id} {product.document_id}",
+                    "names": [order.text("name"), product.text("name")],
+                    "amount": product.field("amount"),
+                }
+                yield row
+
+
+ORDERS = ComposedProjection(
+    name="orders",
+    purpose="Test.",
+    lookups={"Order": ("order",), "Line": ("order", "code"), "Product": ("code",)},
+    readers="analysts",
+    columns=(Column("label", "text", ""), Column("names", "jsonb", ""), Column("amount", "integer", "")),
+    keys=keys,
+    compose=compose,
+    key=("label",),
+)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    with connect(database) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def strand(database: str) -> Iterator[StrandRows]:
+    with connect(database, autocommit=True) as connection:
+        yield StrandRows(connection)
+
+
+def projector(
+    connection: Connection, projection: ComposedProjection = ORDERS, limits: Limits | None = None
+) -> Projector:
+    generation = ensure_generation(connection, projection)
+    assert generation is not None
+    sink = PostgresqlSink(connection, projection, generation.relation)
+    return Projector(connection, projection, generation.generation, sink, limits)
+
+
+def run(connection: Connection, projection: ComposedProjection = ORDERS, limits: Limits | None = None) -> None:
+    projector(connection, projection, limits).run_to_mark()
+
+
+def read(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    with connection.transaction():
+        return connection.execute(statement.encode()).fetchall()
+
+
+def contents(connection: Connection) -> list[tuple[Any, ...]]:
+    return read(connection, "SELECT source_key, label, names, source_block FROM read.orders ORDER BY 1, 2")
+
+
+def labels(connection: Connection) -> list[str]:
+    return [row[1] for row in contents(connection)]
+
+
+def sources(connection: Connection) -> list[tuple[Any, ...]]:
+    return read(connection, "SELECT key, document_id, version FROM projection.source ORDER BY 1, 2, 3")
+
+
+def parked(connection: Connection) -> list[tuple[Any, ...]]:
+    return read(connection, "SELECT key, version, sequence_no, reason FROM projection.parked ORDER BY 1, 2")
+
+
+def order(document: str, key: str, version: int = 0, name: str = "n") -> tuple[str, int, str, dict[str, Any] | None]:
+    return (document, version, "Order", {"order": key, "name": name})
+
+
+def line(document: str, key: str, code: Any, version: int = 0) -> tuple[str, int, str, dict[str, Any] | None]:
+    return (document, version, "Line", {"order": key, "code": code})
+
+
+def product(document: str, code: Any, version: int = 0, **more: Any) -> tuple[str, int, str, dict[str, Any] | None]:
+    return (document, version, "Product", {"code": code, "name": "p", **more})
+
+
+class TestComposition:
+    def test_a_row_is_composed_from_all_its_documents(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
+        run(connection)
+        assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 0)]
+        assert sources(connection) == [("A", "l1", 0), ("A", "o1", 0), ("A", "p1", 0)]
+
+    @pytest.mark.parametrize("first", range(3))
+    def test_whichever_comes_last_completes_it(self, connection: Connection, strand: StrandRows, first: int) -> None:
+        changes = [order("o1", "A"), line("l1", "A", "x"), product("p1", "x")]
+        for change in changes[first:] + changes[:first]:
+            strand.block(change)
+            run(connection)
+        assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 2)]
+
+    def test_a_document_that_moves_leaves_its_old_key(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), product("p1", "x"))
+        run(connection)
+        strand.block(line("l1", "B", "x", version=1))
+        run(connection)
+        assert contents(connection) == [("B", "o2 l1 p1", ["n", "p"], 1)]
+        strand.block(product("p1", "y", version=1))
+        run(connection)
+        assert contents(connection) == []
+
+    def test_two_documents_may_claim_one_key(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), order("o2", "A"), line("l1", "A", "x"), product("p1", "x"), product("p2", "x"))
+        run(connection)
+        assert labels(connection) == ["o1 l1 p1", "o1 l1 p2", "o2 l1 p1", "o2 l1 p2"]
+
+    def test_a_deletion_reaches_every_row(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "x"), product("p1", "x"))
+        run(connection)
+        assert len(contents(connection)) == 2
+        strand.block(("p1", 1, "Product", None))
+        run(connection)
+        assert contents(connection) == []
+        assert "p1" not in {document for _, document, _ in sources(connection)}
+
+    def test_only_text_is_found(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "7"), ("p1", 0, "Product", {"code": 7}))
+        run(connection)
+        assert contents(connection) == []
+        assert parked(connection) == [("p1", 0, 0, "code is missing or not text")]
+
+    def test_keys_of_any_length_are_found_or_refused(self, connection: Connection, strand: StrandRows) -> None:
+        long, too_long = "é" * 1000, "é" * 4000
+        strand.block(order("o1", long), line("l1", long, too_long), product("p1", too_long), order("o2", too_long))
+        run(connection)
+        assert [row[:2] for row in contents(connection)] == [(long, "o1 l1 p1")]
+        assert parked(connection) == [("o2", 0, 0, "a key is no text, or too long")]
+
+    def test_documents_are_as_of_the_batchs_end(self, connection: Connection, strand: StrandRows) -> None:
+        """The mark is far ahead: what comes later is not in the row before the position passes it."""
+        strand.block(order("o1", "A", name="first"), line("l1", "A", "x"), product("p1", "x"))
+        strand.block(order("o1", "A", 1, name="second"), product("p2", "x"))
+        strand.block(("l1", 1, "Line", None))
+        projecting = projector(connection, limits=Limits(blocks=1))
+        (number,) = read(connection, "SELECT generation FROM projection.generation")[0]
+        held = lease.take(connection, number)
+        assert held
+        seen = []
+        while projecting.step(held):
+            seen.append([(label, names[0]) for _, label, names, _ in contents(connection)])
+        assert seen == [[("o1 l1 p1", "first")], [("o1 l1 p1", "second"), ("o1 l1 p2", "second")], []]
+
+    def test_what_moves_between_two_look_ups_is_not_seen(
+        self, connection: Connection, strand: StrandRows, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
+        projecting = projector(connection)
+        (number,) = read(connection, "SELECT generation FROM projection.generation")[0]
+        held = lease.take(connection, number)
+        assert held
+
+        def moving(*parameters: Any) -> Any:
+            with suppress(psycopg.errors.UniqueViolation):
+                strand.block(product("p1", "other", version=strand.next_no))
+            return find(*parameters)
+
+        monkeypatch.setattr("strandline.consumer.projector.composed_filler.find", moving)
+        projecting.step(held)
+        assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 0)]
+
+
+class TestRedaction:
+    def test_an_erased_document_leaves_every_row_composed_from_it(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
+        strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "x"), product("p1", "x"))
+        run(connection)
+        strand.block(product("p1", "x", 1, name="second"))
+        strand.block(redact=("p1", 0))
+        run(connection)
+        assert [names for _, _, names, _ in contents(connection)] == [["n", "second"], ["n", "second"]]
+        assert ("A", "p1", 0) not in sources(connection)
+
+    def test_also_where_nothing_takes_its_place(self, connection: Connection, strand: StrandRows) -> None:
+        """QLDB redacts inactive revisions only; a row that held more would have to go all the same."""
+        strand.block(order("o1", "A", name="Ada"), line("l1", "A", "x"), product("p1", "x"))
+        run(connection)
+        strand.block(redact=("o1", 0))
+        run(connection)
+        assert contents(connection) == []
+        assert "Ada" not in str(read(connection, "SELECT g::text FROM read.orders g"))
+
+    def test_nothing_erased_is_composed_while_it_lags(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A", name="Ada"), line("l1", "A", "x"), product("p1", "x"))
+        strand.block(order("o1", "A", 1, name="Eve"))
+        strand.block(redact=("o1", 0))
+        run(connection, limits=Limits(blocks=1))
+        assert [names for _, _, names, _ in contents(connection)] == [["Eve", "p"]]
+
+
+class TestParked:
+    def test_a_key_parks_and_the_rest_goes_on(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "y"))
+        strand.block(product("p1", "x"), product("p2", "y"))
+        run(connection)
+        strand.block(product("p1", "x", 1, **{"raise": 1}))
+        strand.block(order("o2", "B", 1, name="later"))
+        run(connection)
+        assert [(key, names[0]) for key, _, names, _ in contents(connection)] == [("B", "later")]
+        assert parked(connection) == [("A", None, 2, "it says so")]
+        # A document of it that changes lets it be composed again, without being asked.
+        strand.block(product("p1", "x", 2))
+        run(connection)
+        assert len(contents(connection)) == 2
+        assert parked(connection) == []
+
+    def test_a_document_and_a_key_of_one_name_park_apart(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x", **{"raise": 1}))
+        strand.block(("A", 0, "Product", {"code": 7}))
+        run(connection)
+        assert parked(connection) == [("A", 0, 1, "code is missing or not text"), ("A", None, 0, "it says so")]
+        strand.block(("A", 1, "Product", {"code": "z"}))
+        run(connection)
+        assert parked(connection) == [("A", None, 0, "it says so")]
+
+    def test_a_document_that_does_not_say_its_keys_is_in_no_row(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
+        run(connection)
+        strand.block(("l1", 1, "Line", {"order": "A", "code": "x", "raise keys": 1}))
+        run(connection)
+        assert labels(connection) == []
+        assert [row[0] for row in parked(connection)] == ["l1"]
+
+    def test_an_erased_document_waits_no_longer(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(product("p1", 7))
+        run(connection)
+        assert [row[0] for row in parked(connection)] == ["p1"]
+        strand.block(redact=("p1", 0))
+        run(connection)
+        assert parked(connection) == []
+
+    def test_what_is_made_of_nothing_is_no_row(self, connection: Connection, strand: StrandRows) -> None:
+        always = replace(ORDERS, compose=lambda key, lookup: [{"label": f"{len(lookup('Order', 'order', key))}"}])
+        strand.block(order("o1", "A"))
+        run(connection, always)
+        assert labels(connection) == ["1"]
+        strand.block(("o1", 1, "Order", None))
+        run(connection, always)
+        assert labels(connection) == []
+
+    def test_another_errors_text_is_never_kept(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(("o1", 0, "Order", {"order": "A", "raise keys": "Ada"}))
+        run(connection)
+        assert parked(connection) == [
+            ("o1", 0, 0, f"RuntimeError in line {keys.__code__.co_firstlineno + 7} of the projection")
+        ]
+
+    @pytest.mark.parametrize(
+        ("asks", "fault"),
+        [
+            (("Order", "name", "n"), "it looks up a field that it does not declare"),
+            (("Other", "order", "A"), "it looks up a field that it does not declare"),
+        ],
+    )
+    def test_what_is_not_declared_cannot_be_looked_up(
+        self, connection: Connection, strand: StrandRows, asks: tuple[str, str, str], fault: str
+    ) -> None:
+        def asking(key: str, lookup: Lookup) -> Rows:
+            lookup("Order", "order", key)
+            return [{"label": one.document_id} for one in lookup(*asks)]
+
+        strand.block(order("o1", "A"))
+        run(connection, replace(ORDERS, compose=asking))
+        assert parked(connection) == [("A", None, 0, fault)]
+
+    def test_what_asks_without_end_parks(self, connection: Connection, strand: StrandRows) -> None:
+        asked = iter(range(1_000_000))
+
+        def restless(key: str, lookup: Lookup) -> Rows:
+            lookup("Order", "order", key)
+            lookup("Order", "order", f"{next(asked)}")
+            return []
+
+        strand.block(order("o1", "A"))
+        run(connection, replace(ORDERS, compose=restless))
+        assert parked(connection) == [("A", None, 0, "it looks up in more than 20 rounds")]
+
+    def test_what_only_postgresql_refuses_parks_its_key(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "x"), product("p1", "x"))
+        run(connection)
+        generation = ensure_generation(connection, ORDERS)
+        assert generation
+        table = Identifier("generation", generation.relation)
+        with connection.transaction():
+            connection.execute(SQL("ALTER TABLE {} ADD CHECK (names->>1 <> 'odd' OR source_key = 'B')").format(table))
+        strand.block(product("p1", "x", 1, name="odd"))
+        run(connection)
+        assert labels(connection) == ["o2 l2 p1"]
+        assert parked(connection) == [("A", None, 1, "PostgreSQL refuses the row (SQLSTATE 23514)")]
+        assert projector(connection).retry() == (1, 1)
+        with connection.transaction():
+            connection.execute(
+                SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table, Identifier(f"{generation.relation}_check"))
+            )
+        assert projector(connection).retry() == (1, 0)
+        assert labels(connection) == ["o1 l1 p1", "o2 l2 p1"]
+
+    def test_retry_runs_keys_and_documents_again_as_of_the_position(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
+        strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x", **{"raise": 1}), product("p2", 7))
+        run(connection)
+        assert [row[0] for row in parked(connection)] == ["A", "p2"]
+        assert projector(connection).retry() == (2, 2)
+        # The data is what it takes now; what stands above the position is not for the retry.
+        strand.block(line("l1", "A", "elsewhere", version=1))
+        fixed = {"code": "x", "name": "fixed"}
+        strand.connection.execute("UPDATE journal.revision SET data = %s WHERE table_name = 'Product'", [Jsonb(fixed)])
+        assert projector(connection).retry() == (2, 0)
+        assert labels(connection) == ["o1 l1 p1", "o1 l1 p2"]
+        run(connection)
+        assert labels(connection) == []
+
+
+class TestSpeed:
+    def test_look_ups_use_the_index_and_cost_other_tables_nothing(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
+        strand.block(*[order(f"o{n}", f"A{n}") for n in range(500)], ("z", 0, "Other", {"order": "A"}))
+        with connection.transaction():
+            ensure_indexes(connection, ORDERS)
+            connection.execute("ANALYZE journal.revision")
+            connection.execute(finding.BY_INDEX)
+            statement = finding._find(read_for(ORDERS), "Order", "order")
+            plan = connection.execute(SQL("EXPLAIN ") + statement, {"values": ["A1"], "position": 9}).fetchall()
+            text = "\n".join(line for (line,) in plan)
+            assert "Seq Scan" not in text
+            assert "revision_0_hashtextextended_idx" in text
+            assert "revision_0_document_id_version_idx" in text
+            sizes = connection.execute(
+                "SELECT relname, reltuples::int FROM pg_class WHERE relname LIKE 'revision_0_hashtext%' ORDER BY 2"
+            ).fetchall()
+        assert sorted(count for _, count in sizes) == [0, 0, 0, 500]
+
+    def test_no_histogram_keeps_what_is_looked_up(self, connection: Connection, strand: StrandRows) -> None:
+        with connection.transaction():
+            ensure_indexes(connection, ORDERS)
+        strand.connection.execute("SELECT journal.ensure_partitions(500000, 500000)")  # later than the indexes
+        strand.next_no = 500_000
+        strand.block(*[order(f"o{n}", f"A{n}") for n in range(50)])
+        run(connection)
+        strand.connection.execute("ANALYZE journal.revision, projection.source")
+        kept = read(connection, "SELECT tablename, attname FROM pg_stats WHERE schemaname IN ('journal', 'projection')")
+        assert kept
+        assert not [row for row in kept if "hashtext" in row[0] or row[1] in ("key", "data")]
+
+    def test_statements_do_not_grow_with_the_rows(
+        self, connection: Connection, strand: StrandRows, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for n in range(200):
+            strand.block(order(f"o{n}", f"A{n}"), line(f"l{n}", f"A{n}", f"x{n}"), product(f"p{n}", f"x{n}"))
+        projecting = projector(connection)
+        ran = []
+        execute = psycopg.Cursor.execute
+        monkeypatch.setattr(psycopg.Cursor, "execute", lambda *a, **k: (ran.append(a[1]), execute(*a, **k))[1])
+        projecting.run_to_mark()
+        assert len(contents(connection)) == 200
+        assert len(ran) < 40
+
+
+DOCUMENTS = {"o1": "Order", "o2": "Order", "l1": "Line", "l2": "Line", "p1": "Product", "p2": "Product"}
+KINDS = ["A", "A", "B", "x", "bad", "raise", "big", "delete", "redact", "redact"]
+STEPS = st.lists(st.tuples(st.sampled_from(sorted(DOCUMENTS)), st.sampled_from(KINDS)), max_size=24)
+
+
+class Written:
+    """A history as it is written: each document has one table, and its inactive revisions may be redacted."""
+
+    def __init__(self, strand: StrandRows) -> None:
+        self.strand = strand
+        self.versions: dict[str, int] = {}
+        self.inactive: dict[str, list[int]] = {}
+        self.deleted: set[str] = set()
+
+    def step(self, document: str, kind: str) -> None:
+        if kind == "redact":
+            if self.inactive.get(document):
+                self.strand.block(redact=(document, self.inactive[document].pop()))
+        elif document not in self.deleted:
+            version = self.versions.get(document, -1) + 1
+            self.versions[document] = version
+            if version:
+                self.inactive.setdefault(document, []).append(version - 1)
+            if kind == "delete":
+                self.deleted.add(document)
+                self.inactive.setdefault(document, []).append(version)
+            self.strand.block((document, version, DOCUMENTS[document], self._data(document, version, kind)))
+
+    def _data(self, document: str, version: int, kind: str) -> dict[str, Any] | None:
+        name = {"name": f"{document}{version}"}
+        odd = {"bad": {"order": 7, "code": 7}, "raise": {"raise": 1, "raise keys": 1}, "big": {"amount": 2**40}}
+        if kind == "delete":
+            return None
+        key = "B" if kind == "B" else "A"
+        return name | {"order": key, "code": "x" if kind != "A" else "y"} | odd.get(kind, {})
+
+
+def everything(connection: Connection, projection: ComposedProjection) -> tuple[list[Any], ...]:
+    generation = ensure_generation(connection, projection)
+    assert generation
+    statements = (
+        SQL("SELECT * FROM {} ORDER BY source_key, label").format(Identifier("generation", generation.relation)),
+        SQL("SELECT key, document_id, version FROM projection.source WHERE generation = {} ORDER BY 1, 2, 3").format(
+            generation.generation
+        ),
+        SQL("SELECT key, version, sequence_no, reason FROM projection.parked WHERE generation = {} ORDER BY 1, 2")
+        .format(generation.generation),
+    )  # fmt: skip
+    return tuple(connection.execute(statement).fetchall() for statement in statements)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=STEPS,
+    limits=st.builds(Limits, st.integers(1, 5), st.integers(1, 5)),
+    stops=st.sets(st.integers(0, 23)),
+    retries=st.sets(st.integers(0, 23)),
+)
+def test_live_equals_rebuilt_whatever_the_batches(
+    connection: Connection, steps: list[tuple[str, str]], limits: Limits, stops: set[int], retries: set[int]
+) -> None:
+    """Projected as it came, in batches of any size, with retries, it equals what one batch makes of the journal at its
+    end: rows, recorded sources and what waits."""
+    with undone(connection):
+        written = Written(StrandRows(connection))
+        written.strand.block(order("z", "A"), line("zl", "A", "x"), line("zm", "A", "y"))
+        for number, (document, kind) in enumerate(steps):
+            written.step(document, kind)
+            if number in stops:
+                run(connection, ORDERS, limits)
+            if number in retries:
+                projector(connection, ORDERS).retry()
+        run(connection, ORDERS, limits)
+        rebuilt = replace(ORDERS, name="rebuilt")
+        run(connection, rebuilt)
+        assert everything(connection, ORDERS) == everything(connection, rebuilt)

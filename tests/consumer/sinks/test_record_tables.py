@@ -1,0 +1,58 @@
+"""What is recorded of each generation: a table of its own, which comes and goes without the others."""
+
+import psycopg
+import pytest
+from psycopg import errors
+from psycopg.sql import SQL
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.sinks import record_tables
+from strandline.consumer.sinks.record_tables import OUTSIDE_ROW, SOURCE
+from tests.consumer.sinks.contract import COMPOSED
+
+INSERT_GENERATION = """
+    INSERT INTO projection.generation (projection, store, state, fingerprint, relation, position)
+    VALUES ('composed', 'postgresql', %s, '', 'none', -1) RETURNING generation"""
+INSERT_SOURCE = "INSERT INTO {} VALUES (%s, 'key', 'document', 0)"
+DELETE_GENERATION = "DELETE FROM projection.generation WHERE generation = %s"
+READ_ALL = "SELECT generation FROM projection.source"
+
+
+def made(connection: psycopg.Connection[tuple[int]], state: str, *, bare: bool = False) -> int:
+    row = connection.execute(INSERT_GENERATION, [state]).fetchone()
+    assert row
+    record_tables.create(connection, COMPOSED, row[0], bare=bare)
+    return row[0]
+
+
+def test_each_takes_its_own_rows_alone(database: str) -> None:
+    with connect(database, autocommit=True) as connection:
+        first, second = made(connection, "kept"), made(connection, "live", bare=True)
+        into_first = SQL(INSERT_SOURCE).format(record_tables.table(SOURCE, first))
+        into_second = SQL(INSERT_SOURCE).format(record_tables.table(SOURCE, second))
+        connection.execute(into_first, [first])
+        with pytest.raises(errors.UniqueViolation):
+            connection.execute(into_first, [first])
+        with pytest.raises(errors.CheckViolation):
+            connection.execute(into_second, [first])
+        connection.execute(into_second, [second])
+        record_tables.index(connection, SOURCE, second)
+        with pytest.raises(errors.UniqueViolation):
+            connection.execute(into_second, [second])
+        assert connection.execute(READ_ALL).fetchall() == [(first,), (second,)]
+        connection.execute(DELETE_GENERATION, [first])
+        assert connection.execute(READ_ALL).fetchall() == [(second,)]
+        gone = record_tables.table(SOURCE, first).as_string(connection)
+        assert connection.execute("SELECT to_regclass(%s)", [gone]).fetchone() == (None,)
+        none = record_tables.table(OUTSIDE_ROW, second).as_string(connection)
+        assert connection.execute("SELECT to_regclass(%s)", [none]).fetchone() == (None,)
+
+
+def test_it_comes_and_goes_while_others_are_written_and_comes_while_all_are_read(database: str) -> None:
+    with connect(database, autocommit=True) as connection, connect(database) as busy, connect(database) as reading:
+        first, second = made(connection, "kept"), made(connection, "live")
+        busy.execute(SQL(INSERT_SOURCE).format(record_tables.table(SOURCE, first)), [first])
+        connection.execute("SET lock_timeout = '1s'")
+        connection.execute(DELETE_GENERATION, [second])
+        reading.execute(READ_ALL)
+        made(connection, "live")

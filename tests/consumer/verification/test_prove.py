@@ -1,0 +1,74 @@
+"""A stored revision, proved up to a digest, in all three states; by `check_proof` and by the auditor's own script."""
+
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from strandline.consumer.database.connection import connect
+from strandline.consumer.intake.writer import JournalWriter
+from strandline.consumer.mark.mark import advance
+from strandline.consumer.verification.digest import store_digest
+from strandline.consumer.verification.prove import prove
+from strandline.journal.check import merkle
+from strandline.journal.decode.objects import decode
+from strandline.journal.errors import StrandlineError
+from strandline.journal.proofs.proof import check_proof
+from tests.journals import ADA, BOB, STRAND, ion_binary, json_lines, small_journal
+
+SCRIPT = Path(__file__).parents[2] / "docs/verify_proof.py"
+
+
+def hold(url: str, data: bytes) -> None:
+    rows = decode(data).rows
+    assert rows is not None
+    with connect(url) as connection:
+        store = JournalWriter(connection)
+        store.begin_strand(STRAND, 0)
+        store.intake([rows], source="test")
+        advance(connection)
+
+
+@pytest.mark.parametrize(("document", "version"), [(ADA, 0), (ADA, 1), (BOB, 0), (BOB, 2)])
+@pytest.mark.parametrize("tip", [None, 7, 8])
+def test_every_state_is_proved_up_to_the_digest(
+    database: str, tmp_path: Path, document: str, version: int, tip: int | None
+) -> None:
+    hold(database, ion_binary(small_journal()))
+    expected = merkle.root([block["blockHash"] for block in small_journal()][: (8 if tip is None else tip) + 1])
+    file = tmp_path / "proof.json"
+
+    file.write_text(prove(database, document, version, tip).to_json())
+    result = check_proof(file.read_bytes(), expected)
+    script = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), str(file), "--digest", b64encode(expected).decode()], capture_output=True
+    )
+
+    assert result.ok, result.reasons
+    assert (result.document, result.version) == (document, version)
+    assert script.returncode == 0, script.stdout
+    assert store_digest(database, tip).digest == expected
+
+
+def test_another_digest_does_not_hold(database: str) -> None:
+    hold(database, ion_binary(small_journal()))
+
+    assert not check_proof(prove(database, ADA, 0).to_json().encode(), bytes(32)).ok
+
+
+def test_a_revision_that_is_not_held_or_above_the_tip_is_refused(database: str) -> None:
+    hold(database, ion_binary(small_journal()))
+
+    with pytest.raises(StrandlineError, match="holds no version 9"):
+        prove(database, ADA, 9)
+    with pytest.raises(StrandlineError, match="wants a tip from 8 on"):
+        prove(database, ADA, 2, 7)
+
+
+def test_what_came_from_json_is_not_proved(database: str) -> None:
+    """Its chain holds, but not that the data are what was hashed: no success."""
+    hold(database, json_lines(small_journal()))
+
+    assert not check_proof(prove(database, ADA, 0).to_json().encode()).ok

@@ -1,0 +1,132 @@
+"""Finding what a user names: exports by manifest or by names, and archives of raw records."""
+
+from pathlib import Path
+
+import pytest
+
+from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
+from strandline.journal.ion import values as ion
+from strandline.journal.sources.source import Source, all_items, local_sources
+from tests.journals import STRAND, ion_binary, small_journal
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "stream"
+MANIFEST = f"export1.{STRAND}.completed.manifest"
+
+
+def put(folder: Path, name: str, data: bytes = b"x") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def manifest(folder: Path, *keys: str, name: str = MANIFEST) -> Path:
+    return put(folder, name, ion.write_text({"keys": list(keys)}).encode())
+
+
+def names(source: Source) -> list[str]:
+    return [item.name for item in source.items]
+
+
+def test_without_a_manifest_the_numbers_give_the_order(tmp_path: Path) -> None:
+    for numbers in ("10-19", "0-9", "100-120"):
+        put(tmp_path, f"2020/01/02/03/{STRAND}.{numbers}.ion")
+    put(tmp_path, "README.txt")
+    (source,) = local_sources(str(tmp_path))
+    assert source.kind == "export"
+    assert [(item.first_no, item.last_no) for item in source.items] == [(0, 9), (10, 19), (100, 120)]
+
+
+@pytest.mark.parametrize("end", ["ion", "json", "10n", "ion.gz", "json.gz"])
+def test_only_the_end_of_a_name_is_certain(tmp_path: Path, end: str) -> None:
+    put(tmp_path, f"some.prefix.2020/{STRAND}.3-4.{end}")
+    (source,) = local_sources(str(tmp_path))
+    assert [(item.first_no, item.last_no) for item in source.items] == [(3, 4)]
+
+
+def test_a_manifest_gives_the_order_wherever_its_keys_were_copied_to(tmp_path: Path) -> None:
+    keys = [f"a.b/c/2020/{STRAND}.{numbers}.ion" for numbers in ("5-9", "0-4")]
+    for below in ("a.b/c/2020", "2020", ""):
+        folder = tmp_path / (below.replace("/", "-") or "flat")
+        for key in keys:
+            put(folder, f"{below}/{Path(key).name}".lstrip("/"))
+        found = manifest(folder, *keys)
+        for address in (found, folder):
+            (source,) = local_sources(str(address))
+            assert names(source) == keys
+            assert all(item.files for item in source.items)
+
+
+def test_an_object_that_is_not_there_stays_named(tmp_path: Path) -> None:
+    manifest(tmp_path, f"x/{STRAND}.0-4.ion")
+    (source,) = local_sources(str(tmp_path))
+    assert [(item.name, item.files) for item in source.items] == [(f"x/{STRAND}.0-4.ion", ())]
+
+
+def test_keys_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    put(tmp_path, "secret.ion")
+    manifest(tmp_path / "export", "../secret.ion", "/etc/passwd")
+    (source,) = local_sources(str(tmp_path / "export"))
+    assert [item.files for item in source.items] == [(), ()]
+
+
+def test_several_exports_come_by_their_first_blocks(tmp_path: Path) -> None:
+    for name, numbers in (("a", "9-12"), ("b", "0-8")):
+        put(tmp_path, f"{name}/{STRAND}.{numbers}.ion")
+        manifest(tmp_path / name, f"{name}/{STRAND}.{numbers}.ion")
+    assert [source.first_no for source in local_sources(str(tmp_path))] == [0, 9]
+
+
+def test_what_two_sources_name_is_read_once(tmp_path: Path) -> None:
+    put(tmp_path, f"{STRAND}.0-8.ion")
+    manifest(tmp_path, f"{STRAND}.0-8.ion")
+    sources = local_sources(str(tmp_path)) + local_sources(str(tmp_path / f"{STRAND}.0-8.ion"))
+    assert len(list(all_items(sources))) == 1
+
+
+@pytest.mark.parametrize("text", ["{objects: []}", "{keys: 7}", "{keys: [1]}", "[1]", "not { ion", ""])
+def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    put(tmp_path, MANIFEST, text.encode())
+    with pytest.raises(UnreadableError, match="is no completed manifest"):
+        local_sources(str(tmp_path))
+
+
+def test_a_manifest_without_objects_is_refused(tmp_path: Path) -> None:
+    for address in (manifest(tmp_path), tmp_path):
+        with pytest.raises(StrandlineError, match="no"):
+            local_sources(str(address))
+
+
+def test_what_is_not_there_or_holds_no_journal_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        local_sources(str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="no such file"):
+        local_sources("x" * 5000)
+    put(tmp_path, "README.txt", b"hello")
+    with pytest.raises(StrandlineError, match="holds no export objects"):
+        local_sources(str(tmp_path))
+
+
+def test_a_data_object_may_have_any_name(tmp_path: Path) -> None:
+    (source,) = local_sources(str(put(tmp_path, "journal.bin", ion_binary(small_journal()))))
+    assert (source.kind, names(source)) == ("export", ["journal.bin"])
+
+
+@pytest.mark.parametrize("name", ["evidence-store_kpl_0.bin", "00_BLOCK_SUMMARY.10n"])
+def test_records_are_told_by_their_content(tmp_path: Path, name: str) -> None:
+    data = (VECTORS / name).read_bytes()
+    path = put(tmp_path, "0001.ion", data)
+    put(tmp_path, ".DS_Store")
+    for address in (path, tmp_path):
+        (source,) = local_sources(str(address))
+        assert source.kind == "records"
+        assert [file.name for item in source.items for file in item.files] == ["0001.ion"]
+
+
+def test_records_are_batched_by_size_and_number(tmp_path: Path) -> None:
+    data = (VECTORS / "evidence-store_kpl_0.bin").read_bytes()
+    for number in range(1200):
+        put(tmp_path, f"{number:04d}.bin", data if number == 0 else b"")
+    put(tmp_path, "large", bytes(5_000_000))
+    (source,) = local_sources(str(tmp_path))
+    assert [len(item.files) for item in source.items] == [500, 500, 200, 1]
