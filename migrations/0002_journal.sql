@@ -131,7 +131,7 @@ CREATE TABLE journal.accepted_gap (
 CREATE TABLE journal.change (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     sequence_no bigint NOT NULL,
-    kind        text NOT NULL CHECK (kind IN ('lifted', 'found')),
+    kind        text NOT NULL CHECK (kind IN ('upgraded', 'found')),
     differs     boolean NOT NULL DEFAULT false,  -- a value of the Ion is not what JSON had said
     changed_at  timestamptz NOT NULL DEFAULT now()
 );

@@ -15,7 +15,7 @@ CREATE TABLE projection.generation (
     owner         text,                       -- process that holds the lease
     token         bigint NOT NULL DEFAULT 0,  -- rises with every lease
     expires_at    timestamptz,
-    passed_change boolean NOT NULL DEFAULT false, -- the journal changed below its position since: it wants a rebuild
+    passed_change boolean NOT NULL DEFAULT false, -- the journal changed below its position since: it needs a rebuild
     failed_at     timestamptz,                -- since when it cannot go on, and why (no payload)
     failure       text,
     created_at    timestamptz NOT NULL DEFAULT now(),
@@ -36,7 +36,7 @@ CREATE TABLE projection.parked (
     PRIMARY KEY (generation, key)
 );
 
--- Every generation that has passed a block whose contents change now wants a rebuild. A batch holds its generation's row
+-- Every generation that has passed a block whose contents change now needs a rebuild. A batch holds its generation's row
 -- while it reads: so these must stay two statements, the first waiting for batches that may have read the old contents,
 -- the second seeing how far they got.
 CREATE FUNCTION projection.note_change() RETURNS trigger LANGUAGE plpgsql AS $$

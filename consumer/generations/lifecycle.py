@@ -139,7 +139,7 @@ def projector(connection: Connection, projection: Projection, stores: Stores = D
     """What fills the live generation, which is made if it is the first, and the kept one of the same definition.
 
     None where there is nothing to fill: the projection is idle or its store off, or its definition has changed, and it
-    wants a rebuild. What nothing fills is purged here, of all that was redacted up to the mark.
+    needs a rebuild. What nothing fills is purged here, of all that was redacted up to the mark.
     """
     if stores.off(projection):
         return None

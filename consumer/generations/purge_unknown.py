@@ -22,7 +22,7 @@ READ_LEFT = """
         WHERE d.effective_no <= m.sequence_no AND d.effective_no > g.clean_no
           AND d.registered_at < now() - make_interval(secs => %s))"""
 # Whoever fills it again after all must make anew what was purged without its code.
-WANT_REBUILD = "UPDATE projection.generation SET passed_change = true WHERE projection = %s"
+NEEDS_REBUILD = "UPDATE projection.generation SET passed_change = true WHERE projection = %s"
 
 
 def purge(connection: Connection, known: Collection[str], stores: Stores) -> None:
@@ -36,7 +36,7 @@ def purge(connection: Connection, known: Collection[str], stores: Stores) -> Non
         purge_by_source.purge(connection, gone)
         purge_outside.purge(connection, gone, stores)
         with connection.transaction():
-            connection.execute(WANT_REBUILD, [name])
+            connection.execute(NEEDS_REBUILD, [name])
 
 
 def _nothing(_: Revision) -> Rows:

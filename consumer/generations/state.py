@@ -25,7 +25,7 @@ READ_PARKED = """
 @dataclass(frozen=True)
 class ProjectionStatus:
     """The generation of a projection that is served; `state` is live, idle (nothing of it is in the ledger), failing,
-    wants_rebuild, or off (its store is not set). Lag is behind the mark; its seconds are of the ledger's own time."""
+    needs_rebuild, or off (its store is not set). Lag is behind the mark; its seconds are of the ledger's own time."""
 
     name: str
     store: str
@@ -35,7 +35,7 @@ class ProjectionStatus:
     lag_blocks: int
     lag_seconds: float
     parked: int
-    wants_rebuild: bool
+    needs_rebuild: bool
     failure: str | None
     failed_at: datetime | None = None
 
@@ -75,8 +75,8 @@ def _status(connection: Connection, projection: Projection, stores: Stores) -> P
             projection.name, projection.store, None, None, state, 0, 0.0, 0, False, failure, failed_at
         )
     blocks, lag, waiting = connection.execute(READ_LAG, [live.generation]).fetchone() or (0, None, 0)
-    wants_rebuild = live.passed_change or live.fingerprint != fingerprint(projection)
-    state = "failing" if live.failure else "wants_rebuild" if wants_rebuild else "live"
+    needs_rebuild = live.passed_change or live.fingerprint != fingerprint(projection)
+    state = "failing" if live.failure else "needs_rebuild" if needs_rebuild else "live"
     if stores.off(projection):
         state = "off"
     return ProjectionStatus(
@@ -88,7 +88,7 @@ def _status(connection: Connection, projection: Projection, stores: Stores) -> P
         lag_blocks=blocks,
         lag_seconds=lag.total_seconds() if lag else 0.0,
         parked=waiting,
-        wants_rebuild=wants_rebuild,
+        needs_rebuild=needs_rebuild,
         failure=live.failure,
         failed_at=live.failed_at,
     )

@@ -161,8 +161,8 @@ class JournalWriter:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
         add_shapes(self._connection, shapes_of(rows))
-        differing = self._lift_blocks(between) if blocks < staged_blocks else []
-        changes = self._lift_revisions(between) if revisions < staged_revisions else []
+        differing = self._upgrade_blocks(between) if blocks < staged_blocks else []
+        changes = self._upgrade_revisions(between) if revisions < staged_revisions else []
         changes += found_shapes(self._connection, [number for number, _ in found]) if found else []
         behind = [number for number in differing if number <= mark.sequence_no]
         self._settle([number for number, _ in found], behind, alone=filling)
@@ -215,16 +215,16 @@ class JournalWriter:
             for number, digest, id_, version in self._connection.execute(sql.REFUSE_REVISIONS, prepare=False)
         ]
 
-    def _lift_blocks(self, between: dict[str, int]) -> list[int]:
+    def _upgrade_blocks(self, between: dict[str, int]) -> list[int]:
         """Put full blocks in the place of those from JSON; gives the numbers where that shows a difference."""
         self._connection.execute(sql.COMPLETE_BLOCKS, between, prepare=False)
-        lifted = self._connection.execute(sql.LIFT_BLOCKS, between, prepare=False).fetchall()
-        self._add_changes("lifted", lifted)
+        lifted = self._connection.execute(sql.UPGRADE_BLOCKS, between, prepare=False).fetchall()
+        self._add_changes("upgraded", lifted)
         return [number for number, differs in lifted if differs]
 
-    def _lift_revisions(self, between: dict[str, int]) -> list[Change]:
-        lifted = self._connection.execute(sql.LIFT_REVISIONS, between, prepare=False).fetchall()
-        self._add_changes("lifted", [(number, differs) for number, differs, *_ in lifted])
+    def _upgrade_revisions(self, between: dict[str, int]) -> list[Change]:
+        lifted = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
+        self._add_changes("upgraded", [(number, differs) for number, differs, *_ in lifted])
         self._connection.execute(sql.COMPLETE_REGISTER, between, prepare=False)
         return [Change(number, table_id, before, after) for number, _, table_id, before, after in lifted]
 

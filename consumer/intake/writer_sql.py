@@ -109,7 +109,7 @@ _LIFTED_BLOCK = (
     "transaction_id block_time transaction_info redaction_info redactions statement_kinds definitions tables".split()
 )
 _SHOWN_OF_BLOCK = "transaction_id block_time redactions statement_kinds definitions tables".split()
-LIFT_BLOCKS = f"""
+UPGRADE_BLOCKS = f"""
     WITH better AS (
         SELECT s.*, ({", ".join(f"s.{name}" for name in _SHOWN_OF_BLOCK)})
                     IS DISTINCT FROM ({", ".join(f"b.{name}" for name in _SHOWN_OF_BLOCK)}) AS differs
@@ -126,7 +126,7 @@ LIFT_BLOCKS = f"""
     RETURNING b.sequence_no, better.differs"""
 
 # A copy without data is no better than one from JSON with it; and what is redacted stays without data.
-LIFT_REVISIONS = """
+UPGRADE_REVISIONS = """
     WITH better AS (
         SELECT s.*, r.shape AS shape_before,
                r.state <> 'redacted' AND (s.state, s.data) IS DISTINCT FROM (r.state, r.data) AS differs

@@ -125,7 +125,7 @@ def _projections(status: Status) -> Iterator[Metric]:
     lag = GaugeMetricFamily("strandline_projection_lag_seconds", "Behind the mark, in ledger time.", labels=labels)
     parked = GaugeMetricFamily("strandline_projection_parked", "Documents that wait.", labels=labels)
     failing = GaugeMetricFamily("strandline_projection_failing", "1 if it cannot go on.", labels=labels)
-    rebuild = GaugeMetricFamily("strandline_projection_wants_rebuild", "1 if it wants a rebuild.", labels=labels)
+    rebuild = GaugeMetricFamily("strandline_projection_needs_rebuild", "1 if it needs a rebuild.", labels=labels)
     for one in status.projections:
         if one.position is None:
             continue
@@ -134,7 +134,7 @@ def _projections(status: Status) -> Iterator[Metric]:
         lag.add_metric([one.name], one.lag_seconds)
         parked.add_metric([one.name], one.parked)
         failing.add_metric([one.name], float(one.failure is not None))
-        rebuild.add_metric([one.name], float(one.wants_rebuild))
+        rebuild.add_metric([one.name], float(one.needs_rebuild))
     yield from (position, lag_blocks, lag, parked, failing, rebuild)
 
 

@@ -125,7 +125,7 @@ def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: 
     nothing_is_left(store, made)
     with connect(store.url) as connection:
         wanting = {one.name for one in read_status(connection, PROJECTIONS.values(), store.stores).projections
-                   if one.wants_rebuild}  # fmt: skip
+                   if one.needs_rebuild}  # fmt: skip
     assert wanting == gone
 
 
@@ -133,7 +133,7 @@ def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: 
 def test_one_whose_definition_is_gone_is_purged_by_source(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The live one of another definition wants a rebuild; until then it is purged as it is."""
+    """The live one of another definition needs a rebuild; until then it is purged as it is."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     changed = replace(projection)

@@ -216,7 +216,7 @@ def test_another_definition_leaves_the_generation_as_it_is(
     monkeypatch.setattr(lifecycle, "fingerprint", lambda _: "another")
     project(database, named(REGISTER))
     found = status(connection, REGISTER)
-    assert (found.state, found.wants_rebuild, found.position, found.parked) == ("wants_rebuild", True, 0, 1)
+    assert (found.state, found.needs_rebuild, found.position, found.parked) == ("needs_rebuild", True, 0, 1)
     with pytest.raises(StrandlineError, match="strandline rebuild licence_register"):
         retry(database, named(REGISTER), "licence_register")
 
@@ -252,11 +252,11 @@ def test_a_change_below_the_position_wants_a_rebuild(
     licensing(strand)
     project(database, LICENSING)
     connection.execute("UPDATE projection.generation SET position = 2 WHERE projection = 'licence_register'")
-    connection.execute("INSERT INTO journal.change (sequence_no, kind) SELECT 4, 'lifted' WHERE false")
-    assert not status(connection, LICENSING["ledger_activity"]).wants_rebuild
-    connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (4, 'lifted')")
-    assert status(connection, LICENSING["ledger_activity"]).wants_rebuild
-    assert not status(connection, REGISTER).wants_rebuild
+    connection.execute("INSERT INTO journal.change (sequence_no, kind) SELECT 4, 'upgraded' WHERE false")
+    assert not status(connection, LICENSING["ledger_activity"]).needs_rebuild
+    connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (4, 'upgraded')")
+    assert status(connection, LICENSING["ledger_activity"]).needs_rebuild
+    assert not status(connection, REGISTER).needs_rebuild
 
 
 def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
@@ -266,7 +266,7 @@ def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
     project(database, named(REGISTER))
     connection.execute("UPDATE projection.generation SET position = 2")
     change = threading.Thread(
-        target=connection.execute, args=["INSERT INTO journal.change (sequence_no, kind) VALUES (4, 'lifted')"]
+        target=connection.execute, args=["INSERT INTO journal.change (sequence_no, kind) VALUES (4, 'upgraded')"]
     )
     with connect(database) as batch:
         batch.execute("SELECT FROM projection.generation FOR UPDATE")
@@ -275,7 +275,7 @@ def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
         assert change.is_alive()
         batch.execute("UPDATE projection.generation SET position = 5")
     change.join()
-    assert status(connection, REGISTER).wants_rebuild
+    assert status(connection, REGISTER).needs_rebuild
 
 
 def test_two_that_start_at_once_make_one_generation(strand: StrandRows, database: str) -> None:

@@ -42,7 +42,7 @@ from tests.strand_rows import StrandRows
 BLOCKS = BlockProjection(
     "blocks", "Test.", "analysts", (Column("label", "text", ""),), lambda block: [{"label": str(block.sequence_no)}]
 )
-LIFT = """UPDATE journal.revision SET data = '{"label": "lifted"}' WHERE document_id = 'a' AND version = 1"""
+LIFT = """UPDATE journal.revision SET data = '{"label": "upgraded"}' WHERE document_id = 'a' AND version = 1"""
 ALL: dict[str, Projection] = {one.name: one for one in (CURRENT, HISTORY, BLOCKS, ORDERS)}
 
 
@@ -188,14 +188,14 @@ class TestRebuild:
         history(strand)
         project(database, named(CURRENT))
         connection.execute(LIFT)
-        connection.execute("INSERT INTO journal.change (sequence_no, kind, differs) VALUES (1, 'lifted', true)")
+        connection.execute("INSERT INTO journal.change (sequence_no, kind, differs) VALUES (1, 'upgraded', true)")
         (found,) = statuses(connection, [CURRENT])
-        assert found.wants_rebuild
+        assert found.needs_rebuild
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, "2 rows in both, but with other contents")
-        assert labels(connection)[-1] == "lifted"
+        assert labels(connection)[-1] == "upgraded"
         (found,) = statuses(connection, [CURRENT])
-        assert not found.wants_rebuild
+        assert not found.needs_rebuild
 
     def test_a_change_while_it_is_built_is_not_missed(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
@@ -210,11 +210,11 @@ class TestRebuild:
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
-                connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'lifted')")
+                connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
 
         monkeypatch.setattr(backfill.Backfill, "_parts", changing)
         assert rebuild_one(database, named(CURRENT), "now").swapped
-        assert "lifted" in labels(connection)
+        assert "upgraded" in labels(connection)
         check_no_orphans(connection)
 
     def test_another_definition_takes_over_whatever_differs(
@@ -224,7 +224,7 @@ class TestRebuild:
         project(database, named(CURRENT))
         redefined("second")
         (found,) = statuses(connection, [CURRENT])
-        assert found.state == "wants_rebuild"
+        assert found.state == "needs_rebuild"
         new = replace(CURRENT, rows=lambda revision: [{"label": "new", "amount": revision.version}])
         done = rebuild_one(database, named(new), "now")
         assert (done.swapped, done.difference) == (True, None)
@@ -617,7 +617,7 @@ class TestKept:
         assert (done.swapped, done.rows) == (True, len(kept))
         assert len(all_rows(connection, name)) == len(kept)
         (found,) = statuses(connection, [ALL[name]])
-        assert found.state == "wants_rebuild"
+        assert found.state == "needs_rebuild"
         # What was served before the rollback is of the definition at hand, goes on, and is the way back.
         strand.block(("f", 0, "T", good("f0")))
         project(database, ALL)

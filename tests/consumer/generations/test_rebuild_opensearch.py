@@ -378,7 +378,7 @@ class TestRebuild:
         project(stores.url, named(NOW), stores=stores)
         redefined("second")
         (status,) = statuses(connection, [NOW], stores)
-        assert status.state == "wants_rebuild"
+        assert status.state == "needs_rebuild"
         wider = (*NOW.columns, Column("extra", "text", ""))
         new = replace(NOW, columns=wider, rows=lambda revision: [{"label": "new", "extra": revision.state}])
         done = rebuilt(stores, new)
@@ -401,11 +401,11 @@ class TestRebuild:
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
-                connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'lifted')")
+                connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
 
         monkeypatch.setattr(backfill.Backfill, "_parts", changing)
         assert rebuilt(stores, NOW).swapped
-        assert "lifted" in labels(opensearch)
+        assert "upgraded" in labels(opensearch)
         check_whole(connection, opensearch, NOW)
 
     def test_a_second_one_is_refused(self, strand: StrandRows, stores: Stores) -> None:
@@ -758,7 +758,7 @@ class TestKept:
         assert (done.swapped, done.rows) == (True, len(kept))
         assert shown(opensearch, projection.name) == kept
         (status,) = statuses(connection, [projection], stores)
-        assert status.state == "wants_rebuild"
+        assert status.state == "needs_rebuild"
         # What was served before the rollback is of the definition at hand, goes on, and is the way back.
         strand.block(("f", 0, "T", good("f0")))
         project(stores.url, named(projection), stores=stores)

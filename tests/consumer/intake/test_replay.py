@@ -122,7 +122,7 @@ class TestSources:
         assert level(database) == {"full"}
         found = verify_store(database, workers=1)
         assert (found.ok, found.level, found.digest) == (True, "full", DIGEST)
-        assert query(database, "SELECT DISTINCT kind, differs FROM journal.change") == [("lifted", False)]
+        assert query(database, "SELECT DISTINCT kind, differs FROM journal.change") == [("upgraded", False)]
         assert query(database, "SELECT state, data FROM journal.revision WHERE state = 'redacted'") == [
             ("redacted", None)
         ]

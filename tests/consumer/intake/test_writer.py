@@ -258,7 +258,7 @@ class TestLift:
         changes = query(
             connection, "SELECT sequence_no, kind, bool_or(differs) FROM journal.change GROUP BY 1, 2 ORDER BY 1"
         )
-        assert changes == [(1, "lifted", False), (2, "lifted", True), (3, "lifted", False)]
+        assert changes == [(1, "upgraded", False), (2, "upgraded", True), (3, "upgraded", False)]
         assert query(connection, "SELECT data FROM journal.revision WHERE sequence_no = 2") == [({"n": 2},)]
 
     def test_the_redacted_stays_without_data(self, store: JournalWriter, connection: psycopg.Connection[Any]) -> None:
