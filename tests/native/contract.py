@@ -60,19 +60,19 @@ class KernelContract(ABC):
         assert [record.faults for record in decoded] == [[]] * len(records)
         assert Counter(record.kind for record in decoded) == {"BLOCK_SUMMARY": 9, "REVISION_DETAILS": 6}
         assert {record.strand_id for record in decoded} == {STRAND}
-        assert all(record.held.rows is not None for record in decoded)
-        assert [link.sequence_no for record in decoded for link in record.held.links] == list(range(9))
-        assert sum(link.revisions for record in decoded for link in record.held.links) == 6
-        assert sum((record.held.deletions for record in decoded), Counter[str]()) == {"nothing": 1}
-        assert [key for record in decoded for key in record.held.redacted] == [(BOB, 0)]
-        assert [key for record in decoded for key in record.held.named] == [(BOB, 0)]
+        assert all(record.contents.rows is not None for record in decoded)
+        assert [link.sequence_no for record in decoded for link in record.contents.links] == list(range(9))
+        assert sum(link.revisions for record in decoded for link in record.contents.links) == 6
+        assert sum((record.contents.deletions for record in decoded), Counter[str]()) == {"nothing": 1}
+        assert [key for record in decoded for key in record.contents.redacted] == [(BOB, 0)]
+        assert [key for record in decoded for key in record.contents.named] == [(BOB, 0)]
         to_come = {(one.sequence_no, one.hash, one.table) for record in decoded for one in record.summaries}
         assert to_come == {(r.arrived.sequence_no, r.arrived.hash, r.arrived.table) for r in decoded if r.arrived}
 
     def test_control_records(self) -> None:
         for event in ("CREATED", "COMPLETED"):
             (record,) = self.decode_record(stream.control_record(ARN, event).data)
-            assert (record.kind, record.faults, record.held.rows) == (f"CONTROL {event}", [], None)
+            assert (record.kind, record.faults, record.contents.rows) == (f"CONTROL {event}", [], None)
 
     def test_a_revision_that_was_tampered_with_gives_no_rows(self) -> None:
         block = small_journal()[8]
@@ -80,7 +80,7 @@ class KernelContract(ABC):
         found = [r for record in stream.block_records(ARN, block) for r in self.decode_record(record.data)]
 
         assert [fault.fault for record in found for fault in record.faults] == ["revision-hash"]
-        assert [record.kind for record in found if record.held.rows is None] == ["REVISION_DETAILS"]
+        assert [record.kind for record in found if record.contents.rows is None] == ["REVISION_DETAILS"]
 
     def test_a_summary_that_was_tampered_with_gives_no_rows(self) -> None:
         block = small_journal()[8]

@@ -90,5 +90,5 @@ def test_values_before_what_is_not_utf_8_are_kept() -> None:
 
     assert next(values) == "ë"
     assert len([next(values), next(values)]) == 2
-    with pytest.raises(UnreadableError, match="after 3 whole values"):
+    with pytest.raises(UnreadableError, match="after 3 complete values"):
         next(values)

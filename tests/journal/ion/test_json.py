@@ -69,5 +69,5 @@ def test_json_is_read_without_losing_digits() -> None:
 
 @pytest.mark.parametrize("text", ['{"a": 1}\n{"a": ', "{", "[" * 100_000])
 def test_json_that_ends_early_is_unreadable_after_its_whole_values(text: str) -> None:
-    with pytest.raises(UnreadableError, match=r"not readable as JSON after [01] whole values"):
+    with pytest.raises(UnreadableError, match=r"not readable as JSON after [01] complete values"):
         list(read_json(text))

@@ -8,7 +8,7 @@ from strandline.journal.check.block import check_block
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.make.as_checked import as_checked
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 
 TABLE, ADA, BOB = "TableLicence0000000000", "DocumentAda00000000000", "DocumentBob00000000000"
 DATA = {"licenceId": "A1", "price": ion.read_one(b"1.50"), "events": [{"at": timestamp(1_600_000_000_007)}]}
@@ -31,7 +31,7 @@ DATA = {"licenceId": "A1", "price": ion.read_one(b"1.50"), "events": [{"at": tim
         {
             "statements": [Statement("DELETE FROM Licence", timestamp(1)), Statement("EXEC redact", timestamp(1))],
             "revisions": [NewRevision(BOB, TABLE, "Licence", 4, None)],
-            "redactions": [Redaction(0, TABLE, BOB, 0)],
+            "redactions": [NewRedaction(0, TABLE, BOB, 0)],
         },
     ],
     ids=["system", "select", "define", "insert", "delete and redact"],

@@ -10,7 +10,7 @@ import pytest
 from strandline.journal.check.merkle import dot, root
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, later, redact, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, later, redact, timestamp
 
 STRAND = "KmA3ZZca7vAIiJAK9S5Iwl"
 TABLE = "BFJKdXgzt9oF4wjMbuxy4G"
@@ -113,7 +113,7 @@ def test_a_redaction_names_the_revision_and_has_none() -> None:
     block = make(
         BlockMaker(STRAND, 9, bytes(32)),
         statements=[Statement("EXEC redact_revision ?, 'T', 'D'", timestamp(NOW))],
-        redactions=[Redaction(4, TABLE, DOCUMENT, 1)],
+        redactions=[NewRedaction(4, TABLE, DOCUMENT, 1)],
     )
     address = {"strandId": STRAND, "sequenceNo": 4}
     named = {"blockAddress": address, "tableId": TABLE, "documentId": DOCUMENT, "version": 1}

@@ -17,7 +17,7 @@ from strandline.journal.make.block import BlockMaker, NewRevision, Statement, re
 from strandline.journal.proofs.proof import PathCollector, Proof, check_proof, revision_path, revision_proof
 from strandline.journal.proofs.saved_digest import read_saved_digest
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+VECTORS = Path(__file__).parents[2] / "vectors"
 STRAND = "KmA3ZZca7vAIiJAK9S5Iwl"
 DOCUMENTS = ("normal", "redacted", "deleted")
 
@@ -105,7 +105,7 @@ def test_a_collected_path_is_that_of_the_whole_tree(count: int, data: st.DataObj
 
 
 def test_a_path_to_a_block_that_has_not_come() -> None:
-    with pytest.raises(ValueError, match="block 3 has not come"):
+    with pytest.raises(ValueError, match="block 3 was not added"):
         PathCollector(3).path()
 
 
@@ -217,7 +217,7 @@ TAMPERED: list[tuple[str, str, Change, str]] = [
     ("sibling added", "normal", lambda p: p["proof"].append(p["proof"][0]), "does not lead"),
     ("siblings swapped", "normal", lambda p: p["proof"].reverse(), "does not lead"),
     ("digest", "normal", lambda p: p.update(digest=flip(p["digest"])), "digest in the file"),
-    ("from JSON", "normal", lambda p: p.update(level="chain"), "had only as JSON"),
+    ("from JSON", "normal", lambda p: p.update(level="chain"), "known only as JSON"),
 ]
 
 

@@ -9,7 +9,7 @@ from strandline.journal.ion import values as ion
 from strandline.journal.sources.source import Source, all_items, local_sources
 from tests.journals import STRAND, ion_binary, small_journal
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "stream"
+VECTORS = Path(__file__).parents[2] / "vectors" / "stream"
 MANIFEST = f"export1.{STRAND}.completed.manifest"
 
 
@@ -87,7 +87,7 @@ def test_what_two_sources_name_is_read_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{objects: []}", "{keys: 7}", "{keys: [1]}", "[1]", "not { ion", ""])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     put(tmp_path, MANIFEST, text.encode())
-    with pytest.raises(UnreadableError, match="is no completed manifest"):
+    with pytest.raises(UnreadableError, match="not a completed manifest"):
         local_sources(str(tmp_path))
 
 
