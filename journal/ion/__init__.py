@@ -1,1 +1,1 @@
-"""Reads, writes and hashes Ion values, and writes them as JSON: `values.read()`, `hash.ion_hash()`, `json.to_json()`."""
+"""Reads, writes and hashes Ion values, and gives their JSON: `values.read()`, `hash.ion_hash()`, `json.to_json()`."""

@@ -88,7 +88,7 @@ class SimulatedLedger(ABC):
         self._redacted: set[tuple[str, int]] = set()
 
     def transaction(self, sequence_no: int, time: Timestamp, *, first: int, late: bool) -> Transaction:
-        """Return the next transaction: number `first` after the tables were made, `late` after a quarter of all blocks."""
+        """Return the next transaction: number `first` after the opening ones, `late` after a quarter of all blocks."""
         transaction = Transaction(sequence_no, time, self._table_ids)
         self.act(transaction, first=first, late=late)
         return self._done(transaction)

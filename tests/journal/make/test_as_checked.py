@@ -1,4 +1,4 @@
-"""A block just made is taken as a check finds it."""
+"""A newly made block as a CheckedBlock."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ DATA = {"licenceId": "A1", "price": ion.read_one(b"1.50"), "events": [{"at": tim
     ],
     ids=["system", "select", "define", "insert", "delete and redact"],
 )
-def test_is_what_a_check_finds(parts: dict[str, Any]) -> None:
+def test_result_equals_that_of_check(parts: dict[str, Any]) -> None:
     time = timestamp(1_600_000_000_123)
     maker = BlockMaker("Strand0000000000000000", 7, sha256(b"before"))
     block = maker.make(transaction_id="Transaction00000000001", tx_time=time, block_time=time, **parts)
