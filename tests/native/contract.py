@@ -19,9 +19,9 @@ from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
-from tests.consumer.verification.test_tampering import TABLE as TAMPERED
 from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
 from tests.native.odd_journals import SCALARS, odd_journal
+from tests.tampering import TABLE as TAMPERED
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 WHOLE_BLOCK = VECTORS / "blocks/aws-cli_get-block_seq100.ion"
