@@ -87,7 +87,7 @@ class KernelContract(ABC):
         block["transactionInfo"]["statements"][0]["statement"] = "DELETE FROM Other"
         (found,) = self.decode_record(next(stream.block_records(ARN, block)).data)
 
-        assert ([fault.fault for fault in found.faults], found.held.rows) == (["transactionInfo"], None)
+        assert ([fault.fault for fault in found.faults], found.contents.rows) == (["transactionInfo"], None)
         assert found.block_hash == block["blockHash"]
 
     def test_other_value_is_unreadable_record(self) -> None:
