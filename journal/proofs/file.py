@@ -1,11 +1,11 @@
-"""The file of a proof: what an auditor needs to recompute a revision's hash and follow it to a digest.
+"""The file of a proof: everything an auditor needs to recompute a revision's hash and follow it to a digest.
 
 One JSON object; hashes and Ion are base64, Ion is binary Ion of one value:
 
     {"format": "strandline-proof/1", "documentId": text, "version": number,
      "blockAddress": {"strandId": text, "sequenceNo": number},
-     "level": "full", or "chain" where the block was had only as JSON,
-     "writtenBy": "qldb", or "strandline" for a block appended since,
+     "level": "full", or "chain" if the block is known only as JSON,
+     "writtenBy": "qldb", or "strandline" for a block that Strandline appended,
      "revision": {"hash": hash, "metadata": Ion, "data": Ion | "dataHash": hash (redacted) | neither (deleted)},
      "proof": [hash, …], "digest": hash, "digestTipAddress": {"strandId": text, "sequenceNo": number},
      "notes": [text, …]}
@@ -33,11 +33,11 @@ Writer = Literal["qldb", "strandline"]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What an auditor needs to recompute a revision's hash and follow it to the digest.
+    """A proof: the revision's contents, and the path from its hash to the digest.
 
-    `metadata` and `data` are binary Ion of one value; `data` is None where the revision is redacted (`data_hash` is
-    there), deletes its document (neither is), or came from JSON (level chain). `path` is in QLDB's order; `tip` is the
-    last block that `digest` covers. `notes` say what limits the proof, such as an accepted gap.
+    `metadata` and `data` are binary Ion of one value. `data` is None if the revision is redacted (`data_hash` is set),
+    deletes its document (neither is set), or came from JSON (level chain). `path` is in QLDB's order; `tip` is the last
+    block that `digest` covers. `notes` state limits of the proof, such as an accepted gap.
     """
 
     document_id: str
@@ -56,7 +56,7 @@ class Proof:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """The proof's file."""
+        """Return the text of the proof's file."""
         revision = {
             "hash": _base64(self.hash),
             "metadata": _base64(self.metadata),
@@ -80,7 +80,7 @@ class Proof:
 
 
 def read_proof(content: Mapping[str, Any], name: str) -> Proof:
-    """The proof in a file's JSON object; UnreadableError, naming the member, where it is none."""
+    """Read the proof in a file's JSON object. Raises UnreadableError, naming the member, if it is not one."""
     if content.get("format") != FORMAT:
         raise UnreadableError(f"{name}: its format is not {FORMAT}; use the version of Strandline that wrote it")
     try:

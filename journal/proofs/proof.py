@@ -1,8 +1,8 @@
-"""Proofs that a revision is in a ledger: making them from a journal, and checking them against a saved digest.
+"""Makes proofs that a revision is in a ledger, and checks them against a saved digest.
 
-A revision's proof is the list of siblings that QLDB gives, in its order: the path of the revision's hash in its
-block's entries, the hash of the block before, the block's path to the digest. `reduce(dot, proof, hash) == digest`
-(QLDB's developer guide, "Verification"; tests/vectors/proofs).
+A revision's proof is QLDB's list of siblings, in its order: the path of the revision's hash in its block's entries, the
+hash of the block before, the block's path to the digest. `reduce(dot, proof, hash) == digest` (QLDB's developer guide,
+"Verification"; tests/vectors/proofs).
 """
 
 import json
@@ -33,9 +33,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether a proof holds. `reasons` say why it does not; `notes` what the check rests on, or leaves open.
+    """The result of checking a proof. `reasons` state why it does not hold; `notes` state what was not checked.
 
-    `document` and `version` are those of the file, None where it does not say; `digest` is the one compared with.
+    `document` and `version` are those of the file, None if missing; `digest` is the one compared with.
     """
 
     ok: bool
@@ -47,9 +47,9 @@ class CheckResult:
 
 
 class PathCollector:
-    """The path of one block in the tree over a strand's blocks, whose hashes are fed in order from block 0.
+    """Collects the path of one block in the tree over a strand's blocks; hashes are added in order from block 0.
 
-    Holds a few hashes for each level of the tree, however many blocks there are.
+    Keeps a few hashes for each level of the tree, independent of the number of blocks.
     """
 
     def __init__(self, target: int) -> None:
@@ -59,7 +59,7 @@ class PathCollector:
         self._siblings: dict[int, merkle.Frontier] = {}
 
     def append(self, block_hash: bytes) -> None:
-        """Take the next block's hash."""
+        """Add the next block's hash."""
         if self.count == self._target:
             self._leaf = block_hash
         else:
@@ -69,13 +69,13 @@ class PathCollector:
         self.count += 1
 
     def path(self) -> list[bytes]:
-        """The siblings from the target to the digest, lowest first; ValueError if the target has not come yet."""
+        """Return the siblings from the target to the digest, lowest first. Raises ValueError if it was not added."""
         if self._leaf is None:
-            raise ValueError(f"block {self._target} has not come; {self.count} blocks have")
+            raise ValueError(f"block {self._target} was not added; {self.count} blocks were")
         return [self._siblings[level].digest() for level in sorted(self._siblings)]
 
     def digest(self) -> bytes:
-        """The digest over all blocks so far; ValueError if the target has not come yet."""
+        """Return the digest over all blocks so far. Raises ValueError if the target was not added."""
         path = self.path()
         assert self._leaf is not None
         return merkle.fold(self._leaf, path)
@@ -84,9 +84,9 @@ class PathCollector:
 def revision_path(
     entries_hashes: Sequence[bytes], revision_hashes: Sequence[bytes], revision_hash: bytes
 ) -> list[bytes]:
-    """The siblings from a revision's hash to its block's entriesHash.
+    """Return the siblings from a revision's hash to its block's entriesHash.
 
-    Raises ValueError where the revision is not among the block's, or their root not among its entries.
+    Raises ValueError if the block does not hold the revision, or its entries not the revisions' root.
     """
     root = merkle.root(revision_hashes)
     path = merkle.path(revision_hashes, revision_hashes.index(revision_hash))
@@ -101,24 +101,27 @@ def revision_proof(
     previous_hash: bytes,
     block_path: Sequence[bytes],
 ) -> tuple[bytes, ...]:
-    """A revision's whole proof in QLDB's order; ValueError as `revision_path`. Block 0 has no previous hash (empty)."""
+    """Return a revision's complete proof in QLDB's order. Raises ValueError as `revision_path` does.
+
+    Block 0 has no previous hash (empty).
+    """
     path = revision_path(entries_hashes, revision_hashes, revision_hash)
     return (*path, *([previous_hash] if previous_hash else ()), *block_path)
 
 
 def check_tip_beyond(last_block_hash: bytes, saved: SavedDigest) -> bool:
-    """Whether the proof saved with a digest leads to it from the hash of block `saved.last_block`.
+    """Return True if the proof saved with a digest leads to it from the hash of block `saved.last_block`.
 
-    With the chain up to that block verified, this ties the whole export to a digest whose tip lies beyond it.
+    If the chain up to that block is verified, this ties the export to a digest whose tip lies beyond it.
     """
     return saved.proof is not None and merkle.fold(last_block_hash, saved.proof) == saved.digest
 
 
 def check_proof(data: bytes, digest: bytes | None = None, *, name: str = "the proof") -> CheckResult:
-    """Check the bytes of a proof's file against a digest; against the one in the file where none is given.
+    """Check the bytes of a proof's file against a digest, by default the one in the file.
 
-    Takes files of `Proof.to_json`, and saved receipts that hold a revision's hash, a proof and a digest. Raises
-    UnreadableError where the file is neither; `name` stands for it there.
+    Accepts files of `Proof.to_json`, and saved receipts with a revision's hash, a proof and a digest. Raises
+    UnreadableError, which names the file `name`, if it is neither.
     """
     content = _json_object(data)
     if content is not None and "format" in content:
@@ -129,18 +132,18 @@ def check_proof(data: bytes, digest: bytes | None = None, *, name: str = "the pr
 def _check_own(proof: Proof, digest: bytes | None) -> CheckResult:
     reasons, state = _check_content(proof)
     reasons += _digest_faults(proof.hash, proof.path, proof.digest, digest)
-    notes = [*proof.notes, "the block's address, and who wrote it, are as the file says: no hash covers them"]
+    notes = [*proof.notes, "the block's address and its writer are as the file says: no hash covers them"]
     if state == "redacted":
-        notes.insert(0, "the revision's data was redacted; its hash stands in the data's place")
+        notes.insert(0, "the revision's data was redacted; the proof holds its hash instead")
     elif state == "deleted":
         notes.insert(0, "the revision deleted its document")
     return _result(reasons, notes, proof.document_id, proof.version, proof.digest, digest)
 
 
 def _check_content(proof: Proof) -> tuple[list[str], State | None]:
-    """What does not hold between the revision's hash and what the file says that the revision is; and its state."""
+    """Return the faults between the revision's hash and its contents in the file, and its state."""
     if proof.level == "chain":
-        return ["the block was had only as JSON, so the revision's hash cannot be recomputed from its content"], None
+        return ["the block is known only as JSON, so the revision's hash cannot be recomputed from its content"], None
     if proof.metadata is None:
         return ["the revision's metadata is missing"], None
     try:
@@ -181,7 +184,7 @@ def _one(data: bytes, typed: bool) -> Any:
     check_shape(data)
     values = list(ion.read_typed(data) if typed else ion.read(data))
     if len(values) != 1:
-        raise UnreadableError(f"not one Ion value but {len(values)}")
+        raise UnreadableError(f"{len(values)} Ion values instead of one")
     return values[0]
 
 
