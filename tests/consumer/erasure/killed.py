@@ -39,7 +39,7 @@ def main() -> None:
     found = hide(given.url, projections, stores)
     done = expunge(given.url, projections, stores=stores if given.merge else Stores(given.url), physical=True)
     assert not found
-    assert not done.found
+    assert not done.residue
     print(next(made))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.receipts import check_receipts
+from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.verification.verify import verify_store
 from tests.consumer.erasure.canaries import Canaries, write_export

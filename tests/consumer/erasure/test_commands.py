@@ -54,12 +54,12 @@ def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp
     said += [replayed, run("status", "--json")]
     assert said[-1].json["redactions"] == {"pending": 0, "open": 0, "done": 6}
     said.append(run("redactions", "expunge", "--physical", "--json"))
-    assert (said[-1].status, said[-1].json["receipts"], said[-1].json["left"]) == (0, 12, [])
+    assert (said[-1].status, said[-1].json["receipts"], said[-1].json["skipped"]) == (0, 12, [])
     said.append(run("redactions", "expunge"))
     assert said[-1].status == 0
     said.append(run("receipts", "--verify", "--json"))
     assert said[-1].status == 0
-    assert said[-1].json["verified"] == {"ok": True, "receipts": 18, "broken_at": None, "unasked": [], "found": []}
+    assert said[-1].json["verified"] == {"ok": True, "receipts": 18, "broken_at": None, "unsearched": [], "residue": []}
     first = said[-1].json["receipts"][0]
     assert (first["level"], first["store"], first["found"]) == ("hidden", "postgresql", "data")
     assert {"documentId", "version", "blockAddress", "dataHash", "readModels", "outOfScope", "previous"} <= set(first)

@@ -27,7 +27,7 @@ def files_with(store: Replayed, strings: list[str]) -> set[str]:
 def test_a_vacuum_leaves_no_dead_row_and_a_receipt(store: Replayed) -> None:
     store.replay(canaries().blocks)
     done = expunge(store.url, store.projections)
-    assert (done.redactions, done.receipts, done.left, done.found) == (12, 12, [], [])
+    assert (done.redactions, done.receipts, done.skipped, done.residue) == (12, 12, [], [])
     assert levels(store) == {"hidden": 12, "expunged": 12}
     again = expunge(store.url, store.projections)
     assert (again.redactions, again.receipts, again.cleaned) == (0, 0, [])
@@ -41,7 +41,7 @@ def test_rewritten_files_hold_nothing_of_it(store: Replayed, tmp_path: Path) -> 
     store.replay(made.blocks)
     assert files_with(store, made.strings)
     done = expunge(store.url, store.projections, physical=True)
-    assert (done.left, done.found) == ([], [])
+    assert (done.skipped, done.residue) == ([], [])
     assert files_with(store, made.strings) == set()
     assert levels(store) == {"hidden": 12, "expunged": 12, "physical": 12}
 
@@ -55,9 +55,9 @@ def test_what_a_snapshot_can_see_is_left_and_gets_no_receipt(store: Replayed, mo
         reader.execute("SELECT FROM journal.mark")
         store.replay(made.blocks)
         done: Expunged = expunge(store.url, store.projections, physical=True)
-        assert {"journal.revision_0", "journal.block"} <= {one.table for one in done.left}
+        assert {"journal.revision_0", "journal.block"} <= {one.table for one in done.skipped}
         assert done.receipts == 0
-    assert expunge(store.url, store.projections, physical=True).left == []
+    assert expunge(store.url, store.projections, physical=True).skipped == []
     assert levels(store)["physical"] == 12
 
 
@@ -65,7 +65,7 @@ def test_no_table_is_begun_when_the_time_is_over(store: Replayed) -> None:
     store.replay(canaries().blocks)
     done = expunge(store.url, store.projections, seconds=0)
     assert done.cleaned == []
-    assert {one.reason for one in done.left} == {"the time was over"}
+    assert {one.reason for one in done.skipped} == {"the time was up"}
 
 
 def test_no_rewrite_is_begun_that_may_take_longer_than_there_is_time(
@@ -74,19 +74,19 @@ def test_no_rewrite_is_begun_that_may_take_longer_than_there_is_time(
     monkeypatch.setattr("strandline.consumer.database.vacuum.BYTES_A_SECOND", 1)
     store.replay(canaries().blocks)
     done = expunge(store.url, store.projections, physical=True, seconds=600)
-    assert {"journal.revision_0", "journal.block"} <= {one.table for one in done.left}
-    assert all(one.reason.startswith("rewriting it may take") for one in done.left)
+    assert {"journal.revision_0", "journal.block"} <= {one.table for one in done.skipped}
+    assert all(one.reason.startswith("rewriting it may take") for one in done.skipped)
     assert (done.receipts, levels(store)) == (0, {"hidden": 12})
 
 
 def test_what_a_reader_holds_is_left_and_others_go_on_reading(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("strandline.consumer.database.vacuum.ATTEMPTS", 1)
-    monkeypatch.setattr("strandline.consumer.database.vacuum.GENTLY", "SET lock_timeout = '50ms'")
+    monkeypatch.setattr("strandline.consumer.database.vacuum.LOW_PRIORITY", "SET lock_timeout = '50ms'")
     store.replay(canaries().blocks)
     with psycopg.connect(store.url) as reader:
         reader.execute("LOCK TABLE journal.revision_0 IN ACCESS SHARE MODE")
         done = expunge(store.url, store.projections, physical=True)
-        assert [(one.table, one.reason) for one in done.left if one.table.startswith("journal.rev")] == [
+        assert [(one.table, one.reason) for one in done.skipped if one.table.startswith("journal.rev")] == [
             ("journal.revision_0", "its lock was not free in time")
         ]
         assert len(store.rows("SELECT FROM journal.revision")) > 0
@@ -98,7 +98,7 @@ def test_one_runs_at_a_time(store: Replayed) -> None:
         other.execute("SELECT pg_advisory_lock(hashtextextended('expunge', 0))")
         with pytest.raises(StrandlineError, match="is running"):
             expunge(store.url, store.projections)
-    assert expunge(store.url, store.projections).left == []
+    assert expunge(store.url, store.projections).skipped == []
 
 
 def test_the_bytes_of_what_was_refused_go_after_their_time(store: Replayed, tmp_path: Path) -> None:

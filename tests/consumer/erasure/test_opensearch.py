@@ -8,7 +8,8 @@ from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.expunge import expunge
-from strandline.consumer.erasure.receipts import check_receipts, issue_hidden
+from strandline.consumer.erasure.receipt_check import check_receipts
+from strandline.consumer.erasure.receipts import issue_hidden
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores, open_stores
 from strandline.consumer.settings import Settings
@@ -55,7 +56,7 @@ def test_a_row_that_is_back_in_an_index_is_found(store: Replayed, opensearch: Op
         document = {"name": "A bird", "seen": True, "source_document": "Document00000000000000", "source_block": 1}
         opensearch.index(index=index, id="late", body={**document, "source_version": 0})
         opensearch.index(index=past, id="late", body={**document, "source_version": 1})
-        found = check_receipts(connection, PROJECTIONS, store.stores).found
+        found = check_receipts(connection, PROJECTIONS, store.stores).residue
         assert {(one.where.partition(",")[0], one.version) for one in found} == {
             ("searched_now", 0),
             ("searched_past", 1),
@@ -76,9 +77,9 @@ def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: Ope
     with connect(store.url) as connection:
         assert issue_hidden(connection, PROJECTIONS, DATABASE_ONLY).receipts == 0
         checked = check_receipts(connection, PROJECTIONS, DATABASE_ONLY)
-    assert (checked.receipts, checked.unasked, checked.holds) == (2, ["opensearch"], False)
+    assert (checked.receipts, checked.unsearched, checked.holds) == (2, ["opensearch"], False)
     done = expunge(store.url, PROJECTIONS)
-    assert [(one.table, one.reason) for one in done.left] == [
+    assert [(one.table, one.reason) for one in done.skipped] == [
         ("OpenSearch", "it is off: set STRANDLINE_OPENSEARCH_URL")
     ]
     assert (done.receipts, store.rows(RECEIPTS)[-2:]) == (
@@ -112,7 +113,7 @@ def test_merged_files_hold_nothing_of_it(
     opensearch.clear_scroll(scroll_id=scroll)
     opensearch.indices.put_settings(index=past, body={PERIOD: "6h"})
     done = expunge(store.url, PROJECTIONS, stores=store.stores, physical=True)
-    assert (done.left, done.found) == ([], [])
+    assert (done.skipped, done.residue) == ([], [])
     assert in_files(opensearch, made.strings) == set()
     assert in_files(opensearch, [WITHHELD]) == {WITHHELD}
     assert len({name.partition(".")[0].partition("_L")[0] for name in files(opensearch) if name.endswith(".si")}) >= 1
@@ -127,7 +128,7 @@ def test_merged_files_hold_nothing_of_it(
 
 
 def _left(store: Replayed, index: str) -> str:
-    left = expunge(store.url, PROJECTIONS, stores=store.stores, physical=True).left
+    left = expunge(store.url, PROJECTIONS, stores=store.stores, physical=True).skipped
     return next(one.reason for one in left if one.table == f"index {index}")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure import purge
-from strandline.consumer.erasure.receipts import check_receipts
+from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
@@ -194,7 +194,7 @@ def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None
         assert (checked.receipts, checked.holds) == (12, True)
         connection.execute("UPDATE journal.revision SET data = '{}' WHERE sequence_no = 1")
         checked = check_receipts(connection, PROJECTIONS, DATABASE_ONLY)
-        assert [one.where for one in checked.found] == ["the journal"]
+        assert [one.where for one in checked.residue] == ["the journal"]
         connection.rollback()
 
 

@@ -9,7 +9,7 @@ import pytest
 from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.receipts import check_receipts
+from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.generations import cutover
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.rollback import rollback
