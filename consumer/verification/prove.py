@@ -1,4 +1,4 @@
-"""`prove`: a stored revision's proof, in QLDB's own order, up to the digest at a tip."""
+"""Proves a stored revision: the hashes that lead from it to the digest at a tip, in QLDB's order."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ _BLOCK = "SELECT * FROM journal.block WHERE sequence_no = %s"
 def prove(
     url: str, document_id: str, version: int, tip: int | None = None, *, progress: Progress = lambda *_: None
 ) -> Proof:
-    """The proof of a revision up to the digest at `tip`, the mark unless given; memory stays flat.
+    """Make the proof of a revision up to the digest at `tip`, by default the mark. Memory stays flat.
 
-    Raises StrandlineError where the store does not hold the revision, or not every block from 0 to the tip.
+    Raises `StrandlineError` if the store lacks the revision, or a block from 0 to the tip.
     """
     with connect(url) as connection:
         revision = _row(connection, _REVISION, document_id, version)
@@ -38,7 +38,7 @@ def prove(
         number = revision["sequence_no"]
         block = _row(connection, _BLOCK, number)
         if block is None or (tip is not None and tip < number):
-            raise StrandlineError(f"the revision is in block {number}: a proof of it wants a tip from {number} on")
+            raise StrandlineError(f"the revision is in block {number}: give a tip of {number} or higher")
         path = PathCollector(number)
         hashes = BlockHashes(connection, tip, progress=progress)
         for block_hash in hashes:

@@ -17,7 +17,7 @@ def test_every_version_of_every_document_that_has_or_had_the_value(store: Replay
     store.replay(made.blocks[: made.first_redaction])
     with connect(store.url) as connection:
         found = find_subject(connection, FIELDS, "firstName", made.strings[0])
-    assert [(one.version, one.state, one.named) for one in found] == [
+    assert [(one.version, one.state, one.matches) for one in found] == [
         (0, "normal", True), (1, "normal", False), (2, "normal", False),
     ]  # fmt: skip
     assert {one.table for one in found} == {"Licence"}
@@ -43,10 +43,10 @@ def test_a_field_of_one_table_is_looked_for_there(store: Replayed) -> None:
 
 
 def test_only_declared_fields_can_be_asked_for(store: Replayed) -> None:
-    with connect(store.url) as connection, pytest.raises(UsageError, match="not declared") as told:
+    with connect(store.url) as connection, pytest.raises(UsageError, match="not a declared field") as told:
         find_subject(connection, FIELDS, "street", "Somebody's")
     assert "Somebody" not in str(told.value)
-    with pytest.raises(UsageError, match="is no field"):
+    with pytest.raises(UsageError, match="is not a field"):
         identifier_fields((), ("a.b.c",))
 
 
