@@ -120,7 +120,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(VALUES)
-def test_its_ion_hash_is_ours(value: Any) -> None:
+def test_ion_hash_of_script_equals_ours(value: Any) -> None:
     data = ion.write(value)
 
     assert script_hash(data) == ion_hash(ion.read_one(data))
@@ -137,7 +137,7 @@ def test_its_ion_hash_is_ours(value: Any) -> None:
         "[-1, 0, 255, 256, -18446744073709551616]",
     ],
 )
-def test_the_odd_corners_of_ion(text: str) -> None:
+def test_ion_hash_agrees_on_rare_values(text: str) -> None:
     value = next(ion.read_typed(text.encode()))
 
     assert script_hash(ion.write(value)) == ion_hash(value)
@@ -166,11 +166,11 @@ def test_the_odd_corners_of_ion(text: str) -> None:
         "long",
     ],
 )
-def test_other_encodings_of_the_same_value(encoded: str, text: str) -> None:
+def test_ion_hash_agrees_on_other_encodings_of_a_value(encoded: str, text: str) -> None:
     assert script_hash(bytes.fromhex(encoded)) == ion_hash(ion.read_one(text.encode()))
 
 
-def test_a_symbol_table_that_adds_to_the_one_before() -> None:
+def test_symbol_table_appends_to_the_one_before() -> None:
     first = ion.write({"alpha": 1})[:-4]  # its symbol table alone
     assert first.endswith(b"alpha")
     appended = bytes.fromhex("eb 81 83 d8 86 71 03 87 b3 82") + b"be" + bytes.fromhex("d6 8a 21 01 8b 21 02")
@@ -179,7 +179,7 @@ def test_a_symbol_table_that_adds_to_the_one_before() -> None:
 
 
 @pytest.mark.parametrize("state", proofs.DOCUMENTS)
-def test_it_agrees_on_each_state(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verifiers_agree_on_each_state(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     proof = proofs.make_proof(proofs.make_strand(), 3, state)
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
@@ -190,7 +190,7 @@ def test_it_agrees_on_each_state(state: str, tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("state", "change"), [row[1:3] for row in proofs.TAMPERED], ids=[r[0] for r in proofs.TAMPERED]
 )
-def test_it_agrees_on_what_was_tampered_with(
+def test_verifiers_agree_on_tampered_proofs(
     state: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proof = proofs.make_proof(proofs.make_strand(), 3, state)
@@ -202,7 +202,7 @@ def test_it_agrees_on_what_was_tampered_with(
 
 
 @pytest.mark.parametrize(("member", "change"), proofs.DAMAGED)
-def test_it_refuses_what_is_damaged(
+def test_script_refuses_damaged_proofs(
     member: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proof = proofs.make_proof(proofs.make_strand(), 3, "normal")
@@ -215,7 +215,7 @@ def test_it_refuses_what_is_damaged(
 
 @settings(max_examples=150, deadline=None)
 @given(VALUES, st.integers(0, 2**16), st.integers(0, 255))
-def test_it_agrees_on_any_data_and_any_changed_byte(value: Any, place: int, byte: int) -> None:
+def test_verifiers_agree_on_any_changed_byte(value: Any, place: int, byte: int) -> None:
     metadata = {"id": "doc", "version": 3, "txTime": proofs.timestamp(0), "txId": "tx"}
     value = ion.read_one(ion.write({"value": value}))
     revision_hash = merkle.dot(ion_hash(metadata), ion_hash(value))
@@ -243,7 +243,7 @@ def test_it_agrees_on_any_data_and_any_changed_byte(value: Any, place: int, byte
     assert ok or not holds(changed_proof)
 
 
-def test_a_real_revision(tmp_path: Path) -> None:
+def test_script_checks_a_real_revision(tmp_path: Path) -> None:
     proof = proofs.real_proof()
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
@@ -252,13 +252,13 @@ def test_a_real_revision(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "hello", "[" * 100_000])
-def test_what_is_no_proof(content: str, tmp_path: Path) -> None:
+def test_file_that_is_no_proof_is_refused(content: str, tmp_path: Path) -> None:
     assert run(content, None, tmp_path) == 2
     with pytest.raises(UnreadableError):
         check_proof(content.encode())
 
 
-def test_deep_nesting_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+def test_deep_nesting_is_refused_without_a_crash(tmp_path: Path) -> None:
     nested = b""
     for _ in range(20_000):
         nested = (
@@ -269,7 +269,7 @@ def test_deep_nesting_is_a_reason_and_no_crash(tmp_path: Path) -> None:
     assert run(proof.to_json(), None, tmp_path) == 1
 
 
-def test_as_an_auditor_calls_it(tmp_path: Path) -> None:
+def test_script_runs_without_installed_packages(tmp_path: Path) -> None:
     """With nothing of the project, nor any installed package, in reach."""
     proof = proofs.real_proof()
     file = tmp_path / "proof.json"

@@ -80,7 +80,7 @@ def told_of(text: str, strings: list[str]) -> set[str]:
     return {string for string in strings if string in text}
 
 
-def test_neither_logs_nor_metrics_nor_what_is_parked_tells_it(
+def test_logs_metrics_and_parked_documents_have_no_payload(
     store: Replayed, logged: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = canaries()
@@ -114,7 +114,7 @@ def test_neither_logs_nor_metrics_nor_what_is_parked_tells_it(
         assert open_for(connection) is None
 
 
-def test_each_probe_finds_what_is_planted(store: Replayed, logged: io.StringIO, tmp_path: Path) -> None:
+def test_each_probe_finds_a_planted_canary(store: Replayed, logged: io.StringIO, tmp_path: Path) -> None:
     """The positive controls of the probes above, where a canary never gets to."""
     made = canaries(documents=1)
     store.projections = PROJECTIONS
@@ -156,9 +156,7 @@ def test_each_probe_finds_what_is_planted(store: Replayed, logged: io.StringIO, 
     assert told_of(metrics, made.strings) == {canary}
 
 
-def test_refused_records_are_purged_and_meanwhile_not_told(
-    store: Replayed, tmp_path: Path, logged: io.StringIO
-) -> None:
+def test_rejected_records_are_purged_and_never_shown(store: Replayed, tmp_path: Path, logged: io.StringIO) -> None:
     made = canaries(documents=1)
     store.replay(made.blocks)
     folder = tmp_path / "records"
@@ -177,7 +175,7 @@ def test_refused_records_are_purged_and_meanwhile_not_told(
     assert relations_with(store.url, made.strings) == {}
 
 
-def test_a_composed_key_of_the_payload_is_forgotten(store: Replayed) -> None:
+def test_composed_key_from_the_payload_is_forgotten(store: Replayed) -> None:
     """A key is a row's own, and where the row came from is kept beside: neither outlives the data."""
     made = canaries(documents=2)
     store.projections = PROJECTIONS

@@ -41,7 +41,7 @@ def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     return run
 
 
-def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp_path: Path) -> None:
+def test_erasure_from_the_request_to_the_receipts(run: Run, tmp_path: Path) -> None:
     made = canaries(documents=3)
     early = write_export(tmp_path / "early", made.blocks[: made.first_redaction])
     whole = write_export(tmp_path / "whole", made.blocks)
@@ -77,7 +77,7 @@ def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp
     assert not [string for string in made.strings for one in said if string in one.out + one.err]
 
 
-def test_data_that_is_back_is_told_by_where_and_not_by_what(run: Run, tmp_path: Path, database: str) -> None:
+def test_residue_is_named_by_place_without_its_data(run: Run, tmp_path: Path, database: str) -> None:
     made = canaries(documents=1)
     run("replay", str(write_export(tmp_path / "whole", made.blocks)))
     with psycopg.connect(database) as connection:
@@ -88,7 +88,7 @@ def test_data_that_is_back_is_told_by_where_and_not_by_what(run: Run, tmp_path: 
     assert "secret" not in found.out + found.err
 
 
-def test_a_lost_block_is_accepted_with_a_reason_and_told_from_then_on(run: Run, tmp_path: Path) -> None:
+def test_lost_block_is_accepted_with_a_reason_and_shown_afterwards(run: Run, tmp_path: Path) -> None:
     made = canaries(documents=2)
     export = write_export(tmp_path / "whole", made.blocks)
     for path in export.rglob("*.0-6.ion"):
@@ -105,7 +105,7 @@ def test_a_lost_block_is_accepted_with_a_reason_and_told_from_then_on(run: Run, 
     assert run("replay", str(export)).status == 0
 
 
-def test_what_was_refused_is_listed_by_age(run: Run, tmp_path: Path) -> None:
+def test_rejected_records_are_listed_by_age(run: Run, tmp_path: Path) -> None:
     assert run("rejected").out == "Nothing was refused.\n"
     made = canaries(documents=1)
     forged = [*made.blocks[:2], {**made.blocks[2], "blockHash": bytes(32)}]

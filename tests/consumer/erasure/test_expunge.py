@@ -24,7 +24,7 @@ def files_with(store: Replayed, strings: list[str]) -> set[str]:
     )
 
 
-def test_a_vacuum_leaves_no_dead_row_and_a_receipt(store: Replayed) -> None:
+def test_vacuum_leaves_no_dead_row_and_issues_receipts(store: Replayed) -> None:
     store.replay(canaries().blocks)
     done = expunge(store.url, store.projections)
     assert (done.redactions, done.receipts, done.skipped, done.residue) == (12, 12, [], [])
@@ -33,7 +33,7 @@ def test_a_vacuum_leaves_no_dead_row_and_a_receipt(store: Replayed) -> None:
     assert (again.redactions, again.receipts, again.cleaned) == (0, 0, [])
 
 
-def test_rewritten_files_hold_nothing_of_it(store: Replayed, tmp_path: Path) -> None:
+def test_rewritten_files_have_no_redacted_data(store: Replayed, tmp_path: Path) -> None:
     made = canaries(seed=tmp_path.name)
     store.replay(made.blocks[: made.first_redaction])
     # The positive control: this is where the bytes are, and a redaction alone leaves them there.
@@ -46,7 +46,7 @@ def test_rewritten_files_hold_nothing_of_it(store: Replayed, tmp_path: Path) -> 
     assert levels(store) == {"hidden": 12, "expunged": 12, "physical": 12}
 
 
-def test_what_a_snapshot_can_see_is_left_and_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_seen_by_a_snapshot_is_skipped_without_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("strandline.consumer.database.vacuum.PAUSE_SECONDS", 0.01)
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
@@ -61,16 +61,14 @@ def test_what_a_snapshot_can_see_is_left_and_gets_no_receipt(store: Replayed, mo
     assert levels(store)["physical"] == 12
 
 
-def test_no_table_is_begun_when_the_time_is_over(store: Replayed) -> None:
+def test_table_is_skipped_when_the_time_is_up(store: Replayed) -> None:
     store.replay(canaries().blocks)
     done = expunge(store.url, store.projections, seconds=0)
     assert done.cleaned == []
     assert {one.reason for one in done.skipped} == {"the time was up"}
 
 
-def test_no_rewrite_is_begun_that_may_take_longer_than_there_is_time(
-    store: Replayed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rewrite_longer_than_the_time_left_is_skipped(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("strandline.consumer.database.vacuum.BYTES_A_SECOND", 1)
     store.replay(canaries().blocks)
     done = expunge(store.url, store.projections, physical=True, seconds=600)
@@ -79,7 +77,9 @@ def test_no_rewrite_is_begun_that_may_take_longer_than_there_is_time(
     assert (done.receipts, levels(store)) == (0, {"hidden": 12})
 
 
-def test_what_a_reader_holds_is_left_and_others_go_on_reading(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_locked_by_a_reader_is_skipped_and_stays_readable(
+    store: Replayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("strandline.consumer.database.vacuum.ATTEMPTS", 1)
     monkeypatch.setattr("strandline.consumer.database.vacuum.LOW_PRIORITY", "SET lock_timeout = '50ms'")
     store.replay(canaries().blocks)
@@ -93,7 +93,7 @@ def test_what_a_reader_holds_is_left_and_others_go_on_reading(store: Replayed, m
     assert "physical" not in levels(store)
 
 
-def test_one_runs_at_a_time(store: Replayed) -> None:
+def test_second_expunge_is_refused(store: Replayed) -> None:
     with psycopg.connect(store.url) as other:
         other.execute("SELECT pg_advisory_lock(hashtextextended('expunge', 0))")
         with pytest.raises(StrandlineError, match="is running"):
@@ -101,7 +101,7 @@ def test_one_runs_at_a_time(store: Replayed) -> None:
     assert expunge(store.url, store.projections).skipped == []
 
 
-def test_the_bytes_of_what_was_refused_go_after_their_time(store: Replayed, tmp_path: Path) -> None:
+def test_bytes_of_rejected_records_are_purged_after_their_time(store: Replayed, tmp_path: Path) -> None:
     secret = canaries(seed=tmp_path.name).strings[0]
     statement = """
         INSERT INTO journal.rejected (source, fault, detail, record, digest, rejected_at)

@@ -14,7 +14,7 @@ from tests.databases import migrated_database
 KILLS = 10
 
 
-def test_killed_anywhere_it_ends_as_if_it_had_not_been(
+def test_process_killed_anywhere_ends_as_if_undisturbed(
     postgres_url: str,
     migrated_template: str,
     opensearch: OpenSearch,

@@ -32,7 +32,7 @@ def store(database: str, opensearch: OpenSearch, new_store: Callable[[str], Repl
     return made
 
 
-def test_no_search_finds_what_is_redacted(store: Replayed, opensearch: OpenSearch) -> None:
+def test_search_finds_no_redacted_data(store: Replayed, opensearch: OpenSearch) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
     before = searched(opensearch, made.strings)
@@ -48,7 +48,7 @@ def test_no_search_finds_what_is_redacted(store: Replayed, opensearch: OpenSearc
     assert replaced == [{"searched_by_name": 0, "searched_now": 0, "searched_past": 1}] * 12
 
 
-def test_a_row_that_is_back_in_an_index_is_found(store: Replayed, opensearch: OpenSearch) -> None:
+def test_row_that_is_back_in_an_index_is_residue(store: Replayed, opensearch: OpenSearch) -> None:
     store.replay(canaries(documents=1).blocks)
     with connect(store.url) as connection:
         assert check_receipts(connection, PROJECTIONS, store.stores).holds
@@ -67,7 +67,7 @@ def test_a_row_that_is_back_in_an_index_is_found(store: Replayed, opensearch: Op
         assert check_receipts(connection, PROJECTIONS, store.stores).holds
 
 
-def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: OpenSearch) -> None:
+def test_store_that_is_off_gets_no_receipts(store: Replayed, opensearch: OpenSearch) -> None:
     made = canaries(documents=1)
     store.replay(made.blocks[: made.first_redaction + 1])
     store.take(made.blocks)
@@ -87,7 +87,7 @@ def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: Ope
     )  # fmt: skip
 
 
-def test_merged_files_hold_nothing_of_it(
+def test_merged_files_have_no_redacted_data(
     store: Replayed, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One test, because OpenSearch takes up to half a minute to let go of deleted rows."""
@@ -138,7 +138,7 @@ def _period(client: OpenSearch, index: str) -> str | None:
     return value
 
 
-def test_what_one_that_was_killed_has_lowered_is_put_back(store: Replayed, opensearch: OpenSearch) -> None:
+def test_setting_lowered_by_a_killed_merge_is_restored(store: Replayed, opensearch: OpenSearch) -> None:
     store.replay(canaries(documents=1).blocks[:3])
     index = indexes(opensearch)[0]
     opensearch.indices.put_settings(index=index, body={PERIOD: LOWERED})
@@ -146,7 +146,7 @@ def test_what_one_that_was_killed_has_lowered_is_put_back(store: Replayed, opens
     assert _period(opensearch, index) is None
 
 
-def test_no_merge_is_begun_that_time_or_disk_have_no_room_for(
+def test_merge_is_not_begun_without_time_or_disk_space(
     store: Replayed, opensearch: OpenSearch, opensearch_url: str
 ) -> None:
     store.replay(canaries(documents=1).blocks[:3])

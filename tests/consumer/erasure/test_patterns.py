@@ -75,7 +75,7 @@ PATTERNS: dict[str, tuple[list[Any], list[Any], list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("step_by_step", [False, True], ids=["at once", "block by block"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_each_pattern(store: Replayed, pattern: str, step_by_step: bool) -> None:
+def test_pattern_reaches_its_receipt(store: Replayed, pattern: str, step_by_step: bool) -> None:
     store.projections = {**store.projections, COMPOSED.name: COMPOSED}
     steps, history, register, by_name = PATTERNS[pattern]
     blocks = journal(*steps)

@@ -24,7 +24,7 @@ FORMATS = [Format.ION_BINARY, Format.JSON]
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_is_redacted_is_in_no_relation_and_in_no_statistics(store: Replayed, format: Format) -> None:
+def test_redacted_data_is_in_no_relation_and_no_statistics(store: Replayed, format: Format) -> None:
     made = canaries()
     # Positive controls: the probe finds them in the journal, its statements, read models, views, and statistics.
     store.replay(made.blocks[:3], format)
@@ -47,7 +47,7 @@ def test_what_is_redacted_is_in_no_relation_and_in_no_statistics(store: Replayed
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("again", FORMATS)
-def test_no_replay_of_an_older_export_brings_it_back(store: Replayed, format: Format, again: Format) -> None:
+def test_replay_of_an_older_export_restores_nothing(store: Replayed, format: Format, again: Format) -> None:
     made = canaries()
     store.replay(made.blocks, format)
     store.replay(made.blocks[: made.first_redaction], again)
@@ -57,7 +57,7 @@ def test_no_replay_of_an_older_export_brings_it_back(store: Replayed, format: Fo
     assert verify_store(store.url, workers=1).faults == []
 
 
-def test_a_revision_that_arrives_redacted_counts_and_its_statements_go(store: Replayed) -> None:
+def test_revision_that_arrives_redacted_counts_and_its_statements_are_erased(store: Replayed) -> None:
     made = canaries()
     store.replay(made.as_exported())
     assert relations_with(store.url, made.strings) == {}
@@ -66,7 +66,7 @@ def test_a_revision_that_arrives_redacted_counts_and_its_statements_go(store: Re
         assert read_status(connection, PROJECTIONS.values()).redactions.done == 12
 
 
-def test_it_is_pending_then_open_then_done(store: Replayed) -> None:
+def test_redaction_is_pending_then_open_then_done(store: Replayed) -> None:
     made = canaries()
 
     def counts() -> tuple[int, int, int]:
@@ -101,9 +101,7 @@ def counted(store: Replayed) -> tuple[int, int]:
     return counts.open, counts.done
 
 
-def test_while_others_raise_the_mark_it_goes_on_until_none_is_open(
-    store: Replayed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hide_repeats_while_others_raise_the_mark(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction + 1])
     interrupted(monkeypatch, lambda: store.take(made.blocks))
@@ -111,7 +109,7 @@ def test_while_others_raise_the_mark_it_goes_on_until_none_is_open(
     assert counted(store) == (0, 12)
 
 
-def test_what_is_found_all_the_same_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_residue_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
     store.take(made.blocks)
@@ -125,7 +123,7 @@ def test_what_is_found_all_the_same_gets_no_receipt(store: Replayed, monkeypatch
     assert counted(store) == (0, 12)
 
 
-def test_health_is_degraded_while_one_is_open_for_too_long(store: Replayed) -> None:
+def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
     assert store_faults(store.url, Settings()) == {"store": None, "redactions": None}
@@ -164,9 +162,7 @@ def misnaming(named: Redaction) -> list[Block]:
         (Redaction(2, TABLE, "Document00000000000000", 0), "which is not there"),
     ],
 )
-def test_the_mark_stops_before_a_redaction_of_what_cannot_be_redacted(
-    store: Replayed, named: Redaction, reason: str
-) -> None:
+def test_mark_stops_before_an_invalid_redaction(store: Replayed, named: Redaction, reason: str) -> None:
     result = store.replay(misnaming(named))
     assert result.mark == 1
     ((number, fault, detail),) = store.rows("SELECT sequence_no, fault, detail FROM journal.rejected")
@@ -175,7 +171,7 @@ def test_the_mark_stops_before_a_redaction_of_what_cannot_be_redacted(
     assert store.rows("SELECT count(*) FROM journal.revision WHERE state = 'normal'") == [(2,)]
 
 
-def test_a_redaction_below_the_origin_closes_as_not_held(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redaction_below_the_origin_closes_as_not_held(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canaries(documents=2)
     monkeypatch.setenv("STRANDLINE_ORIGIN", "3")
     store.replay(made.blocks[3:])
@@ -186,7 +182,7 @@ def test_a_redaction_below_the_origin_closes_as_not_held(store: Replayed, monkey
     assert sorted(told) == [("data",), ("data",), ("not held",), ("not held",)]
 
 
-def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None:
+def test_check_of_receipts_finds_data_that_is_back(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks)
     with connect(store.url) as connection:
@@ -210,14 +206,14 @@ def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None
         "hash = sha256(convert_to(forged.body, 'UTF8')) FROM forged WHERE number = 5",
     ],
 )
-def test_a_receipt_that_is_changed_or_missing_breaks_the_chain(store: Replayed, change: str) -> None:
+def test_changed_or_missing_receipt_breaks_the_chain(store: Replayed, change: str) -> None:
     store.replay(canaries().blocks)
     store.rows(change, returns=False)
     with connect(store.url) as connection:
         assert check_receipts(connection, PROJECTIONS, DATABASE_ONLY).broken_at in (5, 6)
 
 
-def test_receipts_are_written_once_and_hold_no_data(store: Replayed, new_store: Callable[[str], Replayed]) -> None:
+def test_receipts_are_issued_once_and_hold_no_data(store: Replayed, new_store: Callable[[str], Replayed]) -> None:
     made = canaries()
     store.replay(made.blocks)
     first = store.rows("SELECT number, hash FROM projection.receipt ORDER BY number")

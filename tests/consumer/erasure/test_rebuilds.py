@@ -52,7 +52,7 @@ KEPT = [HERE["licence_history"], COMPOSED, CURRENT, HISTORY]
 
 
 @pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
-def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, projection: Projection) -> None:
+def test_kept_generation_is_purged_and_can_serve_again(store: Replayed, projection: Projection) -> None:
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     rebuilt(store, projection)
@@ -67,7 +67,7 @@ def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, project
 
 
 @pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
-def test_one_that_is_being_built_is_purged(
+def test_building_generation_is_purged(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The redactions take effect when it has been filled with what they erase, and is about to be served."""
@@ -87,7 +87,7 @@ def test_one_that_is_being_built_is_purged(
 
 
 @pytest.mark.parametrize("projection", [HERE["licence_history"], HISTORY], ids=lambda one: one.name)
-def test_one_that_a_killed_rebuild_left_is_dropped(
+def test_generation_left_by_a_killed_rebuild_is_dropped(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = canaries(documents=2)
@@ -109,7 +109,7 @@ def test_one_that_a_killed_rebuild_left_is_dropped(
     nothing_is_left(store, made)
 
 
-def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: Replayed) -> None:
+def test_generation_of_an_unknown_projection_is_purged_after_an_hour(store: Replayed) -> None:
     """Another process may have it: until then the redaction is open."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
@@ -132,7 +132,7 @@ def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: 
 
 
 @pytest.mark.parametrize("projection", [HERE["licence_history"], COMPOSED, HISTORY], ids=lambda one: one.name)
-def test_one_whose_definition_is_gone_is_purged_by_source(
+def test_generation_of_another_definition_is_purged_by_source(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The live one of another definition needs a rebuild; until then it is purged as it is."""

@@ -22,7 +22,7 @@ def scrubbed(source: Path, destination: Path, **more: object) -> Scrubbed:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_nothing_redacted_is_left_and_all_else_is(format: Format, tmp_path: Path) -> None:
+def test_scrubbed_copy_lacks_redacted_data_and_nothing_else(format: Format, tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.blocks, format)
     assert held_in(source, made.strings) == set(made.strings)
@@ -44,7 +44,7 @@ def test_nothing_redacted_is_left_and_all_else_is(format: Format, tmp_path: Path
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_statements_of_an_export_made_after_the_redaction_go_too(format: Format, tmp_path: Path) -> None:
+def test_statements_in_an_export_after_the_redaction_are_erased(format: Format, tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.as_exported(), format)
     quoted = held_in(source, made.strings)
@@ -53,7 +53,7 @@ def test_statements_of_an_export_made_after_the_redaction_go_too(format: Format,
     assert held_in(tmp_path / "copy", made.strings) == set()
 
 
-def test_an_export_made_before_the_redactions_is_scrubbed_by_the_register(tmp_path: Path) -> None:
+def test_export_before_the_redactions_is_scrubbed_by_the_register(tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.as_exported(made.first_redaction))
     register = {(named.document_id, named.version): None for named in made.redactions.values()}
@@ -78,7 +78,7 @@ def test_compressed_objects_stay_compressed(format: Format, tmp_path: Path) -> N
     assert not [string for string in made.strings if string.encode() in plain]
 
 
-def test_a_manifest_names_one_export_of_a_folder(tmp_path: Path) -> None:
+def test_manifest_selects_one_export_of_a_folder(tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.blocks)
     (source / "notes.txt").write_text("not of the export")
@@ -88,7 +88,7 @@ def test_a_manifest_names_one_export_of_a_folder(tmp_path: Path) -> None:
     assert scrubbed(source, tmp_path / "folder").left_out == 1
 
 
-def test_what_does_not_verify_is_not_written(tmp_path: Path) -> None:
+def test_source_that_does_not_verify_is_not_copied(tmp_path: Path) -> None:
     source = write_export(tmp_path / "source", canaries().blocks, Format.ION_TEXT)
     path = next(source.rglob("*.ion"))
     path.write_text(path.read_text().replace(WITHHELD, "Forged"))
@@ -97,7 +97,7 @@ def test_what_does_not_verify_is_not_written(tmp_path: Path) -> None:
     assert list((tmp_path / "copy").iterdir()) == []
 
 
-def test_a_destination_with_something_in_it_is_refused(tmp_path: Path) -> None:
+def test_destination_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     source = write_export(tmp_path / "source", canaries().blocks)
     with pytest.raises(UsageError, match="not empty"):
         scrubbed(source, source)

@@ -52,13 +52,13 @@ def test_every_state_is_proved_up_to_the_digest(
     assert store_digest(database, tip).digest == expected
 
 
-def test_another_digest_does_not_hold(database: str) -> None:
+def test_proof_fails_against_another_digest(database: str) -> None:
     hold(database, ion_binary(small_journal()))
 
     assert not check_proof(prove(database, ADA, 0).to_json().encode(), bytes(32)).ok
 
 
-def test_a_revision_that_is_not_held_or_above_the_tip_is_refused(database: str) -> None:
+def test_revision_that_is_missing_or_above_the_tip_is_refused(database: str) -> None:
     hold(database, ion_binary(small_journal()))
 
     with pytest.raises(StrandlineError, match="holds no version 9"):

@@ -93,7 +93,7 @@ def real_proof() -> Proof:
 
 
 @given(st.integers(1, 200), st.data())
-def test_a_collected_path_is_that_of_the_whole_tree(count: int, data: st.DataObject) -> None:
+def test_collected_path_equals_that_of_the_tree(count: int, data: st.DataObject) -> None:
     hashes = [sha256(bytes([number])) for number in range(count)]
     target = data.draw(st.integers(0, count - 1))
     collector = PathCollector(target)
@@ -104,12 +104,12 @@ def test_a_collected_path_is_that_of_the_whole_tree(count: int, data: st.DataObj
     assert collector.digest() == merkle.root(hashes)
 
 
-def test_a_path_to_a_block_that_has_not_come() -> None:
+def test_path_needs_its_target_block() -> None:
     with pytest.raises(ValueError, match="block 3 has not come"):
         PathCollector(3).path()
 
 
-def test_the_proof_of_a_real_revision_is_the_one_that_qldb_gave() -> None:
+def test_proof_of_a_real_revision_equals_that_of_qldb() -> None:
     block = ion.read_one((VECTORS / "blocks/aws-cli_get-block_seq100.ion").read_bytes())
     saved = read_saved_digest(str(VECTORS / "proofs/aws-cli_seq100_digest123.json"))
     assert saved.proof is not None
@@ -122,7 +122,7 @@ def test_the_proof_of_a_real_revision_is_the_one_that_qldb_gave() -> None:
     assert proof == saved.proof
 
 
-def test_a_revision_that_the_block_does_not_hold() -> None:
+def test_path_needs_a_revision_of_the_block() -> None:
     block = make_strand(2)[1]
     hashes = [revision["hash"] for revision in block["revisions"]]
 
@@ -134,7 +134,7 @@ def test_a_revision_that_the_block_does_not_hold() -> None:
 
 @pytest.mark.parametrize("blocks", [2, 3, 7, 8])
 @pytest.mark.parametrize("document_id", DOCUMENTS)
-def test_a_proof_holds_for_each_state(blocks: int, document_id: str) -> None:
+def test_proof_holds_for_each_state(blocks: int, document_id: str) -> None:
     strand = make_strand(blocks)
     proof = make_proof(strand, 1, document_id)
 
@@ -147,13 +147,13 @@ def test_a_proof_holds_for_each_state(blocks: int, document_id: str) -> None:
     assert said[document_id] in result.notes[0]
 
 
-def test_a_real_revision_holds_against_the_digest_of_its_ledger() -> None:
+def test_real_revision_holds_against_the_digest_of_its_ledger() -> None:
     proof = real_proof()
 
     assert check_proof(proof.to_json().encode(), proof.digest).ok
 
 
-def test_a_real_revision_holds_when_redacted() -> None:
+def test_real_revision_holds_when_redacted() -> None:
     """Derived: no public proof is of a redacted revision."""
     proof = real_proof()
     assert proof.data is not None
@@ -162,14 +162,14 @@ def test_a_real_revision_holds_when_redacted() -> None:
     assert check_proof(redacted.to_json().encode(), proof.digest).ok
 
 
-def test_without_a_digest_the_one_in_the_file_counts_and_that_is_said() -> None:
+def test_digest_in_the_file_is_used_with_a_note() -> None:
     result = check_proof(real_proof().to_json().encode())
 
     assert result.ok
     assert "digest in the file itself" in result.notes[-1]
 
 
-def test_a_repeated_field_is_hashed_too() -> None:
+def test_repeated_field_is_hashed() -> None:
     data = next(ion.read_typed(b"{a: 1, a: 2}"))
     metadata = {"id": "doc", "version": 0}
     time = timestamp(0)
@@ -224,7 +224,7 @@ TAMPERED: list[tuple[str, str, Change, str]] = [
 @pytest.mark.parametrize(
     ("document_id", "change", "reason"), [row[1:] for row in TAMPERED], ids=[r[0] for r in TAMPERED]
 )
-def test_a_tampered_proof_does_not_hold(document_id: str, change: Change, reason: str) -> None:
+def test_tampered_proof_does_not_hold(document_id: str, change: Change, reason: str) -> None:
     proof = make_proof(make_strand(), 3, document_id)
     content = json.loads(proof.to_json())
     change(content)
@@ -235,14 +235,14 @@ def test_a_tampered_proof_does_not_hold(document_id: str, change: Change, reason
     assert any(reason in said for said in result.reasons), result.reasons
 
 
-def test_another_digest_than_that_of_the_proof() -> None:
+def test_proof_does_not_hold_against_another_digest() -> None:
     result = check_proof(real_proof().to_json().encode(), bytes(32))
 
     assert not result.ok
     assert "another tip" in result.reasons[0]
 
 
-def test_a_consistent_forgery_fails_only_against_the_digest_given() -> None:
+def test_consistent_forgery_fails_only_against_a_given_digest() -> None:
     """Why a digest in the file itself shows nothing: whoever writes a file can write that too."""
     proof = real_proof()
     metadata = ion.read_one(proof.metadata or b"")
@@ -275,7 +275,7 @@ DAMAGED: list[tuple[str, Change]] = [
 
 
 @pytest.mark.parametrize(("member", "change"), DAMAGED)
-def test_a_damaged_proof_is_refused_by_name(member: str, change: Change) -> None:
+def test_damaged_proof_is_refused_by_member(member: str, change: Change) -> None:
     content = json.loads(make_proof(make_strand(), 3, "normal").to_json())
     change(content)
 
@@ -284,7 +284,7 @@ def test_a_damaged_proof_is_refused_by_name(member: str, change: Change) -> None
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"[]", b'{"format"', b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_proof_is_refused(data: bytes) -> None:
+def test_bytes_that_are_no_proof_are_refused(data: bytes) -> None:
     with pytest.raises(UnreadableError, match="p\\.json: "):
         check_proof(data, name="p.json")
 
@@ -293,7 +293,7 @@ def test_what_is_no_proof_is_refused(data: bytes) -> None:
     ("name", "ok"),
     [("accord.json", True), ("aws-cli_seq100_digest123.json", True), ("kvs_sampleLedgerInfo.json", False)],
 )
-def test_published_receipts(name: str, ok: bool) -> None:
+def test_published_receipts_are_checked(name: str, ok: bool) -> None:
     data = (VECTORS / "proofs" / name).read_bytes()
 
     assert check_proof(data).ok == ok
@@ -305,7 +305,7 @@ def test_published_receipts(name: str, ok: bool) -> None:
     ("content", "reason"),
     [({}, "no proof"), ({"LastBlockNum": 7, "Proof": [b64encode(bytes(32)).decode()]}, "does not hold")],
 )
-def test_a_file_without_a_leaf_and_a_proof_is_no_success(content: dict[str, Any], reason: str) -> None:
+def test_file_without_leaf_or_proof_does_not_hold(content: dict[str, Any], reason: str) -> None:
     result = check_proof(json.dumps({"Digest": b64encode(bytes(32)).decode(), **content}).encode())
 
     assert not result.ok
@@ -313,7 +313,7 @@ def test_a_file_without_a_leaf_and_a_proof_is_no_success(content: dict[str, Any]
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_for_data_are_no_success_and_no_crash(data: bytes) -> None:
+def test_any_bytes_as_data_do_not_hold(data: bytes) -> None:
     proof = dataclasses.replace(real_proof(), data=data)
 
     assert not check_proof(proof.to_json().encode(), proof.digest).ok
