@@ -110,9 +110,7 @@ class Spool:
             detail = f"no block names revision {revision_hash.hex()} ({document_id}, {version})"
             yield Fault(sequence_no, "stray", detail)
         for (sequence_no,) in self._rows(_WITHOUT_BLOCK):
-            yield Fault(
-                sequence_no, "missing", f"block {sequence_no} is missing, but one of its revisions is there"
-            )
+            yield Fault(sequence_no, "missing", f"block {sequence_no} is missing, but one of its revisions is there")
 
     def streamed_warnings(self) -> Iterator[Fault]:
         """Yield the warnings that `journal.check.block` gives for a block that comes with its revisions."""

@@ -22,7 +22,9 @@ from strandline.journal.check import merkle
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
+from strandline.journal.make.block import timestamp
 from strandline.journal.proofs.proof import Proof, check_proof
+from tests.journal.proofs.examples import DAMAGED, DOCUMENTS, TAMPERED, make_proof, make_strand, real_proof
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "docs" / "verify_proof.py"
@@ -40,7 +42,6 @@ def load(path: Path, name: str) -> ModuleType:
 
 
 script = load(SCRIPT, "verify_proof")
-proofs = load(ROOT / "tests" / "journal" / "proofs" / "test_proof.py", "proof_examples")
 
 
 def script_hash(data: bytes) -> bytes:
@@ -178,22 +179,20 @@ def test_symbol_table_appends_to_the_one_before() -> None:
     assert script_hash(first + appended) == ion_hash({"alpha": 1, "be": 2})
 
 
-@pytest.mark.parametrize("state", proofs.DOCUMENTS)
+@pytest.mark.parametrize("state", DOCUMENTS)
 def test_verifiers_agree_on_each_state(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proof = proofs.make_proof(proofs.make_strand(), 3, state)
+    proof = make_proof(make_strand(), 3, state)
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
     assert "THE PROOF HOLDS" in capsys.readouterr().out
     assert check_proof(proof.to_json().encode(), proof.digest).ok
 
 
-@pytest.mark.parametrize(
-    ("state", "change"), [row[1:3] for row in proofs.TAMPERED], ids=[r[0] for r in proofs.TAMPERED]
-)
+@pytest.mark.parametrize(("state", "change"), [row[1:3] for row in TAMPERED], ids=[r[0] for r in TAMPERED])
 def test_verifiers_agree_on_tampered_proofs(
     state: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proof = proofs.make_proof(proofs.make_strand(), 3, state)
+    proof = make_proof(make_strand(), 3, state)
     content = json.loads(proof.to_json())
     change(content)
 
@@ -201,11 +200,11 @@ def test_verifiers_agree_on_tampered_proofs(
     assert "DOES NOT HOLD" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("member", "change"), proofs.DAMAGED)
+@pytest.mark.parametrize(("member", "change"), DAMAGED)
 def test_script_refuses_damaged_proofs(
     member: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proof = proofs.make_proof(proofs.make_strand(), 3, "normal")
+    proof = make_proof(make_strand(), 3, "normal")
     content = json.loads(proof.to_json())
     change(content)
 
@@ -216,11 +215,11 @@ def test_script_refuses_damaged_proofs(
 @settings(max_examples=150, deadline=None)
 @given(VALUES, st.integers(0, 2**16), st.integers(0, 255))
 def test_verifiers_agree_on_any_changed_byte(value: Any, place: int, byte: int) -> None:
-    metadata = {"id": "doc", "version": 3, "txTime": proofs.timestamp(0), "txId": "tx"}
+    metadata = {"id": "doc", "version": 3, "txTime": timestamp(0), "txId": "tx"}
     value = ion.read_one(ion.write({"value": value}))
     revision_hash = merkle.dot(ion_hash(metadata), ion_hash(value))
     proof = dataclasses.replace(
-        proofs.real_proof(),
+        real_proof(),
         document_id="doc",
         version=3,
         hash=revision_hash,
@@ -244,7 +243,7 @@ def test_verifiers_agree_on_any_changed_byte(value: Any, place: int, byte: int) 
 
 
 def test_script_checks_a_real_revision(tmp_path: Path) -> None:
-    proof = proofs.real_proof()
+    proof = real_proof()
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
     assert run(proof.to_json(), None, tmp_path) == 0
@@ -264,14 +263,14 @@ def test_deep_nesting_is_refused_without_a_crash(tmp_path: Path) -> None:
         nested = (
             bytes([0xB0 | len(nested)]) if len(nested) < 14 else b"\xbe" + script.write_var_uint(len(nested))
         ) + nested
-    proof = dataclasses.replace(proofs.real_proof(), data=script.VERSION_MARKER + nested)
+    proof = dataclasses.replace(real_proof(), data=script.VERSION_MARKER + nested)
 
     assert run(proof.to_json(), None, tmp_path) == 1
 
 
 def test_script_runs_without_installed_packages(tmp_path: Path) -> None:
     """With nothing of the project, nor any installed package, in reach."""
-    proof = proofs.real_proof()
+    proof = real_proof()
     file = tmp_path / "proof.json"
     file.write_text(proof.to_json())
     command = [sys.executable, "-I", "-S", "-W", "error", str(SCRIPT), str(file), "--digest"]

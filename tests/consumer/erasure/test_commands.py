@@ -1,4 +1,4 @@
-"""The commands that face erasure, as a user calls them."""
+"""The commands of erasure, as a user calls them."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from strandline.cli.app import run as main
-from tests.consumer.erasure.canaries import canaries, held_in, write_export
+from tests.consumer.erasure.canaries import canaries, found_in, write_export
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Outcome:
 
     @property
     def json(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.out)
-        return told
+        content: dict[str, Any] = json.loads(self.out)
+        return content
 
 
 Run = Callable[..., Outcome]
@@ -71,9 +71,9 @@ def test_erasure_from_the_request_to_the_receipts(run: Run, tmp_path: Path) -> N
     assert said[-1].json["new"] == 0
     said.append(run("scrub", str(early), str(tmp_path / "copy"), "--json"))
     assert (said[-1].status, said[-1].json["redactions"], said[-1].json["level"]) == (0, 6, "full")
-    assert held_in(tmp_path / "copy", made.strings) == set()
+    assert found_in(tmp_path / "copy", made.strings) == set()
     assert run("verify", "--json").json["unexplained_redactions"] == 0
-    # Nothing that any command said holds what it erased.
+    # No output of a command has the erased data.
     assert not [string for string in made.strings for one in said if string in one.out + one.err]
 
 

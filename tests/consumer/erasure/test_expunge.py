@@ -1,4 +1,4 @@
-"""Expunged: no dead row is left; physical: the bytes are nowhere in PostgreSQL's files, but for the WAL."""
+"""Expunged leaves no dead row; physical leaves the bytes in none of PostgreSQL's files but the WAL."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from strandline.consumer.erasure.expunge import Expunged, expunge
 from strandline.journal.errors import StrandlineError
-from tests.consumer.erasure.canaries import canaries, held_in
+from tests.consumer.erasure.canaries import canaries, found_in
 from tests.consumer.erasure.conftest import Replayed
 
 
@@ -16,11 +16,11 @@ def levels(store: Replayed) -> dict[str, int]:
 
 
 def files_with(store: Replayed, strings: list[str]) -> set[str]:
-    """Those of the strings that are in any file of the server, once it has written all of them; the WAL apart."""
+    """Return the strings in any file of the server, after a checkpoint; the WAL is not searched."""
     ((data,),) = store.rows("SELECT current_setting('data_directory')")
     store.rows("CHECKPOINT", returns=False)
     return set().union(
-        *(held_in(path, strings) for path in Path(data).iterdir() if path.is_dir() and path.name != "pg_wal")
+        *(found_in(path, strings) for path in Path(data).iterdir() if path.is_dir() and path.name != "pg_wal")
     )
 
 
@@ -36,7 +36,7 @@ def test_vacuum_leaves_no_dead_row_and_issues_receipts(store: Replayed) -> None:
 def test_rewritten_files_have_no_redacted_data(store: Replayed, tmp_path: Path) -> None:
     made = canaries(seed=tmp_path.name)
     store.replay(made.blocks[: made.first_redaction])
-    # The positive control: this is where the bytes are, and a redaction alone leaves them there.
+    # Positive control: the bytes are in these files, and a redaction alone leaves them there.
     assert files_with(store, made.strings) == set(made.strings)
     store.replay(made.blocks)
     assert files_with(store, made.strings)

@@ -1,4 +1,4 @@
-"""Redactions in read models in OpenSearch: found no more, merged away, and shown by receipts of that store."""
+"""Redactions in read models in OpenSearch: not found, merged away, and shown by receipts of that store."""
 
 import time
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_row_that_is_back_in_an_index_is_residue(store: Replayed, opensearch: Op
             ("searched_now", 0),
             ("searched_past", 1),
         }
-        # As a history says without data, though by another row.
+        # Equal to what the history has for the revision without its data, though in another row.
         opensearch.index(index=past, id="late", body={**document, "name": None, "source_version": 1})
         opensearch.delete(index=index, id="late")
         assert check_receipts(connection, PROJECTIONS, store.stores).holds
@@ -90,10 +90,10 @@ def test_store_that_is_off_gets_no_receipts(store: Replayed, opensearch: OpenSea
 def test_merged_files_have_no_redacted_data(
     store: Replayed, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One test, because OpenSearch takes up to half a minute to let go of deleted rows."""
+    """One test, because OpenSearch needs up to half a minute to release deleted rows."""
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
-    # The positive controls: here the files hold them, and a redaction alone leaves them there.
+    # Positive controls: the files have them, and a redaction alone leaves them there.
     assert in_files(opensearch, made.strings) == set(made.strings)
     store.replay(made.blocks)
     assert searched(opensearch, made.strings) == {}

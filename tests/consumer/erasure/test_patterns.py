@@ -1,4 +1,4 @@
-"""QLDB's redaction patterns, each replayed at once and block by block, and what every kind of read model then says."""
+"""QLDB's redaction patterns, each replayed at once and block by block, against every kind of read model."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ BY_NAME = "SELECT document, name FROM read.by_name"
 
 
 def journal(*steps: Any) -> list[Block]:
-    """A block a step: data to write, None to delete, or the number of the version to redact."""
+    """Make a block a step: data to write, None to delete, or the number of the version to redact."""
     maker = BlockMaker(STRAND)
     blocks: list[Block] = []
     written: list[int] = []

@@ -1,4 +1,4 @@
-"""What a redaction erases when the mark passes it, and that no older copy brings it back."""
+"""A redaction erases data when the mark passes it, and no older copy restores it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -84,7 +84,7 @@ def test_redaction_is_pending_then_open_then_done(store: Replayed) -> None:
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
-    """Let something happen when all is projected for the first time, before receipts are written."""
+    """Call `then` after the first projection, before receipts are issued."""
     project, happened = purge.project, []
 
     def project_then(*args: Any, **options: Any) -> None:
@@ -138,7 +138,7 @@ def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replay
 
 
 def misnaming(named: Redaction) -> list[Block]:
-    """A document, its first two versions, and a redaction."""
+    """Make a document with two versions, and a redaction."""
     maker = BlockMaker(STRAND)
     blocks = []
     for version in range(3):
@@ -200,7 +200,7 @@ def test_check_of_receipts_finds_data_that_is_back(store: Replayed) -> None:
         "UPDATE projection.receipt SET body = replace(body, '\"version\":0', '\"version\":1') WHERE number = 5",
         "DELETE FROM projection.receipt WHERE number = 5",
         "UPDATE projection.receipt SET hash = sha256('other') WHERE number = 5",
-        # Changed as one who knows how they are made would.
+        # Changed with its hash, as somebody who knows the format would.
         "WITH forged AS (SELECT replace(body, '\"version\":0', '\"version\":1') AS body FROM projection.receipt "
         "WHERE number = 5) UPDATE projection.receipt r SET body = forged.body, "
         "hash = sha256(convert_to(forged.body, 'UTF8')) FROM forged WHERE number = 5",

@@ -1,5 +1,4 @@
-"""Redactions reach every generation: one served, one being built, one that a killed rebuild left, one kept for the way
-back, one whose definition is gone."""
+"""Redactions reach every generation: live, building, left by a killed rebuild, kept, and of another definition."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +60,7 @@ def test_kept_generation_is_purged_and_can_serve_again(store: Replayed, projecti
     nothing_is_left(store, made)
     assert rollback(store.url, PROJECTIONS, projection.name, stores=store.stores).swapped
     nothing_is_left(store, made)
-    # What was served at the last is what a rebuild makes of the redacted journal.
+    # The live generation equals a rebuild from the redacted journal.
     assert rebuild(store.url, PROJECTIONS, projection.name, stores=store.stores).difference is None
     nothing_is_left(store, made)
 
@@ -70,17 +69,17 @@ def test_kept_generation_is_purged_and_can_serve_again(store: Replayed, projecti
 def test_building_generation_is_purged(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The redactions take effect when it has been filled with what they erase, and is about to be served."""
+    """The redactions take effect after the backfill and before the cut-over."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     name = "in_database" if projection.store == "postgresql" else "outside"
     finish = getattr(cutover, name)
 
-    def meanwhile(*args: Any) -> Any:
+    def replay_first(*args: Any) -> Any:
         store.take(made.blocks)
         return finish(*args)
 
-    monkeypatch.setattr(cutover, name, meanwhile)
+    monkeypatch.setattr(cutover, name, replay_first)
     rebuilt(store, projection)
     store.replay(made.blocks)
     nothing_is_left(store, made)
@@ -110,7 +109,7 @@ def test_generation_left_by_a_killed_rebuild_is_dropped(
 
 
 def test_generation_of_an_unknown_projection_is_purged_after_an_hour(store: Replayed) -> None:
-    """Another process may have it: until then the redaction is open."""
+    """Another process may have the projection: until an hour has passed the redaction is open."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     gone = {"licence_history", HISTORY.name, COMPOSED.name}
@@ -135,7 +134,7 @@ def test_generation_of_an_unknown_projection_is_purged_after_an_hour(store: Repl
 def test_generation_of_another_definition_is_purged_by_source(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The live one of another definition needs a rebuild; until then it is purged as it is."""
+    """A live generation of another definition needs a rebuild; until then it is purged by source."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     changed = replace(projection)

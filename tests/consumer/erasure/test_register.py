@@ -1,4 +1,4 @@
-"""The register goes from one store to a fresh one, which then takes exports in without what was redacted."""
+"""A fresh store imports the register of another one, then strips redacted data at intake."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -82,9 +82,9 @@ def test_data_with_another_hash_than_the_register_is_rejected(store: Replayed, f
     made = canaries()
     file = exported(store, made, tmp_path / "register.json")
     register = read_file(file)
-    told = json.loads(file.read_text())
-    told["redactions"][0]["dataHash"] = "A" * 43 + "="
-    file.write_text(json.dumps(told))
+    content = json.loads(file.read_text())
+    content["redactions"][0]["dataHash"] = "A" * 43 + "="
+    file.write_text(json.dumps(content))
     first = register.entries[0]
     with connected(fresh) as connection:
         import_register(connection, read_file(file), 0)
@@ -127,9 +127,9 @@ def test_store_with_a_register_refuses_another_strand(store: Replayed, fresh: Re
 def test_file_that_is_no_register_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "register.json"
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(UsageError, match="not a register") as told:
+    with pytest.raises(UsageError, match="not a register") as error:
         read_file(file)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_register_has_the_hash_of_each_data(store: Replayed, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which statement texts hold a literal, and what is left of those that are erased."""
+"""Statement texts with literals are recognised, and erased down to their hash."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where a person is: by declared fields, for cleared logins."""
+"""A person's revisions are found by declared fields, for cleared logins."""
 
 import psycopg
 import pytest
@@ -43,9 +43,9 @@ def test_field_of_one_table_is_searched_in_that_table(store: Replayed) -> None:
 
 
 def test_field_that_is_not_declared_is_refused(store: Replayed) -> None:
-    with connect(store.url) as connection, pytest.raises(UsageError, match="not a declared field") as told:
+    with connect(store.url) as connection, pytest.raises(UsageError, match="not a declared field") as error:
         find_subject(connection, FIELDS, "street", "Somebody's")
-    assert "Somebody" not in str(told.value)
+    assert "Somebody" not in str(error.value)
     with pytest.raises(UsageError, match="is not a field"):
         identifier_fields((), ("a.b.c",))
 

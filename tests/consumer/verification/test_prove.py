@@ -1,4 +1,4 @@
-"""A stored revision, proved up to a digest, in all three states; by `check_proof` and by the auditor's own script."""
+"""A stored revision in each state is proved up to a digest, for `check_proof` and for the auditor's script."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ def test_revision_that_is_missing_or_above_the_tip_is_refused(database: str) -> 
 
 
 def test_what_came_from_json_is_not_proved(database: str) -> None:
-    """Its chain holds, but not that the data are what was hashed: no success."""
+    """The chain holds, but nothing shows that the data have the hash."""
     hold(database, json_lines(small_journal()))
 
     assert not check_proof(prove(database, ADA, 0).to_json().encode()).ok

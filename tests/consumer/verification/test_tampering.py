@@ -1,4 +1,4 @@
-"""Every change that a hash covers is found and named: one case a row (block, member)."""
+"""Every change that a hash covers is a named fault: one case a row (block, member)."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -242,7 +242,7 @@ def test_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> Non
 
 
 def test_repeated_field_is_hashed_with_all_its_values(tmp_path: Path) -> None:
-    """A dict keeps the last of them only; the hash covers both."""
+    """A dict keeps only the last value; the hash covers both."""
 
     data = simpleion.loads('{name: "first", name: "second"}')
     block = BlockMaker("Strand0000000000000000").make(

@@ -1,4 +1,4 @@
-"""Sources checked together: records of a stream, exports that overlap or follow, and how they lie to one another."""
+"""Sources are checked together: records of a stream, and exports that overlap or follow."""
 
 import gzip
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Change = Callable[[list[dict[str, Any]]], None]
 
 
 def write_records(folder: Path, blocks: list[Block], change: Change | None = None) -> str:
-    """A file a record; `change` may alter the records, as values."""
+    """Write a file a record; `change` may alter the records, as values."""
     records = [ion.read_one(record.data) for block in blocks for record in stream.block_records(ARN, block)]
     if change is not None:
         change(records)
@@ -82,7 +82,7 @@ def move_revision(records: list[dict[str, Any]]) -> None:
 
 
 def rename_document(records: list[dict[str, Any]]) -> None:
-    """The hashes of two documents change places in the summary; the set of documents is the same."""
+    """Swap the hashes of two documents in the summary; the set of documents stays the same."""
     first, second = of(records, "BLOCK_SUMMARY", 2)["revisionSummaries"]
     first["documentId"], second["documentId"] = second["documentId"], first["documentId"]
 
