@@ -7,7 +7,9 @@ from typing import Any
 
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, redact, timestamp
-from strandline.journal.proofs.proof import PathCollector, Proof, revision_proof
+from strandline.journal.proofs.binding import bind
+from strandline.journal.proofs.file import Proof
+from strandline.journal.proofs.path import PathCollector, revision_proof
 from strandline.journal.proofs.saved_digest import read_saved_digest
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -40,9 +42,11 @@ def make_proof(strand: list[dict[str, Any]], block_no: int, document_id: str) ->
     block = strand[block_no]
     hashes = [revision["hash"] for revision in block["revisions"]]
     revision = next(r for r in block["revisions"] if r["metadata"]["id"] == document_id)
-    collector = PathCollector(block_no)
+    collector, previous = PathCollector(block_no), PathCollector(block_no - 1)
     for other in strand:
         collector.append(other["blockHash"])
+        previous.append(other["blockHash"])
+    info = block["transactionInfo"]
     return Proof(
         document_id=document_id,
         version=block_no,
@@ -59,6 +63,7 @@ def make_proof(strand: list[dict[str, Any]], block_no: int, document_id: str) ->
         ),
         digest=collector.digest(),
         tip=len(strand) - 1,
+        binding=bind(info, block["entriesHashList"], block["previousBlockHash"], block_no, previous),
     )
 
 
@@ -94,12 +99,23 @@ def flip(text: str) -> str:
     return b64encode(data).decode()
 
 
+def flip_member(holder: dict[str, Any], name: str) -> None:
+    holder[name] = flip(holder[name])
+
+
+def change_entry(proof: dict[str, Any], place: int) -> None:
+    entries = proof["block"]["entriesHashList"]
+    entries[place] = flip(entries[place])
+
+
+EMPTY = b64encode(ion.write({})).decode()
+OTHERS = b64encode(ion.write({"normal": {"tableName": "Other", "tableId": "table", "statements": [0]}})).decode()
+
 TAMPERED: list[tuple[str, str, Change, str]] = [
     ("data", "normal", lambda p: p["revision"].update(data=flip(p["revision"]["data"])), "not that of its metadata"),
     ("metadata", "normal", lambda p: p["revision"].update(metadata=flip(p["revision"]["metadata"])), "revision"),
-    ("hash", "normal", lambda p: p["revision"].update(hash=flip(p["revision"]["hash"])), "does not lead"),
+    ("hash", "normal", lambda p: p["revision"].update(hash=flip(p["revision"]["hash"])), "not that of its metadata"),
     ("no data", "normal", lambda p: p["revision"].pop("data"), "not that of a deletion"),
-    ("no metadata", "normal", lambda p: p["revision"].pop("metadata"), "metadata is missing"),
     ("both", "normal", lambda p: p["revision"].update(dataHash=p["revision"]["hash"]), "both data and dataHash"),
     ("dataHash", "redacted", lambda p: p["revision"].update(dataHash=flip(p["revision"]["dataHash"])), "dataHash"),
     ("deletion", "redacted", lambda p: p["revision"].pop("dataHash"), "not that of a deletion"),
@@ -109,16 +125,31 @@ TAMPERED: list[tuple[str, str, Change, str]] = [
     ("document", "normal", lambda p: p.update(documentId="other"), "document or version"),
     ("version", "normal", lambda p: p.update(version=9), "document or version"),
     ("sibling", "normal", lambda p: p["proof"].__setitem__(2, flip(p["proof"][2])), "does not lead"),
-    ("sibling gone", "normal", lambda p: p["proof"].pop(), "does not lead"),
-    ("sibling added", "normal", lambda p: p["proof"].append(p["proof"][0]), "does not lead"),
+    ("sibling gone", "normal", lambda p: p["proof"].pop(), "not as long as"),
+    ("sibling added", "normal", lambda p: p["proof"].append(p["proof"][0]), "not as long as"),
     ("siblings swapped", "normal", lambda p: p["proof"].reverse(), "does not lead"),
     ("digest", "normal", lambda p: p.update(digest=flip(p["digest"])), "digest in the file"),
-    ("from JSON", "normal", lambda p: p.update(level="chain"), "had only as JSON"),
+    ("other block", "normal", lambda p: p["blockAddress"].update(sequenceNo=4), "not that of the block next"),
+    ("block 0", "normal", lambda p: p["blockAddress"].update(sequenceNo=0), "not as long as"),
+    ("other tip", "normal", lambda p: p["digestTipAddress"].update(sequenceNo=9), "not as long as"),
+    ("tip before", "normal", lambda p: p["digestTipAddress"].update(sequenceNo=2), "not as long as"),
+    ("no documents", "normal", lambda p: p["block"].update(documents=EMPTY), "does not name the document"),
+    ("documents", "normal", lambda p: p["block"].update(documents=OTHERS), "hash of the block's transactionInfo"),
+    ("fields", "normal", lambda p: p["block"]["otherFields"].pop(), "hash of the block's transactionInfo"),
+    ("entry", "normal", lambda p: change_entry(p, 0), "entriesHashList"),
+    ("entry of revisions", "normal", lambda p: change_entry(p, 1), "does not lead to a member"),
+    ("previous", "normal", lambda p: flip_member(p["block"], "previousBlockHash"), "previousBlockHash"),
+    ("previous path", "normal", lambda p: p["block"]["previousBlockPath"].append(p["digest"]), "next to this one"),
 ]
 
 
+UNCHECKED: list[tuple[str, str, Change, str]] = [
+    ("no metadata", "normal", lambda p: p["revision"].pop("metadata"), "lacks the revision's metadata"),
+    ("from JSON", "normal", lambda p: p.update(level="chain"), "only as JSON"),
+]
+
 DAMAGED: list[tuple[str, Change]] = [
-    ("format", lambda p: p.update(format="strandline-proof/2")),
+    ("format", lambda p: p.update(format="strandline-proof/3")),
     ("documentId", lambda p: p.pop("documentId")),
     ("documentId", lambda p: p.update(documentId="a\x1b[2J")),
     ("version", lambda p: p.update(version="3")),
@@ -131,5 +162,13 @@ DAMAGED: list[tuple[str, Change]] = [
     ("proof", lambda p: p["proof"].append(7)),
     ("proof", lambda p: p["proof"].append("")),
     ("digest", lambda p: p.update(digest=None)),
+    ("block", lambda p: p.update(block=None)),
+    ("documents", lambda p: p["block"].pop("documents")),
+    ("otherFields", lambda p: p["block"].update(otherFields=[1])),
+    ("entriesHashList", lambda p: p["block"].update(entriesHashList="")),
+    ("previousBlockHash", lambda p: p["block"].update(previousBlockHash="")),
+    ("previousBlockPath", lambda p: p["block"].pop("previousBlockPath")),
+    ("sequenceNo", lambda p: p["blockAddress"].update(sequenceNo=-1)),
+    ("writtenBy", lambda p: p.update(writtenBy="nobody")),
     ("notes", lambda p: p.update(notes=["a\x1b[2J"])),
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from strandline.journal.errors import UnreadableError, UsageError
-from strandline.journal.proofs.proof import check_tip_beyond
+from strandline.journal.proofs.check import check_tip_beyond
 from strandline.journal.proofs.saved_digest import SavedDigest, parse_saved_digest, read_saved_digest
 
 PROOFS = Path(__file__).parents[2] / "vectors" / "proofs"

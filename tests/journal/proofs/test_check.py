@@ -12,12 +12,14 @@ from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.make.block import timestamp
-from strandline.journal.proofs.proof import PathCollector, check_proof, revision_path, revision_proof
+from strandline.journal.proofs.check import check_proof
+from strandline.journal.proofs.path import PathCollector, revision_path, revision_proof
 from strandline.journal.proofs.saved_digest import read_saved_digest
 from tests.journal.proofs.examples import (
     DAMAGED,
     DOCUMENTS,
     TAMPERED,
+    UNCHECKED,
     VECTORS,
     Change,
     make_proof,
@@ -39,7 +41,7 @@ def test_collected_path_equals_that_of_the_tree(count: int, data: st.DataObject)
 
 
 def test_path_needs_its_target_block() -> None:
-    with pytest.raises(ValueError, match="block 3 has not come"):
+    with pytest.raises(ValueError, match="block 3 was not appended"):
         PathCollector(3).path()
 
 
@@ -77,8 +79,13 @@ def test_proof_holds_for_each_state(blocks: int, document_id: str) -> None:
     assert result.ok
     assert (result.document, result.version, result.digest) == (document_id, 1, proof.digest)
     assert result.reasons == ()
-    said = {"normal": "address", "redacted": "redacted", "deleted": "deleted its document"}
-    assert said[document_id] in result.notes[0]
+    assert result.bound
+    content = result.content
+    assert content is not None
+    assert (content.document_id, content.version, content.table) == (document_id, 1, "T")
+    assert (content.state, content.tx_id, content.tx_time) == (document_id, "tx1", timestamp(1_600_000_000_001))
+    data = {"normal": '{name:"normal",number:1}'}.get(document_id)
+    assert (content.data and content.data.replace(" ", "")) == data
 
 
 def test_real_revision_holds_against_the_digest_of_its_ledger() -> None:
@@ -133,8 +140,22 @@ def test_tampered_proof_does_not_hold(document_id: str, change: Change, reason: 
 
     result = check_proof(json.dumps(content).encode(), proof.digest)
 
-    assert not result.ok
+    assert (result.answer, result.content) == ("does not hold", None)
     assert any(reason in said for said in result.reasons), result.reasons
+
+
+@pytest.mark.parametrize(
+    ("document_id", "change", "reason"), [row[1:] for row in UNCHECKED], ids=[r[0] for r in UNCHECKED]
+)
+def test_proof_without_content_cannot_be_checked(document_id: str, change: Change, reason: str) -> None:
+    proof = make_proof(make_strand(), 3, document_id)
+    content = json.loads(proof.to_json())
+    change(content)
+
+    result = check_proof(json.dumps(content).encode(), proof.digest)
+
+    assert (result.answer, result.ok) == ("cannot be checked", False)
+    assert reason in result.reasons[0]
 
 
 def test_proof_does_not_hold_against_another_digest() -> None:
@@ -187,12 +208,12 @@ def test_published_receipts_are_checked(name: str, ok: bool) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [({}, "no proof"), ({"LastBlockNum": 7, "Proof": [b64encode(bytes(32)).decode()]}, "does not hold")],
+    [({}, "no proof"), ({"LastBlockNum": 7, "Proof": [b64encode(bytes(32)).decode()]}, "file does not hold")],
 )
 def test_file_without_leaf_or_proof_does_not_hold(content: dict[str, Any], reason: str) -> None:
     result = check_proof(json.dumps({"Digest": b64encode(bytes(32)).decode(), **content}).encode())
 
-    assert not result.ok
+    assert result.answer == "cannot be checked"
     assert reason in result.reasons[0]
 
 
