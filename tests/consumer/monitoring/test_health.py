@@ -19,9 +19,9 @@ from tests.consumer.worker.live import in_read_models, wait_for
 from tests.consumer.worker.test_projectors import FILLED, PROJECTIONS, faults, running, take_in
 
 COUNT = """
-from consumer.worker import metrics
-from consumer.worker.intake import Taken
-metrics.count(Taken(records=7, blocks=2, revisions=3, refused=1, mark=1))
+from strandline.consumer.monitoring import metrics
+from strandline.consumer.intake.stream import StreamResult
+metrics.count(StreamResult(records=7, blocks=2, revisions=3, refused=1, mark=1))
 metrics.BEHIND.labels("shard-1").set(5)
 """
 

@@ -31,8 +31,8 @@ STREAM = "licences"
 # behind reads so many raw records at a time and no more. The first argument is the module of the shards' processes.
 _READING = """
 import sys
-from consumer.cli import main
-from consumer.worker import daemon
+from strandline.cli import main
+from strandline.consumer.worker import daemon
 daemon.SHARD_MODULE = sys.argv[1]
 daemon.PROPERTIES["maxRecords"] = "50"
 sys.exit(main(["worker"]))
