@@ -17,7 +17,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, uid: int, home: Path) -> None
     monkeypatch.setattr("os.geteuid", lambda: uid)
     settings = load_settings()
     assert (settings.database_url, settings.opensearch_url) == (None, None)
-    assert (settings.projections, settings.origin, settings.home) == (("projections",), 0, home)
+    assert (settings.projections, settings.origin, settings.home) == (("strandline.projections",), 0, home)
     assert settings.workers >= 1
 
 
@@ -35,7 +35,7 @@ def test_empty_means_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"STRANDLINE_{name}", "")
     settings = load_settings()
     assert (settings.database_url, settings.opensearch_url) == (None, None)
-    assert (settings.projections, settings.origin) == (("projections",), 0)
+    assert (settings.projections, settings.origin) == (("strandline.projections",), 0)
 
 
 def test_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def load(path: Path, name: str) -> ModuleType:
 
 
 script = load(SCRIPT, "verify_proof")
-proofs = load(ROOT / "tests" / "journal" / "test_proof.py", "proof_examples")
+proofs = load(ROOT / "tests" / "journal" / "proofs" / "test_proof.py", "proof_examples")
 
 
 def script_hash(data: bytes) -> bytes:

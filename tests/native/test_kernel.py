@@ -18,7 +18,7 @@ from tests.journals import ion_binary, ion_text, json_lines, small_journal
 from tests.native.contract import ARN, FORMS, KernelContract, Write
 from tests.native.odd_journals import STRUCTURES
 
-WHICH = "from journal.kernel import KERNEL; print(KERNEL)"
+WHICH = "from strandline.journal.decode.kernel import KERNEL; print(KERNEL)"
 
 
 class TestPlainPython(KernelContract):

@@ -23,7 +23,7 @@ USER = """
 import signal
 import sys
 from pathlib import Path
-from consumer.embedded import embedded_postgres
+from strandline.consumer.database.embedded import embedded_postgres
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(Path(sys.argv[1])) as url:
     print(url, flush=True)

@@ -35,7 +35,16 @@ class Exports:
 
 
 def run(stores: Stores, export: Path, *options: str, last: int = 0) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tests.redaction.killed", stores.url, str(export), "--last", str(last), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.consumer.erasure.killed",
+        stores.url,
+        str(export),
+        "--last",
+        str(last),
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

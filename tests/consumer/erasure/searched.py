@@ -84,7 +84,7 @@ def in_files(client: OpenSearch, strings: Sequence[str]) -> set[str]:
     client.indices.flush(index=",".join(indexes(client)), params={"force": "true"})
     shards = [shard for index in indexes(client) for shard in _shards(client, index)]
     logs = b"".join(path.read_bytes() for shard in shards for path in (shard / "translog").iterdir())
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{BUILT}/jars/*", str(Path(__file__).parents[1])]
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{BUILT}/jars/*", str(Path(__file__).parents[2])]
     command[-1] += "/opensearch/ReadFiles.java"
     folders = [str(shard / "index") for shard in shards]
     read = subprocess.run([*command, *folders], capture_output=True, text=True, check=True)

@@ -16,10 +16,12 @@ from strandline.consumer.generations.rollback import rollback
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.fingerprint import fingerprint
 from tests.consumer.erasure.canaries import Canaries, canaries
 from tests.consumer.erasure.conftest import Replayed
 from tests.consumer.erasure.dump import relations_with
 from tests.consumer.erasure.searched import COMPOSED, CURRENT, HERE, HISTORY, PROJECTIONS, searched
+from tests.definitions import redefine
 
 STATES = "SELECT state FROM projection.generation WHERE projection = %s ORDER BY generation"
 
@@ -138,11 +140,8 @@ def test_one_whose_definition_is_gone_is_purged_by_source(
     store.replay(made.blocks[: made.first_redaction])
     changed = replace(projection)
     store.projections = {**PROJECTIONS, projection.name: changed}
-    for module in ("frozen", "frozen_outside", "generations", "generation", "probes"):
-        known = __import__(f"consumer.{module}", fromlist=["fingerprint"]).fingerprint
-        monkeypatch.setattr(
-            f"consumer.{module}.fingerprint", lambda one, known=known: "changed" if one is changed else known(one)
-        )
+    known = fingerprint
+    redefine(monkeypatch, lambda one: "changed" if one is changed else known(one))
     store.replay(made.blocks)
     nothing_is_left(store, made)
     with connect(store.url) as connection:

@@ -10,12 +10,12 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations import lifecycle
 from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, RowProjection, Unprojectable
 from strandline.consumer.projection.discovery import discover
 from strandline.journal.errors import StrandlineError, UsageError
+from tests.definitions import redefine
 from tests.strand_rows import StrandRows
 
 LICENSING = discover(["strandline.projections.licensing", "strandline.projections.ledger_activity"])
@@ -213,7 +213,7 @@ def test_another_definition_leaves_the_generation_as_it_is(
     strand.block(("a", 0, "Licence", ADA), ("b", 0, "Licence", {}))
     project(database, named(REGISTER))
     strand.block(("a", 1, "Licence", ADA))
-    monkeypatch.setattr(lifecycle, "fingerprint", lambda _: "another")
+    redefine(monkeypatch, lambda _: "another")
     project(database, named(REGISTER))
     found = status(connection, REGISTER)
     assert (found.state, found.needs_rebuild, found.position, found.parked) == ("needs_rebuild", True, 0, 1)

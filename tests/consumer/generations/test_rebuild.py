@@ -13,13 +13,8 @@ from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations import (
-    alias_swap,
     generation,
-    lifecycle,
-    purge_by_source,
-    purge_outside,
     rebuild,
-    rollback,
     view_swap,
 )
 from strandline.consumer.generations.lifecycle import project
@@ -37,6 +32,7 @@ from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.projector import test_composed_filler, test_projector
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
+from tests.definitions import redefine
 from tests.strand_rows import StrandRows
 
 BLOCKS = BlockProjection(
@@ -112,11 +108,7 @@ def history(strand: StrandRows) -> None:
 def redefined(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Says that the code at hand is another definition than the one before."""
 
-    def redefine(text: str) -> None:
-        for module in (alias_swap, purge_by_source, purge_outside, generation, lifecycle, rebuild, rollback, view_swap):
-            monkeypatch.setattr(module, "fingerprint", lambda _: text)
-
-    return redefine
+    return lambda text: redefine(monkeypatch, lambda _: text)
 
 
 class TestRebuild:

@@ -17,11 +17,8 @@ from strandline.consumer.generations import (
     alias_swap,
     cutover,
     generation,
-    lifecycle,
-    purge_outside,
     rebuild,
     rollback,
-    view_swap,
 )
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
@@ -39,6 +36,7 @@ from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.generations.test_rebuild import LIFT, check_records
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
+from tests.definitions import redefine
 from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy
 from tests.strand_rows import StrandRows
@@ -76,12 +74,7 @@ def stores(database: str, opensearch: OpenSearch) -> Stores:
 def redefined(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Says that the code at hand is another definition than the one before."""
 
-    def redefine(text: str) -> None:
-        for module in (alias_swap, purge_outside, generation, lifecycle, rebuild, rollback, view_swap):
-            monkeypatch.setattr(module, "fingerprint", lambda _: text)
-        monkeypatch.setattr("strandline.consumer.generations.purge_by_source.fingerprint", lambda _: text)
-
-    return redefine
+    return lambda text: redefine(monkeypatch, lambda _: text)
 
 
 def named(*projections: Projection) -> dict[str, Projection]:

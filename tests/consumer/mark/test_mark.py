@@ -14,6 +14,7 @@ from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark import mark as mark_module
 from strandline.consumer.mark.chain import Candidate, walk
 from strandline.consumer.mark.gaps import gaps, head
+from strandline.consumer.mark.lock import LOCK_SHARED, STRAND_LOCK, strand_lock
 from strandline.consumer.mark.mark import advance, read_mark
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, redacted, strand
 
@@ -332,7 +333,7 @@ class TestConcurrency:
         blocks = strand(4)
         take(store, *blocks[:2])
         with connect(database) as other:
-            with mark_module.strand_lock(other, alone=False):
+            with strand_lock(other, alone=False):
                 waiting = threading.Thread(target=advance, args=(connection,))
                 waiting.start()
                 waiting.join(0.3)
@@ -340,6 +341,6 @@ class TestConcurrency:
                 with connect(database) as third, third.transaction():
                     third.execute("SET LOCAL lock_timeout = '200ms'")
                     with pytest.raises(psycopg.errors.LockNotAvailable), third.transaction():
-                        third.execute(mark_module.LOCK_SHARED, [mark_module.STRAND_LOCK])
+                        third.execute(LOCK_SHARED, [STRAND_LOCK])
             waiting.join(10)
         assert read_mark(connection).sequence_no == 1

@@ -13,7 +13,7 @@ from strandline.journal.errors import UsageError
 MODULE = '''
 """Module docstring."""
 
-from consumer.projection import Column, Revision, RowProjection, Rows
+from strandline import Column, Revision, RowProjection, Rows
 
 LIMITS = {"a": 1}
 

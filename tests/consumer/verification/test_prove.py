@@ -18,7 +18,7 @@ from strandline.journal.errors import StrandlineError
 from strandline.journal.proofs.proof import check_proof
 from tests.journals import ADA, BOB, STRAND, ion_binary, json_lines, small_journal
 
-SCRIPT = Path(__file__).parents[2] / "docs/verify_proof.py"
+SCRIPT = Path(__file__).parents[3] / "docs/verify_proof.py"
 
 
 def hold(url: str, data: bytes) -> None:

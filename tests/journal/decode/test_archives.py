@@ -18,7 +18,7 @@ from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
 from tests.journals import ADA, STRAND, Block, ion_binary, small_journal
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "stream"
+VECTORS = Path(__file__).parents[2] / "vectors" / "stream"
 RAW = (VECTORS / "evidence-store_kpl_0.bin").read_bytes()
 ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/AYj8gSIUcxiHijsjEKob30"
 

@@ -10,7 +10,7 @@ from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import BlockMaker, Statement, timestamp
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "stream"
+VECTORS = Path(__file__).parents[2] / "vectors" / "stream"
 RAW = (VECTORS / "evidence-store_kpl_0.bin").read_bytes()
 SUMMARY = (VECTORS / "00_BLOCK_SUMMARY.10n").read_bytes()
 DETAILS = (VECTORS / "01_REVISION_DETAILS.10n").read_bytes()

@@ -16,7 +16,7 @@ from amazon.ion import simpleion
 from strandline.journal.ion.hash import Serializer, ion_hash
 from strandline.journal.ion.values import BINARY_VERSION_MARKER
 
-CONFORMANCE = Path(__file__).parent.parent / "vectors/ion-hash/ion_hash_tests.ion"
+CONFORMANCE = Path(__file__).parents[2] / "vectors/ion-hash/ion_hash_tests.ion"
 
 
 class Identity(bytes):

@@ -17,7 +17,7 @@ from strandline.journal.make.block import BlockMaker, NewRevision, Statement, re
 from strandline.journal.proofs.proof import PathCollector, Proof, check_proof, revision_path, revision_proof
 from strandline.journal.proofs.saved_digest import read_saved_digest
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+VECTORS = Path(__file__).parents[2] / "vectors"
 STRAND = "KmA3ZZca7vAIiJAK9S5Iwl"
 DOCUMENTS = ("normal", "redacted", "deleted")
 

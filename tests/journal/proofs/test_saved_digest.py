@@ -8,7 +8,7 @@ from strandline.journal.errors import UnreadableError, UsageError
 from strandline.journal.proofs.proof import check_tip_beyond
 from strandline.journal.proofs.saved_digest import SavedDigest, parse_saved_digest, read_saved_digest
 
-PROOFS = Path(__file__).parent.parent / "vectors" / "proofs"
+PROOFS = Path(__file__).parents[2] / "vectors" / "proofs"
 DIGEST = bytes(range(32))
 B64 = b64encode(DIGEST).decode()
 STRAND = "KmA3ZZca7vAIiJAK9S5Iwl"

@@ -9,7 +9,7 @@ from strandline.journal.ion import values as ion
 from strandline.journal.sources.source import Source, all_items, local_sources
 from tests.journals import STRAND, ion_binary, small_journal
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "stream"
+VECTORS = Path(__file__).parents[2] / "vectors" / "stream"
 MANIFEST = f"export1.{STRAND}.completed.manifest"
 
 
