@@ -73,7 +73,8 @@ def running(url: str, stores: Stores) -> Iterator[ProjectorThreads]:
     try:
         yield made
     finally:
-        made.stop(1)
+        made.stop()
+        made.join(1)
 
 
 def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
@@ -83,12 +84,12 @@ def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
 
 
 def troubled(made: ProjectorThreads, names: Sequence[str]) -> bool:
-    """One of them fails, or stands still."""
-    return any(made.pulses[name].trouble for name in names) or bool(made.still(1.5))
+    """Return whether one of them fails, or is stuck."""
+    return any(made.pulses[name].trouble for name in names) or bool(made.stuck(1.5))
 
 
 @pytest.mark.parametrize("store", ["postgresql", "opensearch"])
-def test_faults_one_after_the_other(
+def test_read_models_are_right_after_network_faults(
     database: str, opensearch: OpenSearch, opensearch_url: str, strand: tuple[Written, list[list[Received]]], store: str
 ) -> None:
     written, records = strand
