@@ -30,9 +30,7 @@ def run_together(*works: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [pool.submit(work) for work in works]]
 
 
-def test_append_waits_for_a_concurrent_replay(
-    licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_append_waits_for_a_concurrent_replay(licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one in a single trip: the replay's first connection, which held the other lock, may be lost."""
     for _ in range(3):
         insert(licences)
@@ -219,9 +217,7 @@ class TestStraight:
         assert known is not None
         assert len(known.changes.revisions) <= 3
 
-    def test_cache_of_own_writes_has_no_redacted_data(
-        self, licences: Ledger, looks: list[int]
-    ) -> None:
+    def test_cache_of_own_writes_has_no_redacted_data(self, licences: Ledger, looks: list[int]) -> None:
         id_ = insert(licences, {"firstName": "Ada"})
         licences.execute(lambda txn: txn.update("Licence", id_, {"firstName": "Bea"}))
         known = licences._appender._recent
@@ -369,7 +365,9 @@ class TestLostConnections:
         licences.execute(lambda txn: txn.insert("Licence", {}))
         assert verify_store(database, workers=1).ok
 
-    def test_connection_lost_after_the_commit_writes_once(self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_connection_lost_after_the_commit_writes_once(
+        self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The commit went through, its confirmation did not."""
         appender = licences._appender
         append = appender.append

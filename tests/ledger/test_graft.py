@@ -197,7 +197,9 @@ class TestProofs:
             get_revision(grafted, {"strandId": STRAND, "sequenceNo": 4}, ADA)
 
 
-def test_grafted_journal_survives_kills(database: str, postgres_url: str, migrated_template: str, tmp_path: Path) -> None:
+def test_grafted_journal_survives_kills(
+    database: str, postgres_url: str, migrated_template: str, tmp_path: Path
+) -> None:
     """As `make soak` does it at full size."""
     with (
         migrated_database(postgres_url, migrated_template) as by_export,

@@ -96,9 +96,7 @@ class TestDocuments:
     def test_empty_transaction_writes_no_block(self, licences: Ledger) -> None:
         assert licences.run(lambda txn: 7).sequence_no is None
 
-    def test_statements_are_recorded_with_placeholders_and_digests(
-        self, licences: Ledger, database: str
-    ) -> None:
+    def test_statements_are_recorded_with_placeholders_and_digests(self, licences: Ledger, database: str) -> None:
         ada, at = insert_ada(licences), datetime(2024, 1, 1, tzinfo=UTC)
         table = next(one.table_id for one in licences.execute(lambda txn: txn.user_tables()) if one.name == "Licence")
         inserted = rows(database, f"SELECT sequence_no FROM journal.revision WHERE document_id = '{ada}'")[0][0]

@@ -17,7 +17,7 @@ from strandline.consumer.monitoring import metrics
 from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.health import application
 from tests.consumer.worker.live import in_read_models, wait_for
-from tests.consumer.worker.test_projectors import FILLED, PROJECTIONS, faults, running, take_in
+from tests.consumer.worker.projecting import FILLED, PROJECTIONS, ingest, running
 
 COUNT = """
 from strandline.consumer.http_server import HttpServer, listen_on
@@ -40,9 +40,9 @@ def test_metrics_cover_other_processes_and_the_store(database: str, tmp_path: Pa
     environment = {**os.environ, metrics.FOLDER: str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", COUNT], env=environment, check=True)
-    take_in(database)
+    ingest(database)
     with running(database) as made:
-        wait_for(lambda: in_read_models(database, FILLED) == 8 and not any(faults(made).values()))
+        wait_for(lambda: in_read_models(database, FILLED) == 8 and not any(made.faults().values()))
         found = samples(Exposition(database, tmp_path, PROJECTIONS, timedelta(hours=1)))
     assert found["strandline_records_total",] == 14
     assert found["strandline_refused_total",] == 2

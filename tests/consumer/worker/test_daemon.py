@@ -51,9 +51,7 @@ def test_missing_settings_are_named(settings: Settings) -> None:
         properties(settings.model_copy(update={"stream": None}), REGION, trust_deletions=False)
 
 
-def test_missing_java_or_kcl_is_named(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_java_or_kcl_is_named(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(StrandlineError, match="Java 17"):
         start_daemon(settings, "postgresql://", tmp_path, trust_deletions=False)

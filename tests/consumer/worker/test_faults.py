@@ -18,11 +18,11 @@ from strandline.consumer.worker.projectors import ProjectorThreads
 from strandline.journal.decode.stream import block_records
 from strandline.journal.simulation.licensing import LicenceLedger
 from strandline.journal.simulation.strand import SimulatedStrand
-from tests.consumer.intake.test_stream_records import ARN
 from tests.consumer.worker.live import wait_for
 from tests.soak.held import Held
 from tests.soak.outcome import Outcome, compared
 from tests.soak.written import Written
+from tests.streamed import ARN
 from tests.tcp_proxy import Proxy, proxy
 
 PROJECTIONS = discover(("strandline.projections",))

@@ -24,7 +24,7 @@ from strandline.consumer.worker import heartbeat, projectors, service
 from strandline.consumer.worker.heartbeat import Heartbeat
 from strandline.consumer.worker.service import run_worker
 from tests.consumer.worker.live import in_read_models, scalar, standing_still, wait_for
-from tests.consumer.worker.test_projectors import FILLED, take_in
+from tests.consumer.worker.projecting import FILLED, ingest
 from tests.emulators import free_port
 from tests.tcp_proxy import Proxy, proxy
 
@@ -132,7 +132,7 @@ def test_worker_runs_until_sigterm(database: str, settings: Settings, daemon: Da
     def watch() -> None:
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
         assert asked(settings, "livez")[1]["ok"]
-        take_in(database)
+        ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         with connect(database) as connection:
             assert [one.state for one in presence.read_workers(connection)] == ["running"]
@@ -156,7 +156,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
         return lives(connection, projection, stores)
 
     def watch() -> None:
-        take_in(database)
+        ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
         monkeypatch.setattr(projectors, "projector", dies)
@@ -175,10 +175,10 @@ def test_stuck_projector_is_not_ready_but_alive(
     database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def watch() -> None:
-        take_in(database, last=6)
+        ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
         with standing_still(database, "licence_register"):
-            take_in(database)
+            ingest(database)
             wait_for(lambda: "has not moved" in checked(settings).get("projector licence_register", ""))
             assert asked(settings, "readyz")[0] == 503
             assert asked(settings, "livez")[0] == 200
@@ -190,9 +190,7 @@ def test_stuck_projector_is_not_ready_but_alive(
         run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
-def test_stuck_worker_or_ended_daemon_is_not_alive(
-    settings: Settings, daemon: Daemon, tmp_path: Path
-) -> None:
+def test_stuck_worker_or_ended_daemon_is_not_alive(settings: Settings, daemon: Daemon, tmp_path: Path) -> None:
     one = service._Worker(settings, settings.database_url or "", PROJECTIONS, tmp_path, daemon)  # type: ignore[arg-type]
     assert not any(one.checks.live().values())
     daemon.end(1)
@@ -260,7 +258,7 @@ def test_unresponsive_store_ends_the_worker(
 
 
 def test_persistent_gap_is_logged_once_with_its_remedy(database: str, settings: Settings, daemon: Daemon) -> None:
-    take_in(database, first=8)
+    ingest(database, first=8)
     first = scalar(database, "SELECT min(sequence_no) FROM journal.block")
     assert first > 0
 
@@ -279,10 +277,10 @@ def test_persistent_gap_is_logged_once_with_its_remedy(database: str, settings: 
 
 def test_closing_gap_is_not_logged(database: str) -> None:
     """The shards' records come in any order, so that there are gaps all the time."""
-    take_in(database, first=8)
+    ingest(database, first=8)
     watched = Heartbeat(database, "one")
     with connect(database) as connection, capture_logs() as logs:
         watched.report_gaps(connection)
-        take_in(database)
+        ingest(database)
         watched.report_gaps(connection)
     assert [one["event"] for one in logs if one["event"] == "gap"] == []

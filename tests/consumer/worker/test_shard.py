@@ -14,8 +14,8 @@ from strandline.consumer import settings as settings_module
 from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import shard
 from strandline.consumer.worker.shard import ShardProcessor
-from tests.consumer.intake.test_stream import streamed
 from tests.consumer.worker.live import mark
+from tests.streamed import streamed
 from tests.tcp_proxy import Proxy, proxy
 
 

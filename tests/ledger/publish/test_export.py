@@ -30,7 +30,9 @@ def grow(licences: Ledger) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("format", list(Format))
-def test_export_resumes_at_its_destination(database: str, grow: Callable[[], None], tmp_path: Path, format: Format) -> None:
+def test_export_resumes_at_its_destination(
+    database: str, grow: Callable[[], None], tmp_path: Path, format: Format
+) -> None:
     first = Exporter(database, FolderTarget(tmp_path), format).run()
     assert (first.blocks, first.objects, first.last_no) == (9, 1, 8)
     grow()
@@ -63,7 +65,9 @@ def test_export_resumes_after_an_object_without_a_manifest(
     assert verify_sources(local_sources(str(tmp_path)), workers=1).blocks == 9
 
 
-def test_export_follows_the_journal(database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_follows_the_journal(
+    database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export, "_QUIET_SECONDS", 0.1)
     stop, exporter = Event(), Exporter(database, FolderTarget(tmp_path))
     thread = Thread(target=exporter.follow, args=[stop.is_set])
@@ -75,7 +79,9 @@ def test_export_follows_the_journal(database: str, grow: Callable[[], None], tmp
     assert verify_sources(local_sources(str(tmp_path)), workers=1).blocks == 16
 
 
-def test_destination_with_another_journal_or_format_is_refused(database: str, grow: Callable[[], None], tmp_path: Path) -> None:
+def test_destination_with_another_journal_or_format_is_refused(
+    database: str, grow: Callable[[], None], tmp_path: Path
+) -> None:
     Exporter(database, FolderTarget(tmp_path / "a")).run()
     with pytest.raises(UsageError, match="ION_TEXT"):
         Exporter(database, FolderTarget(tmp_path / "a"), Format.JSON)
