@@ -161,7 +161,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
         monkeypatch.setattr(projectors, "projector", dies)
         wait_for(lambda: asked(settings, "livez")[0] == 503)
-        assert asked(settings, "livez")[1]["checks"]["projectors"] == "ended: licence_register"
+        assert asked(settings, "livez")[1]["checks"]["services"] == "ended: projector licence_register"
         said = asked(settings, "readyz")
         assert (said[0], said[1]["checks"]["projector licence_register"]) == (503, "ended (SystemExit)")
         assert in_read_models(database, FILLED) == 8

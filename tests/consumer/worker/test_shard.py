@@ -179,7 +179,7 @@ def test_unexpected_error_ends_the_process_without_payload_in_logs(
 def test_throttled_checkpoint_is_retried_but_not_a_lost_lease(
     database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(shard, "LONGEST_PAUSE", 0.01)
     daemon = Daemon(database, batches()[0], end="leaseLost")
     daemon.errors = ["ThrottlingException", "ShutdownException"]
     assert run(daemon, settings) == ""

@@ -150,7 +150,7 @@ def test_stream_that_accepts_nothing_is_an_error(grown: Ledger, database: str, c
         def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> Any:  # noqa: N803
             return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * len(Records)}
 
-    with pytest.raises(StrandlineError, match="takes no more"):
+    with pytest.raises(StrandlineError, match="accepts no more"):
         Streamer(database, Throttled(client), "ledger").run()
     with pytest.raises(StrandlineError, match="ResourceNotFound"):
         Streamer(database, client, "nowhere").run()
@@ -159,7 +159,7 @@ def test_stream_that_accepts_nothing_is_an_error(grown: Ledger, database: str, c
 def test_second_streaming_process_is_refused(grown: Ledger, database: str, client: Any) -> None:
     class Meddling(Failing):
         def put_records(self, **more: Any) -> Any:
-            with pytest.raises(StrandlineError, match="one at a time"):
+            with pytest.raises(StrandlineError, match="only one may"):
                 Streamer(database, client, "ledger").run()
             return super().put_records(**more)
 
