@@ -1,12 +1,18 @@
 """The command `lineage`: what a thing comes from."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from strandline.cli.output import AsJson, count, note, plain, say
 from strandline.cli.session import open_store
+from strandline.journal.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from strandline.ledger.provenance.lineage import Lineage
 
 
 def lineage(
@@ -20,16 +26,30 @@ def lineage(
     """Show all that a thing comes from, as a tree; with --json, as W3C's PROV-JSON."""
     import sys
 
-    from strandline.ledger.provenance.lineage import prov_json, read_lineage, tree
+    from strandline.ledger.provenance.lineage import read_lineage, tree
 
+    prov_json = _prov_json() if as_json or output is not None else None
     with open_store() as (_, url):
         found = read_lineage(url, thing, "results" if results else "sources")
-    if output is not None:
+    if output is not None and prov_json is not None:
         output.write_text(prov_json(found) + "\n", encoding="utf-8")
         note(f"PROV-JSON of {count(len(found.relations), 'relation')}: {output}")
-    if as_json:
+    if as_json and prov_json is not None:
         sys.stdout.write(prov_json(found) + "\n")
         return 0
     for line in tree(found):
         say(plain(line))
     return 0
+
+
+def _prov_json() -> "Callable[[Lineage], str]":
+    try:
+        from strandline.ledger.provenance.prov_json import prov_json
+    except ModuleNotFoundError as error:
+        if error.name != "prov":
+            raise
+        raise UsageError(
+            "PROV-JSON needs the package prov, which is not installed.\n"
+            "Install it with the extra `provenance`: pip install '.[provenance]' in a clone; the tree works without."
+        ) from None
+    return prov_json
