@@ -14,16 +14,24 @@ from typing import Annotated, Any
 import typer
 
 from strandline.cli import (
+    accept_gap,
     demo,
     digest,
-    erasure,
+    find_subject,
     init_projection,
     ledger,
     lineage,
+    migrate,
+    parked,
+    project,
     prove,
     rebuild,
+    receipts,
+    redact,
+    redactions,
     rejected,
     replay,
+    scrub,
     serve,
     simulate,
     sql,
@@ -55,20 +63,20 @@ for command in (
     prove.prove,
     prove.check_proof,
     status.status,
-    status.project,
-    status.parked,
-    status.retry,
+    project.project,
+    parked.parked,
+    parked.retry,
     rebuild.rebuild,
     rebuild.rollback,
     rejected.rejected,
-    rejected.accept_gap,
-    erasure.receipts,
-    erasure.scrub,
-    erasure.find_subject,
+    accept_gap.accept_gap,
+    receipts.receipts,
+    scrub.scrub,
+    find_subject.find_subject,
     sql.sql,
-    sql.migrate,
+    migrate.migrate,
     simulate.simulate,
-    ledger.redact,
+    redact.redact,
     serve.serve,
     lineage.lineage,
     init_projection.init_projection,
@@ -76,7 +84,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(ledger.app)
-app.add_typer(erasure.redactions, name="redactions")
+app.add_typer(redactions.redactions, name="redactions")
 
 
 @app.callback(invoke_without_command=True)

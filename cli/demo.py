@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, note, say, show_json, show_table
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.replay import take_in_and_project
 from strandline.cli.session import discover_projections, open_store
 from strandline.cli.simulate import simulated

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, say, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json
 from strandline.cli.progress import labelled, meter
 from strandline.cli.session import open_store
 

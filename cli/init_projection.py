@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, say, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json
 from strandline.cli.session import discover_projections, open_store
+from strandline.cli.texts import count
 from strandline.journal.errors import UsageError
 
 

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, plain, say
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, plain, say
 from strandline.cli.session import open_store
+from strandline.cli.texts import count
 
 
 def lineage(

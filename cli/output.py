@@ -4,19 +4,12 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from strandline.consumer.erasure.probe import Found
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else there.")]
 
 # What a terminal would obey rather than show: payload must not move its cursor or change its title.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WIDTH_OF_FILES = 160
-_FOUND_SHOWN = 20
 
 
 def show_json(value: Mapping[str, object]) -> None:
@@ -66,22 +59,6 @@ def cell(value: object) -> str:
 def plain(text: str) -> str:
     """The text without control characters: each as Python writes it."""
     return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
-
-
-def span(first: int, last: int) -> str:
-    return f"block {first:,}" if first == last else f"blocks {first:,} to {last:,}"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def note_found(found: "Sequence[Found]") -> None:
-    """What of redacted revisions is there still, by where it is."""
-    for one in found[:_FOUND_SHOWN]:
-        note(f"Still in {one.where}: version {one.version} of document {one.document_id}.")
-    if len(found) > _FOUND_SHOWN:
-        note(f"… and {len(found) - _FOUND_SHOWN} more.")
 
 
 def _is_number(value: object) -> bool:

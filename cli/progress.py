@@ -2,11 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from strandline.journal.sources.source import Source
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -105,3 +108,15 @@ def _bars(unit: str) -> Iterator[Meter]:
 
 def labelled(shown: Meter, label: str) -> Callable[[int, int], None]:
     return lambda done, total: shown.report(label, done, total)
+
+
+def total_blocks(sources: Sequence["Source"]) -> int | None:
+    """How many blocks the objects hold by their names; None where a name does not say."""
+    from strandline.journal.sources.source import all_items
+
+    total = 0
+    for item in all_items(sources):
+        if item.first_no is None or item.last_no is None:
+            return None
+        total += item.last_no - item.first_no + 1
+    return total

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, note, say, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import meter
 from strandline.cli.session import open_store
 

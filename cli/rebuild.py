@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
+from strandline.cli.texts import count
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,19 +1,20 @@
 """The commands that face the journal: `replay`, `digest` and `simulate`. Heavy imports wait until one is called."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, note_found, say, show_json, show_table, span
-from strandline.cli.progress import Counter, meter
+from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.output import note, say, show_json, show_table
+from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import discover_projections, open_store
+from strandline.cli.texts import count, gaps_text, mark_text, note_found, sources_text, waits_text
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.probe import Found
-    from strandline.consumer.intake.coverage import Extent
     from strandline.consumer.intake.replay import Replay
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.projection.definition import Projection
@@ -25,12 +26,6 @@ GAPS_SHOWN = 5
 Sources = Annotated[
     list[str],
     typer.Argument(help="Exports (folders, manifests, s3://…) or raw Kinesis records.", metavar="SOURCE"),
-]
-TrustDeletions = Annotated[
-    bool,
-    typer.Option(
-        "--trust-deletions", help="Let deletions pass whose hash does not hold: dropped data could then pass for one."
-    ),
 ]
 
 
@@ -82,7 +77,7 @@ def take_in_and_project(
 
     stores = open_stores(settings, url)
     with meter() as shown:
-        progress = Counter(shown, "taking in", blocks_named(sources))
+        progress = Counter(shown, "taking in", total_blocks(sources))
         result = take_in(url, sources, settings, trust_deletions=trust_deletions, progress=progress)
     started = time.monotonic()
     with meter() as shown:
@@ -91,18 +86,6 @@ def take_in_and_project(
     with connect(url) as connection:
         status = read_status(connection, projections.values(), stores)
     return TakenIn(result, status, seconds, found)
-
-
-def blocks_named(sources: Sequence["Source"]) -> int | None:
-    """How many blocks the objects hold by their names; None where a name does not say."""
-    from strandline.journal.sources.source import all_items
-
-    total = 0
-    for item in all_items(sources):
-        if item.first_no is None or item.last_no is None:
-            return None
-        total += item.last_no - item.first_no + 1
-    return total
 
 
 def _replay_json(taken: TakenIn) -> dict[str, object]:
@@ -147,45 +130,6 @@ def _say_replay(taken: TakenIn) -> None:
         ("read model", "position", "state", "parked"),
         [(one.name, one.position, one.state, one.parked) for one in status.projections],
     )
-
-
-def mark_text(status: "Status") -> str:
-    if status.mark is None:
-        return "The mark has not passed any block yet."
-    return f"The mark is at block {status.mark:,}: from block {status.origin} on all is there, checked and linked."
-
-
-def sources_text(sources: "Sequence[Extent]", records: Mapping[str, int]) -> Iterator[str]:
-    """Where several sources lie to one another, and what records of a stream there were."""
-    if len(sources) > 1:
-        for one in sources:
-            yield f"  {one.source}: {_extent_text(one)}"
-    if records:
-        yield "Stream records: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(records.items())) + "."
-
-
-def _extent_text(extent: "Extent") -> str:
-    if extent.first_no is None or extent.last_no is None:
-        return "no blocks"
-    text = span(extent.first_no, extent.last_no)
-    if extent.between is None:
-        return text + (", following the one before" if extent.relation == "follows" else "")
-    between = span(*extent.between)
-    return (
-        f"{text}, after a gap: {between}"
-        if extent.relation == "gap"
-        else f"{text}, of which {between} were there before"
-    )
-
-
-def gaps_text(status: "Status") -> str:
-    shown = ", ".join(span(first, last) for first, last in status.gaps[:GAPS_SHOWN])
-    return shown + (f" and {len(status.gaps) - GAPS_SHOWN} more gaps" if len(status.gaps) > GAPS_SHOWN else "")
-
-
-def waits_text(status: "Status") -> str:
-    after = status.origin if status.mark is None else status.mark + 1
-    return f"block {after:,} waits: it lacks revisions, or two blocks contend for its number"
 
 
 def _note_what_is_open(taken: TakenIn) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, say, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json
 from strandline.cli.session import discover_projections, open_store
 
 SECONDS_TO_END = 20.0

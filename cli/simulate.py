@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, say, show_json, show_table
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json, show_table
 from strandline.cli.progress import Counter, labelled, meter
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.ledgers import LEDGERS, LedgerName

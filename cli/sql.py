@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json, show_table
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_table
+from strandline.cli.texts import count
 from strandline.journal.errors import StrandlineError, UsageError
 
 if TYPE_CHECKING:
@@ -22,23 +24,6 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 500
 JSON_IN_MEMORY = 8 * 1024 * 1024
-
-
-def migrate(as_json: AsJson = False) -> int:
-    """Bring the database's schema up to date."""
-    from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import migrate
-    from strandline.consumer.settings import load_settings
-
-    with open_database(load_settings()) as url:
-        applied = migrate(url)
-    if as_json:
-        show_json({"applied": applied})
-    elif applied:
-        say(f"Applied {', '.join(applied)}.")
-    else:
-        say("The schema is up to date.")
-    return 0
 
 
 def sql(

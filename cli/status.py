@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from strandline.cli.output import AsJson, count, say, show_json, show_table, span
-from strandline.cli.progress import meter
-from strandline.cli.replay import gaps_text, mark_text, waits_text
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
+from strandline.cli.texts import gaps_text, mark_text, span, waits_text
 
 if TYPE_CHECKING:
-    from strandline.consumer.generations.state import ParkedDocument, ProjectionStatus
+    from strandline.consumer.generations.state import ProjectionStatus
     from strandline.consumer.monitoring.presence import WorkerState
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.store.streams import StreamState
@@ -58,67 +56,6 @@ def status(as_json: AsJson = False) -> int:
     return 0
 
 
-def project(as_json: AsJson = False) -> int:
-    """Bring every read model to the mark, as a worker does all the time: after writing to the ledger without one."""
-    from strandline.consumer.database.connection import connect
-    from strandline.consumer.erasure.purge import hide
-    from strandline.consumer.generations.state import statuses
-    from strandline.consumer.generations.stores import open_stores
-
-    projections = discover_projections()
-    with open_store() as (settings, url):
-        stores = open_stores(settings, url)
-        with meter() as shown:
-            hide(url, projections, stores, shown.report)
-        with connect(url) as connection:
-            found = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
-    if as_json:
-        show_json({"projections": [_projection_json(one) for one in found]})
-    else:
-        _say_projections(found)
-    return 1 if any(one.state == "failing" for one in found) else 0
-
-
-def parked(as_json: AsJson = False) -> int:
-    """The documents that a read model could not take, since when and why."""
-    from strandline.consumer.database.connection import connect
-    from strandline.consumer.generations.state import parked
-
-    with open_store() as (_, url), connect(url) as connection:
-        found = parked(connection)
-    if as_json:
-        show_json({"parked": [_parked_json(one) for one in found]})
-    elif not found:
-        say("Nothing is parked.")
-    else:
-        show_table(
-            ("read model", "generation", "document", "version", "since block", "reason"),
-            [(one.projection, one.generation, one.key, one.version, one.sequence_no, one.reason) for one in found],
-        )
-        say("`strandline retry NAME` runs a read model's parked documents again.")
-    return 1 if found else 0
-
-
-def retry(
-    name: Annotated[str, typer.Argument(help="The read model's name.")],
-    as_json: AsJson = False,
-) -> int:
-    """Run a read model's parked documents again, from the journal."""
-    from strandline.consumer.generations.lifecycle import retry
-    from strandline.consumer.generations.stores import open_stores
-
-    projections = discover_projections()
-    with open_store() as (settings, url):
-        result = retry(url, projections, name, open_stores(settings, url))
-    if as_json:
-        show_json(asdict(result))
-    elif not result.retried:
-        say(f"Nothing of {name} is parked.")
-    else:
-        say(f"{name}: ran {count(result.retried, 'parked document')} again; {result.parked:,} parked still.")
-    return 0 if not result.parked else 1
-
-
 def _status_json(found: "Status") -> dict[str, object]:
     return {
         "mark": found.mark,
@@ -127,7 +64,7 @@ def _status_json(found: "Status") -> dict[str, object]:
         "gaps": found.gaps,
         "accepted_gaps": [[gap.first_no, gap.last_no] for gap in found.accepted_gaps],
         "rejected": found.rejected,
-        "projections": [_projection_json(one) for one in found.projections],
+        "projections": [projection_json(one) for one in found.projections],
         "other_generations": [asdict(one) for one in found.other_generations],
         "redactions": asdict(found.redactions),
         "strand_id": found.strand_id,
@@ -152,7 +89,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
+def projection_json(one: "ProjectionStatus") -> dict[str, object]:
     return {
         "name": one.name,
         "store": one.store,
@@ -164,18 +101,6 @@ def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
         "parked": one.parked,
         "failure": one.failure,
         "failed_at": one.failed_at.isoformat() if one.failed_at else None,
-    }
-
-
-def _parked_json(one: "ParkedDocument") -> dict[str, object]:
-    return {
-        "projection": one.projection,
-        "generation": one.generation,
-        "document": one.key,
-        "version": one.version,
-        "block": one.sequence_no,
-        "reason": one.reason,
-        "parked_at": one.parked_at.isoformat(),
     }
 
 
@@ -196,12 +121,12 @@ def _say_status(found: "Status") -> None:
         say(f"Refused so far: {found.rejected:,}.")
     redactions = found.redactions
     say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
-    _say_projections(found.projections)
+    say_projections(found.projections)
     for other in found.other_generations:
         say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")
 
 
-def _say_projections(found: "Sequence[ProjectionStatus]") -> None:
+def say_projections(found: "Sequence[ProjectionStatus]") -> None:
     show_table(
         ("read model", "store", "generation", "position", "state", "blocks behind", "parked"),
         [(one.name, one.store, one.generation, one.position, one.state, one.lag_blocks, one.parked) for one in found],

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json, span
-from strandline.cli.progress import Counter, meter
-from strandline.cli.replay import TrustDeletions, blocks_named, sources_text
+from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.output import note, say, show_json
+from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
+from strandline.cli.texts import count, sources_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def check_sources(
     workers = load_settings().workers
     opened = open_sources(sources)
     with meter() as shown:
-        progress = Counter(shown, "verifying", blocks_named(opened))
+        progress = Counter(shown, "verifying", total_blocks(opened))
         return verify_sources(
             opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
         )

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import show_json
 from strandline.cli.session import discover_projections, open_store
 
 
