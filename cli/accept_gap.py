@@ -13,10 +13,13 @@ from strandline.cli.texts import span
 def accept_gap(
     first: Annotated[int, typer.Argument(help="The first block that is lost.", metavar="FROM")],
     last: Annotated[int, typer.Argument(help="The last block that is lost.", metavar="TO")],
-    reason: Annotated[str, typer.Option(help="Why they will not come, for whoever audits this; no personal data.")],
+    reason: Annotated[str, typer.Option(help="Why they are lost, for auditors. No personal data.")],
     as_json: AsJson = False,
 ) -> int:
-    """Pass over blocks that are lost for ever; every status, verification and proof says so from then on."""
+    """Skip blocks that are permanently lost.
+
+    From then on, every status, verification and proof names the gap.
+    """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.mark.gaps import accept_gap
 
@@ -26,10 +29,7 @@ def accept_gap(
     if as_json:
         show_json({"accepted": [first, last], "reason": reason.strip(), "mark": at})
     else:
-        say(f"Accepted: {span(first, last)} will not come. {_mark_text(at)}")
-        say("Run `strandline replay` again, or leave it to the worker, to project what lies beyond.")
+        through = "no block is verified yet" if at is None else f"verified through block {at:,}"
+        say(f"Accepted the gap: {span(first, last)} will be skipped; {through}.")
+        say("To project the blocks after it, run `strandline project`, or leave that to the worker.")
     return 0
-
-
-def _mark_text(at: int | None) -> str:
-    return "The mark has not passed any block yet." if at is None else f"The mark is at block {at:,}."

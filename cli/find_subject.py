@@ -16,7 +16,10 @@ def find_subject(
     value: Annotated[str, typer.Argument(help="Its value; - reads it from standard input.", metavar="VALUE")],
     as_json: AsJson = False,
 ) -> int:
-    """Where a person is: documents, versions, their states, and the read models that have rows of them."""
+    """Find a person's documents, versions and rows.
+
+    Pass the value on standard input (`-`) to keep it out of the shell's history.
+    """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.subjects import find_subject, identifier_fields
 
@@ -25,10 +28,10 @@ def find_subject(
         value = sys.stdin.readline().removesuffix("\n")
     with open_store() as (settings, url), connect(url) as connection:
         fields = identifier_fields(projections.values(), settings.subject_fields)
-        found = find_subject(connection, fields, field, value)
+        versions = find_subject(connection, fields, field, value)
     if as_json:
-        show_json({"field": field, "versions": [asdict(one) for one in found]})
-    elif not found:
+        show_json({"field": field, "versions": [asdict(one) for one in versions]})
+    elif not versions:
         say(f"No revision with data has that value in {field}.")
     else:
         show_table(
@@ -44,7 +47,7 @@ def find_subject(
                     "yes" if one.named else "",
                     ", ".join(one.read_models),
                 )
-                for one in found
+                for one in versions
             ],
         )
     return 0

@@ -1,4 +1,4 @@
-"""The commands of the write side: `redact`, `ledger export` and `ledger stream`."""
+"""The commands `ledger export` and `ledger stream`."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -18,9 +18,9 @@ from strandline.cli.texts import count
 from strandline.journal.errors import UsageError
 from strandline.journal.make.export import Format
 
-app = typer.Typer(name="ledger", help="Write the journal out again: as an export, or as a stream.")
+app = typer.Typer(name="ledger", help="Publish the journal as an export or a stream.")
 
-Follow = Annotated[bool, typer.Option("--follow", help="Go on as blocks come, until ended (Ctrl-C, SIGTERM).")]
+Follow = Annotated[bool, typer.Option("--follow", help="Continue as blocks are appended, until Ctrl-C or SIGTERM.")]
 
 
 @app.command()
@@ -30,18 +30,18 @@ def export(
     format: Annotated[Format, typer.Option(help="The objects' format.")] = Format.ION_TEXT,
     as_json: AsJson = False,
 ) -> int:
-    """Export the journal as QLDB did; what is at the destination already is gone on with."""
+    """Export the journal in QLDB's format. Resumes an earlier export."""
     from strandline.ledger.publish.export import Exporter
     from strandline.ledger.publish.target import target
 
-    with open_store() as (_, url), meter() as shown, _until_ended() as ended:
+    with open_store() as (_, url), meter() as shown, _until_signal() as stopping:
         exporter = Exporter(url, target(destination), format)
         progress = Counter(shown, "exporting", None)
-        done = exporter.follow(ended, progress) if follow else exporter.run(progress)
+        done = exporter.follow(stopping, progress) if follow else exporter.run(progress)
     if as_json:
         show_json({"destination": destination, **asdict(done)})
     else:
-        end = "" if done.last_no is None else f"; it ends at block {done.last_no:,}"
+        end = "" if done.last_no is None else f", through block {done.last_no:,}"
         say(f"Exported {count(done.blocks, 'block')} in {count(done.objects, 'object')} to {destination}{end}.")
     return 0
 
@@ -49,44 +49,44 @@ def export(
 @app.command()
 def stream(
     name: Annotated[
-        str | None, typer.Argument(help="The Kinesis stream; STRANDLINE_STREAM without.", metavar="STREAM")
+        str | None, typer.Argument(help="The Kinesis stream. Default: STRANDLINE_STREAM.", metavar="STREAM")
     ] = None,
     follow: Follow = False,
     until: Annotated[
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
-            help="Of a new stream: the time (UTC) that it ends before; then COMPLETED closes it.",
+            help="Of a new stream: its end, exclusive (UTC). A COMPLETED record then closes it.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Stream the journal to Kinesis as QLDB did; goes on where it stopped."""
+    """Stream the journal to Kinesis as QLDB did. Resumes."""
     from strandline.ledger.publish.kinesis import kinesis
     from strandline.ledger.publish.stream import Streamer
 
-    with open_store() as (settings, url), meter() as shown, _until_ended() as ended:
-        if (wanted := name or settings.stream) is None:
+    with open_store() as (settings, url), meter() as shown, _until_signal() as stopping:
+        if (stream_name := name or settings.stream) is None:
             raise UsageError("Name the Kinesis stream, or set STRANDLINE_STREAM.")
         ends_at = until.replace(tzinfo=until.tzinfo or UTC) if until is not None else None
-        streamer = Streamer(url, kinesis(), wanted, ends_at)
-        done = streamer.run(follow=follow, stopping=ended, progress=Counter(shown, "streaming", None))
+        streamer = Streamer(url, kinesis(), stream_name, ends_at)
+        done = streamer.run(follow=follow, stopping=stopping, progress=Counter(shown, "streaming", None))
     if as_json:
-        show_json({"stream": wanted, **asdict(done)})
+        show_json({"stream": stream_name, **asdict(done)})
     else:
-        end = "" if done.last_no is None else f"; all up to block {done.last_no:,} are in"
+        end = "" if done.last_no is None else f", through block {done.last_no:,}"
         end += ", and COMPLETED" if done.completed else ""
-        say(f"Streamed {count(done.blocks, 'block')} in {count(done.records, 'record')} to {wanted}{end}.")
+        say(f"Streamed {count(done.blocks, 'block')} in {count(done.records, 'record')} to {stream_name}{end}.")
     return 0
 
 
 @contextmanager
-def _until_ended() -> Iterator[Callable[[], bool]]:
-    """Whether a signal has asked to end: the object or batch in hand is finished first."""
-    ended = Event()
-    before = {one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+def _until_signal() -> Iterator[Callable[[], bool]]:
+    """Give a check for SIGINT and SIGTERM; the exporter or streamer finishes its object or batch first."""
+    stopping = Event()
+    before = {one: signal.signal(one, lambda *_: stopping.set()) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield ended.is_set
+        yield stopping.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 TrustDeletions = Annotated[
     bool,
     typer.Option(
-        "--trust-deletions", help="Let deletions pass whose hash does not hold: dropped data could then pass for one."
+        "--trust-deletions",
+        help="Accept deletions whose hash cannot be explained. Dropped data can then pass as a deletion.",
     ),
 ]

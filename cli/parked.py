@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 
 def parked(as_json: AsJson = False) -> int:
-    """The documents that a read model could not take, since when and why."""
+    """List documents that could not be projected, and why."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.generations.state import parked
 
     with open_store() as (_, url), connect(url) as connection:
-        found = parked(connection)
+        documents = parked(connection)
     if as_json:
-        show_json({"parked": [_parked_json(one) for one in found]})
-    elif not found:
+        show_json({"parked": [_parked_json(one) for one in documents]})
+    elif not documents:
         say("Nothing is parked.")
     else:
         show_table(
             ("read model", "generation", "document", "version", "since block", "reason"),
-            [(one.projection, one.generation, one.key, one.version, one.sequence_no, one.reason) for one in found],
+            [(one.projection, one.generation, one.key, one.version, one.sequence_no, one.reason) for one in documents],
         )
-        say("`strandline retry NAME` runs a read model's parked documents again.")
-    return 1 if found else 0
+        say("To run the parked documents of a read model again: `strandline retry NAME`.")
+    return 1 if documents else 0
 
 
 def retry(
     name: Annotated[str, typer.Argument(help="The read model's name.")],
     as_json: AsJson = False,
 ) -> int:
-    """Run a read model's parked documents again, from the journal."""
+    """Run a read model's parked documents again."""
     from strandline.consumer.generations.lifecycle import retry
     from strandline.consumer.generations.stores import open_stores
 
@@ -48,9 +48,9 @@ def retry(
     if as_json:
         show_json(asdict(result))
     elif not result.retried:
-        say(f"Nothing of {name} is parked.")
+        say(f"{name} has no parked documents.")
     else:
-        say(f"{name}: ran {count(result.retried, 'parked document')} again; {result.parked:,} parked still.")
+        say(f"{name}: retried {count(result.retried, 'parked document')}; {result.parked:,} parked now.")
     return 0 if not result.parked else 1
 
 

@@ -8,7 +8,10 @@ from strandline.cli.status import projection_json, say_projections
 
 
 def project(as_json: AsJson = False) -> int:
-    """Bring every read model to the mark, as a worker does all the time: after writing to the ledger without one."""
+    """Bring every read model up to the mark.
+
+    A worker does this continuously. Without one, run it after writing to the ledger.
+    """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.purge import hide
     from strandline.consumer.generations.state import statuses
@@ -20,9 +23,9 @@ def project(as_json: AsJson = False) -> int:
         with meter() as shown:
             hide(url, projections, stores, shown.report)
         with connect(url) as connection:
-            found = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
+            models = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
     if as_json:
-        show_json({"projections": [projection_json(one) for one in found]})
+        show_json({"projections": [projection_json(one) for one in models]})
     else:
-        say_projections(found)
-    return 1 if any(one.state == "failing" for one in found) else 0
+        say_projections(models)
+    return 1 if any(one.state == "failing" for one in models) else 0

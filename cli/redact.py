@@ -12,7 +12,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import count, note_found
+from strandline.cli.texts import count, note_residue
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,24 +24,34 @@ if TYPE_CHECKING:
 
 def redact(
     document: Annotated[str | None, typer.Argument(help="The document's id.")] = None,
-    version: Annotated[int | None, typer.Argument(help="The revision's version, one that is not the current.")] = None,
-    whole: Annotated[
+    version: Annotated[
+        int | None, typer.Argument(help="The revision's version. It must not be the current one.")
+    ] = None,
+    full_document: Annotated[
         str | None,
         typer.Option("--document", metavar="ID", help="Delete the document, then redact all its revisions."),
     ] = None,
     attribute: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="With --document: remove this attribute, redact the revisions that had it."),
+        typer.Option(
+            metavar="NAME", help="With --document: remove this attribute and redact the revisions that had it."
+        ),
     ] = None,
     value: Annotated[
-        str | None, typer.Option(metavar="V", help="With --attribute: only where it has this value (JSON, or text).")
+        str | None,
+        typer.Option(metavar="V", help="With --attribute: only revisions in which it has this value (JSON or text)."),
     ] = None,
-    due: Annotated[bool, typer.Option("--due", help="Revisions past the rules of STRANDLINE_RETENTION.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --due: only show what is due.")] = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Redact revisions that are older than STRANDLINE_RETENTION allows.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --due: only list what is due.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Append redactions to the ledger: of one revision, a document, an attribute, or of what is due."""
-    _check_use(document, version, whole, attribute, value, due=due, dry_run=dry_run)
+    """Redact a revision, a document or an attribute.
+
+    The redactions are appended to the ledger and applied to every read model.
+    """
+    _check_use(document, version, full_document, attribute, value, due=due, dry_run=dry_run)
     projections = discover_projections()
     with open_store() as (settings, url):
         if dry_run:
@@ -49,22 +59,22 @@ def redact(
         from strandline.ledger import Ledger
 
         with Ledger(url, origin=settings.origin) as ledger:
-            done = list(_redactions(ledger, settings, document, version, whole, attribute, value))
-        left = _purge(url, settings, projections) if done else 0
+            done = list(_redactions(ledger, settings, document, version, full_document, attribute, value))
+        pending = _purge(url, settings, projections) if done else 0
     if as_json:
-        show_json({"redactions": [asdict(one) for one in done], "open": left, "dry_run": False})
+        show_json({"redactions": [asdict(one) for one in done], "open": pending, "dry_run": False})
     else:
-        _say_redacted(done, left)
-    return 1 if left else 0
+        _say_redacted(done, pending)
+    return 1 if pending else 0
 
 
 def _check_use(
-    document: str | None, version: int | None, whole: str | None, attribute: str | None, value: str | None,
+    document: str | None, version: int | None, full_document: str | None, attribute: str | None, value: str | None,
     *, due: bool, dry_run: bool,
 ) -> None:  # fmt: skip
-    if (document is not None) + (whole is not None) + due != 1 or (document is None) != (version is None):
+    if (document is not None) + (full_document is not None) + due != 1 or (document is None) != (version is None):
         raise UsageError("Give DOCUMENT and VERSION, or --document ID, or --due.")
-    if (attribute is not None and whole is None) or (value is not None and attribute is None):
+    if (attribute is not None and full_document is None) or (value is not None and attribute is None):
         raise UsageError("--attribute goes with --document, and --value with --attribute.")
     if dry_run and not due:
         raise UsageError("--dry-run goes with --due.")
@@ -72,17 +82,17 @@ def _check_use(
 
 def _redactions(
     ledger: "Ledger", settings: "Settings",
-    document: str | None, version: int | None, whole: str | None, attribute: str | None, value: str | None,
+    document: str | None, version: int | None, full_document: str | None, attribute: str | None, value: str | None,
 ) -> "Iterator[Redaction]":  # fmt: skip
     from strandline.ledger.redaction import equal_to, redact_attribute, redact_document, redact_revision
 
     if document is not None and version is not None:
         yield redact_revision(ledger, document, version)
-    elif whole is not None and attribute is not None:
+    elif full_document is not None and attribute is not None:
         matches: Callable[[Any], bool] = (lambda _: True) if value is None else equal_to(_as_json(value))
-        yield from redact_attribute(ledger, whole, attribute, matches)
-    elif whole is not None:
-        yield from redact_document(ledger, whole)
+        yield from redact_attribute(ledger, full_document, attribute, matches)
+    elif full_document is not None:
+        yield from redact_document(ledger, full_document)
     else:
         for due_document, due_version in _due(settings, ledger.url):
             yield redact_revision(ledger, due_document, due_version)
@@ -95,7 +105,7 @@ def _due(settings: "Settings", url: str) -> list[tuple[str, int]]:
 
 
 def _purge(url: str, settings: "Settings", projections: "Mapping[str, Projection]") -> int:
-    """Bring every read model past the redactions, and issue their receipts; gives how many are open still."""
+    """Apply the redactions to every read model and issue receipts. Returns how many are open."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.purge import hide
     from strandline.consumer.generations.stores import open_stores
@@ -103,8 +113,8 @@ def _purge(url: str, settings: "Settings", projections: "Mapping[str, Projection
 
     stores = open_stores(settings, url)
     with meter() as shown:
-        found = hide(url, projections, stores, shown.report)
-    note_found(found)
+        residue = hide(url, projections, stores, shown.report)
+    note_residue(residue)
     with connect(url) as connection:
         return read_status(connection, projections.values(), stores).redactions.open
 
@@ -125,13 +135,16 @@ def _show_due(due: list[tuple[str, int]], as_json: bool) -> int:
     return 0
 
 
-def _say_redacted(done: "list[Redaction]", left: int) -> None:
+def _say_redacted(done: "list[Redaction]", pending: int) -> None:
     if not done:
-        say("Nothing was left to redact.")
+        say("There is nothing to redact.")
         return
     rows = [(one.document_id, one.version, one.sequence_no, one.redacted_by) for one in done]
     show_table(("document", "version", "block", "redacted by block"), rows)
-    say(f"Redacted {count(len(done), 'revision')}: the data is gone from the journal store and its read models.")
-    if left:
-        note(f"But for {count(left, 'redaction')} that not every read model has passed: see `strandline status`.")
-    note("Exports, streams and backups made before still hold it.")
+    say(
+        f"Redacted {count(len(done), 'revision')}: the data is erased from the journal store"
+        + ("." if pending else " and the read models.")
+    )
+    if pending:
+        note(f"Pending in a read model: {count(pending, 'redaction')}; see `strandline status`.")
+    note("Exports, streams and backups made before still hold the data.")

@@ -1,4 +1,4 @@
-"""The commands `redactions export`, `import` and `expunge`."""
+"""The commands `redactions export`, `redactions import` and `redactions expunge`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +10,13 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import count, found_json, note_found
+from strandline.cli.texts import count, note_residue, residue_json
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.expunge import Expunged
 
 redactions = typer.Typer(
-    help="The register of redactions: from one store to a fresh one; and making deleted bytes go.",
+    help="Export and import the register; expunge deleted bytes.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,7 +26,10 @@ RegisterFile = Annotated[Path, typer.Argument(help="The register's file.", metav
 
 @redactions.command("export")
 def export_register(file: RegisterFile, as_json: AsJson = False) -> int:
-    """Write the register to a file: what was redacted, by its hash, free of data."""
+    """Write the register of redactions to a file.
+
+    It names documents, versions and hashes, and holds no data.
+    """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.register import read_register, write_file
 
@@ -42,7 +45,10 @@ def export_register(file: RegisterFile, as_json: AsJson = False) -> int:
 
 @redactions.command("import")
 def import_register(file: RegisterFile, as_json: AsJson = False) -> int:
-    """Put a register into a fresh store: what it names is then taken in without its data, however old the export."""
+    """Import a register of redactions into a new store.
+
+    Revisions that it names are then stored without their data, even from an export made before the redaction.
+    """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.register import import_register, read_file
 
@@ -59,12 +65,12 @@ def import_register(file: RegisterFile, as_json: AsJson = False) -> int:
 @redactions.command("expunge")
 def expunge(
     physical: Annotated[
-        bool, typer.Option("--physical", help="Rewrite the tables too, so that the bytes are gone from their files.")
+        bool, typer.Option("--physical", help="Also rewrite the tables, so that the bytes leave their files.")
     ] = False,
-    seconds: Annotated[float | None, typer.Option(help="Begin no table or index after so long.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Start no further table or index after this time.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Make the rows that redactions deleted go from the stores' files, and the bytes of long-refused records."""
+    """Remove deleted rows and old rejected bytes from the files."""
     from strandline.consumer.erasure.expunge import expunge
     from strandline.consumer.generations.stores import open_stores
 
@@ -93,17 +99,17 @@ def _expunged_json(done: "Expunged") -> dict[str, object]:
         "rejected_purged": done.rejected_purged,
         "tables": [asdict(one) for one in done.cleaned],
         "left": [asdict(one) for one in done.left],
-        "found": [found_json(one) for one in done.found],
+        "found": [residue_json(one) for one in done.found],
     }
 
 
 def _say_expunged(done: "Expunged", level: str) -> None:
     if done.rejected_purged:
-        say(f"Purged the bytes of {count(done.rejected_purged, 'refused record')}.")
+        say(f"Purged the bytes of {count(done.rejected_purged, 'rejected record')}.")
     if not done.redactions and not done.cleaned:
-        say(f"Every redaction that is hidden is {level} already.")
+        say(f"Nothing to do: every hidden redaction is already {level}.")
         return
-    say(f"Cleaned {len(done.cleaned):,} tables and indexes; wrote {count(done.receipts, 'receipt')}.")
+    say(f"Cleaned {len(done.cleaned):,} tables and indexes; issued {count(done.receipts, 'receipt')}.")
     for one in done.left:
-        note(f"Left: {one.table}: {one.reason}. Run it again; no receipt of this level is written until then.")
-    note_found(done.found)
+        note(f"Skipped {one.table}: {one.reason}. No receipt of this level until it is cleaned: run the command again.")
+    note_residue(done.found)

@@ -1,4 +1,4 @@
-"""The commands that face what did not come in: `rejected` and `accept-gap`."""
+"""The command `rejected`."""
 
 from typing import Annotated
 
@@ -7,25 +7,25 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json, show_table
 from strandline.cli.session import open_store
-from strandline.cli.texts import count
 
 
 def rejected(
-    limit: Annotated[int, typer.Option(help="How many, the oldest first.", min=1)] = 1000, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(help="How many to list, the oldest first.", min=1)] = 1000,
+    as_json: AsJson = False,
 ) -> int:
-    """What was refused at intake or lost to the chain, by age; and whether its bytes are held still."""
+    """List what was rejected at intake or by the chain."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.store.rejected import read_rejected
 
     with open_store() as (settings, url), connect(url) as connection:
-        total, found = read_rejected(connection, limit)
+        total, records = read_rejected(connection, limit)
     if as_json:
-        show_json({"rejected": total, "records": [one.told() for one in found]})
-    elif not found:
-        say("Nothing was refused.")
+        show_json({"rejected": total, "records": [one.told() for one in records]})
+    elif not records:
+        say("Nothing was rejected.")
     else:
         show_table(
-            ("refused at", "block", "source", "fault", "detail", "bytes held"),
+            ("rejected at", "block", "source", "fault", "detail", "bytes kept"),
             [
                 (
                     one.rejected_at.isoformat(" ", "seconds"),
@@ -35,10 +35,10 @@ def rejected(
                     one.detail,
                     one.size,
                 )
-                for one in found
+                for one in records
             ],
         )
-        if total > len(found):
-            say(f"{count(total - len(found), 'more')} are not shown (--limit).")
-        say(f"`strandline redactions expunge` purges bytes that are held for {settings.rejected_days} days.")
+        if total > len(records):
+            say(f"{total - len(records):,} more are not shown: raise --limit.")
+        say(f"Kept bytes are removed by `strandline redactions expunge` after {settings.rejected_days} days.")
     return 0

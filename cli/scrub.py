@@ -21,7 +21,10 @@ def scrub(
     destination: Annotated[Path, typer.Argument(help="A new or empty folder for the copy.", metavar="DEST")],
     as_json: AsJson = False,
 ) -> int:
-    """Copy an export with every known redaction applied; the copy verifies, and has the same digest."""
+    """Copy an export without redacted data.
+
+    The copy verifies and has the same digest.
+    """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.register import READ_REGISTER
     from strandline.consumer.erasure.scrub import scrub_export
@@ -66,8 +69,8 @@ def _scrubbed_json(done: "Scrubbed") -> dict[str, object]:
 def _say_scrubbed(done: "Scrubbed", destination: Path) -> None:
     say(
         f"Copied {count(done.objects, 'object')} ({done.changed:,} changed) and {count(done.manifests, 'manifest')} "
-        f"to {destination}: {count(done.redactions, 'redaction')} known of."
+        f"to {destination}: {count(done.redactions, 'known redaction')}."
     )
     if done.left_out:
-        say(f"Not copied: {count(done.left_out, 'file')} that are neither an object nor a manifest.")
-    say("The copy verifies, and is the same chain of blocks.")
+        say(f"Skipped {count(done.left_out, 'file')}: neither an object nor a manifest.")
+    say("The copy verifies and has the same chain of blocks.")

@@ -1,4 +1,4 @@
-"""The command `serve`: a ledger's functions over HTTP, on this machine."""
+"""The command `serve`."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -17,13 +17,13 @@ class Service(StrEnum):
 
 
 def serve(
-    name: Annotated[Service, typer.Argument(help="What to serve.", metavar="NAME")],
-    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8700",
+    name: Annotated[Service, typer.Argument(help="The service: wallet.", metavar="NAME")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT. Port 0 picks a free port.")] = "127.0.0.1:8700",
     as_json: AsJson = False,
 ) -> int:
-    """Serve a ledger's functions over HTTP and keep its read models up to date, until Ctrl-C or SIGTERM.
+    """Serve a ledger over HTTP and update its read models.
 
-    Its log is JSON on standard error, a line a request, without anything of its contents.
+    Runs until Ctrl-C or SIGTERM. The log on standard error has one JSON object a request, without its contents.
     """
     import sys
 
@@ -38,8 +38,8 @@ def serve(
     with open_store() as (settings, url):
         server = Server(listen, has_token=settings.serve_token is not None)
         handlers.use(handlers.Api.of(settings, url))
-        projecting = ProjectorThreads(url, projections, open_stores(settings, url))
-        projecting.start()
+        projectors = ProjectorThreads(url, projections, open_stores(settings, url))
+        projectors.start()
         try:
             if as_json:
                 show_json({"serving": name.value, "url": server.url})
@@ -49,5 +49,5 @@ def serve(
             server.run()
         finally:
             server.close()
-            ended = projecting.stop(SECONDS_TO_END)
+            ended = projectors.stop(SECONDS_TO_END)
     return 0 if ended else 1

@@ -1,4 +1,4 @@
-"""The commands that face the read models: `status`, `parked` and `retry`."""
+"""The command `status`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import gaps_text, mark_text, span, waits_text
+from strandline.cli.texts import gaps_text, mark_text, pending_text, span
 
 if TYPE_CHECKING:
     from strandline.consumer.generations.state import ProjectionStatus
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from strandline.consumer.store.streams import StreamState
 
 _WORKER = {
-    "running": "runs, since",
-    "ended": "was stopped and ended in order, at",
-    "lost": "gone (killed, failed, or cut off from the store); its last sign of life came at",
+    "running": "running since",
+    "ended": "stopped at",
+    "lost": "lost (killed, failed, or disconnected from the store); last heartbeat at",
 }
 OPENSEARCH_OFF = "OpenSearch is off: STRANDLINE_OPENSEARCH_URL is not set."
 
 
 def status(as_json: AsJson = False) -> int:
-    """How far the journal is in, what is missing or was refused, and how the read models stand."""
+    """Show the journal, gaps, redactions, read models, workers."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.monitoring.presence import read_workers
@@ -46,9 +46,7 @@ def status(as_json: AsJson = False) -> int:
     else:
         _say_status(found)
         for one in streams:
-            say(
-                f"Stream {one.name}: {one.state} since {_utc(one.since)}; its last record came at {_utc(one.heard_at)}."
-            )
+            say(f"Stream {one.name}: {one.state} since {_utc(one.since)}; last record at {_utc(one.heard_at)}.")
         for worker in workers:
             say(f"Worker {worker.id}: {_WORKER[worker.state]} {_utc(worker.since)}.")
         if not opensearch:
@@ -105,25 +103,29 @@ def projection_json(one: "ProjectionStatus") -> dict[str, object]:
 
 
 def _say_status(found: "Status") -> None:
-    say(f"Strand {found.strand_id}." if found.strand_id else "The store is empty: take an export in with `replay`.")
+    say(
+        f"Strand {found.strand_id}."
+        if found.strand_id
+        else "The store is empty: ingest an export with `strandline replay SOURCE`."
+    )
     say(mark_text(found))
     if found.graft is not None:
-        say(f"Blocks from {found.graft:,} on were appended since QLDB.")
+        say(f"Blocks {found.graft:,} and later were written by Strandline, not QLDB.")
     if found.head is not None and found.head != found.mark:
-        say(f"The highest block seen is {found.head:,}.")
+        say(f"The highest block present is {found.head:,}.")
     if found.gaps:
         say(f"Missing: {gaps_text(found)}.")
     if found.waits:
-        say(f"Open: {waits_text(found)}.")
+        say(f"Pending: {pending_text(found)}.")
     for gap in found.accepted_gaps:
-        say(f"Accepted gap: {span(gap.first_no, gap.last_no)} were passed over ({gap.reason}).")
+        say(f"Accepted gap: {span(gap.first_no, gap.last_no)} ({gap.reason}).")
     if found.rejected:
-        say(f"Refused so far: {found.rejected:,}.")
+        say(f"Rejected: {found.rejected:,}; see `strandline rejected`.")
     redactions = found.redactions
     say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
     say_projections(found.projections)
     for other in found.other_generations:
-        say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")
+        say(f"Other generation: {other.name} {other.generation}, {other.state}, at block {other.position:,}.")
 
 
 def say_projections(found: "Sequence[ProjectionStatus]") -> None:
@@ -134,4 +136,4 @@ def say_projections(found: "Sequence[ProjectionStatus]") -> None:
     for failing in found:
         if failing.failure:
             since = f" since {_utc(failing.failed_at)}" if failing.failed_at else ""
-            say(f"{failing.name} cannot go on{since}: {failing.failure.rstrip('.')}.")
+            say(f"{failing.name} has failed{since}: {failing.failure.rstrip('.')}.")
