@@ -21,13 +21,14 @@ from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.generations.summary import beforehand, beforehand_outside
 from strandline.consumer.generations.view_swap import ReadersInTheWay
 from strandline.consumer.projection.definition import ComposedProjection, Projection, RowProjection
+from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector import lease
 from strandline.consumer.projector.backfill import Backfill
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import ExternalSink, LeaseLost, StoreFailed, StoreLacks
-from strandline.journal.errors import StrandlineError, UsageError
+from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -111,9 +112,7 @@ def rebuild(
 
 def known(projections: Mapping[str, Projection], name: str, stores: Stores) -> Projection:
     """The projection of that name, whose store is set; raises `UsageError`."""
-    projection = projections.get(name)
-    if projection is None:
-        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    projection = find_projection(projections, name)
     stores.require(projection)
     return projection
 

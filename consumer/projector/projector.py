@@ -167,7 +167,7 @@ class Projector:
             row = self._connection.execute(READ_POSITION, [self._generation]).fetchone()
         position = int(row[0]) if row else mark
         if progress:
-            progress(self._projection.name, position, mark)
+            progress(self._projection.name, position + 1, mark + 1)  # blocks passed, of those up to the mark
         return position >= mark
 
 
