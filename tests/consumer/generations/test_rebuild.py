@@ -356,7 +356,7 @@ class TestRebuild:
         rebuild_one(database, named(CURRENT), "now")
         assert set(found) == {("move", "off"), ("serve", "on")}
 
-    @pytest.mark.parametrize("at", ["_build", "finishing", "killed in the first fill"])
+    @pytest.mark.parametrize("at", ["_build", "cutover", "killed in the first fill"])
     def test_a_killed_one_leaves_nothing_in_the_way(
         self,
         connection: psycopg.Connection[Any],
