@@ -26,7 +26,7 @@ PR_SET_PDEATHSIG = 1
 # shutdown may take, and keeps its leases meanwhile.
 SHARD_FAILED = "ERROR MultiLangShardRecordProcessor "
 
-# What was tried, and found to move shards fast: docs/running.md tells each one's reason.
+# What was tried, and found to move shards fast: docs/operations.md tells each one's reason.
 PROPERTIES = {
     "AwsCredentialsProvider": "DefaultCredentialsProvider",
     "initialPositionInStream": "TRIM_HORIZON",
