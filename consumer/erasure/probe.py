@@ -158,7 +158,7 @@ def _outside(
     """What an index is found to hold; where it cannot be asked, None for each row that it is recorded to hold."""
     if stores.opensearch is None:
         return [(key, None) for key in connection.execute(READ_OUTSIDE, [*key_columns(keys), generation.generation])]
-    from strandline.consumer.sinks.opensearch.probe import rows_of
+    from strandline.consumer.sinks.opensearch.search import rows_of
 
     rows = rows_of(stores.opensearch, generation.relation, keys)
     return [(key, {name: row[name] for name in row if name not in SOURCE_COLUMNS}) for key, row in rows]

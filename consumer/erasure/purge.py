@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.probe import Found
 from strandline.consumer.erasure.receipts import issue_hidden, open_for
-from strandline.consumer.generations import purge_unknown
 from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.purge_by_source import purge_unknown
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector import feed
@@ -28,7 +28,7 @@ def hide(
         project(url, projections, progress=progress, stores=stores)
         with connect(url) as connection:
             try:
-                purge_unknown.purge(connection, projections, stores)
+                purge_unknown(connection, projections, stores)
                 found = issue_hidden(connection, projections, stores).found
             except StoreFailed:
                 return []

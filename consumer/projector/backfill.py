@@ -225,9 +225,6 @@ class Backfill:
             yield _then(self._read, partial(filling.again, part, self.last)), self._total
 
     def _complete(self, filling: Filler, *, whole: bool) -> None:
-        """What is in the database is summed up beside, if that is the whole of it."""
-        if whole and self._projection.store == "postgresql":
-            self._summed_up = self._thread.submit(filling.summary_over, self._opened())
         filling.complete()
 
     def _keys(self, rows: Iterator[Any], filling: ComposedFiller) -> Parts:

@@ -92,7 +92,7 @@ class ComposedFiller(Filler):
             if whole():  # here, for what has been sent is under way still
                 record_tables.index(self._connection, SOURCE, self._generation)
 
-        self._withdraw(self._sink.write_first(replacements()))
+        self._park_refused(self._sink.write_first(replacements()))
 
     def _settle(self, revisions: Sequence[Revision], freed: Sequence[str], keys: set[str], position: int) -> None:
         """Compose, as of the position, these keys and those that the documents touch, or touched before."""
@@ -126,6 +126,9 @@ class ComposedFiller(Filler):
         """Park the keys that the store refuses; none of their rows is left."""
         refused = [one.replacement._replace(rows=()) for one in refusals]
         self._sink.write(refused)
+        self._park_refused(refusals)
+
+    def _park_refused(self, refusals: Sequence[RejectedRow]) -> None:
         self.park([Parked(one.replacement.key, None, one.replacement.sequence_no, one.reason) for one in refusals])
 
     def _record_sources(self, composed: Sequence[Composed]) -> None:

@@ -12,8 +12,7 @@ from strandline.consumer.projector import feed, parking
 from strandline.consumer.projector.feed import Batch, key_of
 from strandline.consumer.projector.parking import Parked
 from strandline.consumer.projector.row_batch import RowBatch
-from strandline.consumer.sinks.contract import Replacement, Sink, Summary
-from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.sinks.contract import Replacement, Sink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -32,12 +31,6 @@ class Filler(ABC):
     def complete(self) -> None:
         """All is written that has no rows yet."""
         self._sink.complete()
-
-    def summary_over(self, connection: Connection) -> Summary:
-        """The summary of what is in the database, over another connection."""
-        assert isinstance(self._sink, PostgresqlSink)
-        with connection.transaction():
-            return self._sink.over(connection).summary()
 
     @abstractmethod
     def fill(self, batch: Batch) -> None:

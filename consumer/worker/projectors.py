@@ -15,8 +15,8 @@ import structlog
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure import receipts
-from strandline.consumer.generations import purge_unknown
-from strandline.consumer.generations.lifecycle import projector, record_failure
+from strandline.consumer.generations.lifecycle import keep_house, projectors, record_failure
+from strandline.consumer.generations.purge_by_source import purge_unknown
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark import mark
 from strandline.consumer.projection.definition import Projection
@@ -121,7 +121,8 @@ class ProjectorThreads:
     def _round(self, connection: psycopg.Connection[tuple[object, ...]], projection: Projection) -> None:
         waker = self._wakers[projection.name]
         waker.clear()
-        filling = projector(connection, projection, self._stores)
+        keep_house(connection, projection, self._stores)
+        filling = projectors(connection, projection, self._stores)
         pulse = self.pulses[projection.name]
         pulse.tried_at = time.monotonic()
         if filling is None:
@@ -179,7 +180,7 @@ class ProjectorThreads:
 
     def _write_receipts(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         try:
-            purge_unknown.purge(connection, self._projections, self._stores)
+            purge_unknown(connection, self._projections, self._stores)
             issued = receipts.issue_hidden(connection, self._projections, self._stores)
         except StoreFailed as error:
             log.warning("receipts not written", error=str(error))

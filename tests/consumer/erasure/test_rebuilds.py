@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.receipts import check_receipts
-from strandline.consumer.generations import cutover
+from strandline.consumer.generations import stages
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.rollback import rollback
 from strandline.consumer.generations.stores import Stores
@@ -73,14 +73,13 @@ def test_one_that_is_being_built_is_purged(
     """The redactions take effect when it has been filled with what they erase, and is about to be served."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
-    name = "in_database" if projection.store == "postgresql" else "outside"
-    finish = getattr(cutover, name)
+    catch_up = stages.CatchUp.run
 
-    def meanwhile(*args: Any) -> Any:
+    def meanwhile(*args: Any) -> None:
+        catch_up(*args)
         store.take(made.blocks)
-        return finish(*args)
 
-    monkeypatch.setattr(cutover, name, meanwhile)
+    monkeypatch.setattr(stages.CatchUp, "run", meanwhile)
     rebuilt(store, projection)
     store.replay(made.blocks)
     nothing_is_left(store, made)
@@ -97,8 +96,7 @@ def test_one_that_a_killed_rebuild_left_is_dropped(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover, "in_database", killed)
-        patch.setattr(cutover, "outside", killed)
+        patch.setattr(stages.Compare, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             rebuilt(store, projection)
     assert store.rows(STATES, projection.name) == [("live",), ("building",)]
