@@ -15,10 +15,11 @@ from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.purge_by_source import purge_by_source
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
 from strandline.consumer.projection.definition import BlockProjection, Projection
+from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import StoreFailed
-from strandline.journal.errors import StrandlineError, UsageError
+from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -91,9 +92,7 @@ def retry(url: str, projections: Mapping[str, Projection], name: str, stores: St
 
     Raises `UsageError` for an unknown name, `StrandlineError` if the definition has changed.
     """
-    projection = projections.get(name)
-    if projection is None:
-        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    projection = find_projection(projections, name)
     stores.require(projection)
     with connect(url) as connection:
         with connection.transaction():

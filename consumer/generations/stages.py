@@ -16,7 +16,6 @@ from typing import Any, ClassVar, TypeGuard
 
 import psycopg
 
-from strandline.consumer.database.connection import opening
 from strandline.consumer.generations import exclusion, generation
 from strandline.consumer.generations.comparison import difference
 from strandline.consumer.generations.generation import Generation
@@ -24,7 +23,9 @@ from strandline.consumer.generations.hold import Hold, hold
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import ComposedProjection, Projection, RowProjection
 from strandline.consumer.projection.fingerprint import fingerprint
-from strandline.consumer.projector import backfill, lease
+from strandline.consumer.projector import backfill as projector_backfill
+from strandline.consumer.projector import lease
+from strandline.consumer.projector.backfill import ComposedBackfill, RowBackfill
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import Sink, StoreFailed, StoreLacks
 from strandline.consumer.sinks.patience import ReadersInTheWay
@@ -116,11 +117,14 @@ class Backfill(Stage):
     def run(self, run: Run) -> None:
         if not _has_backfill(run.projection):
             return
-        alike = run.live.generation if run.same_definition else None
-        with opening(run.url) as reading:
-            first = backfill.Backfill(run.url, reading, run.projection, alike, counted=run.progress is not None)
-            with first.begun():
-                run.projector().fill_first(first, run.progress)
+        backfill: projector_backfill.Backfill
+        if isinstance(run.projection, ComposedProjection):
+            backfill = ComposedBackfill(run.url, run.projection)
+        else:
+            same_definition = run.live.generation if run.same_definition else None
+            counted = run.progress is not None
+            backfill = RowBackfill(run.url, run.projection, same_definition, counted=counted)
+        run.projector().backfill(backfill, run.progress)
 
 
 @dataclass(frozen=True)

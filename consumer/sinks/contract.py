@@ -1,7 +1,7 @@
 """The contract between projectors and the store of a read model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -139,16 +139,16 @@ class Sink(StoredRows):
         """Show this generation under the projection's stable name, to the projection's readers and no others."""
 
     @abstractmethod
-    def prepare(self, rows: Rows) -> PreparedRows:
-        """Check and convert the rows that the projection's function returned.
+    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+        """Check and convert the rows that the projection's function returned for each of many revisions.
 
-        Raises `Unprojectable`, with the column's name, for all that the store would refuse: for every revision, also
-        one whose rows are never written because the batch holds a later one.
+        Raises `Unprojectable`, with the column's name, if any has what the store would refuse: also one whose rows are
+        never written because the batch holds a later one. `database.bisection.attempt_all` finds which.
         """
 
-    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
-        """Prepare the rows of many revisions at once; None if one may be refused, and each is to be prepared alone."""
-        return None
+    def prepare(self, rows: Rows) -> PreparedRows:
+        """Check and convert the rows of one revision. Raises `Unprojectable`."""
+        return self.prepare_all([rows])[0]
 
     @abstractmethod
     def as_stored(self, rows: PreparedRows) -> list[Fields]:
@@ -163,12 +163,8 @@ class Sink(StoredRows):
         """
 
     @abstractmethod
-    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[RejectedRow]:
-        """Write sources that have no rows yet; the store is busy with some of them while others are made.
-
-        A source that is refused has no rows. The iterable of parts may use the control transaction; the iterables of
-        replacements must not.
-        """
+    def write_first(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
+        """Write sources that have no rows yet. A source that is refused has none afterwards."""
 
     @abstractmethod
     def summary(self) -> Summary:

@@ -3,15 +3,15 @@
 Rows are written in the control transaction itself, so rows and position are one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
-from psycopg import errors
 from psycopg.sql import SQL, Composable, Identifier
 from psycopg.types.json import Jsonb
 
+from strandline.consumer.database.bisection import attempt_all
+from strandline.consumer.database.errors import ROW_ERRORS
 from strandline.consumer.projection.definition import (
     COMPOSED_SOURCE_COLUMNS,
     SOURCE_COLUMNS,
@@ -27,8 +27,6 @@ from strandline.consumer.sinks.row_check import RowCheck
 from strandline.consumer.sinks.table_rows import DELETE_KEYS, DELETE_VERSIONS, TableRows
 
 SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_block": "bigint", "source_key": "text"}
-# Errors of a value, not of the connection or the server: the only ones that blame a document.
-REFUSED = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 CREATE_TABLE = "CREATE TABLE {table} ({columns})"
 CREATE_KEY = "CREATE UNIQUE INDEX {name} ON {table} ({key})"
@@ -49,8 +47,6 @@ BY_TEXT = ("numeric", "jsonb")
 COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
 DELETE_DOCUMENTS = "DELETE FROM {table} WHERE source_document = ANY(%s)"
 DELETE_BLOCKS = "DELETE FROM {table} WHERE source_block = ANY(%s)"
-# Replacements that are made at once before they are copied.
-MADE_AT_ONCE = 500
 
 
 class PostgresqlSink(TableRows, Sink):
@@ -113,69 +109,35 @@ class PostgresqlSink(TableRows, Sink):
         rows, checksum = self._connection.execute(statement).fetchone() or (0, "0")
         return int(rows), int(checksum)
 
-    def prepare(self, rows: Rows) -> PreparedRows:
-        return self._check(rows)
-
-    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
-        return self._check.all(many)
+    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+        return self._check(many)
 
     def as_stored(self, rows: PreparedRows) -> list[Fields]:
         return [dict(zip(self._column_names, map(_plain, row), strict=True)) for row in rows]
 
     def write(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
-        refusals: dict[str, RejectedRow] = {}
-        self._write(replacements, refusals, self._replace)
-        return list(refusals.values())
+        return self._attempt(replacements, self._replace)
 
-    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[RejectedRow]:
-        refusals: dict[str, RejectedRow] = {}
-        for part in parts:
-            self._write_first(iter(part), refusals)
-        return list(refusals.values())
+    def write_first(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
+        return self._attempt(replacements, self._add)
 
-    def _write_first(self, part: Iterator[Replacement], refusals: dict[str, RejectedRow]) -> None:
-        """Copy them as they are made; what is refused is then found among what was copied."""
-        copied: list[Replacement] = []
-        making = True
+    def _attempt(
+        self, replacements: Sequence[Replacement], write: Callable[[Sequence[Replacement]], None]
+    ) -> list[RejectedRow]:
+        """Write them all at once; if that is refused, all but those that are to blame, and later ones of their keys."""
+        refused: dict[str, RejectedRow] = {}
 
-        def made() -> Iterator[Replacement]:
-            nonlocal making
-            while some := list(islice(part, MADE_AT_ONCE)):
-                making = False
-                copied.extend(some)
-                yield from some
-                making = True
-            making = False
-
-        try:
+        def batch(part: Sequence[Replacement]) -> Sequence[None]:
+            accepted = [one for one in part if one.key not in refused] if refused else part
             with self._connection.transaction():
-                self._add(made())
-        except REFUSED:
-            if making:  # then it is not of what was copied
-                raise
-            self._write([*copied, *part], refusals, self._add)
+                write(accepted)
+            return ()
 
-    def _write(
-        self,
-        part: Sequence[Replacement],
-        refusals: dict[str, RejectedRow],
-        write: Callable[[Sequence[Replacement]], None],
-    ) -> None:
-        """Write all at once; where that is refused, halve until those are found that are to blame."""
-        if refusals:
-            part = [replacement for replacement in part if replacement.key not in refusals]
-        if not part:
-            return
-        try:
-            with self._connection.transaction():
-                write(part)
-        except REFUSED as exc:
-            if len(part) > 1:
-                self._write(part[: len(part) // 2], refusals, write)
-                self._write(part[len(part) // 2 :], refusals, write)
-            else:
-                reason = f"PostgreSQL refuses the row (SQLSTATE {exc.sqlstate})"
-                refusals[part[0].key] = RejectedRow(part[0], reason)
+        def single(one: Replacement, exc: psycopg.Error) -> None:
+            refused[one.key] = RejectedRow(one, f"PostgreSQL refuses the row (SQLSTATE {exc.sqlstate})")
+
+        attempt_all(replacements, batch, single, ROW_ERRORS)
+        return list(refused.values())
 
     def _replace(self, part: Sequence[Replacement]) -> None:
         self._delete(part)
@@ -192,7 +154,7 @@ class PostgresqlSink(TableRows, Sink):
             versions = [[one.document for one in part], [one.version for one in part]]
             self._connection.execute(self._sql(DELETE_VERSIONS), versions)
 
-    def _add(self, part: Iterable[Replacement]) -> None:
+    def _add(self, part: Sequence[Replacement]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
             copy.set_types(list(self._types.values()))
             composed = isinstance(self._projection, ComposedProjection)

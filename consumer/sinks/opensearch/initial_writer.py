@@ -36,19 +36,18 @@ class InitialWriter:
         self._under_way: deque[tuple[list[Write], Future[dict[str, str]]]] = deque()
         self._refused: list[tuple[Write, str]] = []
 
-    def write(self, parts: Iterable[Iterable[Write]]) -> list[tuple[Write, str]]:
+    def write(self, writes: Iterable[Write]) -> list[tuple[Write, str]]:
         """Send and record all of it; return the writes that OpenSearch refused, with its reasons. Raises `StoreFailed`;
         no request is under way afterwards."""
         try:
             with ThreadPoolExecutor(PARALLEL, thread_name_prefix="send") as pool:
-                for part in parts:
-                    left = iter(part)
-                    while writes := list(islice(left, MOST_ACTIONS)):
-                        rows = {row_id: body for one in writes for row_id, body in one.rows.items()}
-                        self._under_way.append((writes, pool.submit(self._send, rows)))
-                        self._record(writes)
-                        if len(self._under_way) > PARALLEL:
-                            self._settle()
+                left = iter(writes)
+                while part := list(islice(left, MOST_ACTIONS)):
+                    rows = {row_id: body for one in part for row_id, body in one.rows.items()}
+                    self._under_way.append((part, pool.submit(self._send, rows)))
+                    self._record(part)
+                    if len(self._under_way) > PARALLEL:
+                        self._settle()
                 row_records.add_first(self._connection, self._generation, self._unrecorded)
                 while self._under_way:
                     self._settle()

@@ -44,7 +44,7 @@ class OpensearchSink(IndexRows, ExternalSink):
     ) -> None:
         super().__init__(client, url, connection, generation, relation)
         self._projection = projection
-        self._prepare = SearchRows(projection)
+        self._search_rows = SearchRows(projection)
         self._source_names = source_names(projection)
         self._placement = placement(projection)
 
@@ -68,11 +68,8 @@ class OpensearchSink(IndexRows, ExternalSink):
     def show(self) -> None:
         self.show_as_before(self._projection.name)
 
-    def prepare(self, rows: Rows) -> PreparedRows:
-        return self._prepare(rows)
-
-    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
-        return self._prepare.all(many)
+    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+        return self._search_rows(many)
 
     def as_stored(self, rows: PreparedRows) -> list[Fields]:
         return [msgspec.json.decode(b"{%b}" % fields) for _, fields in rows]
@@ -93,10 +90,10 @@ class OpensearchSink(IndexRows, ExternalSink):
         self._send(dict.fromkeys(gone), version + 1)
         return refused
 
-    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[RejectedRow]:
+    def write_first(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
         version = self._next_version(self._connection)
         writer = InitialWriter(self._connection, self._generation, lambda rows: self._send(dict(rows), version))
-        refused = writer.write(map(self._plan, part) for part in parts)
+        refused = writer.write(map(self._plan, replacements))
         self._forgotten.update(_sources([write for write, _ in refused]))
         self._send({row_id: None for write, _ in refused for row_id in write.rows}, version + 1)
         return [RejectedRow(write.replacement, reason) for write, reason in refused]

@@ -20,7 +20,7 @@ from strandline.consumer.generations.rollback import rollback as roll_back
 from strandline.consumer.generations.state import statuses
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, Unprojectable
 from strandline.consumer.projector import backfill, lease
-from strandline.consumer.projector.backfill_documents import MOST_BYTES
+from strandline.consumer.projector.filler import BackfillBatch, Filler
 from strandline.consumer.sinks import patience
 from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.consumer.sinks.read_view import ViewInUse
@@ -191,16 +191,16 @@ class TestRebuild:
         history(strand)
         project(database, named(CURRENT))
         once = []
-        arrive = backfill.Backfill.arrive
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> None:
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
-            arrive(*parameters)
 
-        monkeypatch.setattr(backfill.Backfill, "arrive", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         assert rebuild_one(database, named(CURRENT), "now").swapped
         assert "upgraded" in labels(connection)
         check_no_orphans(connection)
@@ -246,20 +246,50 @@ class TestRebuild:
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        catch_up = stages.CatchUp.run
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> None:
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             strand.block(("a", 2, "T", good("a2")))
             project(database, named(CURRENT))
-            catch_up(*parameters)
 
-        monkeypatch.setattr(stages.CatchUp, "run", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
         assert "a2" in labels(connection)
 
+    def test_backfill_does_not_read_what_is_redacted_before_the_generation_exists(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No receipt waits for a generation that was not there: it must not hold the data for a moment."""
+        history(strand)
+        project(database, named(CURRENT))
+        prepare, complete = stages.Prepare.run, Filler.complete
+        filled: list[str] = []
+
+        def redact(*parameters: Any) -> None:
+            strand.block(("a", 2, "T", good("a2")))
+            strand.block(redact=("a", 1))
+            project(database, named(CURRENT))
+            prepare(*parameters)
+
+        def read(filler: Filler) -> None:
+            complete(filler)
+            (relation,) = filler._connection.execute(
+                "SELECT relation FROM projection.generation WHERE state = 'building'"
+            ).fetchone() or ("",)
+            rows = filler._connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
+            filled.extend(label for (label,) in rows)
+
+        monkeypatch.setattr(stages.Prepare, "run", redact)
+        monkeypatch.setattr(Filler, "complete", read)
+        done = rebuild_one(database, named(CURRENT), "now")
+        assert (done.swapped, done.difference) == (True, None)
+        assert "a2" in filled
+        assert "a1" not in filled
+
     @pytest.mark.parametrize("projection", [CURRENT, ORDERS], ids=lambda projection: projection.name)
-    def test_nothing_that_was_read_is_open_when_the_last_is_written(
+    def test_snapshot_has_ended_when_a_backfill_is_completed(
         self,
         connection: psycopg.Connection[Any],
         strand: StrandRows,
@@ -267,18 +297,18 @@ class TestRebuild:
         monkeypatch: pytest.MonkeyPatch,
         projection: Projection,
     ) -> None:
-        """The server ends a transaction that stands still, and the rest may take longer."""
+        """The server ends an idle transaction, and the indexes may take longer."""
         history(strand)
         project(database, named(projection))
-        complete, found = backfill.Backfill._complete, []
+        complete, found = Filler.complete, []
 
-        def completing(*parameters: Any, **rest: Any) -> None:
+        def check(filler: Filler) -> None:
             locks = connection.execute("SELECT pid FROM pg_locks WHERE relation = 'journal.revision'::regclass")
             found.append(locks.fetchall())
             assert found == [[]]  # before the key is added, which would wait for them
-            complete(*parameters, **rest)
+            complete(filler)
 
-        monkeypatch.setattr(backfill.Backfill, "_complete", completing)
+        monkeypatch.setattr(Filler, "complete", check)
         assert rebuild_one(database, named(projection), projection.name).swapped
         assert found == [[]]
 
@@ -577,7 +607,6 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
         max_size=8,
     ),
     at_once=st.integers(1, 5),
-    most_bytes=st.sampled_from([0, 200, MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
     database: str,
@@ -586,7 +615,6 @@ def test_live_equals_rebuilt_at_any_time(
     stops: set[int],
     composed: Any,
     at_once: int,
-    most_bytes: int,
 ) -> None:
     connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
     for (relation,) in connection.execute(
@@ -604,9 +632,8 @@ def test_live_equals_rebuilt_at_any_time(
         if number in stops:
             project(database, ALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "AT_ONCE", at_once)
-        patch.setattr(backfill, "TAKEN_AT_ONCE", at_once)
-        patch.setattr("strandline.consumer.projector.backfill_documents.MOST_BYTES", most_bytes)
+        for limit in ("DOCUMENTS", "DECODED", "KEYS", "KEYS_AT_ONCE"):
+            patch.setattr(backfill, limit, at_once)
         for name in ALL:
             done = rebuild_one(database, ALL, name)
             assert isinstance(done, Served)

@@ -19,7 +19,8 @@ from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.state import parked, statuses
 from strandline.consumer.generations.stores import Stores, open_stores
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection
-from strandline.consumer.projector import backfill, composed_filler, lease
+from strandline.consumer.projector import backfill, lease
+from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.settings import Settings
 from strandline.consumer.sinks.contract import StoreFailed
 from strandline.consumer.sinks.opensearch import bulk, initial_writer
@@ -203,8 +204,8 @@ class TestRebuild:
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(7)], product("p", "x"))
         project(stores.url, named(projection), stores=stores)
-        monkeypatch.setattr(backfill, "KEYS_KNOWN", 1)
-        monkeypatch.setattr(composed_filler, "KEYS", 3)
+        monkeypatch.setattr(backfill, "KEYS", 3)
+        monkeypatch.setattr(backfill, "KEYS_AT_ONCE", 1)
         monkeypatch.setattr(initial_writer, "RECORDED_AT_ONCE", 3)
         assert rebuilt(stores, projection).swapped
         of_state = "WHERE generation = (SELECT generation FROM projection.generation WHERE state = %s) ORDER BY 1, 2, 3"
@@ -337,16 +338,16 @@ class TestRebuild:
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         once = []
-        arrive = backfill.Backfill.arrive
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> None:
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
-            arrive(*parameters)
 
-        monkeypatch.setattr(backfill.Backfill, "arrive", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         assert rebuilt(stores, NOW).swapped
         assert "upgraded" in labels(opensearch)
         check_whole(connection, opensearch, NOW)
