@@ -31,7 +31,7 @@ class Emulators:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of them needs to be told."""
+        """Return the environment that a client of them needs."""
         return {
             **CREDENTIALS,
             "AWS_REGION": REGION,

@@ -1,4 +1,4 @@
-"""Kinesis streams of an emulator in this process: opened, and read again."""
+"""Kinesis streams of an emulator in this process: to open and to read back."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""How KCL's daemon is set up and started."""
+"""The settings and the start of KCL's daemon."""
 
 import json
 import subprocess

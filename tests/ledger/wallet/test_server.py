@@ -1,4 +1,4 @@
-"""`strandline serve wallet`: 32 clients at once, repeated requests and killed connections; every request once."""
+"""`strandline serve wallet`: 32 clients at once, repeated requests, killed connections; every request happens once."""
 
 import http.client
 import json
@@ -35,7 +35,7 @@ KILL = """
 
 @contextmanager
 def serving(database: str, home: Path, **more: str) -> Iterator[str]:
-    """The URL of a server of its own, which ends in order."""
+    """Run a server; yields its URL. It must end in order."""
     environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home), **more}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*COMMAND, "127.0.0.1:0"], env=environment, stdout=subprocess.PIPE, stderr=log)
@@ -50,7 +50,7 @@ def serving(database: str, home: Path, **more: str) -> Iterator[str]:
 
 
 def ask(url: str, path: str, members: dict[str, str], *, lost: bool = False) -> tuple[int, Any] | None:
-    """Send one request; `lost`: let the connection go before the answer is there."""
+    """Send one request. With `lost`, close the connection before the answer."""
     to = urlsplit(url)
     connection = http.client.HTTPConnection(to.hostname or "", to.port, timeout=60)
     try:
@@ -79,12 +79,12 @@ def answered(url: str, path: str, members: dict[str, str], *, lost: bool = False
 
 
 class Client:
-    """One of those who add and withdraw; what it was told is kept."""
+    """A client that adds and withdraws, and keeps its answers."""
 
     def __init__(self, number: int) -> None:
         self._random = random.Random(f"client {number}")
         self._number = number
-        self.told: list[tuple[dict[str, str], str, int, Any]] = []
+        self.answers: list[tuple[dict[str, str], str, int, Any]] = []
 
     def run(self, url: str) -> None:
         for number in range(REQUESTS):
@@ -95,18 +95,18 @@ class Client:
                 "requestId": f"c{self._number}/{number}",
             }
             status, body = answered(url, path, members, lost=self._random.random() < 0.15)
-            self.told.append((members, path, status, body))
+            self.answers.append((members, path, status, body))
             if self._random.random() < 0.3:
                 again = answered(url, path, members)
                 # What was refused may go through later, by then with enough in the account.
                 if status == 200:
                     assert again == (status, body)
                 else:
-                    self.told[-1] = (members, path, *again)
+                    self.answers[-1] = (members, path, *again)
 
 
 def kill_connections(database: str, until: Event) -> int:
-    """Kill the ledger's connections to PostgreSQL, now and then; how many."""
+    """Kill the ledger's connections to PostgreSQL now and then. Returns how many."""
     killed = 0
     with psycopg.connect(database, autocommit=True) as connection:
         while not until.wait(0.3):
@@ -135,12 +135,12 @@ def test_requests_of_32_clients_happen_once(database: str, tmp_path: Path) -> No
             for number in range(ACCOUNTS)
         }
 
-    told = [one for client in clients for one in client.told]
-    assert {status for *_, status, _ in told} <= {200, 409}
-    moved = {members["requestId"]: (members, path, body) for members, path, status, body in told if status == 200}
+    answers = [one for client in clients for one in client.answers]
+    assert {status for *_, status, _ in answers} <= {200, 409}
+    moved = {members["requestId"]: (members, path, body) for members, path, status, body in answers if status == 200}
     project(database, discover(["strandline.projections.wallet"]))
     with connect(database) as connection:
-        # In the journal's order, not in that of a clock that may stand still.
+        # In the journal's order: the clock may not advance between two blocks.
         statement = connection.execute(
             "SELECT account_id, type, amount, balance, request_id FROM read.wallet_statement ORDER BY source_block"
         ).fetchall()
@@ -149,7 +149,7 @@ def test_requests_of_32_clients_happen_once(database: str, tmp_path: Path) -> No
     assert set(times.values()) == {1}
     assert moved.keys() <= times.keys()
     # What a client was refused, and had lost an answer to before, may have happened.
-    assert len(times) - ACCOUNTS - len(moved) <= sum(status == 409 for *_, status, _ in told)
+    assert len(times) - ACCOUNTS - len(moved) <= sum(status == 409 for *_, status, _ in answers)
     running: dict[str, Decimal] = {}
     for account, kind, amount, balance, request_id in statement:
         previous = running.get(account, Decimal(0))
@@ -195,16 +195,16 @@ def test_malformed_request_is_answered_with_a_problem(database: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("listen", "told"),
+    ("listen", "reason"),
     [
         ("0.0.0.0:0", "set STRANDLINE_SERVE_TOKEN"),
         ("somewhere", "cannot be listened on"),
         ("127.0.0.1:99999999", "cannot be listened on"),
     ],
 )
-def test_address_that_cannot_be_served_is_refused(listen: str, told: str, database: str, tmp_path: Path) -> None:
+def test_address_that_cannot_be_served_is_refused(listen: str, reason: str, database: str, tmp_path: Path) -> None:
     environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(tmp_path)}
     done = subprocess.run([*COMMAND, listen], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert reason in done.stderr
     assert "Traceback" not in done.stderr
