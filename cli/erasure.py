@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, note_found, say, show_json, show_table
+from strandline.cli.output import AsJson, count, note, note_residue, say, show_json, show_table
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.expunge import Expunged
-    from strandline.consumer.erasure.probe import Found
-    from strandline.consumer.erasure.receipts import Checked, Receipt
+    from strandline.consumer.erasure.probe import Residue
+    from strandline.consumer.erasure.receipt_chain import Receipt
+    from strandline.consumer.erasure.receipt_check import ReceiptCheck
     from strandline.consumer.erasure.scrub import Scrubbed
 
 redactions = typer.Typer(
@@ -36,7 +37,8 @@ def receipts(
 ) -> int:
     """What was erased where, when, how far and how that was checked."""
     from strandline.consumer.database.connection import connect
-    from strandline.consumer.erasure.receipts import check_receipts, read_receipts
+    from strandline.consumer.erasure.receipt_chain import read_receipts
+    from strandline.consumer.erasure.receipt_check import check_receipts
     from strandline.consumer.generations.stores import open_stores
 
     projections = discover_projections()
@@ -44,7 +46,7 @@ def receipts(
         checked = check_receipts(connection, projections, open_stores(settings, url)) if verify else None
         found = list(read_receipts(connection, document))
     if as_json:
-        told: dict[str, object] = {"receipts": [{**one.told, "hash": one.hash.hex()} for one in found]}
+        told: dict[str, object] = {"receipts": [{**one.content(), "hash": one.hash.hex()} for one in found]}
         show_json(told if checked is None else {**told, "verified": _checked_json(checked)})
     else:
         _say_receipts(found)
@@ -112,7 +114,7 @@ def expunge(
         show_json({"level": "physical" if physical else "expunged", **_expunged_json(done)})
     else:
         _say_expunged(done, "physical" if physical else "expunged")
-    return 1 if done.left or done.found else 0
+    return 1 if done.skipped or done.residue else 0
 
 
 def scrub(
@@ -176,7 +178,7 @@ def find_subject(
                     one.sequence_no,
                     one.state,
                     one.tx_time,
-                    "yes" if one.named else "",
+                    "yes" if one.matches else "",
                     ", ".join(one.read_models),
                 )
                 for one in found
@@ -185,17 +187,17 @@ def find_subject(
     return 0
 
 
-def _checked_json(checked: "Checked") -> dict[str, object]:
+def _checked_json(checked: "ReceiptCheck") -> dict[str, object]:
     return {
         "ok": checked.holds,
         "receipts": checked.receipts,
         "broken_at": checked.broken_at,
-        "unasked": checked.unasked,
-        "found": [_found_json(one) for one in checked.found],
+        "unsearched": checked.unsearched,
+        "residue": [_residue_json(one) for one in checked.residue],
     }
 
 
-def _found_json(one: "Found") -> dict[str, object]:
+def _residue_json(one: "Residue") -> dict[str, object]:
     return {"where": one.where, "documentId": one.document_id, "version": one.version}
 
 
@@ -203,7 +205,7 @@ def _say_receipts(found: "list[Receipt]") -> None:
     if not found:
         say("There are no receipts.")
         return
-    told = [one.told for one in found]
+    told = [one.content() for one in found]
     show_table(
         ("receipt", "document", "version", "block", "redacted by", "store", "level", "found", "issued at"),
         [
@@ -223,12 +225,12 @@ def _say_receipts(found: "list[Receipt]") -> None:
     )
 
 
-def _say_checked(checked: "Checked") -> None:
+def _say_checked(checked: "ReceiptCheck") -> None:
     if checked.broken_at is not None:
         note(f"The chain of receipts is broken at receipt {checked.broken_at}.")
-    note_found(checked.found)
-    for store in checked.unasked:
-        note(f"Not asked: {store}, which is off, and has read models (STRANDLINE_OPENSEARCH_URL).")
+    note_residue(checked.residue)
+    for store in checked.unsearched:
+        note(f"Not searched: {store}, which has read models and is off: set STRANDLINE_OPENSEARCH_URL.")
     if checked.holds:
         say(f"{count(checked.receipts, 'receipt')}: their chain holds, and nothing that they name is there again.")
 
@@ -239,8 +241,8 @@ def _expunged_json(done: "Expunged") -> dict[str, object]:
         "receipts": done.receipts,
         "rejected_purged": done.rejected_purged,
         "tables": [asdict(one) for one in done.cleaned],
-        "left": [asdict(one) for one in done.left],
-        "found": [_found_json(one) for one in done.found],
+        "skipped": [asdict(one) for one in done.skipped],
+        "residue": [_residue_json(one) for one in done.residue],
     }
 
 
@@ -251,9 +253,9 @@ def _say_expunged(done: "Expunged", level: str) -> None:
         say(f"Every redaction that is hidden is {level} already.")
         return
     say(f"Cleaned {len(done.cleaned):,} tables and indexes; wrote {count(done.receipts, 'receipt')}.")
-    for one in done.left:
-        note(f"Left: {one.table}: {one.reason}. Run it again; no receipt of this level is written until then.")
-    note_found(done.found)
+    for one in done.skipped:
+        note(f"Skipped: {one.table}: {one.reason}. No receipt of this level is issued until you run the command again.")
+    note_residue(done.residue)
 
 
 def _scrubbed_json(done: "Scrubbed") -> dict[str, object]:

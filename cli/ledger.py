@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, note_found, say, show_json, show_table
+from strandline.cli.output import AsJson, count, note, note_residue, say, show_json, show_table
 from strandline.cli.progress import Counter, meter
 from strandline.cli.session import discover_projections, open_store
 from strandline.journal.errors import UsageError
@@ -168,7 +168,7 @@ def _purge(url: str, settings: "Settings", projections: "Mapping[str, Projection
     stores = open_stores(settings, url)
     with meter() as shown:
         found = hide(url, projections, stores, shown.report)
-    note_found(found)
+    note_residue(found)
     with connect(url) as connection:
         return read_status(connection, projections.values(), stores).redactions.open
 

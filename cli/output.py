@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from strandline.consumer.erasure.probe import Found
+    from strandline.consumer.erasure.probe import Residue
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else there.")]
 
 # What a terminal would obey rather than show: payload must not move its cursor or change its title.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WIDTH_OF_FILES = 160
-_FOUND_SHOWN = 20
+_RESIDUE_SHOWN = 20
 
 
 def show_json(value: Mapping[str, object]) -> None:
@@ -76,12 +76,12 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def note_found(found: "Sequence[Found]") -> None:
-    """What of redacted revisions is there still, by where it is."""
-    for one in found[:_FOUND_SHOWN]:
+def note_residue(residue: "Sequence[Residue]") -> None:
+    """Print the residue of redacted revisions, by place."""
+    for one in residue[:_RESIDUE_SHOWN]:
         note(f"Still in {one.where}: version {one.version} of document {one.document_id}.")
-    if len(found) > _FOUND_SHOWN:
-        note(f"… and {len(found) - _FOUND_SHOWN} more.")
+    if len(residue) > _RESIDUE_SHOWN:
+        note(f"… and {len(residue) - _RESIDUE_SHOWN} more.")
 
 
 def _is_number(value: object) -> bool:

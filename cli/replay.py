@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, note_found, say, show_json, show_table, span
+from strandline.cli.output import AsJson, count, note, note_residue, say, show_json, show_table, span
 from strandline.cli.progress import Counter, meter
 from strandline.cli.session import discover_projections, open_store
 
 if TYPE_CHECKING:
-    from strandline.consumer.erasure.probe import Found
+    from strandline.consumer.erasure.probe import Residue
     from strandline.consumer.intake.coverage import Extent
     from strandline.consumer.intake.replay import Replay
     from strandline.consumer.monitoring.status import Status
@@ -41,7 +41,7 @@ class TakenIn:
     replay: "Replay"
     status: "Status"
     projecting_seconds: float
-    found: Sequence["Found"] = ()
+    found: Sequence["Residue"] = ()
 
     @property
     def complete(self) -> bool:
@@ -204,7 +204,7 @@ def _note_what_is_open(taken: TakenIn) -> None:
             f"Open: {count(status.redactions.open, 'redaction')} that not every read model has passed; "
             "see `strandline status`."
         )
-    note_found(taken.found)
+    note_residue(taken.found)
     for model in status.projections:
         if model.state == "failing":
             note(f"{model.name} cannot go on: {model.failure}.")

@@ -103,7 +103,7 @@ def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | Non
 def _check_tie(found: "Verification", saved: "SavedDigest") -> "Iterator[Fault]":
     """A digest whose tip lies beyond the export, by the proof that was saved with it."""
     from strandline.journal.check.block import Fault
-    from strandline.journal.proofs.proof import check_tip_beyond
+    from strandline.journal.proofs.check import check_tip_beyond
 
     at = saved.last_block
     if saved.proof is None or found.tied_hash is None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from strandline.journal.make.block import NewRevision, Redaction, Statement
+from strandline.journal.make.block import NewRedaction, NewRevision, Statement
 from strandline.ledger.changes import Reads
 
 
@@ -34,7 +34,7 @@ class Prepared:
     transaction_id: str
     statements: tuple[Statement, ...]
     revisions: tuple[NewRevision, ...]
-    redactions: tuple[Redaction, ...]
+    redactions: tuple[NewRedaction, ...]
     system_revisions: tuple[bytes, ...]
     defines: bool
     reads: Reads

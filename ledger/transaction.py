@@ -10,7 +10,7 @@ from typing import Any
 from strandline.consumer.store.catalog import Table
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.block import NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.ids import derived_id
 from strandline.ledger import errors, partiql
 from strandline.ledger.changes import Reads
@@ -56,7 +56,7 @@ class Transaction:
         self._reads = Reads(tables_at, tables_at)
         self._statements: list[Statement] = []
         self._changes: dict[str, _Change] = {}
-        self._redactions: list[Redaction] = []
+        self._redactions: list[NewRedaction] = []
         self._system_revisions: list[bytes] = []
         self._indexed: set[tuple[str, str]] = set()
         self._inserted = 0
@@ -149,7 +149,7 @@ class Transaction:
             raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it has no data")
         address = {"strandId": strand_id, "sequenceNo": number}
         self._record(partiql.REDACT, address, table_id, document_id)
-        self._redactions.append(Redaction(number, table_id, document_id, version))
+        self._redactions.append(NewRedaction(number, table_id, document_id, version))
         return Redacted(self._strand_id, number, table_id, document_id, version)
 
     def get(self, table: str, document_id: str) -> Document | None:

@@ -16,19 +16,18 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.monitoring.status import Status, read_status
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.store.redactions import IS_HIDDEN
 from strandline.consumer.store.streams import StreamState, read_streams
 from strandline.journal.errors import StrandlineError
 
 # Of redactions above the mark, and of those that some generation has not applied.
-READ_OLDEST = """
+READ_OLDEST = f"""
     SELECT coalesce(extract(epoch FROM now() - min(since)), 0)::float8 FROM (
         SELECT b.block_time AS since FROM journal.block b, journal.mark m
         WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
         UNION ALL
         SELECT d.registered_at FROM journal.redaction d, journal.mark m
-        WHERE d.effective_no <= m.sequence_no AND NOT EXISTS (
-            SELECT FROM projection.receipt r
-            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')
+        WHERE d.effective_no <= m.sequence_no AND NOT {IS_HIDDEN}
     ) AS waiting"""
 STATES = ("live", "completed", "silent")
 

@@ -12,6 +12,7 @@ from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.graft import read_graft
+from strandline.consumer.store.redactions import IS_HIDDEN
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
@@ -25,12 +26,10 @@ COUNT_PENDING = """
         SELECT document_id, version FROM journal.redaction, journal.mark m WHERE effective_no > m.sequence_no
     ) AS pending"""
 # The transaction that registers a redaction erases the data; a generation that has not applied it keeps it open.
-COUNT_REGISTERED = """
+COUNT_REGISTERED = f"""
     SELECT count(*) FILTER (WHERE NOT done), count(*) FILTER (WHERE done)
     FROM (
-        SELECT EXISTS (
-            SELECT FROM projection.receipt r
-            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden') AS done
+        SELECT {IS_HIDDEN} AS done
         FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no
     ) AS registered"""
 READ_OTHERS = """

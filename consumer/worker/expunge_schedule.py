@@ -80,11 +80,11 @@ class ExpungeSchedule(Background):
 
 def _log(done: Expunged) -> None:
     """Log what was done; a run that found nothing to do logs nothing."""
-    if done.cleaned or done.rejected_purged or done.left:
+    if done.cleaned or done.rejected_purged or done.skipped:
         log.info("expunged", receipts=done.receipts, cleaned=len(done.cleaned), rejected_purged=done.rejected_purged)
-    for one in done.left:
+    for one in done.skipped:
         log.warning("not expunged", table=one.table, reason=one.reason)
-    for where, document, version in done.found:
+    for where, document, version in done.residue:
         log.error("redacted data found", where=where, document=document, version=version)
 
 

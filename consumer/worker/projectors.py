@@ -16,8 +16,7 @@ import structlog
 
 from strandline.consumer.background import Background, stop_all
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure import receipts
-from strandline.consumer.generations import purge_unknown
+from strandline.consumer.erasure.purge import purge_and_issue
 from strandline.consumer.generations.lifecycle import projector, record_failure
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark import mark
@@ -199,14 +198,13 @@ class _Listener(Background):
 
     def _write_receipts(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         try:
-            purge_unknown.purge(connection, self._projections, self._stores)
-            issued = receipts.issue_hidden(connection, self._projections, self._stores)
+            issued = purge_and_issue(connection, self._projections, self._stores)
         except StoreFailed as error:
             log.warning("receipts not written", error=str(error))
             return
         if issued.receipts:
             log.info("receipts written", receipts=issued.receipts)
-        for where, document, version in issued.found:
+        for where, document, version in issued.residue:
             log.error("redacted data found", where=where, document=document, version=version)
 
     def _wake(self) -> None:

@@ -13,7 +13,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.verification.digest import BlockHashes, store_digest
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion.values import write_text
-from strandline.journal.proofs.proof import PathCollector, revision_proof
+from strandline.journal.proofs.path import PathCollector, revision_proof
 from strandline.ledger.errors import NoSuchRevision
 from strandline.ledger.publish.blocks import Block, read_blocks
 

@@ -168,7 +168,7 @@ def test_the_digest_of_another_tip(run: Run, journal: tuple[Path, Simulated]) ->
 def test_no_digest_of_a_store_that_does_not_begin_at_block_0(
     run: Run, journal: tuple[Path, Simulated], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "holds no blocks yet" in run("digest").err
+    assert "holds no blocks" in run("digest").err
     monkeypatch.setenv("STRANDLINE_ORIGIN", "60")
     assert run("replay", str(journal[0] / "late")).status == 0
     refused = run("digest", "--json")

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 from pydantic import ValidationError
 
-from strandline.consumer.erasure.expunge import Expunged, Left
+from strandline.consumer.erasure.expunge import Expunged, Skipped
 from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.settings import Settings
 from strandline.consumer.worker import expunge_schedule
@@ -55,7 +55,7 @@ def test_expunge_repeats_within_its_window_whatever_fails(quick: None, monkeypat
             enough.set()
         if len(asked) == 1:
             raise StrandlineError("another one is running")
-        return Expunged(left=[Left("journal.block", "its lock was not free in time")])
+        return Expunged(skipped=[Skipped("journal.block", "its lock was not free in time")])
 
     monkeypatch.setattr(expunge_schedule, "expunge", does)
     settings = Settings(expunge_window="02:00-04:00", expunge_physical=True, rejected_days=7)
