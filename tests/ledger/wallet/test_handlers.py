@@ -114,7 +114,7 @@ def test_balance_stays_positive_and_accounts_unique(call: Call, database: str) -
 def test_malformed_amounts_are_refused(call: Call, amount: object) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     status, problem = call("/AddFunds", accountId="A", amount=amount, requestId="r2")
-    assert (status, problem["title"]) == (400, "The request is not one that this takes")
+    assert (status, problem["title"]) == (400, "The request is malformed")
     assert "amount is to be" in problem["detail"]
 
 

@@ -9,9 +9,9 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -23,8 +23,12 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.http_server import HttpServer
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.verification.verify import verify_store
+from strandline.ledger.wallet.handlers import Api
+from strandline.ledger.wallet.server import Application, listen
+from tests.ledger.wallet.conftest import Call
 
 CLIENTS, ACCOUNTS, REQUESTS = 32, 8, 10
 COMMAND = [sys.executable, "-m", "strandline.cli", "serve", "wallet", "--json", "--listen"]
@@ -182,10 +186,11 @@ def test_malformed_request_is_answered_with_a_problem(database: str, tmp_path: P
             return answer.status, answer.headers["Content-Type"], answer.headers.get("Allow", "")
 
         problem = "application/problem+json"
-        bearer = {"Authorization": "Bearer 0123456789abcdef"}
+        json_type = {"Content-Type": "application/json; charset=utf-8"}
+        bearer = {"Authorization": "Bearer 0123456789abcdef", **json_type}
         assert send("GET", "/") == (404, problem, "")
         assert send("GET", "/AddFunds") == (405, problem, "POST")
-        assert send("POST", "/CreateTable") == (401, problem, "")
+        assert send("POST", "/CreateTable", **json_type) == (401, problem, "")
         assert send("POST", "/CreateTable", **bearer) == (201, "application/json", "")
         assert send("POST", "/Index", b"\xff", **bearer) == (400, problem, "")
         assert send("POST", "/Index", b" " * 70_000, **bearer) == (413, problem, "")
@@ -194,17 +199,71 @@ def test_malformed_request_is_answered_with_a_problem(database: str, tmp_path: P
     assert "0123456789abcdef" not in (tmp_path / "log").read_text()
 
 
+PAGES = [
+    ({"Host": "wallet.example"}, 403),  # a name that its owner points to 127.0.0.1
+    ({"Host": "wallet.example:8700"}, 403),
+    ({"Host": "127.0.0.1.example"}, 403),
+    ({"Host": ""}, 403),
+    ({"Origin": "https://page.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Content-Type": "text/plain"}, 415),
+    ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    ({"Content-Type": ""}, 415),
+]
+PROGRAMS = [{"Host": "localhost:1"}, {"Host": "[::1]"}, {"Host": "127.0.0.2"}, {"Content-Type": "Application/JSON"}]
+
+
+@pytest.fixture
+def server(api: Api) -> Iterator[HttpServer]:
+    made = HttpServer(Application(loopback_only=True), listen("127.0.0.1:0", has_token=False))
+    made.start()
+    yield made
+    made.stop()
+    assert made.join(60)
+
+
+def post(server: HttpServer, headers: Mapping[str, str]) -> tuple[int, str]:
+    sent = {"Host": f"127.0.0.1:{server.port}", "Content-Type": "application/json", **headers}
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        connection.putrequest("POST", "/CreateAccount", skip_host=True)
+        body = json.dumps({"accountId": "A", "requestId": f"request {headers}"}).encode()
+        for name, value in {**sent, "Content-Length": str(len(body))}.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read()).get("detail", "")
+
+
+@pytest.mark.parametrize(("headers", "status"), PAGES)
+def test_request_of_a_web_page_is_refused(server: HttpServer, call: Call, headers: dict[str, str], status: int) -> None:
+    assert post(server, headers)[0] == status
+    assert call("/CheckFunds", accountId="A")[0] == 404
+
+
+@pytest.mark.parametrize("headers", PROGRAMS)
+def test_request_of_a_program_is_served(server: HttpServer, headers: dict[str, str]) -> None:
+    assert post(server, headers) == (201, "")
+
+
+def test_half_sent_requests_do_not_hold_up_the_wallet(server: HttpServer) -> None:
+    with ExitStack() as stack:
+        for _ in range(200):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client.sendall(b"POST /AddFunds HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        assert post(server, {}) == (201, "")
+
+
 @pytest.mark.parametrize(
-    ("listen", "reason"),
+    ("address", "reason"),
     [
         ("0.0.0.0:0", "set STRANDLINE_SERVE_TOKEN"),
         ("somewhere", "cannot be listened on"),
         ("127.0.0.1:99999999", "cannot be listened on"),
     ],
 )
-def test_address_that_cannot_be_served_is_refused(listen: str, reason: str, database: str, tmp_path: Path) -> None:
+def test_address_that_cannot_be_served_is_refused(address: str, reason: str, database: str, tmp_path: Path) -> None:
     environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(tmp_path)}
-    done = subprocess.run([*COMMAND, listen], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*COMMAND, address], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
