@@ -1,11 +1,12 @@
-"""The command `serve`: a ledger's functions over HTTP, on this machine."""
+"""The command `serve`."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, say, show_json
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json
 from strandline.cli.session import discover_projections, open_store
 
 TICK_SECONDS = 0.2
@@ -17,13 +18,13 @@ class Service(StrEnum):
 
 
 def serve(
-    name: Annotated[Service, typer.Argument(help="What to serve.", metavar="NAME")],
-    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8700",
+    name: Annotated[Service, typer.Argument(help="The service: wallet.", metavar="NAME")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT. Port 0 picks a free port.")] = "127.0.0.1:8700",
     as_json: AsJson = False,
 ) -> int:
-    """Serve a ledger's functions over HTTP and keep its read models up to date, until Ctrl-C or SIGTERM.
+    """Serve a ledger over HTTP and update its read models.
 
-    Its log is JSON on standard error, a line a request, without anything of its contents.
+    Runs until Ctrl-C or SIGTERM. The log on standard error has one JSON object a request, without its contents.
     """
     import sys
 

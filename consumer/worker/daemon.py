@@ -27,7 +27,7 @@ PR_SET_PDEATHSIG = 1
 # shutdown may take, and keeps its leases until then.
 SHARD_FAILED = "ERROR MultiLangShardRecordProcessor "
 
-# Tried, and found to move shards to another worker fast. docs/running.md gives the reason for each.
+# Tried, and found to move shards to another worker fast. docs/operations.md gives the reason for each.
 PROPERTIES = {
     "AwsCredentialsProvider": "DefaultCredentialsProvider",
     "initialPositionInStream": "TRIM_HORIZON",

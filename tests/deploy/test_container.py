@@ -1,7 +1,7 @@
 """Dockerfile, compose file and alert rules against the settings, commands, metrics and versions that they speak of.
 
 No Docker runs where this was written: what can be checked without it is checked here, the rest is said in
-docs/running.md.
+docs/operations.md.
 """
 
 import re

@@ -64,9 +64,9 @@ def test_status_shows_workers(
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     assert run(["status"]) == 0
     said = capsys.readouterr().out
-    assert "Worker runs: runs, since " in said
-    assert "Worker ended: was stopped and ended in order, at " in said
-    assert "Worker killed: gone (killed, " in said
+    assert "Worker runs: running since " in said
+    assert "Worker ended: stopped at " in said
+    assert "Worker killed: lost (killed, " in said
 
 
 def test_status_shows_streams(
