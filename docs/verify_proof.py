@@ -372,7 +372,7 @@ def check_revision(proof: dict[str, Any], documents: list[str] | None) -> tuple[
     `documents` are those that the block's transaction names, None if the file does not hold them.
     """
     if proof["level"] != "full":
-        raise NotChecked("the block was had only as JSON: the revision's hash cannot be recomputed from its content")
+        raise NotChecked("the block is known only as JSON: the revision's hash cannot be recomputed from its content")
     revision = proof["revision"]
     if "metadata" not in revision:
         raise NotChecked("the file lacks the revision's metadata")

@@ -14,10 +14,11 @@ from strandline.consumer.generations import alias_swap, generation, leftover, pu
 from strandline.consumer.generations.generation import COLUMNS, Generation
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.projection.definition import BlockProjection, Projection
+from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import StoreFailed
-from strandline.journal.errors import StrandlineError, UsageError
+from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -95,9 +96,7 @@ def retry(url: str, projections: Mapping[str, Projection], name: str, stores: St
 
     Raises `UsageError` for an unknown name, `StrandlineError` where the definition has changed.
     """
-    projection = projections.get(name)
-    if projection is None:
-        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    projection = find_projection(projections, name)
     stores.require(projection)
     with connect(url) as connection:
         with connection.transaction():

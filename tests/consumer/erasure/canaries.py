@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from strandline.journal.ion.hash import sha256
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, redact, timestamp
 from strandline.journal.make.export import ExportWriter, Format
 from tests.journals import STRAND, TABLE, Block
 
@@ -19,7 +19,7 @@ class Canaries:
     """`blocks` as written; `redactions` by the number of the redacting block; `strings`, one a redacted revision."""
 
     blocks: list[Block]
-    redactions: dict[int, Redaction]
+    redactions: dict[int, NewRedaction]
     strings: list[str]
 
     @property
@@ -40,7 +40,7 @@ def canaries(documents: int = 6, seed: str = "") -> Canaries:
     maker = BlockMaker(STRAND)
     blocks: list[Block] = []
     strings: list[str] = []
-    inactive: list[Redaction] = []
+    inactive: list[NewRedaction] = []
 
     def make(statements: list[str], revisions: list[NewRevision] | None = None, **more: Any) -> None:
         at = 1_600_000_000_000 + maker.next_sequence_no * 1_000
@@ -61,7 +61,7 @@ def canaries(documents: int = 6, seed: str = "") -> Canaries:
         for version in (0, 1):
             string = f"{PREFIX}{sha256(f'{seed} {index} {version}'.encode()).hex()[:16]}"
             strings.append(string)
-            inactive.append(Redaction(maker.next_sequence_no, TABLE, document, version))
+            inactive.append(NewRedaction(maker.next_sequence_no, TABLE, document, version))
             literal = f"UPDATE Licence SET firstName = '{string}'" if index % 3 == 0 else "UPDATE Licence SET x = ?"
             make([literal, "SELECT * FROM Licence"], [_licence(document, version, string)])
         last = None if index % 2 else {"licenceId": f"L{index}", "status": "Valid", "firstName": WITHHELD}

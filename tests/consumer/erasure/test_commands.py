@@ -84,7 +84,7 @@ def test_residue_is_named_by_place_without_its_data(run: Run, tmp_path: Path, da
         connection.execute('UPDATE journal.revision SET data = \'{"a": "secret"}\' WHERE sequence_no = 1')
     found = run("receipts", "--verify")
     assert found.status == 1
-    assert "Still in the journal: version 0 of document Document00000000000000." in found.err
+    assert "Residue in the journal: version 0 of document Document00000000000000." in found.err
     assert "secret" not in found.out + found.err
 
 
@@ -106,7 +106,7 @@ def test_lost_block_is_accepted_with_a_reason_and_shown_afterwards(run: Run, tmp
 
 
 def test_rejected_records_are_listed_by_age(run: Run, tmp_path: Path) -> None:
-    assert run("rejected").out == "Nothing was refused.\n"
+    assert run("rejected").out == "Nothing was rejected.\n"
     made = canaries(documents=1)
     forged = [*made.blocks[:2], {**made.blocks[2], "blockHash": bytes(32)}]
     assert run("replay", str(write_export(tmp_path / "forged", forged))).status == 1

@@ -8,7 +8,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.ion.hash import ion_hash, sha256
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from tests.consumer.erasure.conftest import Replayed
 from tests.consumer.erasure.dump import relations_with
 from tests.consumer.erasure.searched import COMPOSED
@@ -43,7 +43,7 @@ def journal(*steps: Any) -> list[Block]:
     make("CREATE TABLE Licence", system_revisions=[sha256(b"table")])
     for step in steps:
         if isinstance(step, int):
-            make("EXEC redact_revision ?, ?, ?", redactions=[Redaction(written[step], TABLE, DOCUMENT, step)])
+            make("EXEC redact_revision ?, ?, ?", redactions=[NewRedaction(written[step], TABLE, DOCUMENT, step)])
             continue
         revision = NewRevision(DOCUMENT, TABLE, "Licence", len(written), step)
         written.append(maker.next_sequence_no)
