@@ -30,9 +30,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return status, json.loads(said.out) if said.out else None, said.err
 
 
-def test_rebuild_and_rollback_name_what_is_served(
-    capsys: pytest.CaptureFixture[str], strand: StrandRows
-) -> None:
+def test_rebuild_and_rollback_name_what_is_served(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     status, found, _ = called(capsys, "rebuild", "licence_register", "licence_history")
     assert status == 0
     assert [(one["name"], one["rows"], one["swapped"]) for one in found["projections"]] == [
@@ -47,7 +45,7 @@ def test_rebuild_and_rollback_name_what_is_served(
     others = [(one["name"], one["generation"], one["state"]) for one in found["other_generations"]]
     assert ("licence_register", built, "kept") in others
     assert run(["rebuild", "licence_register"]) == 0
-    assert "licence_register: generation" in capsys.readouterr().out
+    assert "licence_register: serving generation" in capsys.readouterr().out
 
 
 def test_difference_exits_with_1(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
