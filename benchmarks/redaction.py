@@ -18,7 +18,7 @@ from strandline.consumer.mark.mark import advance
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
 from strandline.journal.decode.objects import decode
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format, encode
 from strandline.journal.simulation.ledger import new_id
 from strandline.journal.simulation.simulate import simulate
@@ -107,7 +107,7 @@ def _blocks(count: int) -> tuple[list[Block], list[Block]]:
     ids = [new_id(random) for _ in range(count)]
     documents = list(_written(maker, ids))
     redacting = [
-        _block(maker, "EXEC redact_revision ?, ?, ?", redactions=[Redaction(2 * index, _TABLE, id_, 0)])
+        _block(maker, "EXEC redact_revision ?, ?, ?", redactions=[NewRedaction(2 * index, _TABLE, id_, 0)])
         for index, id_ in enumerate(ids)
     ]
     return documents, redacting

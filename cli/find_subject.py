@@ -44,7 +44,7 @@ def find_subject(
                     one.sequence_no,
                     one.state,
                     one.tx_time,
-                    "yes" if one.named else "",
+                    "yes" if one.matches else "",
                     ", ".join(one.read_models),
                 )
                 for one in versions

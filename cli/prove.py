@@ -51,7 +51,7 @@ def check_proof(
     as_json: AsJson = False,
 ) -> int:
     """Check a proof against a saved digest, without a store."""
-    from strandline.journal.proofs.proof import check_proof as check
+    from strandline.journal.proofs.check import check_proof as check
     from strandline.journal.proofs.saved_digest import read_saved_digest, read_small_file
 
     saved = read_saved_digest(digest) if digest is not None else None

@@ -10,7 +10,8 @@ from strandline.cli.session import discover_projections, open_store
 from strandline.cli.texts import count, note_residue, residue_json
 
 if TYPE_CHECKING:
-    from strandline.consumer.erasure.receipts import Checked, Receipt
+    from strandline.consumer.erasure.receipt_chain import Receipt
+    from strandline.consumer.erasure.receipt_check import ReceiptCheck
 
 
 def receipts(
@@ -23,7 +24,8 @@ def receipts(
 ) -> int:
     """List what was erased, where, when and how checked."""
     from strandline.consumer.database.connection import connect
-    from strandline.consumer.erasure.receipts import check_receipts, read_receipts
+    from strandline.consumer.erasure.receipt_chain import read_receipts
+    from strandline.consumer.erasure.receipt_check import check_receipts
     from strandline.consumer.generations.stores import open_stores
 
     projections = discover_projections()
@@ -31,7 +33,7 @@ def receipts(
         checked = check_receipts(connection, projections, open_stores(settings, url)) if verify else None
         issued = list(read_receipts(connection, document))
     if as_json:
-        listed: dict[str, object] = {"receipts": [{**one.told, "hash": one.hash.hex()} for one in issued]}
+        listed: dict[str, object] = {"receipts": [{**one.content(), "hash": one.hash.hex()} for one in issued]}
         show_json(listed if checked is None else {**listed, "verified": _checked_json(checked)})
     else:
         _say_receipts(issued)
@@ -40,13 +42,13 @@ def receipts(
     return 0 if checked is None or checked.holds else 1
 
 
-def _checked_json(checked: "Checked") -> dict[str, object]:
+def _checked_json(checked: "ReceiptCheck") -> dict[str, object]:
     return {
         "ok": checked.holds,
         "receipts": checked.receipts,
         "broken_at": checked.broken_at,
-        "unasked": checked.unasked,
-        "found": [residue_json(one) for one in checked.found],
+        "unsearched": checked.unsearched,
+        "residue": [residue_json(one) for one in checked.residue],
     }
 
 
@@ -54,7 +56,7 @@ def _say_receipts(issued: "list[Receipt]") -> None:
     if not issued:
         say("There are no receipts.")
         return
-    bodies = [one.told for one in issued]
+    bodies = [one.content() for one in issued]
     show_table(
         ("receipt", "document", "version", "block", "redacted by", "store", "level", "found", "issued at"),
         [
@@ -74,11 +76,11 @@ def _say_receipts(issued: "list[Receipt]") -> None:
     )
 
 
-def _say_checked(checked: "Checked") -> None:
+def _say_checked(checked: "ReceiptCheck") -> None:
     if checked.broken_at is not None:
         note(f"The chain of receipts is broken at receipt {checked.broken_at}.")
-    note_residue(checked.found)
-    for store in checked.unasked:
+    note_residue(checked.residue)
+    for store in checked.unsearched:
         note(f"Not probed: {store} has read models but is off. Set STRANDLINE_OPENSEARCH_URL and run this again.")
     if checked.holds:
         say(f"Verified {count(checked.receipts, 'receipt')}: the chain holds, and no store has the erased data.")

@@ -89,7 +89,7 @@ def expunge(
         show_json({"level": "physical" if physical else "expunged", **_expunged_json(done)})
     else:
         _say_expunged(done, "physical" if physical else "expunged")
-    return 1 if done.left or done.found else 0
+    return 1 if done.skipped or done.residue else 0
 
 
 def _expunged_json(done: "Expunged") -> dict[str, object]:
@@ -98,8 +98,8 @@ def _expunged_json(done: "Expunged") -> dict[str, object]:
         "receipts": done.receipts,
         "rejected_purged": done.rejected_purged,
         "tables": [asdict(one) for one in done.cleaned],
-        "left": [asdict(one) for one in done.left],
-        "found": [residue_json(one) for one in done.found],
+        "skipped": [asdict(one) for one in done.skipped],
+        "residue": [residue_json(one) for one in done.residue],
     }
 
 
@@ -110,6 +110,6 @@ def _say_expunged(done: "Expunged", level: str) -> None:
         say(f"Nothing to do: every hidden redaction is already {level}.")
         return
     say(f"Cleaned {len(done.cleaned):,} tables and indexes; issued {count(done.receipts, 'receipt')}.")
-    for one in done.left:
+    for one in done.skipped:
         note(f"Skipped {one.table}: {one.reason}. No receipt of this level until it is cleaned: run the command again.")
-    note_residue(done.found)
+    note_residue(done.residue)

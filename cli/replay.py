@@ -14,7 +14,7 @@ from strandline.cli.session import discover_projections, open_store
 from strandline.cli.texts import count, gaps_text, mark_text, note_residue, pending_text, sources_text
 
 if TYPE_CHECKING:
-    from strandline.consumer.erasure.probe import Found
+    from strandline.consumer.erasure.probe import Residue
     from strandline.consumer.intake.replay import Replay
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.projection.definition import Projection
@@ -34,7 +34,7 @@ class ReplayResult:
     replay: "Replay"
     status: "Status"
     projecting_seconds: float
-    residue: Sequence["Found"] = ()
+    residue: Sequence["Residue"] = ()
 
     @property
     def complete(self) -> bool:

@@ -9,6 +9,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json
 from strandline.cli.session import discover_projections, open_store
 
+TICK_SECONDS = 0.2
 SECONDS_TO_END = 20.0
 
 
@@ -27,27 +28,34 @@ def serve(
     """
     import sys
 
+    from strandline.consumer.background import stop_all, stop_signals
     from strandline.consumer.generations.stores import open_stores
+    from strandline.consumer.http_server import HttpServer
     from strandline.consumer.logging import log_json
     from strandline.consumer.worker.projectors import ProjectorThreads
     from strandline.ledger.wallet import handlers
-    from strandline.ledger.wallet.server import Server
+    from strandline.ledger.wallet.server import application
+    from strandline.ledger.wallet.server import listen as listen_on
 
     projections = discover_projections()
     log_json()
-    with open_store() as (settings, url):
-        server = Server(listen, has_token=settings.serve_token is not None)
-        handlers.use(handlers.Api.of(settings, url))
+    with open_store() as (settings, url), stop_signals() as asked:
+        server = HttpServer(application, listen_on(listen, has_token=settings.serve_token is not None))
+        api = handlers.Api.of(settings, url)
+        handlers.use(api)
         projectors = ProjectorThreads(url, projections, open_stores(settings, url))
-        projectors.start()
+        services = (server, projectors)
         try:
+            for service in services:
+                service.start()
             if as_json:
                 show_json({"serving": name.value, "url": server.url})
             else:
                 say(f"Serving {name.value} at {server.url}")
             sys.stdout.flush()
-            server.run()
+            while not asked.wait(TICK_SECONDS) and server.failure is None:
+                pass
         finally:
-            server.close()
-            ended = projectors.stop(SECONDS_TO_END)
-    return 0 if ended else 1
+            ended = stop_all(services, SECONDS_TO_END)
+            api.close()
+    return 0 if ended and server.failure is None else 1

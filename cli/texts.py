@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from strandline.cli.output import note
 
 if TYPE_CHECKING:
-    from strandline.consumer.erasure.probe import Found
+    from strandline.consumer.erasure.probe import Residue
     from strandline.consumer.intake.coverage import Extent
     from strandline.consumer.monitoring.status import Status
 
@@ -59,7 +59,7 @@ def sources_text(sources: "Sequence[Extent]", records: Mapping[str, int]) -> Ite
         yield "Stream records: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(records.items())) + "."
 
 
-def note_residue(residue: "Sequence[Found]") -> None:
+def note_residue(residue: "Sequence[Residue]") -> None:
     """Print which redacted revisions a probe found again, and where."""
     for one in residue[:RESIDUE_SHOWN]:
         note(f"Residue in {one.where}: version {one.version} of document {one.document_id}.")
@@ -67,7 +67,7 @@ def note_residue(residue: "Sequence[Found]") -> None:
         note(f"… and {len(residue) - RESIDUE_SHOWN:,} more.")
 
 
-def residue_json(one: "Found") -> dict[str, object]:
+def residue_json(one: "Residue") -> dict[str, object]:
     """Return what a probe found, as a JSON object."""
     return {"where": one.where, "documentId": one.document_id, "version": one.version}
 

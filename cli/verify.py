@@ -108,7 +108,7 @@ def _reason(found: "Verification") -> str:
 def _check_tie(found: "Verification", saved: "SavedDigest") -> "Iterator[Fault]":
     """Check a digest whose tip is beyond the export, by the proof that was saved with it."""
     from strandline.journal.check.block import Fault
-    from strandline.journal.proofs.proof import check_tip_beyond
+    from strandline.journal.proofs.check import check_tip_beyond
 
     at = saved.last_block
     if saved.proof is None or found.tied_hash is None:

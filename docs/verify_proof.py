@@ -355,7 +355,7 @@ def join(a: bytes, b: bytes) -> bytes:
 def check_revision(proof: dict[str, Any]) -> str:
     """Whether the revision's hash is that of its metadata and data; returns what the revision is."""
     if proof["level"] != "full":
-        raise NotProved("the block was had only as JSON, so the revision's hash cannot be recomputed from its content")
+        raise NotProved("the block is known only as JSON, so the revision's hash cannot be recomputed from its content")
     revision = proof["revision"]
     if "metadata" not in revision:
         raise NotProved("the revision's metadata is missing")
@@ -369,7 +369,7 @@ def check_revision(proof: dict[str, Any]) -> str:
             raise NotProved("the revision holds both data and dataHash")
         state, candidates = "with its data", [join(metadata_hash, ion_hash(data))]
     elif "dataHash" in revision:
-        state = "redacted: the hash of its data stands in the data's place"
+        state = "redacted: the proof holds the hash of its data instead"
         candidates = [join(metadata_hash, sha256_hash(revision, "dataHash"))]
     else:
         # AWS's own verifier joins the hash of nothing; the others are forms that QLDB may have used.

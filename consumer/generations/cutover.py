@@ -15,7 +15,6 @@ from strandline.consumer.generations.stores import Stores
 from strandline.consumer.generations.summary import ServedSummary, SummedUp, difference, summed_up
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector import feed, lease
-from strandline.consumer.projector.backfill import Backfill
 from strandline.consumer.projector.lease import Lease
 from strandline.consumer.projector.projector import Projector
 from strandline.consumer.sinks import row_records
@@ -47,7 +46,6 @@ def in_database(
     live: Generation,
     building: Generation,
     served_before: ServedSummary | None,
-    first: Backfill | None,
 ) -> Outcome:
     """One transaction, which holds the rows of both; what was summed up of either before is not again."""
     with connection.transaction():
@@ -58,7 +56,7 @@ def in_database(
         Projector(connection, projection, building.generation, sink).fill_up(mark)
         if building.passed_change:
             raise ChangedMeanwhile
-        rebuilt = (first.summary(mark) if first else None) or sink.summary()
+        rebuilt = sink.summary()
         found = None
         if live.fingerprint == building.fingerprint and not live.failure:
             served = PostgresqlSink(connection, projection, live.relation)

@@ -5,14 +5,14 @@ both held.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import psycopg
 
-from strandline.consumer.database.connection import connect, opening
+from strandline.consumer.database.connection import connect
 from strandline.consumer.generations import alias_swap, cutover, generation
 from strandline.consumer.generations.cutover import ChangedMeanwhile, Outcome
 from strandline.consumer.generations.generation import Generation
@@ -24,7 +24,7 @@ from strandline.consumer.projection.definition import ComposedProjection, Projec
 from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector import lease
-from strandline.consumer.projector.backfill import Backfill
+from strandline.consumer.projector.backfill import Backfill, ComposedBackfill, RowBackfill
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import ExternalSink, LeaseLost, StoreFailed, StoreLacks
@@ -72,7 +72,7 @@ def rebuild(
     projection = known(projections, name, stores)
     # What is in the database is durable with the swap; what is outside has to be before it is sent.
     durable = projection.store != "postgresql"
-    with opening(url) as reading, alone(url, name, durable=durable) as connection:
+    with alone(url, name, durable=durable) as connection:
         alias_swap.go_on(connection, projection, stores)
         live = ensure_generation(connection, projection, stores)
         if live is None:
@@ -85,21 +85,20 @@ def rebuild(
         started = time.monotonic()
         for _ in range(ATTEMPTS):
             left = _left_behind(connection, projection, stores)
-            first = None if left else _first_fill(url, reading, projection, live, counted=progress is not None)
-            with first.begun() if first else nullcontext():
-                building = left or _begin(connection, projection, stores)
-                try:
-                    found = _build(url, connection, projection, building, live, stores, first, progress)
-                    break
-                except ChangedMeanwhile:
-                    alias_swap.drop(connection, projection, building, stores)
-                except LeaseLost:
-                    raise StrandlineError(f"Another process took the rebuild of {name} over: run it again.") from None
-                except StoreFailed:  # the next rebuild goes on with it, or drops it
-                    raise
-                except StrandlineError:
-                    alias_swap.drop(connection, projection, building, stores)
-                    raise
+            first = None if left else _backfill(url, projection, live, counted=progress is not None)
+            building = left or _begin(connection, projection, stores)
+            try:
+                found = _build(url, connection, projection, building, live, stores, first, progress)
+                break
+            except ChangedMeanwhile:
+                alias_swap.drop(connection, projection, building, stores)
+            except LeaseLost:
+                raise StrandlineError(f"Another process took the rebuild of {name} over: run it again.") from None
+            except StoreFailed:  # the next rebuild goes on with it, or drops it
+                raise
+            except StrandlineError:
+                alias_swap.drop(connection, projection, building, stores)
+                raise
         else:
             raise StrandlineError(f"The journal kept changing below the mark while {name} was built: run it again.")
         if not found.swapped:
@@ -146,7 +145,7 @@ def _begin(connection: Connection, projection: Projection, stores: Stores) -> Ge
             sink.create(bare=bare)
             return building
     if bare:
-        return building  # its index is made while what it is filled with is being read
+        return building  # the backfill makes its index
     # Under its lease: a request that a killed rebuild has sent must not make the index after it was dropped.
     with lease.taken(connection, building.generation) as held:
         lease.renew(connection, held)
@@ -186,7 +185,7 @@ def _build(
 
     def fill() -> None:
         if first:
-            projector.fill_first(first, progress)
+            projector.backfill(first, progress)
         projector.run_to_mark(progress)
 
     if isinstance(sink, ExternalSink):
@@ -198,7 +197,7 @@ def _build(
             return cutover.outside(connection, projection, live, building, sink, summed_up, stores)
     with beforehand(url, projection, live) if alike else nullcontext() as served_before:
         fill()
-        return cutover.in_database(connection, projection, live, building, served_before, first)
+        return cutover.in_database(connection, projection, live, building, served_before)
 
 
 def _is_first_filled(projection: Projection) -> TypeGuard[RowProjection | ComposedProjection]:
@@ -208,13 +207,13 @@ def _is_first_filled(projection: Projection) -> TypeGuard[RowProjection | Compos
     )
 
 
-def _first_fill(
-    url: str, reading: Callable[[], Connection], projection: Projection, live: Generation, *, counted: bool
-) -> Backfill | None:
+def _backfill(url: str, projection: Projection, live: Generation, *, counted: bool) -> Backfill | None:
     if not _is_first_filled(projection):
         return None
+    if isinstance(projection, ComposedProjection):
+        return ComposedBackfill(url, projection)
     alike = live.generation if live.fingerprint == fingerprint(projection) else None
-    return Backfill(url, reading, projection, alike, counted=counted)
+    return RowBackfill(url, projection, alike, counted=counted)
 
 
 def _drop_retired(connection: Connection, projection: Projection, keep: list[int], stores: Stores) -> None:

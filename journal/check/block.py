@@ -1,7 +1,8 @@
-"""Checking one block, or one revision, as an export or a stream record holds it: every hash that can be recomputed.
+"""Checks one block or one revision of an export or a stream record: every hash that can be recomputed.
 
-Formats and formulas: QLDB's developer guide ("Journal contents", "Verification") and AWS's Java verifier; each formula
-that real bytes in tests/vectors confirm is tested on them. What no hash covers is checked against what one does.
+Formats and formulas: QLDB's developer guide ("Journal contents", "Verification") and AWS's Java verifier. A formula is
+tested on the real bytes in tests/vectors if they cover it. Members that no hash covers are checked against members that
+one does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ DEFINING_KEYWORDS = frozenset(("CREATE", "DROP", "UNDROP"))
 
 
 class Fault(NamedTuple):
-    """Something that does not hold: the block, the member that is at fault, and why (ids and hashes only)."""
+    """A failed check: the block, the member at fault, and why (ids and hashes only)."""
 
     sequence_no: int | None
     fault: str
@@ -65,7 +66,7 @@ NO_TABLE = Table(None, None)
 
 @dataclass(slots=True)
 class CheckedRevision:
-    """A revision and what its hash was found to cover; `data` is an Ion value, or JSON's at level chain."""
+    """A revision and the contents that its hash covers; `data` is an Ion value, at level chain JSON's."""
 
     hash: bytes
     document_id: str
@@ -76,17 +77,17 @@ class CheckedRevision:
     tx_time: datetime
     data: Any = None
     data_hash: bytes | None = None
-    data_ion: bytes | None = field(default=None, compare=False)  # the data as binary Ion, where it is at hand
+    data_ion: bytes | None = field(default=None, compare=False)  # the data as binary Ion, if it is known
     table: Table = field(default=NO_TABLE)
-    deletion: str | None = None  # of a deletion: what its hash was found to be
+    deletion: str | None = None  # the form of a deletion's hash
 
 
 @dataclass(slots=True)
 class CheckedBlock:
-    """A block and its faults; nothing of it may be used as verified while there is one.
+    """A block and its faults; nothing of a block with a fault may be used as verified.
 
-    With `statements_erased` the transaction_info is an erasedTransactionInfo (journal.statements), and the statements
-    are but their kinds.
+    With `statements_erased` the transaction_info is an erasedTransactionInfo (journal.check.statements), and
+    `statements` holds only their kinds.
     """
 
     strand_id: str
@@ -115,10 +116,10 @@ class CheckedBlock:
 
 
 def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
-    """Check a block of an export, or a stream's BLOCK_SUMMARY payload (then its revisions are to come).
+    """Check a block of an export, or a stream's BLOCK_SUMMARY payload (whose revisions arrive separately).
 
-    Raises ShapeError where not even the block's number and hashes can be read. With `trust_deletions` a deletion
-    whose hash no known form explains is let through (QLDB.md, "Hashes").
+    Raises ShapeError if the block's number and hashes cannot be read. With `trust_deletions` a deletion whose hash has
+    no known form is accepted (docs/qldb-formats.md, "Hashes").
     """
     if not isinstance(value, Mapping):
         raise ShapeError("not a struct")
@@ -128,7 +129,7 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
         sequence_no=number_in(address, "sequenceNo"),
         block_hash=hash_in(value, "blockHash"),
         previous_hash=hash_in(value, "previousBlockHash", empty=True),
-        # JSON has no blobs: the level shows in the type of a hash, whatever the file is called.
+        # JSON has no blobs: the type of a hash shows the level, whatever the file's name.
         level="chain" if isinstance(value["blockHash"], str) else "full",
     )
     try:
@@ -144,7 +145,7 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
     except RecursionError:
         block.fault("shape", "nested too deeply")
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        # Ion can hold anything anywhere; what it was is payload, so only the kind of failure is told.
+        # Ion can hold anything anywhere; the value is payload, so only the kind of failure is reported.
         block.fault("shape", f"a member is not what a block holds ({type(error).__name__})")
     return block
 
@@ -152,12 +153,13 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
 def check_revision(
     value: Mapping[str, Any], *, level: Level, trust_deletions: bool = False
 ) -> tuple[CheckedRevision, str | None]:
-    """A revision and the fault of its hash, if any; ShapeError where a member is missing or of the wrong type.
+    """Return a revision, and the fault of its hash or None.
 
-    At level chain the hash cannot be recomputed, and is taken as it is.
+    Raises ShapeError if a member is missing or of the wrong type. At level chain the hash cannot be recomputed and is
+    not checked.
     """
     metadata = struct_in(value, "metadata")
-    revision = CheckedRevision(  # by position, which is quicker
+    revision = CheckedRevision(  # positional arguments are faster
         hash_in(value, "hash"),
         id_in(metadata, "id"),
         number_in(metadata, "version"),
@@ -176,7 +178,7 @@ def check_revision(
             revision.data_hash = ion_hash(revision.data)
     elif not is_null(value.get("dataHash")):
         revision.state = "redacted"
-        # From JSON the hash of what was redacted is not known, unless the one who redacted it could tell.
+        # In JSON the hash of redacted data may be unknown to the writer, and is then empty.
         revision.data_hash = hash_in(value, "dataHash", empty=level == "chain") or None
     else:
         revision.state = "deleted"
@@ -198,7 +200,7 @@ def check_revision(
 
 
 def metadata_value(document_id: str, version: int, tx_time: datetime, tx_id: str) -> dict[str, Any]:
-    """A revision's metadata as QLDB writes it: txTime in milliseconds, UTC."""
+    """Return a revision's metadata as QLDB writes it: txTime in milliseconds, UTC."""
     utc = tx_time.astimezone(UTC)
     stamp = Timestamp(
         utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC,
@@ -208,7 +210,7 @@ def metadata_value(document_id: str, version: int, tx_time: datetime, tx_id: str
 
 
 def is_plain_metadata(metadata: Mapping[str, Any]) -> bool:
-    """Whether `metadata_value` gives back exactly these members, hash and all."""
+    """Return True if `metadata_value` reproduces exactly these members and their hash."""
     time = metadata["txTime"]
     return (
         len(metadata) == 4
@@ -223,16 +225,16 @@ def is_plain_metadata(metadata: Mapping[str, Any]) -> bool:
 
 
 def _is_plain(value: Any, kind: type, ion_type: IonType) -> bool:
-    """Whether it is of the type and not annotated, whichever class the reader gave it (`journal.ion.values`)."""
+    """Return True if a value is of the type and not annotated, for either class of `journal.ion.values`."""
     if type(value) is kind:
         return True
     return getattr(value, "ion_type", None) == ion_type and not value.ion_annotations
 
 
 def _deletion_form(metadata_hash: bytes, revision_hash: bytes) -> str | None:
-    """How a deletion's hash was made: of its metadata and nothing, of its metadata alone, or with a null's hash."""
-    # The first is what AWS's Java verifier computes; no real deletion was to be had, so the two others that QLDB could
-    # have meant are taken as well (QLDB.md, "Hashes").
+    """Return the form of a deletion's hash: metadata and nothing, metadata alone, or metadata and a null."""
+    # AWS's Java verifier computes the first. No real deletion was available, so the two other plausible forms are
+    # accepted too (docs/qldb-formats.md, "Hashes").
     if revision_hash == merkle.dot(metadata_hash, _HASH_OF_NOTHING):
         return "nothing"
     if revision_hash == metadata_hash:
@@ -262,21 +264,21 @@ def _read_transaction(block: CheckedBlock, value: Mapping[str, Any]) -> None:
     block.transaction_info = info = struct_in(value, ERASED if block.statements_erased else "transactionInfo")
     if block.statements_erased:
         if not is_null(value.get("transactionInfo")):
-            block.fault("transactionInfo", "is there, though erased")
+            block.fault("transactionInfo", "is present, though erased")
         _check_erased(block, info)
     elif block.level == "full":
         block.transaction_info = encode_transaction_info(info)
         if ion_hash(block.transaction_info) not in block.entries_hashes:
             block.fault("transactionInfo", "its hash is not in entriesHashList")
     for statement in info.get("statements") or ():
-        told = text_in(statement, "kind" if block.statements_erased else "statement")
-        block.statements.append(statement_kind(told) if block.statements_erased else told)
+        text = text_in(statement, "kind" if block.statements_erased else "statement")
+        block.statements.append(statement_kind(text) if block.statements_erased else text)
     for document_id, document in (info.get("documents") or {}).items():
         block.documents[str(document_id)] = Table(id_in(document, "tableId"), text_in(document, "tableName"))
 
 
 def _check_erased(block: CheckedBlock, info: Mapping[str, Any]) -> None:
-    """Of what was erased, only the hash is left to check; from JSON not even that may be known."""
+    """Check the hash of an erased transactionInfo, all that is left of it; in JSON it may be missing."""
     if block.level == "chain" and "hash" not in info:
         return
     if hash_in(info, "hash") not in block.entries_hashes:
@@ -331,7 +333,7 @@ def _check_revisions(block: CheckedBlock, revisions: Iterable[Any], trust_deleti
 def _is_at(address: Mapping[str, Any], block: CheckedBlock) -> bool:
     number = address.get("sequenceNo")
     if type(number) is int and number == block.sequence_no and address.get("strandId") == block.strand_id:
-        return True  # which the next line says too, slower
+        return True  # fast path of the next line
     return id_in(address, "strandId") == block.strand_id and number_in(address, "sequenceNo") == block.sequence_no
 
 
@@ -341,7 +343,7 @@ def _named(revision: CheckedRevision) -> str:
 
 def _read_summaries(block: CheckedBlock, summaries: Iterable[Any]) -> None:
     for summary in summaries:
-        # Both before either is kept: where one is not what it must be, the two lists stay of one length.
+        # Read both before keeping either, so that the two lists stay of one length on an error.
         revision_hash = hash_in(summary, "hash")
         document_id = None if is_null(summary.get("documentId")) else id_in(summary, "documentId")
         block.revision_hashes.append(revision_hash)
@@ -356,7 +358,7 @@ def _check_revisions_root(block: CheckedBlock) -> None:
 
 
 def _check_cross_references(block: CheckedBlock) -> None:
-    """What no hash covers, against what one does (DESIGN.md, "What a chain proves")."""
+    """Check members that no hash covers against members that one does (docs/verification.md)."""
     named = {document_id for document_id in block.revision_documents if document_id is not None}
     if named != block.documents.keys() and block.redaction_info is None:
         block.fault(
@@ -367,7 +369,7 @@ def _check_cross_references(block: CheckedBlock) -> None:
         if revision.tx_id != block.transaction_id:
             block.fault("transactionId", f"revision {revision.document_id}: its txId is not the block's transactionId")
         assert block.block_time is not None
-        # Timestamp's own arithmetic is slow.
+        # Timestamp's own subtraction is slow.
         if not _NO_TIME <= datetime.__sub__(block.block_time, revision.tx_time) < MOST_TIME_TO_BLOCK:
             block.warnings.append(
                 Fault(block.sequence_no, "blockTimestamp", "is not within a minute after the revisions' txTime")

@@ -1,6 +1,6 @@
-//! Checks a block of an export (`journal/block.py`, `check_block`): the same checks, in the same order and words.
+//! Checks a block of an export as `journal/check/block.py` does (`check_block`): same checks, order and messages.
 //!
-//! Only what an export in Ion holds is checked here; a block of another shape is handed over.
+//! Checks only the forms that exports in Ion have; a block of another shape is handed over.
 
 use crate::hash::{Hash, Hasher};
 use crate::members::{self, Members};
@@ -8,12 +8,12 @@ use crate::merkle::{dot, root};
 use crate::revision::{self, Revision, RevisionFault, Table};
 use crate::value::{Field, HandOver, IonType, Names, Read, Value};
 
-/// From txTime to blockTimestamp, in microseconds.
+/// The longest time from txTime to blockTimestamp, in microseconds.
 const MOST_TIME_TO_BLOCK: i64 = 60_000_000;
-/// QLDB's own quota is 40 documents a transaction; looking through more, one by one, would take long.
+/// QLDB's own quota is 40 documents a transaction; the linear search is too slow for many more.
 const MOST_DOCUMENTS: usize = 200;
 
-/// A member that does not hold, and why.
+/// A failed check: the member, and why.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Fault {
@@ -30,7 +30,7 @@ pub struct Redaction<'v> {
     pub version: i64,
 }
 
-/// A block and its faults; nothing of it may be used as verified while there is one.
+/// A block and its faults; nothing of a block with a fault may be used as verified.
 #[allow(missing_docs)]
 pub struct Block<'v, 'a> {
     pub strand_id: &'v str,
@@ -48,7 +48,7 @@ pub struct Block<'v, 'a> {
     pub revision_hashes: Vec<Option<Hash>>,
     pub revision_documents: Vec<Option<&'v str>>,
     pub revisions: Vec<Revision<'v, 'a>>,
-    /// Whether no revisions are to come.
+    /// True if no revisions arrive separately.
     pub complete: bool,
     pub faults: Vec<Fault>,
     pub warnings: Vec<Fault>,
@@ -71,7 +71,7 @@ pub fn check<'v, 'a>(
     Ok(block)
 }
 
-/// Checks a stream's summary of a block, whose revisions are to come.
+/// Checks a stream's summary of a block, whose revisions arrive separately.
 pub fn check_summary<'v, 'a>(
     value: Members<'v, 'a>,
     names: &'v Names<'a>,
@@ -94,7 +94,7 @@ fn entries(value: Members<'_, '_>) -> Read<Vec<Option<Hash>>> {
 }
 
 impl<'v, 'a> Block<'v, 'a> {
-    /// A block without its revisions.
+    /// Checks a block without its revisions.
     fn begin(value: Members<'v, 'a>, names: &'v Names<'a>, hasher: &mut Hasher) -> Read<Self> {
         let address = value.members(members::BLOCK_ADDRESS)?;
         let mut block = Block {
@@ -270,7 +270,7 @@ impl<'v, 'a> Block<'v, 'a> {
         Ok(())
     }
 
-    /// What no hash covers, against what one does (DESIGN.md, "What a chain proves").
+    /// Checks members that no hash covers against members that one does (docs/verification.md).
     fn check_cross_references(&mut self) {
         let mut named: Vec<&str> = self.revision_documents.iter().copied().flatten().collect();
         named.sort_unstable();

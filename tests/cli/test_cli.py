@@ -168,7 +168,7 @@ def test_digest_of_another_tip_matches_verify(run: Run, journal: tuple[Path, Sim
 def test_digest_is_refused_if_the_store_begins_above_block_0(
     run: Run, journal: tuple[Path, Simulated], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "holds no blocks yet" in run("digest").err
+    assert "holds no blocks" in run("digest").err
     monkeypatch.setenv("STRANDLINE_ORIGIN", "60")
     assert run("replay", str(journal[0] / "late")).status == 0
     refused = run("digest", "--json")

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.postgres  # each starts an embedded server of its own
+
 COMMAND = [sys.executable, "-m", "strandline.cli"]
 
 

@@ -22,7 +22,9 @@ from strandline.journal.check import merkle
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
+from strandline.journal.make.block import timestamp
 from strandline.journal.proofs.proof import Proof, check_proof
+from tests.journal.proofs.examples import DAMAGED, DOCUMENTS, TAMPERED, make_proof, make_strand, real_proof
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "docs" / "verify_proof.py"
@@ -40,7 +42,6 @@ def load(path: Path, name: str) -> ModuleType:
 
 
 script = load(SCRIPT, "verify_proof")
-proofs = load(ROOT / "tests" / "journal" / "proofs" / "test_proof.py", "proof_examples")
 
 
 def script_hash(data: bytes) -> bytes:
@@ -120,7 +121,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(VALUES)
-def test_its_ion_hash_is_ours(value: Any) -> None:
+def test_ion_hash_of_script_equals_ours(value: Any) -> None:
     data = ion.write(value)
 
     assert script_hash(data) == ion_hash(ion.read_one(data))
@@ -137,7 +138,7 @@ def test_its_ion_hash_is_ours(value: Any) -> None:
         "[-1, 0, 255, 256, -18446744073709551616]",
     ],
 )
-def test_the_odd_corners_of_ion(text: str) -> None:
+def test_ion_hash_agrees_on_rare_values(text: str) -> None:
     value = next(ion.read_typed(text.encode()))
 
     assert script_hash(ion.write(value)) == ion_hash(value)
@@ -166,11 +167,11 @@ def test_the_odd_corners_of_ion(text: str) -> None:
         "long",
     ],
 )
-def test_other_encodings_of_the_same_value(encoded: str, text: str) -> None:
+def test_ion_hash_agrees_on_other_encodings_of_a_value(encoded: str, text: str) -> None:
     assert script_hash(bytes.fromhex(encoded)) == ion_hash(ion.read_one(text.encode()))
 
 
-def test_a_symbol_table_that_adds_to_the_one_before() -> None:
+def test_symbol_table_appends_to_the_one_before() -> None:
     first = ion.write({"alpha": 1})[:-4]  # its symbol table alone
     assert first.endswith(b"alpha")
     appended = bytes.fromhex("eb 81 83 d8 86 71 03 87 b3 82") + b"be" + bytes.fromhex("d6 8a 21 01 8b 21 02")
@@ -178,22 +179,20 @@ def test_a_symbol_table_that_adds_to_the_one_before() -> None:
     assert script_hash(first + appended) == ion_hash({"alpha": 1, "be": 2})
 
 
-@pytest.mark.parametrize("state", proofs.DOCUMENTS)
-def test_it_agrees_on_each_state(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proof = proofs.make_proof(proofs.make_strand(), 3, state)
+@pytest.mark.parametrize("state", DOCUMENTS)
+def test_verifiers_agree_on_each_state(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proof = make_proof(make_strand(), 3, state)
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
     assert "THE PROOF HOLDS" in capsys.readouterr().out
     assert check_proof(proof.to_json().encode(), proof.digest).ok
 
 
-@pytest.mark.parametrize(
-    ("state", "change"), [row[1:3] for row in proofs.TAMPERED], ids=[r[0] for r in proofs.TAMPERED]
-)
-def test_it_agrees_on_what_was_tampered_with(
+@pytest.mark.parametrize(("state", "change"), [row[1:3] for row in TAMPERED], ids=[r[0] for r in TAMPERED])
+def test_verifiers_agree_on_tampered_proofs(
     state: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proof = proofs.make_proof(proofs.make_strand(), 3, state)
+    proof = make_proof(make_strand(), 3, state)
     content = json.loads(proof.to_json())
     change(content)
 
@@ -201,11 +200,11 @@ def test_it_agrees_on_what_was_tampered_with(
     assert "DOES NOT HOLD" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("member", "change"), proofs.DAMAGED)
-def test_it_refuses_what_is_damaged(
+@pytest.mark.parametrize(("member", "change"), DAMAGED)
+def test_script_refuses_damaged_proofs(
     member: str, change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proof = proofs.make_proof(proofs.make_strand(), 3, "normal")
+    proof = make_proof(make_strand(), 3, "normal")
     content = json.loads(proof.to_json())
     change(content)
 
@@ -215,12 +214,12 @@ def test_it_refuses_what_is_damaged(
 
 @settings(max_examples=150, deadline=None)
 @given(VALUES, st.integers(0, 2**16), st.integers(0, 255))
-def test_it_agrees_on_any_data_and_any_changed_byte(value: Any, place: int, byte: int) -> None:
-    metadata = {"id": "doc", "version": 3, "txTime": proofs.timestamp(0), "txId": "tx"}
+def test_verifiers_agree_on_any_changed_byte(value: Any, place: int, byte: int) -> None:
+    metadata = {"id": "doc", "version": 3, "txTime": timestamp(0), "txId": "tx"}
     value = ion.read_one(ion.write({"value": value}))
     revision_hash = merkle.dot(ion_hash(metadata), ion_hash(value))
     proof = dataclasses.replace(
-        proofs.real_proof(),
+        real_proof(),
         document_id="doc",
         version=3,
         hash=revision_hash,
@@ -243,8 +242,8 @@ def test_it_agrees_on_any_data_and_any_changed_byte(value: Any, place: int, byte
     assert ok or not holds(changed_proof)
 
 
-def test_a_real_revision(tmp_path: Path) -> None:
-    proof = proofs.real_proof()
+def test_script_checks_a_real_revision(tmp_path: Path) -> None:
+    proof = real_proof()
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
     assert run(proof.to_json(), None, tmp_path) == 0
@@ -252,26 +251,26 @@ def test_a_real_revision(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "hello", "[" * 100_000])
-def test_what_is_no_proof(content: str, tmp_path: Path) -> None:
+def test_file_that_is_no_proof_is_refused(content: str, tmp_path: Path) -> None:
     assert run(content, None, tmp_path) == 2
     with pytest.raises(UnreadableError):
         check_proof(content.encode())
 
 
-def test_deep_nesting_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+def test_deep_nesting_is_refused_without_a_crash(tmp_path: Path) -> None:
     nested = b""
     for _ in range(20_000):
         nested = (
             bytes([0xB0 | len(nested)]) if len(nested) < 14 else b"\xbe" + script.write_var_uint(len(nested))
         ) + nested
-    proof = dataclasses.replace(proofs.real_proof(), data=script.VERSION_MARKER + nested)
+    proof = dataclasses.replace(real_proof(), data=script.VERSION_MARKER + nested)
 
     assert run(proof.to_json(), None, tmp_path) == 1
 
 
-def test_as_an_auditor_calls_it(tmp_path: Path) -> None:
+def test_script_runs_without_installed_packages(tmp_path: Path) -> None:
     """With nothing of the project, nor any installed package, in reach."""
-    proof = proofs.real_proof()
+    proof = real_proof()
     file = tmp_path / "proof.json"
     file.write_text(proof.to_json())
     command = [sys.executable, "-I", "-S", "-W", "error", str(SCRIPT), str(file), "--digest"]

@@ -26,7 +26,8 @@ from strandline.consumer.generations.state import parked, statuses
 from strandline.consumer.generations.stores import Stores, open_stores
 from strandline.consumer.generations.view_swap import ReadersInTheWay
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection
-from strandline.consumer.projector import backfill, composed_filler, lease
+from strandline.consumer.projector import backfill, lease
+from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.settings import Settings
 from strandline.consumer.sinks.contract import StoreFailed
 from strandline.consumer.sinks.opensearch import bulk
@@ -253,8 +254,8 @@ class TestRebuild:
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(7)], product("p", "x"))
         project(stores.url, named(projection), stores=stores)
-        monkeypatch.setattr(backfill, "KEYS_KNOWN", 1)
-        monkeypatch.setattr(composed_filler, "KEYS", 3)
+        monkeypatch.setattr(backfill, "KEYS", 3)
+        monkeypatch.setattr(backfill, "KEYS_AT_ONCE", 1)
         monkeypatch.setattr(opensearch_sink, "RECORDED_AT_ONCE", 3)
         assert rebuilt(stores, projection).swapped
         of_state = "WHERE generation = (SELECT generation FROM projection.generation WHERE state = %s) ORDER BY 1, 2, 3"
@@ -387,16 +388,16 @@ class TestRebuild:
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         once = []
-        parts = backfill.Backfill._parts
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> backfill.Parts:
-            yield from parts(*parameters)
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
 
-        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         assert rebuilt(stores, NOW).swapped
         assert "upgraded" in labels(opensearch)
         check_whole(connection, opensearch, NOW)

@@ -21,7 +21,7 @@ def connection(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]
         yield made
 
 
-def test_one_that_runs_one_that_was_stopped_and_one_that_is_gone(
+def test_workers_are_running_ended_or_lost(
     connection: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     for name in ("a", "b"):
@@ -36,21 +36,21 @@ def test_one_that_runs_one_that_was_stopped_and_one_that_is_gone(
     assert gone.since == gone.seen_at > b.since
 
 
-def test_one_that_starts_again_runs(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def test_restarted_worker_is_running(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     begin(connection, "a")
     end(connection, "a")
     begin(connection, "a")
     assert [one.state for one in read_workers(connection, LATE)] == ["running"]
 
 
-def test_names_of_long_ago_are_forgotten(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def test_old_workers_are_forgotten(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     begin(connection, "a")
     connection.execute("UPDATE projection.worker SET seen_at = now() - interval '2 days'")
     begin(connection, "b")
     assert [one.id for one in read_workers(connection, LATE)] == ["b"]
 
 
-def test_status_tells_of_them(
+def test_status_shows_workers(
     database: str,
     connection: psycopg.Connection[tuple[object, ...]],
     monkeypatch: pytest.MonkeyPatch,
@@ -69,7 +69,7 @@ def test_status_tells_of_them(
     assert "Worker killed: lost (killed, " in said
 
 
-def test_status_tells_of_the_streams(
+def test_status_shows_streams(
     database: str,
     connection: psycopg.Connection[tuple[object, ...]],
     monkeypatch: pytest.MonkeyPatch,

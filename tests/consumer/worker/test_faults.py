@@ -18,11 +18,11 @@ from strandline.consumer.worker.projectors import ProjectorThreads
 from strandline.journal.decode.stream import block_records
 from strandline.journal.simulation.licensing import LicenceLedger
 from strandline.journal.simulation.strand import SimulatedStrand
-from tests.consumer.intake.test_stream_records import ARN
 from tests.consumer.worker.live import wait_for
 from tests.soak.held import Held
 from tests.soak.outcome import Outcome, compared
 from tests.soak.written import Written
+from tests.streamed import ARN
 from tests.tcp_proxy import Proxy, proxy
 
 PROJECTIONS = discover(("strandline.projections",))
@@ -73,7 +73,8 @@ def running(url: str, stores: Stores) -> Iterator[ProjectorThreads]:
     try:
         yield made
     finally:
-        made.stop(1)
+        made.stop()
+        made.join(1)
 
 
 def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
@@ -83,12 +84,12 @@ def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
 
 
 def troubled(made: ProjectorThreads, names: Sequence[str]) -> bool:
-    """One of them fails, or stands still."""
-    return any(made.pulses[name].trouble for name in names) or bool(made.still(1.5))
+    """Return whether one of them fails, or is stuck."""
+    return any(made.pulses[name].trouble for name in names) or bool(made.stuck(1.5))
 
 
 @pytest.mark.parametrize("store", ["postgresql", "opensearch"])
-def test_faults_one_after_the_other(
+def test_read_models_are_right_after_network_faults(
     database: str, opensearch: OpenSearch, opensearch_url: str, strand: tuple[Written, list[list[Received]]], store: str
 ) -> None:
     written, records = strand

@@ -58,7 +58,7 @@ def number_of(record: UserRecord) -> int | None:
     return address["sequenceNo"] if address else None
 
 
-def test_stopped_started_killed_and_two_gaps_that_an_export_closes(
+def test_restarts_kills_and_gaps_lose_nothing(
     cloud: Cloud,
     store: str,
     streamed: list[UserRecord],
@@ -100,7 +100,7 @@ def taken(workers: Sequence[Worker]) -> int:
     return sum(line["records"] for one in workers for line in one.log() if line["event"] == "batch")
 
 
-def test_two_workers_a_killed_shard_process_a_reshard_and_a_store_that_goes_away(
+def test_two_workers_survive_kill_reshard_and_outage(
     cloud: Cloud, store: str, streamed: list[UserRecord], replayed: dict[str, list[Any]], tmp_path: Path
 ) -> None:
     name = cloud.environment["STRANDLINE_STREAM"]

@@ -12,8 +12,8 @@ from strandline.ledger.provenance.recorder import (
     Agent,
     Contradiction,
     Entity,
-    NotTold,
     Provenance,
+    UnknownThing,
     Used,
     WasAttributedTo,
     WasDerivedFrom,
@@ -49,7 +49,7 @@ def held(database: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_a_run_in_one_transaction_and_again_nothing(provenance: Provenance, database: str) -> None:
+def test_repeated_statements_write_nothing(provenance: Provenance, database: str) -> None:
     provenance.record(*RUN)
     told = held(database)
     assert len(told) == 8
@@ -59,7 +59,7 @@ def test_a_run_in_one_transaction_and_again_nothing(provenance: Provenance, data
     assert held(database) == told
 
 
-def test_what_was_left_open_may_be_added_and_nothing_else(provenance: Provenance, database: str) -> None:
+def test_missing_members_may_be_added_and_nothing_changed(provenance: Provenance, database: str) -> None:
     provenance.record(*RUN)
     ended = Activity("run/1", "Training", ended_at=datetime(2026, 1, 2, tzinfo=UTC))
     provenance.record(ended)
@@ -74,10 +74,10 @@ def test_what_was_left_open_may_be_added_and_nothing_else(provenance: Provenance
 
 
 @pytest.mark.parametrize("relation", RUN[4:], ids=lambda one: one.table)
-def test_a_relation_needs_both_its_things(provenance: Provenance, relation: Any, database: str) -> None:
-    with pytest.raises(NotTold):
+def test_relation_needs_both_things(provenance: Provenance, relation: Any, database: str) -> None:
+    with pytest.raises(UnknownThing):
         provenance.record(relation)
-    with pytest.raises(NotTold):
+    with pytest.raises(UnknownThing):
         provenance.record(Agent("agent/a"), Activity("run/1"), relation)
     assert held(database) == []
 
@@ -86,6 +86,6 @@ def test_a_relation_needs_both_its_things(provenance: Provenance, relation: Any,
     "odd",
     [Entity(""), Entity("a", label="\n"), Used("a", None), Activity("a", started_at=datetime(2026, 1, 1))],  # type: ignore[arg-type]
 )
-def test_what_is_no_statement(provenance: Provenance, odd: Any) -> None:
-    with pytest.raises((WrongStatement, NotTold)):
+def test_malformed_statement_is_refused(provenance: Provenance, odd: Any) -> None:
+    with pytest.raises((WrongStatement, UnknownThing)):
         provenance.record(odd)

@@ -27,7 +27,7 @@ def profiles(wallet: Wallet, api: Api) -> Iterator[Profiles]:
         yield profiles
 
 
-def test_a_profile_comes_and_goes_and_is_never_in_the_journal(profiles: Profiles, call: Call, database: str) -> None:
+def test_profile_is_never_in_the_journal(profiles: Profiles, call: Call, database: str) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     assert call("/GetProfile", accountId="A")[0] == 404
     assert call("/PutProfile", accountId="A", profile=PROFILE) == (200, {"accountId": "A"})
@@ -42,7 +42,7 @@ def test_a_profile_comes_and_goes_and_is_never_in_the_journal(profiles: Profiles
     assert "Ada" not in f"{held}{stated}"
 
 
-def test_a_profile_is_an_accounts(profiles: Profiles, call: Call) -> None:
+def test_profile_needs_an_account(profiles: Profiles, call: Call) -> None:
     assert call("/PutProfile", accountId="A", profile=PROFILE)[0] == 404
     with pytest.raises(Exception, match="no profile"):
         profiles.get("A")
@@ -62,12 +62,12 @@ def test_a_profile_is_an_accounts(profiles: Profiles, call: Call) -> None:
     ],
     ids=["none", "text", "list", "number", "nameless", "account", "long", "many"],
 )
-def test_odd_profiles_are_refused(profiles: Profiles, call: Call, profile: Any) -> None:
+def test_malformed_profiles_are_refused(profiles: Profiles, call: Call, profile: Any) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     assert call("/PutProfile", accountId="A", profile=profile)[0] == 400
 
 
-def test_without_a_table_profiles_are_off(call: Call) -> None:
+def test_profiles_are_off_without_a_table(call: Call) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     for told in (call("/GetProfile", accountId="A"), call("/PutProfile", accountId="A", profile=PROFILE)):
         assert told[0] == 409

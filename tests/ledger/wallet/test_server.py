@@ -114,7 +114,7 @@ def kill_connections(database: str, until: Event) -> int:
     return killed
 
 
-def test_32_clients_with_repeated_requests_and_killed_connections(database: str, tmp_path: Path) -> None:
+def test_requests_of_32_clients_happen_once(database: str, tmp_path: Path) -> None:
     clients = [Client(number) for number in range(CLIENTS)]
     done = Event()
     with serving(database, tmp_path) as url:
@@ -167,7 +167,7 @@ def test_32_clients_with_repeated_requests_and_killed_connections(database: str,
     assert "Traceback" not in log
 
 
-def test_what_is_no_request_is_a_problem(database: str, tmp_path: Path) -> None:
+def test_malformed_request_is_answered_with_a_problem(database: str, tmp_path: Path) -> None:
     token = {"STRANDLINE_SERVE_TOKEN": "0123456789abcdef"}
     with serving(database, tmp_path, **token) as url:
         host = urlsplit(url)
@@ -202,7 +202,7 @@ def test_what_is_no_request_is_a_problem(database: str, tmp_path: Path) -> None:
         ("127.0.0.1:99999999", "cannot be listened on"),
     ],
 )
-def test_where_it_does_not_listen(listen: str, told: str, database: str, tmp_path: Path) -> None:
+def test_address_that_cannot_be_served_is_refused(listen: str, told: str, database: str, tmp_path: Path) -> None:
     environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(tmp_path)}
     done = subprocess.run([*COMMAND, listen], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
