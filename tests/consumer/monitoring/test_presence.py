@@ -86,9 +86,9 @@ def test_status_shows_streams(
     said = capsys.readouterr().out
     assert "Stream live: live since " in said
     assert (
-        "Stream silent: silent since 2025-01-02 00:00:00 UTC; its last record came at 2025-01-02 00:00:00 UTC." in said
+        "Stream silent: silent since 2025-01-02 00:00:00 UTC; last record at 2025-01-02 00:00:00 UTC." in said
     )
-    assert "Stream completed: completed since 2025-01-03 00:00:00 UTC; its last record came at " in said
+    assert "Stream completed: completed since 2025-01-03 00:00:00 UTC; last record at " in said
     assert run(["status", "--json"]) == 0
     streams = json.loads(capsys.readouterr().out)["streams"]
     assert {one["name"]: one["state"] for one in streams} == {name: name for name in ("live", "silent", "completed")}
