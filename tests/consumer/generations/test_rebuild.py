@@ -109,7 +109,7 @@ def redefined(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 class TestRebuild:
     @pytest.mark.parametrize("name", ALL)
-    def test_it_equals_what_is_served(
+    def test_rebuilt_generation_equals_the_served_one(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, name: str
     ) -> None:
         history(strand)
@@ -126,7 +126,7 @@ class TestRebuild:
         assert told
         check_no_orphans(connection)
 
-    def test_one_without_any_key_can_go_on(
+    def test_composed_generation_without_keys_continues(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         strand.block(order("o1", "A"))
@@ -138,7 +138,7 @@ class TestRebuild:
         project(database, named(ORDERS))
         assert labels(connection, "orders") == ["o2 l1 p1"]
 
-    def test_current_reads_the_last_revisions_only(self, strand: StrandRows, database: str, redefined: Any) -> None:
+    def test_backfill_reads_only_the_last_revisions(self, strand: StrandRows, database: str, redefined: Any) -> None:
         redefined("the same")
         history(strand)
         project(database, named(CURRENT))
@@ -153,7 +153,7 @@ class TestRebuild:
         # a only as it is now, b is deleted; c waits in what is served, and d's last revision cannot be taken.
         assert sorted(set(seen)) == [("a", 1), ("c", 0), ("d", 0), ("d", 1)]
 
-    def test_a_difference_refuses_the_swap(
+    def test_difference_refuses_the_cut_over(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -170,7 +170,7 @@ class TestRebuild:
         assert states(connection) == [(generation, "live", position)]
         check_no_orphans(connection)
 
-    def test_a_change_below_the_mark_explains_one(
+    def test_difference_is_accepted_after_a_change_below_the_mark(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -185,7 +185,7 @@ class TestRebuild:
         (found,) = statuses(connection, [CURRENT])
         assert not found.needs_rebuild
 
-    def test_a_change_while_it_is_built_is_not_missed(
+    def test_change_during_a_rebuild_is_not_missed(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -205,7 +205,7 @@ class TestRebuild:
         assert "upgraded" in labels(connection)
         check_no_orphans(connection)
 
-    def test_another_definition_takes_over_whatever_differs(
+    def test_another_definition_may_differ(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         history(strand)
@@ -219,7 +219,7 @@ class TestRebuild:
         assert labels(connection) == ["new"] * 3
         assert [state for _, state, _ in states(connection)] == ["frozen", "live"]
 
-    def test_what_parks_by_another_definition_is_run_from_its_first_revision(
+    def test_document_parked_by_another_definition_runs_from_its_first_revision(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         strand.block(("x", 0, "T", good("x0")), ("y", 0, "T", good("y0")))
@@ -241,7 +241,7 @@ class TestRebuild:
         ).fetchall()
         assert parked == ("x", 1)
 
-    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+    def test_writes_to_the_served_generation_during_a_rebuild_are_compared(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -312,7 +312,7 @@ class TestRebuild:
         assert rebuild_one(database, named(projection), projection.name).swapped
         assert found == [[]]
 
-    def test_only_the_swap_has_to_be_durable(
+    def test_only_the_cut_over_is_durable(
         self, strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -334,7 +334,7 @@ class TestRebuild:
         assert set(found) == {("move", "off"), ("retire", "on")}
 
     @pytest.mark.parametrize("at", ["Backfill", "CatchUp", "Compare", "CutOver", "killed in the first fill"])
-    def test_a_killed_one_leaves_nothing_in_the_way(
+    def test_rebuild_after_a_killed_one_succeeds(
         self,
         connection: psycopg.Connection[Any],
         strand: StrandRows,
@@ -360,7 +360,7 @@ class TestRebuild:
             assert [state for _, state, _ in states(connection, name)] == ["kept", "live"]
             check_no_orphans(connection)
 
-    def test_a_second_one_is_refused(
+    def test_concurrent_rebuild_is_refused(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -371,7 +371,9 @@ class TestRebuild:
                     again(database, named(CURRENT), "now")
         assert rebuild_one(database, named(CURRENT), "now").swapped
 
-    def test_only_one_is_kept(self, connection: psycopg.Connection[Any], strand: StrandRows, database: str) -> None:
+    def test_only_the_last_generation_is_kept(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
         history(strand)
         project(database, ALL)
         for _ in range(3):
@@ -380,7 +382,7 @@ class TestRebuild:
         assert [state for _, state, _ in states(connection)] == ["kept", "live"]
         check_no_orphans(connection)
 
-    def test_one_that_cannot_go_on_is_replaced(
+    def test_failing_generation_is_replaced(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -396,7 +398,7 @@ class TestRebuild:
         assert (found.state, found.lag_blocks) == ("live", 0)
         check_no_orphans(connection)
 
-    def test_what_is_not_there_cannot_be_rebuilt(self, strand: StrandRows, database: str) -> None:
+    def test_unknown_or_idle_read_model_cannot_be_rebuilt(self, strand: StrandRows, database: str) -> None:
         with pytest.raises(UsageError, match="no projection 'nope'"):
             rebuild_one(database, ALL, "nope")
         with pytest.raises(StrandlineError, match="nothing to rebuild"):
@@ -412,7 +414,7 @@ class TestView:
         history(strand)
         project(database, named(CURRENT))
 
-    def test_new_columns_are_added_in_place(
+    def test_new_columns_are_added_to_the_view_in_place(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
@@ -432,7 +434,7 @@ class TestView:
         assert connection.execute("SELECT DISTINCT label FROM read.built_on").fetchall() == [("x",)]
         connection.execute("DROP VIEW read.built_on")
 
-    def test_other_changes_are_refused_where_others_build_on_it(
+    def test_other_column_changes_are_refused_if_objects_depend_on_the_view(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
@@ -448,7 +450,7 @@ class TestView:
         assert rebuild_one(database, named(narrower), "now").swapped
         assert labels(connection) == ["x"] * 3
 
-    def test_who_may_read_follows_the_definition(
+    def test_readers_follow_the_definition(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
@@ -460,7 +462,7 @@ class TestView:
             roll_back(database, named(replace(CURRENT, readers="cleared")), "now", stale=True)
             assert analyst.execute("SELECT count(*) FROM read.now").fetchone() == (2,)
 
-    def test_a_reader_that_stays_stops_the_swap_and_no_other_reader(
+    def test_idle_reader_stops_the_cut_over_and_no_other_reader(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.projected(strand, database)
@@ -473,7 +475,7 @@ class TestView:
         check_no_orphans(connection)
         assert rebuild_one(database, named(CURRENT), "now").swapped
 
-    def test_readers_never_fail_and_never_see_half(self, strand: StrandRows, database: str) -> None:
+    def test_readers_never_fail_and_never_see_a_part(self, strand: StrandRows, database: str) -> None:
         for number in range(300):
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(300)], product("p", "x"))
@@ -507,8 +509,8 @@ class TestView:
         assert seen == {(300, 300)}
 
 
-class TestKept:
-    def test_a_kept_generation_goes_on_and_serves_again(
+class TestRollback:
+    def test_kept_generation_catches_up_and_serves_again(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -530,7 +532,7 @@ class TestKept:
             assert roll_back(database, ALL, name).generation == live
         check_no_orphans(connection)
 
-    def test_a_kept_one_that_fails_stops_nothing(
+    def test_failing_kept_generation_stops_nothing(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -545,7 +547,7 @@ class TestKept:
         assert failures == [("UndefinedColumn (SQLSTATE 42703)",), (None,)]
 
     @pytest.mark.parametrize("name", ["now", "past", "orders"])
-    def test_a_frozen_one_is_purged_and_taken_back_only_when_asked(
+    def test_frozen_generation_is_purged_and_served_only_if_stale(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any, name: str
     ) -> None:
         history(strand)
@@ -583,7 +585,7 @@ class TestKept:
         assert {state: at for _, state, at in states(connection, name)} == {"live": 5, "kept": 9}
         assert roll_back(database, ALL, name).swapped
 
-    def test_one_served_with_another_definition_is_purged_while_it_waits_for_its_rebuild(
+    def test_served_generation_of_another_definition_is_purged(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         strand.block(("a", 0, "T", good("secret")))
