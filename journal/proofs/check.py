@@ -117,7 +117,7 @@ def _check_own(proof: Proof, digest: bytes | None) -> CheckResult:
 def _check_content(proof: Proof) -> Content:
     """Return the revision if its hash and its block show it. Raises NotChecked or NotProved."""
     if proof.level == "chain":
-        raise NotChecked("the block was had only as JSON: the revision's hash cannot be recomputed from its content")
+        raise NotChecked("the block is known only as JSON: the revision's hash cannot be recomputed from its content")
     if proof.metadata is None:
         raise NotChecked("the file lacks the revision's metadata")
     try:
