@@ -25,6 +25,7 @@ from strandline.consumer.sinks import patience
 from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.consumer.sinks.read_view import ViewInUse
 from strandline.journal.errors import StrandlineError, UsageError
+from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector import test_composed_filler, test_projector
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
@@ -34,7 +35,6 @@ from tests.strand_rows import StrandRows
 BLOCKS = BlockProjection(
     "blocks", "Test.", "analysts", (Column("label", "text", ""),), lambda block: [{"label": str(block.sequence_no)}]
 )
-LIFT = """UPDATE journal.revision SET data = '{"label": "upgraded"}' WHERE document_id = 'a' AND version = 1"""
 ALL: dict[str, Projection] = {one.name: one for one in (CURRENT, HISTORY, BLOCKS, ORDERS)}
 
 
@@ -76,19 +76,6 @@ def check_no_orphans(connection: psycopg.Connection[Any]) -> None:
     known = connection.execute("SELECT relation FROM projection.generation WHERE store = 'postgresql'")
     assert sorted(tables.fetchall()) == sorted(known.fetchall())
     check_records(connection)
-
-
-def check_records(connection: psycopg.Connection[Any]) -> None:
-    """What is recorded is of some generation, and indexed where that one is whole."""
-    statement = """
-        SELECT split_part(relname, '_', -1)::bigint FROM pg_class
-        WHERE relnamespace = 'projection'::regnamespace AND relname ~ '^(source|outside_row)_[0-9]+$'"""
-    bare = " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)"
-    known = connection.execute("SELECT generation, state FROM projection.generation").fetchall()
-    assert set(connection.execute(statement.encode())) <= {(number,) for number, _ in known}
-    assert set(connection.execute((statement + bare).encode())) <= {
-        (number,) for number, state in known if state == "building"
-    }
 
 
 def history(strand: StrandRows) -> None:

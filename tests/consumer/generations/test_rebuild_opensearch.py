@@ -28,7 +28,7 @@ from strandline.consumer.sinks.opensearch.index_rows import IndexRows
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.journal.errors import StrandlineError, UsageError
-from tests.consumer.generations.test_rebuild import LIFT, check_records
+from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
