@@ -220,7 +220,7 @@ class TestRebuild:
                 raise Unprojectable("only the first")
             return test_projector.rows(revision)
 
-        assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now").swapped
+        assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now", accept=True).swapped
         assert labels(connection) == ["x0", "y0"]
         (parked,) = connection.execute(
             "SELECT key, version FROM projection.parked JOIN projection.generation USING (generation) "
@@ -394,6 +394,99 @@ class TestRebuild:
         project(database, named(CURRENT))
         with pytest.raises(StrandlineError, match="only a rebuild leaves one"):
             roll_back(database, ALL, "now")
+
+
+def broken(revision: Any) -> Any:
+    return [{"label": revision.data["nope"]}] if revision.data else []
+
+
+class TestWorse:
+    """A projection with a mistake does not take the place of what is served."""
+
+    @pytest.mark.parametrize("name", ["now", "past"])
+    def test_generation_with_newly_parked_documents_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any, name: str
+    ) -> None:
+        history(strand)
+        project(database, named(ALL[name]))
+        before = all_rows(connection, name)
+        redefined("second")
+        done = rebuild_one(database, named(replace(ALL[name], rows=broken)), name)
+        assert (done.swapped, done.worse, done.rows_before) == (False, True, len(before))
+        # c and d are parked in the one served, too; a is new. b is deleted, and parks in a history alone.
+        assert done.newly_parked == {"now": 1, "past": 2}[name]
+        assert [reason.split(" in line")[0] for reason, _ in done.reasons] == ["KeyError"]
+        assert all_rows(connection, name) == before
+        assert [state for _, state, _ in states(connection, name)] == ["live"]
+        check_no_orphans(connection)
+
+    def test_generation_with_fewer_rows_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        redefined("second")
+        silent = replace(CURRENT, rows=lambda revision: [] if revision.document_id == "a" else [{"label": "x"}])
+        done = rebuild_one(database, named(silent), "now")
+        assert (done.swapped, done.worse, done.rows_before, done.rows) == (False, True, 2, 1)
+        assert done.newly_parked == 0
+        assert rebuild_one(database, named(silent), "now", accept=True).swapped
+
+    def test_composed_generation_with_newly_parked_keys_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(ORDERS))
+        redefined("second")
+
+        def fail(key: str, look_up: Any) -> Any:
+            look_up("Order", "order", key)
+            return 1 / 0
+
+        done = rebuild_one(database, named(replace(ORDERS, compose=fail)), "orders")
+        assert (done.swapped, done.rows, done.rows_before, done.newly_parked) == (False, 0, 1, 1)
+
+    def test_difference_of_one_definition_may_be_accepted(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        connection.execute("UPDATE generation.now_1 SET label = 'tampered' WHERE source_document = 'a'")
+        assert not rebuild_one(database, named(CURRENT), "now").swapped
+        done = rebuild_one(database, named(CURRENT), "now", accept=True)
+        assert (done.swapped, done.worse) == (True, False)
+        assert "tampered" not in labels(connection)
+
+    def test_last_generation_that_served_well_is_kept(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        before = labels(connection)
+        mistaken = named(replace(CURRENT, rows=broken))
+        for text in ("second", "third"):
+            redefined(text)
+            assert rebuild_one(database, mistaken, "now", accept=True).swapped
+        assert labels(connection) == []
+        assert [state for _, state, _ in states(connection)] == ["frozen", "frozen", "live"]
+        assert roll_back(database, mistaken, "now", stale=True).swapped
+        assert labels(connection) == before
+        # Once a good one has served, what was kept for its sake goes.
+        redefined("fourth")
+        for _ in range(2):
+            assert rebuild_one(database, named(CURRENT), "now").swapped
+        assert [state for _, state, _ in states(connection)] == ["kept", "live"]
+        check_no_orphans(connection)
+
+    def test_new_columns_and_rows_are_not_worse(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        redefined("second")
+        mended = replace(CURRENT, rows=lambda _: [{"label": "x"}])
+        done = rebuild_one(database, named(mended), "now")
+        assert (done.swapped, done.worse, done.rows_before, done.rows) == (True, False, 2, 3)
 
 
 class TestView:

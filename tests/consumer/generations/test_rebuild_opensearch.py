@@ -331,6 +331,19 @@ class TestRebuild:
         assert states(connection) == ["frozen", "live"]
         check_whole(connection, opensearch, new)
 
+    def test_generation_with_newly_parked_documents_is_refused(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        redefined: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        before = shown(opensearch, "now")
+        redefined("second")
+        done = rebuilt(stores, replace(NOW, rows=lambda revision: [{"label": revision.data["nope"]}]))
+        assert (done.swapped, done.rows, done.rows_before, done.newly_parked) == (False, 0, 2, 1)
+        assert shown(opensearch, "now") == before
+        assert states(connection) == ["live"]
+
     def test_change_during_a_rebuild_is_not_missed(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
