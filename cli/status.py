@@ -47,6 +47,8 @@ def status(as_json: AsJson = False) -> int:
         _say_status(found)
         for one in streams:
             say(f"Stream {one.name}: {one.state} since {_utc(one.since)}; last record at {_utc(one.heard_at)}.")
+            if one.fault is not None:
+                say(f"Stream {one.name}: {one.fault}.")
         for worker in workers:
             say(f"Worker {worker.id}: {_WORKER[worker.state]} {_utc(worker.since)}.")
         if not opensearch:
@@ -76,6 +78,7 @@ def _stream_json(one: "StreamState") -> dict[str, object]:
         "state": one.state,
         "since": one.since.isoformat(),
         "heard_at": one.heard_at.isoformat(),
+        "fault": one.fault,
     }
 
 

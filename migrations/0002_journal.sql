@@ -137,7 +137,8 @@ CREATE TABLE journal.stream (
     name         text PRIMARY KEY,
     created_at   timestamptz,  -- intake of QLDB's CREATED record
     completed_at timestamptz,  -- intake of QLDB's COMPLETED record: no more records follow
-    heard_at     timestamptz NOT NULL
+    heard_at     timestamptz NOT NULL,
+    fault        text          -- why nothing of the last batch could be stored: ids and kinds only
 );
 
 -- Records and blocks refused at intake, or rejected by the chain. `rejected` shows them; a replay that covers them

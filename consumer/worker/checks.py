@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 import psycopg
 
@@ -9,6 +10,7 @@ from strandline.consumer.background import Background
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.receipts import open_for
 from strandline.consumer.settings import Settings
+from strandline.consumer.store.streams import read_streams
 from strandline.consumer.worker.daemon import Daemon
 from strandline.consumer.worker.projectors import ProjectorThreads
 from strandline.journal.errors import StrandlineError
@@ -50,11 +52,16 @@ class Checks:
 
 
 def store_faults(url: str, settings: Settings) -> dict[str, str | None]:
-    """Check that the store can be reached, and that no redaction is open for longer than it may be."""
+    """Check that the store can be reached and accepts the stream, and that no redaction is open for too long."""
     try:
         with connect(url, application_name="strandline health") as connection:
             waiting = open_for(connection)
+            streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
     except (psycopg.Error, StrandlineError) as error:
         return {"store": f"cannot be reached ({type(error).__name__})"}
     late = waiting is not None and waiting > settings.redaction_seconds
-    return {"store": None, "redactions": f"one is open for {waiting:.0f} s" if late else None}
+    return {
+        "store": None,
+        "redactions": f"one is open for {waiting:.0f} s" if late else None,
+        **{f"stream {one.name}": one.fault for one in streams if one.name == settings.stream},
+    }
