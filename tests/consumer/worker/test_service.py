@@ -150,7 +150,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
     database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It dies when it has come to the mark, and nothing more is written."""
-    lives = projectors.projector
+    lives = projectors.projectors
 
     def dies(connection: Any, projection: Any, stores: Any) -> Any:
         if projection.name == "licence_register":
@@ -161,7 +161,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
         ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
-        monkeypatch.setattr(projectors, "projector", dies)
+        monkeypatch.setattr(projectors, "projectors", dies)
         wait_for(lambda: asked(settings, "livez")[0] == 503)
         assert asked(settings, "livez")[1]["checks"]["services"] == "ended: projector licence_register"
         said = asked(settings, "readyz")
