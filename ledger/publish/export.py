@@ -31,7 +31,7 @@ _STARTED = re.compile(r"([0-9A-Za-z]+)\.started\.manifest$")
 
 
 @dataclass(slots=True)
-class Exported:
+class ExportResult:
     """The blocks and objects that an export wrote. `last_no` is the last block at the destination, None if empty."""
 
     blocks: int = 0
@@ -54,17 +54,17 @@ class Exporter:
         self._strand_id = mark.strand_id
         self._names = self._objects(mark.origin)
         self._next_no = self._numbers(self._names[-1])[1] + 1 if self._names else mark.origin
-        self.exported = Exported(last_no=self._next_no - 1 if self._names else None)
+        self.exported = ExportResult(last_no=self._next_no - 1 if self._names else None)
         self._export_id = self._started() or self._start()
 
-    def run(self, progress: Callable[[int], None] = lambda _: None) -> Exported:
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> ExportResult:
         """Export up to the present mark."""
         with connect(self._url) as connection:
             self._catch_up(connection, progress)
         self._complete()
         return self.exported
 
-    def follow(self, stopping: Callable[[], bool], progress: Callable[[int], None] = lambda _: None) -> Exported:
+    def follow(self, stopping: Callable[[], bool], progress: Callable[[int], None] = lambda _: None) -> ExportResult:
         """Export, then follow the journal until `stopping` returns true."""
         with connect(self._url) as connection, connect(self._url, autocommit=True) as listening:
             listening.execute(f"LISTEN {CHANNEL}")
