@@ -51,7 +51,7 @@ def _prov_json() -> "Callable[[Lineage], str]":
     try:
         from strandline.ledger.provenance.prov_json import prov_json
     except ModuleNotFoundError as error:
-        if error.name != "prov":
+        if (error.name or "").partition(".")[0] != "prov":
             raise
         raise UsageError(
             "PROV-JSON needs the package prov, which is not installed.\n"

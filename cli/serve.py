@@ -34,13 +34,14 @@ def serve(
     from strandline.consumer.logging import log_json
     from strandline.consumer.worker.projectors import ProjectorThreads
     from strandline.ledger.wallet import handlers
-    from strandline.ledger.wallet.server import application
+    from strandline.ledger.wallet.server import Application
     from strandline.ledger.wallet.server import listen as listen_on
 
     projections = discover_projections()
     log_json()
     with open_store() as (settings, url), stop_signals() as asked:
-        server = HttpServer(application, listen_on(listen, has_token=settings.serve_token is not None))
+        has_token = settings.serve_token is not None
+        server = HttpServer(Application(loopback_only=not has_token), listen_on(listen, has_token=has_token))
         api = handlers.Api.of(settings, url)
         handlers.use(api)
         projectors = ProjectorThreads(url, projections, open_stores(settings, url))

@@ -1,4 +1,4 @@
-"""Changes to the small journal that a hash covers, and the block and fault that each must give."""
+"""Changes to the small journal, and the block and fault, or the omission, that each must give."""
 
 from strandline.journal.check import merkle
 from strandline.journal.ion.hash import ion_hash
@@ -135,3 +135,33 @@ TABLE = [
     (drop_member, (3, "shape")),
     (other_strand, (8, "strand")),
 ]
+
+
+def strip_block(blocks: list[Block]) -> None:
+    """Take everything but the hashes out of block 3."""
+    del blocks[3]["transactionInfo"], blocks[3]["revisions"]
+
+
+def strip_revisions_to_hashes(blocks: list[Block]) -> None:
+    """Let the revisions of block 3 look like the system's."""
+    del blocks[3]["transactionInfo"]
+    blocks[3]["revisions"] = [{"hash": revision["hash"]} for revision in blocks[3]["revisions"]]
+
+
+def strip_redaction(blocks: list[Block]) -> None:
+    """Hide a redaction, whose statement stays."""
+    del blocks[7]["redactionInfo"]
+
+
+def strip_redacting_block(blocks: list[Block]) -> None:
+    """Hide a redaction with its statement."""
+    del blocks[7]["redactionInfo"], blocks[7]["transactionInfo"]
+
+
+OMISSIONS = [
+    (strip_block, 3),
+    (strip_revisions_to_hashes, 3),
+    (strip_redaction, 7),
+    (strip_redacting_block, 7),
+]
+"""Changes that no hash shows, and the block that each leaves incomplete."""

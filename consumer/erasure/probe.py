@@ -158,7 +158,7 @@ def _outside(
     """What an index is found to hold; where it cannot be asked, None for each row that it is recorded to hold."""
     if stores.opensearch is None:
         return [(key, None) for key in connection.execute(READ_OUTSIDE, [*key_columns(keys), generation.generation])]
-    from strandline.consumer.sinks.opensearch.probe import rows_of
+    from strandline.consumer.sinks.opensearch.search import rows_of
 
     rows = rows_of(stores.opensearch, generation.relation, keys)
     return [(key, {name: row[name] for name in row if name not in SOURCE_COLUMNS}) for key, row in rows]
@@ -177,14 +177,14 @@ def _meant(
 
 def _as_held(projection: RowProjection) -> Callable[[Any], list[Any]]:
     check = RowCheck(projection)
-    return lambda rows: [tuple(map(_plain, row)) for row in check(rows)]
+    return lambda rows: [tuple(map(_plain, row)) for row in check([rows])[0]]
 
 
 def _as_searched(projection: RowProjection) -> Callable[[Any], list[Any]]:
     from strandline.consumer.sinks.opensearch.rows import SearchRows
 
     prepare = SearchRows(projection)
-    return lambda rows: [json.loads(b"{%b}" % fields) for _, fields in prepare(rows)]
+    return lambda rows: [json.loads(b"{%b}" % fields) for _, fields in prepare([rows])[0]]
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,8 @@ import psycopg
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.probe import Residue
 from strandline.consumer.erasure.receipts import Issued, issue_hidden, open_for
-from strandline.consumer.generations import purge_unknown
 from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.purge_by_source import purge_unknown
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector import feed
@@ -48,5 +48,5 @@ def purge_and_issue(
 
     The connection must be outside a transaction. Raises `StoreFailed`.
     """
-    purge_unknown.purge(connection, projections, stores)
+    purge_unknown(connection, projections, stores)
     return issue_hidden(connection, projections, stores)

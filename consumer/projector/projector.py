@@ -27,7 +27,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 PREFETCHED = 2
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
-# Whoever writes a generation's rows writes its row, too (strandline.consumer.generations.summary).
 LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """
     UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""

@@ -133,7 +133,7 @@ class Spool:
         before = self._db.total_changes
         self._db.executemany(
             "INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*link, whole) for link in own],
+            [(*link[:7], whole) for link in own],
         )
         if self._db.total_changes - before < len(own):
             yield from self._repeated(own, whole)

@@ -1,6 +1,7 @@
 """KCL's MultiLangDaemon: the Java process that reads the stream and passes each shard's records to a Python process."""
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -163,13 +164,24 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
 
 
 def _say(line: str) -> None:
-    """Log a line: JSON of a shard's process unchanged, any other line as an event of KCL."""
-    if line.startswith("{"):
+    """Log a line: JSON of a shard's process unchanged, any other line as an event of KCL.
+
+    A process that is killed may leave half a line.
+    """
+    if line.startswith("{") and _is_json(line):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
     elif line:
         say = log.error if line.startswith("ERROR ") else log.warning
         say("kcl", text=line)
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _die_with_parent() -> None:

@@ -17,7 +17,7 @@ import structlog
 from strandline.consumer.background import Background, stop_all
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.purge import purge_and_issue
-from strandline.consumer.generations.lifecycle import projector, record_failure
+from strandline.consumer.generations.lifecycle import keep_house, projectors, record_failure
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark import mark
 from strandline.consumer.projection.definition import Projection
@@ -131,12 +131,13 @@ class _Projector(Background):
     def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
         """Project up to the mark, then wait until the mark moves."""
         self.waker.clear()
-        filling = projector(connection, self._projection, self._stores)
+        keep_house(connection, self._projection, self._stores)
+        filled = projectors(connection, self._projection, self._stores)
         self.pulse.tried_at = time.monotonic()
-        if filling is None:
+        if filled is None:
             self.pulse.moved_at = time.monotonic()
         else:
-            filling.run_to_mark(self._progress, self.stopping)
+            filled.run_to_mark(self._progress, self.stopping)
         self.pulse.trouble = None
         if not self.stopping.is_set():
             self.waker.wait(POLL_SECONDS)

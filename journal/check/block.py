@@ -37,6 +37,9 @@ _NO_TIME = timedelta(0)
 _HASH_OF_NOTHING = sha256(b"")
 _HASH_OF_NULL = ion_hash(None)
 DEFINING_KEYWORDS = frozenset(("CREATE", "DROP", "UNDROP"))
+OWN_ENTRIES = 2
+"""Members of entriesHashList that are QLDB's own, in every real block seen; they cannot be recomputed."""
+_PROCEDURE_KEYWORDS = frozenset(("EXEC", "EXECUTE"))
 
 
 class Fault(NamedTuple):
@@ -44,6 +47,17 @@ class Fault(NamedTuple):
 
     sequence_no: int | None
     fault: str
+    detail: str
+
+
+class Omission(NamedTuple):
+    """A block whose contents are not shown to be complete: a hash covers something that the block does not hold.
+
+    Not a fault, since QLDB's own blocks may look like that. The caller decides if such a block is accepted.
+    """
+
+    sequence_no: int
+    block_hash: bytes
     detail: str
 
 
@@ -87,7 +101,11 @@ class CheckedBlock:
     """A block and its faults; nothing of a block with a fault may be used as verified.
 
     With `statements_erased` the transaction_info is an erasedTransactionInfo (journal.check.statements), and
-    `statements` holds only their kinds.
+    `statements` holds only their kinds. Its documents and kinds are covered by no hash: accept it only if a redaction
+    names a revision of this block, and if its tables are those of the documents' other revisions.
+
+    `unexplained` counts the members of entriesHashList that are the hash of no part of the block; QLDB's own are
+    OWN_ENTRIES. `omissions` says why the block is not shown to be complete; empty if it is.
     """
 
     strand_id: str
@@ -108,6 +126,8 @@ class CheckedBlock:
     revision_documents: list[str | None] = field(default_factory=list)
     revisions: list[CheckedRevision] = field(default_factory=list)
     complete: bool = False
+    unexplained: int = 0
+    omissions: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
@@ -140,6 +160,7 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
         else:
             _read_summaries(block, value["revisionSummaries"] or ())
         _check_cross_references(block)
+        _account_for_entries(block)
     except ShapeError as error:
         block.fault("shape", str(error))
     except RecursionError:
@@ -360,7 +381,9 @@ def _check_revisions_root(block: CheckedBlock) -> None:
 def _check_cross_references(block: CheckedBlock) -> None:
     """Check members that no hash covers against members that one does (docs/verification.md)."""
     named = {document_id for document_id in block.revision_documents if document_id is not None}
-    if named != block.documents.keys() and block.redaction_info is None:
+    # A transaction that redacts may or may not name the redacted document: no real one was available.
+    redacted = {redaction.document_id for redaction in block.redactions}
+    if (named ^ block.documents.keys()) - redacted:
         block.fault(
             "documents",
             f"transactionInfo names {len(block.documents)} documents, the revisions {len(named)}; they differ",
@@ -374,3 +397,36 @@ def _check_cross_references(block: CheckedBlock) -> None:
             block.warnings.append(
                 Fault(block.sequence_no, "blockTimestamp", "is not within a minute after the revisions' txTime")
             )
+
+
+def _account_for_entries(block: CheckedBlock) -> None:
+    """Count the members of entriesHashList that no part of the block explains, and find omissions.
+
+    A verified transactionInfo names every document of its transaction and every statement. So beside one only a
+    redactionInfo can be missing, and its statement shows that. Without one, the count shows what is missing.
+    """
+    info, erased = block.transaction_info, block.statements_erased
+    unexplained = [digest for digest in block.entries_hashes if digest]
+    parts = [merkle.root(block.revision_hashes)]
+    if block.redaction_info is not None:
+        parts.append(ion_hash(block.redaction_info))
+    if info is not None and not erased and block.level == "full":
+        parts.append(ion_hash(info))
+    for digest in parts:
+        if digest in unexplained:
+            unexplained.remove(digest)
+    block.unexplained = len(unexplained)
+    if erased and "hash" in info:
+        block.unexplained -= 1
+        if hash_in(info, "hash") not in unexplained:
+            block.fault(ERASED, "its hash is that of another part of the block")
+    elif info is not None and block.level == "chain":
+        block.unexplained -= 1  # its own: JSON has lost the types that the hash depends on
+    if block.redaction_info is None and not _PROCEDURE_KEYWORDS.isdisjoint(map(statement_kind, block.statements)):
+        block.omissions.append("a statement redacts, and there is no redactionInfo")
+    # Block 0 comes before every table, so it holds nothing of a user's.
+    if block.unexplained > OWN_ENTRIES and (erased or (info is None and block.sequence_no > 0)):
+        block.omissions.append(
+            f"{block.unexplained} members of entriesHashList are the hash of nothing in the block; "
+            f"{OWN_ENTRIES} are QLDB's own"
+        )

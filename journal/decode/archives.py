@@ -113,6 +113,7 @@ def _add(record: DecodedRecord, result: DecodedRecords) -> None:
     result.redacted += contents.redacted
     result.named += contents.named
     result.erased += contents.erased
+    result.omissions += contents.omissions
     result.summaries += record.summaries
     if record.arrived is not None:
         result.arrived.append(record.arrived)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from strandline.journal.check.block import Fault, Table
+from strandline.journal.check.block import Fault, Omission, Table
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision
 from strandline.journal.decode import objects, record
 from strandline.journal.decode.copy_format import Count, Rows, Tally
@@ -19,7 +19,7 @@ from strandline.journal.decode.objects import Decoded, Link
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 
-_SEAM = 8  # as in native/src/python.rs; a build with another number is not used
+_SEAM = 9  # as in native/src/python.rs; a build with another number is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
@@ -115,7 +115,7 @@ def _seconds(microseconds_from_2000: int) -> float:
 
 
 def _decoded(found: Any) -> Decoded:
-    links, packed, faults, warnings, redactions, deletions, redacted, named = found
+    links, packed, faults, warnings, redactions, deletions, redacted, named, omissions = found
     rows = None
     if packed is not None:
         blocks, revisions, first_no, last_no, in_order, shapes, counts, tables = packed
@@ -130,4 +130,5 @@ def _decoded(found: Any) -> Decoded:
         deletions=Counter(deletions),
         redacted=redacted,
         named=named,
+        omissions=[Omission(*omission) for omission in omissions],
     )

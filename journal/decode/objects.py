@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from strandline.journal.check.block import CheckedBlock, Fault, check_block
+from strandline.journal.check.block import CheckedBlock, Fault, Omission, check_block
 from strandline.journal.check.members import ShapeError
 from strandline.journal.decode.copy_format import Rows, Tally, pack
 from strandline.journal.decode.gzip import decompress
@@ -22,7 +22,8 @@ from strandline.journal.ion.json import read_json
 class Link(NamedTuple):
     """The members of a block that the check of a strand needs, even if the block itself did not verify.
 
-    `revisions` counts the revisions that the block names; a stream delivers them apart from its summary.
+    `revisions` counts the revisions that the block names; a stream delivers them apart from its summary. `unexplained`
+    counts the members of entriesHashList that no part of the block explains (CheckedBlock).
     """
 
     strand_id: str
@@ -32,6 +33,7 @@ class Link(NamedTuple):
     full: bool
     revisions: int
     system_revisions: int
+    unexplained: int
 
 
 @dataclass(slots=True)
@@ -40,7 +42,8 @@ class Decoded:
 
     `deletions` counts deletions by the form of their hashes (CheckedRevision.deletion). `redacted` lists (document,
     version) of revisions without data, `named` of those that a redactionInfo names. `erased` lists (block, document,
-    version) of the revisions of blocks whose statement texts are erased.
+    version) of the revisions of blocks whose statement texts are erased. `omissions` lists the blocks that verified and
+    are not shown to be complete; their rows are in `rows` like those of any other block.
     """
 
     links: list[Link] = field(default_factory=list)
@@ -52,6 +55,7 @@ class Decoded:
     redacted: list[tuple[str, int]] = field(default_factory=list)
     named: list[tuple[str, int]] = field(default_factory=list)
     erased: list[tuple[int, str, int]] = field(default_factory=list)
+    omissions: list[Omission] = field(default_factory=list)
 
     @property
     def revision_count(self) -> int:
@@ -102,6 +106,7 @@ def count_block(block: CheckedBlock, result: Decoded) -> None:
             block.level == "full",
             documents,
             len(block.revision_hashes) - documents,
+            block.unexplained,
         )
     )
     result.warnings.extend(block.warnings)
@@ -112,6 +117,7 @@ def count_block(block: CheckedBlock, result: Decoded) -> None:
         result.erased += [(block.sequence_no, r.document_id, r.version) for r in block.revisions]
     if not block.faults:  # an unverified block may not explain a redaction
         result.named += [(redaction.document_id, redaction.version) for redaction in block.redactions]
+        result.omissions += [Omission(block.sequence_no, block.block_hash, detail) for detail in block.omissions]
 
 
 def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> Iterator[CheckedBlock]:

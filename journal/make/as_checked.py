@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strandline.journal.check.block import CheckedBlock, CheckedRevision, Redaction, Table
+from strandline.journal.check.block import OWN_ENTRIES, CheckedBlock, CheckedRevision, Redaction, Table
 from strandline.journal.check.members import time_in
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import NewRedaction, NewRevision
@@ -37,6 +37,7 @@ def as_checked(
             for value, new in zip(values[len(values) - len(revisions) :], revisions, strict=True)
         ],
         complete=True,
+        unexplained=OWN_ENTRIES,
     )
 
 

@@ -40,6 +40,10 @@ class NoSuchProfile(Problem):
     status, kind, title = 404, "no-such-profile", "There is no such profile"
 
 
+class FromElsewhere(Problem):
+    status, kind, title = 403, "from-elsewhere", "The request does not come from a program on this machine"
+
+
 class NotFound(Problem):
     status, kind, title = 404, "not-found", "Nothing is served at this path"
 
@@ -70,6 +74,10 @@ class RequestLost(Problem):
 
 class TooLarge(Problem):
     status, kind, title = 413, "too-large", "The request is too large"
+
+
+class WrongType(Problem):
+    status, kind, title = 415, "wrong-type", "The body is not declared as JSON"
 
 
 class RequestReused(Problem):

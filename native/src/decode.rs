@@ -24,6 +24,7 @@ pub struct Link {
     pub previous_hash: Option<Hash>,
     pub revisions: usize,
     pub system_revisions: usize,
+    pub unexplained: usize,
 }
 
 /// The contents of an object.
@@ -39,6 +40,7 @@ pub struct Decoded {
     pub deletions: Vec<&'static str>,
     pub redacted: Vec<(String, i64)>,
     pub named: Vec<(String, i64)>,
+    pub omissions: Vec<(i64, Hash, String)>,
 }
 
 /// The blocks in `rows`: the least and the greatest number; `in_order` if sorted without a repeated number.
@@ -178,6 +180,7 @@ impl Decoded {
             previous_hash: block.previous_hash,
             revisions: documents,
             system_revisions: block.revision_documents.len() - documents,
+            unexplained: block.unexplained,
         });
         self.redactions += block.redactions.len();
         for revision in &block.revisions {
@@ -189,6 +192,9 @@ impl Decoded {
         if block.faults.is_empty() {
             let named = block.redactions.iter().map(|named| (named.document_id.to_owned(), named.version));
             self.named.extend(named);
+            let omissions = block.omissions.iter();
+            self.omissions
+                .extend(omissions.map(|detail| (block.sequence_no, block.block_hash, detail.clone())));
         }
     }
 }

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::collections::BTreeMap;
 
 /// Incremented with every change of the functions' results, so that Python refuses an old build.
-const SEAM: u32 = 8;
+const SEAM: u32 = 9;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -116,6 +116,9 @@ fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple
         let Packed { first_no, last_no, in_order } = *packed;
         (blocks, revisions, first_no, last_no, in_order, &rows.shapes.found, counts, &rows.tables)
     });
+    let omissions = decoded.omissions.iter();
+    let omissions = omissions.map(|(number, hash, detail)| (*number, PyBytes::new(py, hash), detail));
+    let omissions = omissions.collect::<Vec<_>>();
     (
         links,
         rows,
@@ -125,11 +128,12 @@ fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple
         &decoded.deletions,
         &decoded.redacted,
         &decoded.named,
+        omissions,
     )
         .into_pyobject(py)
 }
 
-type LinkTuple<'py> = (String, i64, Bound<'py, PyBytes>, Bound<'py, PyBytes>, bool, usize, usize);
+type LinkTuple<'py> = (String, i64, Bound<'py, PyBytes>, Bound<'py, PyBytes>, bool, usize, usize, usize);
 
 fn link_tuple<'py>(py: Python<'py>, link: &Link) -> LinkTuple<'py> {
     (
@@ -140,6 +144,7 @@ fn link_tuple<'py>(py: Python<'py>, link: &Link) -> LinkTuple<'py> {
         true,
         link.revisions,
         link.system_revisions,
+        link.unexplained,
     )
 }
 

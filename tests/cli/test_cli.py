@@ -115,7 +115,7 @@ def test_generation_of_an_unknown_projection_is_listed_separately(
         connection.execute("UPDATE projection.generation SET projection = 'gone' WHERE projection = 'ledger_activity'")
     (other,) = run("status", "--json").json["other_generations"]
     assert (other["name"], other["state"]) == ("gone", "live")
-    assert "of gone: live" in run("status").out
+    assert "Other generation: gone " in run("status").out
 
 
 def test_verify_of_exports_and_store_with_the_saved_digest(run: Run, journal: tuple[Path, Simulated]) -> None:
@@ -327,11 +327,11 @@ def test_unreachable_database_is_named_without_its_password(run: Run, monkeypatc
 
 def test_summaries_and_epilog_of_help_fit_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    for group in ([], ["redactions"], ["ledger"]):
+    for group in ((), ("redactions",), ("ledger",)):
         out = run(*group, "--help").out
-        assert "..." not in out
+        assert "..." not in out.partition("Commands:")[2]
         assert max(map(len, out.splitlines())) <= 80
-    assert "0: success. 1: verification failed, or something was rejected" in run("--help").out
+    assert "0: success. 1: verification failed, or something was rejected" in " ".join(run("--help").out.split())
 
 
 def test_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_rebuild_and_rollback_name_what_is_served(capsys: pytest.CaptureFixture[
     others = [(one["name"], one["generation"], one["state"]) for one in found["other_generations"]]
     assert ("licence_register", built, "kept") in others
     assert run(["rebuild", "licence_register"]) == 0
-    assert "licence_register: generation" in capsys.readouterr().out
+    assert "licence_register: serving generation" in capsys.readouterr().out
 
 
 def test_difference_exits_with_1(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:

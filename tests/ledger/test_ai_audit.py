@@ -1,4 +1,4 @@
-"""Audit events: each recorded once, none changed by the recorder; what a journal did to one is shown."""
+"""Audit events: recorded once, never changed by the recorder; changes by others are shown."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

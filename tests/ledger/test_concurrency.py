@@ -31,7 +31,7 @@ def run_together(*works: Callable[[], Any]) -> list[Any]:
 
 
 def test_append_waits_for_a_concurrent_replay(licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one in a single trip: the replay's first connection, which held the other lock, may be lost."""
+    """Also an append in one round trip: the replay's first connection, which had the other lock, may be lost."""
     for _ in range(3):
         insert(licences)
     monkeypatch.setattr(Appender, "_carefully", None)  # so that it would be seen if it were not one
@@ -117,7 +117,7 @@ class TestSerializable:
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "C1")) == []
 
     def test_write_skew_does_not_occur(self, licences: Ledger) -> None:
-        """Each may leave duty while another is on it: after two at once, one still is."""
+        """A doctor may leave duty while another is on duty: of two that leave at once, one conflicts."""
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"on": True}) for _ in range(2)])
         met = Barrier(2, timeout=30)
 
@@ -241,7 +241,7 @@ class TestStraight:
 
 
 class TestMembersOfOneGroup:
-    """Transactions that wait together are written together, and still one after the other."""
+    """Transactions that wait together are one commit, and serial within it."""
 
     @pytest.fixture
     def prepare(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
@@ -380,7 +380,7 @@ class TestLostConnections:
         monkeypatch.setattr(appender, "append", lost)
         done = licences.run(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
         with connect(database) as connection:
-            held = connection.execute(
+            found = connection.execute(
                 "SELECT sequence_no FROM journal.revision WHERE table_name = 'Licence'"
             ).fetchall()
-        assert held == [(done.sequence_no,)]
+        assert found == [(done.sequence_no,)]

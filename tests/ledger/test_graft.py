@@ -1,4 +1,4 @@
-"""A journal from QLDB, replayed, goes on: the same chain, its digests, its redactions; and what is not appended to."""
+"""Appending to a replayed journal of QLDB: its chain, digests and redactions, and journals that refuse it."""
 
 from pathlib import Path
 from random import Random
@@ -116,7 +116,7 @@ class TestGraft:
 
     def test_blocks_of_qldb_above_the_graft_are_rejected(self, grafted: str) -> None:
         before = contents(grafted)
-        intake(grafted, longer_than(small_journal(), 6))  # 9 to 14: two contend with what is held, four are above
+        intake(grafted, longer_than(small_journal(), 6))  # 9 to 14: two conflict with stored blocks, four are above
         with Ledger(grafted) as ledger:
             ledger.execute(lambda txn: txn.insert("Licence", {"licenceId": "new"}))
         refused = query(grafted, "SELECT DISTINCT sequence_no FROM journal.rejected ORDER BY 1")

@@ -117,13 +117,13 @@ class TestCommands:
         return json.loads(capsys.readouterr().out)
 
     def test_redact_command(self, ada: str, database: str, capsys: pytest.CaptureFixture[str]) -> None:
-        told = self.json(capsys, "redact", ada, "0")
-        assert [(one["document_id"], one["version"]) for one in told["redactions"]] == [(ada, 0)]
+        result = self.json(capsys, "redact", ada, "0")
+        assert [(one["document_id"], one["version"]) for one in result["redactions"]] == [(ada, 0)]
         assert run(["redact", ada, "0"]) == 1
-        told = self.json(capsys, "redact", "--document", ada, "--attribute", "firstName", "--value", "Other")
-        assert [one["version"] for one in told["redactions"]] == [1]
-        told = self.json(capsys, "redact", "--document", ada)
-        assert [one["version"] for one in told["redactions"]] == [2]
+        result = self.json(capsys, "redact", "--document", ada, "--attribute", "firstName", "--value", "Other")
+        assert [one["version"] for one in result["redactions"]] == [1]
+        result = self.json(capsys, "redact", "--document", ada)
+        assert [one["version"] for one in result["redactions"]] == [2]
         assert self.json(capsys, "status")["redactions"] == {"pending": 0, "open": 0, "done": 3}
 
     def test_redact_due_command(
@@ -151,7 +151,7 @@ class TestCommands:
         assert run(["redact", *arguments]) == 2
 
     def test_export_command(self, ada: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        told = self.json(capsys, "ledger", "export", str(tmp_path))
-        assert told["blocks"] == told["last_no"] + 1
+        result = self.json(capsys, "ledger", "export", str(tmp_path))
+        assert result["blocks"] == result["last_no"] + 1
         assert self.json(capsys, "verify", str(tmp_path))["ok"]
         assert run(["ledger", "export", str(tmp_path), "--format", "JSON"]) == 2

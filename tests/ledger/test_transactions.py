@@ -1,4 +1,4 @@
-"""What a transaction does, sees and may not do."""
+"""Transactions: their reads, writes, limits and requests."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -51,9 +51,9 @@ class TestDocuments:
             txn.update("Licence", ada, {"licenceId": "A2"})
             assert txn.find("Licence", "licenceId", "A1") == []
             assert [one.data for one in txn.find("Licence", "licenceId", "A2")] == [{**ADA, "licenceId": "A2"}]
-            gone = txn.insert("Licence", ADA)
-            txn.delete("Licence", gone)
-            assert txn.get("Licence", gone) is None
+            deleted = txn.insert("Licence", ADA)
+            txn.delete("Licence", deleted)
+            assert txn.get("Licence", deleted) is None
 
         licences.execute(work)
 

@@ -1,4 +1,4 @@
-"""Documents are taken as they will be read again."""
+"""Documents as given equal documents as read back."""
 
 from typing import Any
 

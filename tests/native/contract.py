@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from amazon.ion import simpleion
 
+from strandline.journal.check.block import OWN_ENTRIES
 from strandline.journal.decode import stream
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
-from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
+from tests.journals import ADA, BOB, OTHER_TABLE, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
 from tests.native.odd_journals import SCALARS, odd_journal
+from tests.tampering import OMISSIONS
 from tests.tampering import TABLE as TAMPERED
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -203,6 +205,76 @@ class KernelContract(ABC):
 
         assert decoded.faults == []
         assert decoded.erased == [(3, ADA, 1)]
+
+    @pytest.mark.parametrize(("strip", "number"), OMISSIONS, ids=[strip.__name__ for strip, _ in OMISSIONS])
+    @FORMS
+    def test_omission_is_reported(self, write: Write, strip: Callable[[list[Block]], None], number: int) -> None:
+        blocks = small_journal()
+        strip(blocks)
+
+        decoded = self.decode(write(blocks))
+
+        assert decoded.faults == []
+        assert [(one.sequence_no, one.block_hash) for one in decoded.omissions] == [
+            (number, blocks[number]["blockHash"])
+        ]
+        assert decoded.rows is not None
+        assert decoded.rows.last_no == 8
+
+    @pytest.mark.parametrize(("strip", "number"), OMISSIONS, ids=[strip.__name__ for strip, _ in OMISSIONS])
+    def test_omission_in_stream_is_reported(self, strip: Callable[[list[Block]], None], number: int) -> None:
+        blocks = small_journal()
+        strip(blocks)
+
+        (found,) = self.decode_record(next(stream.block_records(ARN, blocks[number])).data)
+
+        assert found.faults == []
+        assert [one.sequence_no for one in found.contents.omissions] == [number]
+
+    @FORMS
+    def test_untouched_journal_has_no_omissions(self, write: Write) -> None:
+        decoded = self.decode(write(small_journal()))
+
+        assert decoded.omissions == []
+        assert {link.unexplained for link in decoded.links} == {OWN_ENTRIES}
+
+    def test_real_blocks_have_two_entries_of_their_own(self) -> None:
+        (link,) = self.decode(WHOLE_BLOCK.read_bytes()).links
+        (summary, *_) = [
+            record
+            for data in stream.deaggregate((VECTORS / "stream/evidence-store_kpl_0.bin").read_bytes())
+            for record in self.decode_record(data)
+        ]
+
+        assert (link.unexplained, summary.contents.links[0].unexplained) == (OWN_ENTRIES, OWN_ENTRIES)
+        assert summary.contents.omissions == []
+
+    @FORMS
+    def test_documents_without_revisions_are_fault_in_redacting_block(self, write: Write) -> None:
+        """A redaction excuses only the document that it names."""
+        maker = BlockMaker(STRAND)
+        block = maker.make(
+            transaction_id="Transaction00000000000",
+            tx_time=timestamp(1_000),
+            block_time=timestamp(1_007),
+            statements=[Statement("EXEC redact_revision ?, ?, ?", timestamp(0))],
+            revisions=[NewRevision(ADA, TABLE, "T", 1, {"a": 1})],
+            redactions=[NewRedaction(0, TABLE, BOB, 0)],
+        )
+        assert self.decode(write([block])).faults == []
+        del block["revisions"]
+
+        assert [fault.fault for fault in self.decode(write([block])).faults] == ["documents"]
+
+    def test_erased_info_with_hash_of_another_part_is_fault(self) -> None:
+        blocks = small_journal()
+        blocks[3].pop("transactionInfo")
+        root = blocks[3]["revisions"][0]["hash"]
+        documents = {ADA: {"tableName": "T", "tableId": OTHER_TABLE, "statements": []}}
+        blocks[3]["erasedTransactionInfo"] = {"hash": root, "documents": documents, "statements": []}
+
+        faults = self.decode(ion_text(blocks)).faults
+        assert [(fault.sequence_no, fault.fault) for fault in faults] == [(3, "erasedTransactionInfo")]
 
     def test_json_has_level_chain(self) -> None:
         decoded = self.decode(json_lines(small_journal()))

@@ -1,4 +1,4 @@
-"""The ledger that writes during the long test of the worker, and the model that its stores are held to."""
+"""The ledger that writes during the long test of the worker, and its model."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def test_load_follows_from_its_seed(sent: list[UserRecord]) -> None:
 def test_load_sends_out_of_order_and_repeats_redacted_records(sent: list[UserRecord]) -> None:
     made = written(3)
     tip = made.written.tip
-    assert 0 < made.sent < tip  # some of it is held back
+    assert 0 < made.sent < tip  # some records are kept back
     made._send(0)
     assert made.sent == tip
     times = Counter(record.data for record in sent)

@@ -1,4 +1,4 @@
-"""What `make soak` says, and that it cannot pass over what a long test finds."""
+"""The output of `make soak`, and that no finding of a long test is lost."""
 
 import pytest
 

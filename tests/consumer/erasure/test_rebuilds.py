@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.receipt_check import check_receipts
-from strandline.consumer.generations import cutover
+from strandline.consumer.generations import stages
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.rollback import rollback
 from strandline.consumer.generations.stores import Stores
@@ -72,14 +72,13 @@ def test_building_generation_is_purged(
     """The redactions take effect after the backfill and before the cut-over."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
-    name = "in_database" if projection.store == "postgresql" else "outside"
-    finish = getattr(cutover, name)
+    compare = stages.Compare.run
 
-    def replay_first(*args: Any) -> Any:
+    def replay_first(*args: Any) -> None:
         store.take(made.blocks)
-        return finish(*args)
+        compare(*args)
 
-    monkeypatch.setattr(cutover, name, replay_first)
+    monkeypatch.setattr(stages.Compare, "run", replay_first)
     rebuilt(store, projection)
     store.replay(made.blocks)
     nothing_is_left(store, made)
@@ -96,8 +95,7 @@ def test_generation_left_by_a_killed_rebuild_is_dropped(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover, "in_database", killed)
-        patch.setattr(cutover, "outside", killed)
+        patch.setattr(stages.Compare, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             rebuilt(store, projection)
     assert store.rows(STATES, projection.name) == [("live",), ("building",)]

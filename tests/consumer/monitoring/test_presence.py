@@ -1,4 +1,4 @@
-"""What `status` says of the workers, and of the streams that they take in."""
+"""Workers and streams in `status`."""
 
 import json
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ def test_workers_are_running_ended_or_lost(
     assert [(a.id, a.state), (b.id, b.state)] == [("a", "ended"), ("b", "running")]
     assert a.since == a.seen_at > b.since
     beat(connection, "b")
-    [a, gone] = read_workers(connection, SOON)
-    assert (a.state, gone.state) == ("ended", "lost")
-    assert gone.since == gone.seen_at > b.since
+    [a, lost] = read_workers(connection, SOON)
+    assert (a.state, lost.state) == ("ended", "lost")
+    assert lost.since == lost.seen_at > b.since
 
 
 def test_restarted_worker_is_running(connection: psycopg.Connection[tuple[object, ...]]) -> None:
@@ -86,9 +86,9 @@ def test_status_shows_streams(
     said = capsys.readouterr().out
     assert "Stream live: live since " in said
     assert (
-        "Stream silent: silent since 2025-01-02 00:00:00 UTC; its last record came at 2025-01-02 00:00:00 UTC." in said
+        "Stream silent: silent since 2025-01-02 00:00:00 UTC; last record at 2025-01-02 00:00:00 UTC." in said
     )
-    assert "Stream completed: completed since 2025-01-03 00:00:00 UTC; its last record came at " in said
+    assert "Stream completed: completed since 2025-01-03 00:00:00 UTC; last record at " in said
     assert run(["status", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["streams"]
-    assert {one["name"]: one["state"] for one in told} == {name: name for name in ("live", "silent", "completed")}
+    streams = json.loads(capsys.readouterr().out)["streams"]
+    assert {one["name"]: one["state"] for one in streams} == {name: name for name in ("live", "silent", "completed")}

@@ -1,4 +1,4 @@
-"""How KCL's daemon is set up and started."""
+"""The settings and the start of KCL's daemon."""
 
 import json
 import subprocess
@@ -72,13 +72,15 @@ def test_second_worker_of_the_same_id_is_refused(settings: Settings, monkeypatch
 def test_daemon_lines_become_json(capsys: pytest.CaptureFixture[str]) -> None:
     log_json()
     try:
-        for line in ('{"event": "batch"}', "ERROR Scheduler it is so", "Picked up JAVA_TOOL_OPTIONS", ""):
+        lines = '{"event": "batch"}', '{"event": "ba', "ERROR Scheduler it is so", "Picked up JAVA_TOOL_OPTIONS", ""
+        for line in lines:
             daemon._say(line)
     finally:
         structlog.reset_defaults()
     said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(one["event"], one.get("level"), one.get("text")) for one in said] == [
         ("batch", None, None),
+        ("kcl", "warning", '{"event": "ba'),
         ("kcl", "error", "ERROR Scheduler it is so"),
         ("kcl", "warning", "Picked up JAVA_TOOL_OPTIONS"),
     ]

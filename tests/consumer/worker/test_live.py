@@ -1,4 +1,4 @@
-"""The worker with KCL's real daemon: what is streamed is in the read models, whatever ends in between."""
+"""The worker with KCL's real daemon: the read models are right, whatever is killed in between."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,7 +123,7 @@ def test_two_workers_survive_kill_reshard_and_outage(
         between.mode = "pass"
 
         wait_for(lambda: all(cloud.leases()[key]["checkpoint"] != before[key] for key in before), [one, two])
-        # The daemon ends because of it, and the worker then as well; meanwhile the other one takes over.
+        # The daemon ends because of it, and then the worker; the other one takes over.
         [process] = [found for found in family(one)[1:] if SHARD_MODULE in found.cmdline()]
         process.kill()
         shard = cloud.shards()[0]

@@ -1,4 +1,4 @@
-"""Projectors beside the intake: woken at once, handed over, and never called healthy when they do not move."""
+"""Projector threads: they wake at once, take over from each other, and are a fault while they do not move."""
 
 import time
 
@@ -11,7 +11,7 @@ from strandline.consumer.monitoring.health import checks
 from strandline.consumer.worker import projectors
 from strandline.consumer.worker.projectors import Pulse
 from strandline.consumer.worker.watchdog import Watchdog
-from tests.consumer.worker.live import in_read_models, scalar, standing_still, wait_for
+from tests.consumer.worker.live import blocked, in_read_models, scalar, wait_for
 from tests.consumer.worker.projecting import FILLED, PROJECTIONS, ingest, running
 from tests.tcp_proxy import proxy
 
@@ -84,7 +84,7 @@ def test_projector_hangs_only_if_its_session_is_not_active(database: str, monkey
         looking = Watchdog(between.url, made, 1)
         ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        with standing_still(database, "licence_register"):
+        with blocked(database, "licence_register"):
             ingest(database)
             wait_for(lambda: "licence_register" in made.stuck(1))
             looking.look()

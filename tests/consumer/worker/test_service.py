@@ -1,4 +1,4 @@
-"""The worker as a whole, without KCL's daemon: what it says of itself, and how it ends."""
+"""The worker with a stand-in for KCL's daemon: its checks, and its end."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import heartbeat, projectors, service
 from strandline.consumer.worker.heartbeat import Heartbeat
 from strandline.consumer.worker.service import run_worker
-from tests.consumer.worker.live import in_read_models, scalar, standing_still, wait_for
+from tests.consumer.worker.live import blocked, in_read_models, scalar, wait_for
 from tests.consumer.worker.projecting import FILLED, ingest
 from tests.emulators import free_port
 from tests.tcp_proxy import Proxy, proxy
@@ -99,13 +99,13 @@ def asked(settings: Settings, path: str) -> tuple[int, Mapping[str, Any]]:
 
 
 def checked(settings: Settings) -> Mapping[str, str]:
-    """What `/readyz` says of each check; nothing where it does not answer in time."""
+    """Return the checks of `/readyz`; none if it does not answer in time."""
     return asked(settings, "readyz")[1].get("checks", {})
 
 
 @contextmanager
-def meanwhile(what: Callable[[], None]) -> Iterator[None]:
-    """On another thread, for the worker itself wants the main one; then it is asked to stop."""
+def in_background(what: Callable[[], None]) -> Iterator[None]:
+    """Run it on another thread, since the worker needs the main one; then ask the worker to stop."""
     failed: list[BaseException] = []
     over = threading.Event()
 
@@ -137,7 +137,7 @@ def test_worker_runs_until_sigterm(database: str, settings: Settings, daemon: Da
         with connect(database) as connection:
             assert [one.state for one in presence.read_workers(connection)] == ["running"]
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert run_worker(settings, settings.database_url or "", PROJECTIONS)
     with connect(database) as connection:
         assert [one.state for one in presence.read_workers(connection)] == ["ended"]
@@ -167,7 +167,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
         assert in_read_models(database, FILLED) == 8
 
     monkeypatch.setattr(projectors, "POLL_SECONDS", 0.1)
-    with meanwhile(watch):
+    with in_background(watch):
         run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
@@ -177,7 +177,7 @@ def test_stuck_projector_is_not_ready_but_alive(
     def watch() -> None:
         ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        with standing_still(database, "licence_register"):
+        with blocked(database, "licence_register"):
             ingest(database)
             wait_for(lambda: "has not moved" in checked(settings).get("projector licence_register", ""))
             assert asked(settings, "readyz")[0] == 503
@@ -186,7 +186,7 @@ def test_stuck_projector_is_not_ready_but_alive(
 
     monkeypatch.setattr(projectors, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(projectors, "STUCK_SECONDS", 2.0)
-    with meanwhile(watch):
+    with in_background(watch):
         run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
@@ -205,7 +205,7 @@ def test_worker_ends_with_its_daemon(database: str, settings: Settings, daemon: 
         daemon.end(1)
         wait_for(lambda: asked(settings, "livez")[0] == 0)  # it does not listen any more
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
     assert scalar(database, "SELECT ended_at FROM projection.worker") is None
 
@@ -216,7 +216,7 @@ def test_failed_shard_process_kills_the_daemon(settings: Settings, daemon: Daemo
         daemon.shard_failed = True
         wait_for(lambda: asked(settings, "livez")[0] == 0)
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
     assert daemon.status() == -signal.SIGKILL
 
@@ -232,7 +232,7 @@ def test_outage_is_shown_and_survived(settings: Settings, between: Proxy, daemon
         between.mode = "pass"
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
@@ -249,7 +249,7 @@ def test_unresponsive_store_ends_the_worker(
         wait_for(ended.is_set)  # without a signal
         between.cut()
 
-    with capture_logs() as logs, meanwhile(watch):
+    with capture_logs() as logs, in_background(watch):
         try:
             assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
         finally:
@@ -268,11 +268,11 @@ def test_persistent_gap_is_logged_once_with_its_remedy(database: str, settings: 
         for _ in range(5):
             wait_for(lambda before=beats: scalar(database, "SELECT seen_at FROM projection.worker") > before)
 
-    with capture_logs() as logs, meanwhile(watch):
+    with capture_logs() as logs, in_background(watch):
         assert run_worker(settings, settings.database_url or "", PROJECTIONS)
-    told = [one for one in logs if one["event"] == "gap"]
-    assert [(one["first"], one["last"]) for one in told] == [(0, first - 1)]
-    assert "replay" in told[0]["todo"]
+    gaps = [one for one in logs if one["event"] == "gap"]
+    assert [(one["first"], one["last"]) for one in gaps] == [(0, first - 1)]
+    assert "replay" in gaps[0]["todo"]
 
 
 def test_closing_gap_is_not_logged(database: str) -> None:

@@ -1,4 +1,4 @@
-"""The process of a shard, spoken to as KCL's daemon speaks to it: no checkpoint runs ahead of the store."""
+"""The process of a shard, driven by KCL's protocol: no checkpoint runs ahead of the store."""
 
 import io
 import json
@@ -71,7 +71,7 @@ class Daemon:
             self._answers.append(dict(zip(names, answer, strict=True)))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """No data is buffered."""
 
 
 def run(daemon: Daemon, settings: Settings) -> str:
@@ -150,7 +150,7 @@ def test_unresponsive_store_ends_the_process_without_a_checkpoint(
         stored(self, batch)
 
     def given_up(_: ShardProcessor) -> None:
-        between.mode = "refuse"  # in the place of the process's end, so that this one goes on
+        between.mode = "refuse"  # instead of the process's end, so that this process continues
         between.cut()
 
     monkeypatch.setattr(ShardProcessor, "_store", never_answered)

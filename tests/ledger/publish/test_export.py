@@ -1,4 +1,4 @@
-"""Exporting the journal: once, again, as it grows; to a folder and to S3."""
+"""The export of the journal: once, resumed, followed; to a folder and to S3."""
 
 from collections.abc import Callable
 from pathlib import Path

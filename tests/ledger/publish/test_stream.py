@@ -1,4 +1,4 @@
-"""The journal streamed to Kinesis: what is in it, how it is packed, where it goes on, and how it ends."""
+"""The stream to Kinesis: its records, their packing, resuming, and its end."""
 
 import json
 import time
@@ -65,7 +65,7 @@ def kinds(client: Any) -> Counter[str]:
 
 
 class Failing:
-    """A client that fails as told: `refused` entries of the first call, or whole calls after some."""
+    """A client that fails on purpose: `refused` entries of the first call, or whole calls after some."""
 
     def __init__(self, client: Any, *, refused: int = 0, calls: int = 10**9) -> None:
         self._client, self._refused, self._calls = client, refused, calls
@@ -79,8 +79,8 @@ class Failing:
             raise KeyboardInterrupt
         refused, self._refused = min(self._refused, len(Records)), 0
         taken = Records[refused:]
-        told = self._client.put_records(StreamName=StreamName, Records=taken)["Records"] if taken else []
-        return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * refused + told}
+        answers = self._client.put_records(StreamName=StreamName, Records=taken)["Records"] if taken else []
+        return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * refused + answers}
 
 
 def test_records_have_their_hashes_as_keys(grown: Ledger, database: str, client: Any) -> None:
@@ -195,9 +195,9 @@ def test_stream_command(
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     until = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S")
     assert run(["ledger", "stream", "ledger", "--until", until, "--follow", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["stream"] == "ledger"
-    assert told["completed"]
+    answers = json.loads(capsys.readouterr().out)
+    assert answers["stream"] == "ledger"
+    assert answers["completed"]
     assert run(["ledger", "stream", "ledger", "--until", "2001-01-01"]) == 2
     assert "end time" in capsys.readouterr().err
 

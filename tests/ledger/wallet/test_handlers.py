@@ -1,4 +1,4 @@
-"""The wallet's functions as API Gateway calls them: what they do, and what they refuse."""
+"""The wallet's functions as API Gateway calls them."""
 
 import json
 from base64 import b64encode
@@ -114,7 +114,7 @@ def test_balance_stays_positive_and_accounts_unique(call: Call, database: str) -
 def test_malformed_amounts_are_refused(call: Call, amount: object) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     status, problem = call("/AddFunds", accountId="A", amount=amount, requestId="r2")
-    assert (status, problem["title"]) == (400, "The request is not one that this takes")
+    assert (status, problem["title"]) == (400, "The request is malformed")
     assert "amount is to be" in problem["detail"]
 
 
@@ -163,13 +163,13 @@ def test_table_and_index_are_required(ledger: Ledger) -> None:
     opening = {"httpMethod": "POST", "body": '{"accountId": "A", "requestId": "r1"}'}
     empty = {"httpMethod": "POST", "body": None}
 
-    def told(answer: dict[str, Any]) -> tuple[int, str]:
+    def problem(answer: dict[str, Any]) -> tuple[int, str]:
         return answer["statusCode"], json.loads(answer["body"]).get("detail", "")
 
-    assert told(handlers.create_account(opening)) == (409, "there is no table Wallet: call CreateTable, then Index")
-    assert told(handlers.index(empty)) == (409, "there is no table Wallet: call CreateTable, then Index")
+    assert problem(handlers.create_account(opening)) == (409, "there is no table Wallet: call CreateTable, then Index")
+    assert problem(handlers.index(empty)) == (409, "there is no table Wallet: call CreateTable, then Index")
     assert handlers.create_table(empty)["statusCode"] == 201
-    assert told(handlers.create_account(opening)) == (409, "the table Wallet has no index on accountId: call Index")
+    assert problem(handlers.create_account(opening)) == (409, "the table Wallet has no index on accountId: call Index")
     assert handlers.index(empty)["statusCode"] == 201
     assert [handlers.create_table(empty)["statusCode"], handlers.index(empty)["statusCode"]] == [409, 409]
     assert handlers.create_account(opening)["statusCode"] == 201
@@ -203,7 +203,7 @@ def test_result_of_a_redacted_movement_is_refused(call: Call, ledger: Ledger, da
 def test_requests_are_neither_logged_nor_quoted(call: Call, api: Api) -> None:
     secret = "ACC-SECRET-7"
     with capture_logs() as logs:
-        told = [
+        answers = [
             call("/CreateAccount", accountId=secret, requestId=f"{secret}-1"),
             call("/CreateAccount", accountId=secret, requestId=f"{secret}-2"),
             call("/WithdrawFunds", accountId=secret, amount="77.77", requestId=f"{secret}-3"),
@@ -211,9 +211,9 @@ def test_requests_are_neither_logged_nor_quoted(call: Call, api: Api) -> None:
             call("/AddFunds", accountId=secret, amount=secret, requestId=f"{secret}-4"),
         ]
         api.wallet._ledger.url = "postgresql://127.0.0.1:1/none"  # a repetition is looked up there
-        told.append(call("/CreateAccount", accountId=secret, requestId=f"{secret}-1"))
-    assert [status for status, _ in told] == [201, 409, 409, 404, 400, 503]
-    assert all(secret not in json.dumps(problem) for _, problem in told[1:])
+        answers.append(call("/CreateAccount", accountId=secret, requestId=f"{secret}-1"))
+    assert [status for status, _ in answers] == [201, 409, 409, 404, 400, 503]
+    assert all(secret not in json.dumps(problem) for _, problem in answers[1:])
     assert len(logs) == 7
     assert secret not in str(logs)
     assert "77.77" not in str(logs)

@@ -1,4 +1,4 @@
-"""Profiles in DynamoDB (moto's): beside the journal, never in it."""
+"""Profiles in DynamoDB (moto's), never in the journal."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ PROFILE = {"name": "Ada Abara", "email": "ada.abara@example.org"}
 @pytest.fixture
 def profiles(wallet: Wallet, api: Api) -> Iterator[Profiles]:
     with mock_aws():
-        client = boto3.client("dynamodb", "eu-west-2", aws_access_key_id="made-up", aws_secret_access_key="made-up")
+        client = boto3.client("dynamodb", "eu-west-2", aws_access_key_id="test", aws_secret_access_key="test")
         profiles = Profiles("wallet-profiles", client)
         profiles.create_table()
         profiles.create_table()  # there is one
@@ -37,9 +37,9 @@ def test_profile_is_never_in_the_journal(profiles: Profiles, call: Call, databas
     assert call("/DeleteProfile", accountId="A") == call("/DeleteProfile", accountId="A") == (200, {"accountId": "A"})
     assert call("/GetProfile", accountId="A")[0] == 404
     with connect(database) as connection:
-        held = connection.execute("SELECT string_agg(r::text, '') FROM journal.revision r").fetchone()
+        stored = connection.execute("SELECT string_agg(r::text, '') FROM journal.revision r").fetchone()
         stated = connection.execute("SELECT string_agg(b::text, '') FROM journal.block b").fetchone()
-    assert "Ada" not in f"{held}{stated}"
+    assert "Ada" not in f"{stored}{stated}"
 
 
 def test_profile_needs_an_account(profiles: Profiles, call: Call) -> None:
@@ -69,6 +69,6 @@ def test_malformed_profiles_are_refused(profiles: Profiles, call: Call, profile:
 
 def test_profiles_are_off_without_a_table(call: Call) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
-    for told in (call("/GetProfile", accountId="A"), call("/PutProfile", accountId="A", profile=PROFILE)):
-        assert told[0] == 409
-        assert "STRANDLINE_WALLET_PROFILES" in told[1]["detail"]
+    for answer in (call("/GetProfile", accountId="A"), call("/PutProfile", accountId="A", profile=PROFILE)):
+        assert answer[0] == 409
+        assert "STRANDLINE_WALLET_PROFILES" in answer[1]["detail"]

@@ -1,4 +1,4 @@
-"""What the stores hold, as the model of what was written says it (written.py)."""
+"""The contents of the stores, in the terms of the ledger's model (ledger_model.py)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
 from psycopg.sql import SQL, Identifier
 
-from tests.soak.written import Row, strings
+from tests.soak.ledger_model import Row, strings
 
 _SOURCE = "source_document, source_version, source_block"
-HELD = {
+QUERIES = {
     "journal.block": "SELECT sequence_no, block_hash FROM journal.block",
     "journal.revision": "SELECT sequence_no, document_id, version, table_name, state FROM journal.revision",
     "journal.redaction": "SELECT document_id, version FROM journal.redaction",
@@ -32,13 +32,13 @@ SEARCHED = {
         tuple(sorted(endorsement["endorsement_id"] for endorsement in one["endorsements"] or ())),
     ),
 }  # fmt: skip
-READ_MODELS = (*(name for name in HELD if "." not in name), *SEARCHED)
+READ_MODELS = (*(name for name in QUERIES if "." not in name), *SEARCHED)
 
-# Whatever may hold a revision's data; the stream's refused records are counted apart.
+# Everything that may contain a revision's data; rejected records are counted separately.
 DATA = "SELECT data FROM journal.revision WHERE data IS NOT NULL"
 RELATIONS = "SELECT relation FROM projection.generation WHERE store = 'postgresql'"
 ROWS = "SELECT to_jsonb(t) FROM generation.{} t"
-# Of revisions that a block up to the mark has redacted.
+# Data of revisions that a block up to the mark has redacted.
 WITH_DATA = """
     SELECT count(*) FROM journal.redaction JOIN journal.revision USING (document_id, version), journal.mark m
     WHERE redacted_by <= m.sequence_no AND (data IS NOT NULL OR data_ion IS NOT NULL)"""
@@ -49,37 +49,37 @@ POSITIONS = "SELECT projection, position FROM projection.generation WHERE state 
 
 
 @dataclass(frozen=True)
-class Held:
+class StoreContents:
     """The database and the node that a worker fills."""
 
     url: str
     search: OpenSearch
 
     def position(self) -> int:
-        """The block that the mark and every read model have come to; -1 while one is not there."""
+        """Return the block that the mark and every read model have reached; -1 while one does not exist."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             row = connection.execute("SELECT sequence_no FROM journal.mark").fetchone()
             reached: dict[str, int] = dict(connection.execute(POSITIONS).fetchall())
         return min([row[0] if row else -1, *(reached.get(name, -1) for name in READ_MODELS)])
 
     def redactions_open(self) -> int:
-        """Redactions whose receipt is not written yet."""
+        """Count redactions without a receipt."""
         return int(self._rows(OPEN)[0][0])
 
     def rejected(self) -> int:
         return int(self._rows("SELECT count(*) FROM journal.rejected")[0][0])
 
     def with_data(self) -> int:
-        """Redacted revisions that have data all the same."""
+        """Count redacted revisions that have data."""
         return int(self._rows(WITH_DATA)[0][0])
 
     def rows(self) -> dict[str, list[Row]]:
-        """By store and read model, a row each, in no order."""
-        found = {name: self._rows(query) for name, query in HELD.items()}
+        """Return the rows by store and read model, in no order."""
+        found = {name: self._rows(query) for name, query in QUERIES.items()}
         return found | {name: list(map(row, self._documents(name))) for name, row in SEARCHED.items()}
 
     def texts(self) -> set[str]:
-        """Every string in what may hold a revision's data."""
+        """Return every string in what may contain a revision's data."""
         values = [value for (value,) in self._rows(DATA)]
         for (relation,) in self._rows(RELATIONS):
             values += [value for (value,) in self._rows(SQL(ROWS).format(Identifier(relation)))]

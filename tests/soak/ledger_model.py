@@ -1,4 +1,4 @@
-"""What was written to the ledger, and what every store must hold of it, in plain Python: no SQL, no batches."""
+"""A model of the ledger: what was written, and what every store must contain, without SQL or batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from strandline.journal.check.merkle import Frontier
 Key = tuple[str, int]  # a revision's document and version
 Row = tuple[object, ...]
 
-SHORTEST = 6  # characters: shorter strings stand in many revisions by chance
+SHORTEST = 6  # characters: shorter strings occur in many revisions by chance
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision as it was written; `data` is None where it deleted its document."""
+    """A revision as it was written; `data` is None if it deleted its document."""
 
     sequence_no: int
     document: str
@@ -31,8 +31,8 @@ class Revision:
 
 
 @dataclass
-class Written:
-    """Every block as it was written, from block 0 on without a gap."""
+class LedgerModel:
+    """Every block as it was written, from block 0 without a gap."""
 
     hashes: list[bytes] = field(default_factory=list)
     revisions: dict[Key, Revision] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Written:
         return self._digest.digest()
 
     def add(self, block: dict[str, Any]) -> list[Key]:
-        """Gives the revisions that the block redacts."""
+        """Add a block. Returns the revisions that it redacts."""
         number = block["blockAddress"]["sequenceNo"]
         assert number == len(self.hashes)
         self.hashes.append(block["blockHash"])
@@ -63,7 +63,7 @@ class Written:
         return redacted
 
     def expected(self) -> dict[str, list[Row]]:
-        """By store and read model: what it must hold, a row each, in no order."""
+        """Return the rows that each store and read model must contain, in no order."""
         licences, contacts = self._current("Licence"), self._current("Contact")
         numbers, endorsed = {one.value("licenceId") for one in licences}, self._endorsed()
         return {
@@ -102,7 +102,7 @@ class Written:
         }
 
     def withheld(self) -> dict[str, Key]:
-        """Every string that stands in redacted revisions only, and one that it stood in."""
+        """Return every string that only redacted revisions have, with one of those revisions."""
         found = {text: key for key in self.redacted for text in strings(self.revisions[key].data)}
         for one in self.revisions.values():
             if one.key not in self.redacted:
@@ -126,7 +126,7 @@ class Written:
         return (None if one.key in self.redacted else one.value(name) for name in names)
 
     def _endorsed(self) -> dict[str, list[Revision]]:
-        """By a licence's number, its endorsements, found through their mappings."""
+        """Return the endorsements of each licence number, found through their mappings."""
         by_id: dict[str, list[Revision]] = {}
         for one in self._current("Endorsement"):
             by_id.setdefault(one.value("endorsementId"), []).append(one)
@@ -138,7 +138,7 @@ class Written:
 
 
 def strings(value: object) -> Iterator[str]:
-    """The strings in a value, but for short ones."""
+    """Yield the strings in a value, except short ones."""
     if isinstance(value, str):
         if len(value) >= SHORTEST:
             yield str(value)

@@ -1,22 +1,21 @@
-"""Asking an index for the rows that come from given revisions, as whoever searches would find them now."""
+"""Searches of an index for the rows that come from given revisions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opensearchpy import OpenSearch
 
+from strandline.consumer.sinks.contract import Key
 from strandline.consumer.sinks.opensearch.client import asked
 
-Key = tuple[str, int]  # document, version
-
 AT_ONCE = 200  # a query has at most 1,024 clauses
-MOST_ROWS = 10_000  # of one answer; rows without data are very much fewer
+MOST_ROWS = 10_000  # of one answer; rows without data are far fewer
 
 
 def rows_of(client: OpenSearch, index: str, keys: Sequence[Key]) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """The rows of the index that come from exactly these revisions, each with its fields; raises `StoreFailed`.
+    """Yield the rows of the index that come from exactly these revisions, with all their fields.
 
-    Of one answer no more rows than `MOST_ROWS`.
+    Of one answer at most `MOST_ROWS` rows. Raises `StoreFailed`.
     """
     asked(lambda: client.indices.refresh(index=index))
     for start in range(0, len(keys), AT_ONCE):

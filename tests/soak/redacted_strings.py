@@ -1,4 +1,4 @@
-"""What the redactions of a simulated journal erased, and whether any of it is still, or again, to be found."""
+"""Strings that the redactions of a simulated journal erased, and a search for them in a database."""
 
 import sys
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from strandline.journal.decode import stream
 from strandline.journal.ion import values as ion
 from tests.consumer.erasure.dump import relations_with
 
-_TELLING = 6  # characters from which on a string is hardly found by chance
+_SHORTEST = 6  # characters; a shorter string may occur by chance
 
 
-def erased_strings(journal: Path) -> list[str]:
-    """Strings that stand in revisions as streamed when written, and in none as exported last (journal.simulate). An id
-    is no personal data, though it may stand in some."""
+def redacted_strings(journal: Path) -> list[str]:
+    """Return strings of revisions as streamed when written that no revision of the last export has (journal.simulate).
+    An id is not personal data, though some contain it."""
     written = {string for data in _streamed(journal / "stream") for string in _strings(data)}
     kept = "\n".join({string for data in _exported(journal / "full") for string in _strings(data)})
-    return sorted(string for string in written if len(string) >= _TELLING and string not in kept)
+    return sorted(string for string in written if len(string) >= _SHORTEST and string not in kept)
 
 
 def resurrected(url: str, erased: list[str]) -> int:
-    """How many of them (of made-up people) stand in a database, wherever; says where."""
+    """Return how many of them are anywhere in a database; prints where. The people are simulated."""
     found = relations_with(url, erased)
     for relation, strings in found.items():
         sys.stderr.write(f"in {relation}: {sorted(strings)}\n")
