@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strandline.cli.options import AsJson
-from strandline.cli.output import note, plain, say
+from strandline.cli.output import note, say
 from strandline.cli.session import open_store
 from strandline.cli.texts import count
 from strandline.journal.errors import UsageError
@@ -43,7 +43,7 @@ def lineage(
         sys.stdout.write(prov_json(found) + "\n")
         return 0
     for line in tree(found):
-        say(plain(line))
+        say(line)
     return 0
 
 
