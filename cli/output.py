@@ -66,7 +66,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for row in rows:
         # As Text: a value such as "[red]" is no markup.
         table.add_row(*(Text(cell(value), justify="right" if _is_number(value) else "left") for value in row))
-    if Measurement.get(console, console.options, table).minimum <= console.width:
+    # Measured with room to spare: a measurement never exceeds the width that it is given.
+    if Measurement.get(console, console.options.update(max_width=10_000), table).minimum <= console.width:
         console.print(table)
         return
     for row in rows:
