@@ -12,7 +12,7 @@ from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
-from strandline.consumer.worker.service import store_faults
+from strandline.consumer.worker.checks import store_faults
 from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
 from strandline.journal.make.export import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries

@@ -15,7 +15,7 @@ from strandline.consumer.verification.prove import prove
 from strandline.journal.check import merkle
 from strandline.journal.decode.objects import decode
 from strandline.journal.errors import StrandlineError
-from strandline.journal.proofs.proof import check_proof
+from strandline.journal.proofs.check import check_proof
 from tests.journals import ADA, BOB, STRAND, ion_binary, json_lines, small_journal
 
 SCRIPT = Path(__file__).parents[3] / "docs/verify_proof.py"
