@@ -81,7 +81,7 @@ def test_worse_generation_is_refused_unless_accepted(
 def test_unknown_name_exits_with_2(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     for command in (["rebuild", "licence_register", "nope"], ["rollback", "nope"]):
         status, found, errors = called(capsys, *command)
-        assert (status, found) == (2, None)
+        assert (status, found["error"]["status"]) == (2, 2)
         assert "no projection 'nope'" in errors
     status, _, errors = called(capsys, "rollback", "licence_register")
     assert status == 1
