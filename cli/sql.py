@@ -65,13 +65,13 @@ def sql(
 def _database() -> Iterator[str]:
     """The database as it is: whoever may only read could not migrate it. The embedded one belongs to its user."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
         if settings.database_url is None:
-            ensure_migrated(url)
+            migrate(url)
         yield url
 
 

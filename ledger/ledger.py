@@ -13,7 +13,7 @@ import psycopg
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.database.errors import describe_error
-from strandline.consumer.database.migrate import ensure_migrated
+from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active
 from strandline.journal.make.ids import new_id
@@ -65,7 +65,7 @@ class Ledger:
 
     def __init__(self, url: str, *, origin: int = 0) -> None:
         """`origin` is the number of the first block where the journal is still empty. Applies missing migrations."""
-        ensure_migrated(url)
+        migrate(url)
         self.url = url
         self._appender = Appender(url, origin)
         self._group: Group[Prepared, Appended | Conflict] = Group(self._append)

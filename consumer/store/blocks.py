@@ -4,9 +4,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.store.column_checks import check_columns
 from strandline.journal.check import merkle
 from strandline.journal.check.block import CheckedBlock, check_block, metadata_value
@@ -32,7 +32,7 @@ Reader = Callable[[bytes], Any]
 
 
 def check_stored(
-    connection: psycopg.Connection[Any], first_no: int, last_no: int, *, trust_deletions: bool = False
+    connection: Connection, first_no: int, last_no: int, *, trust_deletions: bool = False
 ) -> Iterator[CheckedBlock]:
     """Check the stored blocks from first_no to last_no, none above the mark; bounded memory for bounded ranges."""
     strand_id = _strand_id(connection)
@@ -130,7 +130,7 @@ def _hashed(data: bytes) -> Any:
     return ion.read_one(data)
 
 
-def _strand_id(connection: psycopg.Connection[Any]) -> str:
+def _strand_id(connection: Connection) -> str:
     row = connection.execute("SELECT strand_id FROM journal.mark").fetchone()
     return row[0] if row and row[0] else ""
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-import psycopg
+from strandline.consumer.database.connection import Connection
 
 HEAR = """
     INSERT INTO journal.stream AS s (name, created_at, completed_at, heard_at)
@@ -30,13 +30,13 @@ class StreamState:
     heard_at: datetime
 
 
-def hear(connection: psycopg.Connection[Any], name: str, *, created: bool = False, completed: bool = False) -> None:
+def hear(connection: Connection, name: str, *, created: bool = False, completed: bool = False) -> None:
     """Note that records of a stream were taken in, and what QLDB's CONTROL records among them said."""
     with connection.transaction():
         connection.execute(HEAR, {"name": name, "created": created, "completed": completed})
 
 
-def read_streams(connection: psycopg.Connection[Any], silent_after: timedelta) -> list[StreamState]:
+def read_streams(connection: Connection, silent_after: timedelta) -> list[StreamState]:
     """How each stream stands; one that was not heard of for `silent_after` is silent, unless it is completed."""
     states = []
     with connection.transaction():

@@ -19,6 +19,7 @@ from strandline.consumer.generations import purge_unknown
 from strandline.consumer.generations.lifecycle import projector, record_failure
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark import mark
+from strandline.consumer.mark.effects import CHANNEL
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import StoreFailed
 from strandline.journal.errors import StrandlineError
@@ -160,7 +161,7 @@ class ProjectorThreads:
                 with connect(
                     self._url, autocommit=True, application_name=name, idle_seconds=IDLE_SECONDS
                 ) as connection:
-                    connection.execute(f"LISTEN {mark.CHANNEL}")
+                    connection.execute(f"LISTEN {CHANNEL}")
                     self._heed(connection)
             except (psycopg.Error, StrandlineError) as error:
                 log.warning("listener failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
