@@ -27,7 +27,7 @@ from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.errors import CannotAppend, Conflict
 from strandline.ledger.graft import graft_of
 from strandline.ledger.prepared import Prepared
-from strandline.ledger.tail import Following, Tail
+from strandline.ledger.tail import Tail, TailBlocks
 
 # Transactions that read longer ago conflict without a closer look, so that the look has an end.
 MOST_BLOCKS_SINCE = 10_000
@@ -143,7 +143,7 @@ class Appender:
             raise CannotAppend(f"The journal ends in an accepted gap, at block {end.sequence_no}: replay what follows.")
         done = _done_before(connection, group)
         changes = _changes(connection, end, [prepared.reads for prepared in group])
-        following = Following(end)
+        following = TailBlocks(end)
         if not self._grafted and read_graft(connection) is None:
             following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
         outcomes = _decide(following, group, changes, done)
@@ -154,9 +154,9 @@ class Appender:
             connection.rollback()
         return outcomes
 
-    def _write(self, connection: Connection, following: Following) -> None:
+    def _write(self, connection: Connection, following: TailBlocks) -> None:
         """Write the rows and raise the mark over them, in one trip where nothing is to be read."""
-        new = following.new_end()
+        new = following.new_tail()
         first, last = following.first_no, new.sequence_no
         tally = Tally()
         revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
@@ -190,7 +190,7 @@ class Appender:
 
 
 def _decide(
-    following: Following, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
+    following: TailBlocks, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
 ) -> list[Appended | Conflict]:
     """Add to the blocks what of the group does not conflict. Returns the outcome of each.
 
@@ -200,7 +200,7 @@ def _decide(
     for prepared in group:
         if (request := done.get(prepared.request_id or "")) is not None:
             outcomes.append(request)
-        elif following.end.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
+        elif following.tail.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
             outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
         elif reason := conflict(prepared.reads, changes) or conflict(prepared.reads, noted):
             outcomes.append(Conflict(f"another transaction came first: {reason}"))

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
 from strandline.consumer.projection.column_types import INDEXABLE, TYPES
@@ -35,6 +35,13 @@ def discover(packages: Sequence[str]) -> dict[str, Projection]:
             raise UsageError(f"{module.__name__}: another projection is named {projection.name!r} already.")
         found[projection.name] = projection
     return dict(sorted(found.items()))
+
+
+def find_projection(projections: Mapping[str, Projection], name: str) -> Projection:
+    """Return the projection of that name. Raises `UsageError` if there is none."""
+    if name not in projections:
+        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    return projections[name]
 
 
 def _modules(name: str) -> Iterator[ModuleType]:

@@ -115,11 +115,6 @@ class Batch:
                 yield chunk
 
 
-def key_of(item: Item) -> str:
-    """What parks where the item cannot be taken: its document, or the block's number."""
-    return item.document_id if isinstance(item, Revision) else str(item.sequence_no)
-
-
 def documents(
     connection: Connection, projection: Projection, keys: Sequence[tuple[str, int]], position: int
 ) -> list[Revision]:

@@ -1,5 +1,5 @@
-"""A projector runs one generation of one projection: take the next batch up to the mark, let the projection say what it
-means, write rows and position together."""
+"""A projector runs one generation of one projection: take the next batch up to the mark, project it, write rows and
+position together."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +16,17 @@ from strandline.consumer.projector import feed, lease, parking
 from strandline.consumer.projector.backfill import Backfill
 from strandline.consumer.projector.composed_filler import ComposedFiller
 from strandline.consumer.projector.feed import Batch, Limits
+from strandline.consumer.projector.filler import AGAIN, Filler
 from strandline.consumer.projector.lease import READ_POSITION, Lease
-from strandline.consumer.projector.row_filler import AGAIN, Filler, RowFiller
+from strandline.consumer.projector.prefetch import prefetch
+from strandline.consumer.projector.row_filler import RowFiller
 from strandline.consumer.sinks.contract import ExternalSink, LeaseLost, Sink, Turn
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+# Batches of a backfill that are made while one is written.
+PREFETCHED = 2
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
-# Whoever writes a generation's rows writes its row, too (strandline.consumer.generations.summary).
 LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """
     UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
@@ -44,7 +47,7 @@ class Projector:
         self._projection = projection
         self._generation = generation
         self._sink = sink
-        self._filling = _filling(connection, projection, generation, sink)
+        self._filler = _filler(connection, projection, generation, sink)
         self._limits = limits or Limits()
 
     def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
@@ -80,44 +83,51 @@ class Projector:
                 return False
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
             with self._turn(held, deadline, lambda: batch.last):
-                self._filling.fill(batch)
+                self._filler.fill(batch)
             lease.move(self._connection, held, batch.last)
         return True
 
-    def fill_first(self, first: Backfill, progress: Progress | None = None) -> None:
-        """Fill the generation, which is empty (one outside: make it), from what is current where `first` ends.
+    def backfill(self, backfill: Backfill, progress: Progress | None = None) -> None:
+        """Fill the generation, which is empty and bare; one outside the database is made here.
 
-        Until all of it is written the position does not move.
+        The position moves when all is written. Raises `LeaseLost`.
         """
-        with (
-            first.parts(self._connection, self._filling) as parts,
-            lease.taken(self._connection, self._generation) as held,
-        ):
+        with lease.taken(self._connection, self._generation) as held:
             if isinstance(self._sink, ExternalSink):
-                # Under the lease: what a killed rebuild has asked for must not make the index after it was dropped.
+                # Under the lease: a request of a killed rebuild must not make the index after it was dropped.
                 self._renew(held)
                 self._sink.create(bare=True)
-            for write, total in parts:
-                deadline = self._renew(held)
-                with self._connection.transaction():
-                    self._connection.execute(NOT_DURABLE)  # what is lost before the position moves is begun anew
-                    position = lease.hold(self._connection, held)
-                    with self._turn(held, deadline, lambda: first.last):
-                        done = write()
-                    lease.move(self._connection, held, position)
-                if progress:
-                    progress(f"{self._projection.name}, {first.unit}", done, max(done, total))
+            with prefetch(backfill.batches(self._sink), PREFETCHED) as batches, backfill.cancelled_by_errors():
+                for batch in batches:
+                    self._write_backfill(held, backfill, partial(self._filler.write_first, batch))
+                    if progress:
+                        progress(f"{self._projection.name}, {backfill.unit}", batch.done, batch.total)
+            self._write_backfill(held, backfill, self._filler.complete)
+            documents = sorted(set(self._filler.in_full))
+            for start in range(0, len(documents), AGAIN):
+                part = [(document, 0) for document in documents[start : start + AGAIN]]
+                self._write_backfill(held, backfill, partial(self._filler.again, part, backfill.last))
             with self._connection.transaction():
                 lease.hold(self._connection, held)
-                first.arrive(self._connection, self._generation)
-                lease.move(self._connection, held, first.last)
+                backfill.arrive(self._connection, self._generation)
+                lease.move(self._connection, held, backfill.last)
+
+    def _write_backfill(self, held: Lease, backfill: Backfill, write: Callable[[], None]) -> None:
+        """Write in a transaction that is not durable: a backfill that is cut off starts again."""
+        deadline = self._renew(held)
+        with self._connection.transaction():
+            self._connection.execute(NOT_DURABLE)
+            position = lease.hold(self._connection, held)
+            with self._turn(held, deadline, lambda: backfill.last):
+                write()
+            lease.move(self._connection, held, position)
 
     def fill_up(self, mark: int) -> None:
         """Bring the generation to the mark in the transaction of the caller, who has locked its row."""
         (position,) = self._connection.execute(READ_POSITION, [self._generation]).fetchone() or (mark,)
         while position < mark:
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
-            self._filling.fill(batch)
+            self._filler.fill(batch)
             position = batch.last
         self._connection.execute(SET_POSITION, [position, self._generation])
 
@@ -140,7 +150,7 @@ class Projector:
                 if not parked or locked is None:
                     return tried, still
                 with self._turn(held, deadline, partial(int, locked[0])):
-                    self._filling.again(parked, locked[0])
+                    self._filler.again(parked, locked[0])
                 still += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
             tried += len({key for key, _ in parked})
             last = parked[-1][0]
@@ -167,11 +177,11 @@ class Projector:
             row = self._connection.execute(READ_POSITION, [self._generation]).fetchone()
         position = int(row[0]) if row else mark
         if progress:
-            progress(self._projection.name, position, mark)
+            progress(self._projection.name, position + 1, mark + 1)  # blocks passed, of those up to the mark
         return position >= mark
 
 
-def _filling(connection: Connection, projection: Projection, generation: int, sink: Sink) -> Filler:
+def _filler(connection: Connection, projection: Projection, generation: int, sink: Sink) -> Filler:
     if isinstance(projection, ComposedProjection):
         return ComposedFiller(connection, projection, generation, sink)
     return RowFiller(connection, projection, generation, sink)

@@ -36,7 +36,7 @@ def run_together(*works: Callable[[], Any]) -> list[Any]:
 
 
 class TestSerializable:
-    def test_no_update_is_lost(self, licences: Ledger, database: str) -> None:
+    def test_updates_are_not_lost(self, licences: Ledger, database: str) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
 
         def increment(txn: Transaction) -> None:
@@ -57,7 +57,7 @@ class TestSerializable:
         assert found.version == 40
         assert verify_store(database, workers=1).ok
 
-    def test_no_phantom(self, licences: Ledger) -> None:
+    def test_phantoms_do_not_occur(self, licences: Ledger) -> None:
         """Each inserts if nobody has: one does."""
 
         def claim(txn: Transaction) -> bool:
@@ -69,7 +69,7 @@ class TestSerializable:
         claimed = run_together(*[lambda: licences.execute(claim, retries=50)] * 8)
         assert sum(claimed) == 1
 
-    def test_a_conflict_after_the_last_retry(self, licences: Ledger) -> None:
+    def test_conflict_is_raised_after_the_last_retry(self, licences: Ledger) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
 
         def meddle(txn: Transaction) -> None:
@@ -90,7 +90,7 @@ class TestSerializable:
         ],
     )
     @pytest.mark.parametrize("elsewhere", [False, True], ids=["same process", "another process"])
-    def test_what_was_read_and_changed_since_is_a_conflict(
+    def test_change_of_read_data_is_a_conflict(
         self, licences: Ledger, database: str, read: Any, elsewhere: bool
     ) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
@@ -107,8 +107,8 @@ class TestSerializable:
                 licences.execute(meddle, retries=0)
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "C1")) == []
 
-    def test_no_write_skew(self, licences: Ledger) -> None:
-        """Each may leave duty while another is on it: after two at once, one still is."""
+    def test_write_skew_does_not_occur(self, licences: Ledger) -> None:
+        """A doctor may leave duty while another is on duty: of two that leave at once, one conflicts."""
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"on": True}) for _ in range(2)])
         met = Barrier(2, timeout=30)
 
@@ -127,7 +127,7 @@ class TestSerializable:
         on = [licences.execute(lambda txn, id_=id_: txn.get("Licence", id_)) for id_ in (one, two)]
         assert sorted(found.data["on"] for found in on if found and found.data) == [False, True]
 
-    def test_what_was_not_read_is_none(self, licences: Ledger) -> None:
+    def test_change_of_unread_data_is_no_conflict(self, licences: Ledger) -> None:
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"licenceId": x}) for x in ("A1", "A2")])
 
         def work(txn: Transaction) -> None:
@@ -180,7 +180,7 @@ class TestAppender:
         insert(licences)
         assert verify_store(database, workers=1).ok
 
-    def test_rows_have_the_tables_columns_in_order(self, database: str) -> None:
+    def test_rows_have_the_columns_of_the_table_in_order(self, database: str) -> None:
         with connect(database) as connection:
             for table, columns in (("block", BLOCK_COLUMNS), ("revision", REVISION_COLUMNS)):
                 found = connection.execute(
@@ -195,7 +195,7 @@ class TestAppender:
 
 
 class TestMembersOfOneGroup:
-    """Transactions that wait together are written together, and still one after the other."""
+    """Transactions that wait together are one commit, and serial within it."""
 
     @pytest.fixture
     def prepare(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
@@ -238,7 +238,7 @@ class TestMembersOfOneGroup:
         assert numbers == list(range(numbers[0], numbers[0] + 3))
         assert verify_store(database, workers=1).ok
 
-    def test_one_request_of_two_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
+    def test_one_of_two_equal_requests_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
         group = [prepare(lambda txn: txn.insert("Licence", {}), "r") for _ in range(2)]
         first, again = licences._append(group)
         assert isinstance(first, Appended)
@@ -246,7 +246,7 @@ class TestMembersOfOneGroup:
 
 
 class TestConflict:
-    def test_members_of_one_group(self) -> None:
+    def test_members_of_one_group_conflict(self) -> None:
         changes = Changes(revisions=[Changed(7, "T", "D", {"a": 1})], redactions=[(8, "T", "E")], defined=3)
         assert conflict(Reads(3, 6), changes) is None
         assert conflict(Reads(2, 6), changes) is not None
@@ -261,7 +261,7 @@ class TestConflict:
 
 
 class TestGroup:
-    def test_those_who_wait_are_served_together(self) -> None:
+    def test_waiting_threads_are_served_together(self) -> None:
         sizes: list[int] = []
 
         def serve(items: Any) -> Any:
@@ -275,7 +275,7 @@ class TestGroup:
         assert found == [n * 2 for n in range(1, 10)]
         assert len(sizes) <= 2
 
-    def test_an_error_reaches_each(self) -> None:
+    def test_error_reaches_every_member(self) -> None:
         def serve(_: Any) -> Any:
             raise ValueError("for all")
 
@@ -284,7 +284,7 @@ class TestGroup:
             with pytest.raises(ValueError, match="all"):
                 group.submit(1)
 
-    def test_several_transactions_are_one_commit(self, licences: Ledger, database: str) -> None:
+    def test_group_is_one_commit(self, licences: Ledger, database: str) -> None:
         run_together(*[lambda: [licences.execute(lambda txn: txn.insert("Licence", {})) for _ in range(10)]] * 8)
         with connect(database) as connection:
             blocks, commits = connection.execute(
@@ -303,7 +303,7 @@ class TestLostConnections:
                 " WHERE application_name = 'strandline ledger' AND datname = current_database()"
             )
 
-    def test_before_the_append(self, licences: Ledger, database: str) -> None:
+    def test_connection_lost_before_the_append_is_retried(self, licences: Ledger, database: str) -> None:
         kills = iter([self.kill])
 
         def work(txn: Transaction) -> str:
@@ -315,7 +315,9 @@ class TestLostConnections:
         licences.execute(lambda txn: txn.insert("Licence", {}))
         assert verify_store(database, workers=1).ok
 
-    def test_after_the_commit(self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_connection_lost_after_the_commit_writes_once(
+        self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The commit went through, its confirmation did not."""
         appender = licences._appender
         append = appender.append
@@ -328,7 +330,7 @@ class TestLostConnections:
         monkeypatch.setattr(appender, "append", lost)
         done = licences.run(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
         with connect(database) as connection:
-            held = connection.execute(
+            found = connection.execute(
                 "SELECT sequence_no FROM journal.revision WHERE table_name = 'Licence'"
             ).fetchall()
-        assert held == [(done.sequence_no,)]
+        assert found == [(done.sequence_no,)]

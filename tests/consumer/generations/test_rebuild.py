@@ -12,22 +12,18 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations import (
-    generation,
-    rebuild,
-    view_swap,
-)
+from strandline.consumer.generations import exclusion, generation, stages
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.rebuild import rebuild as rebuild_one
 from strandline.consumer.generations.rollback import rollback as roll_back
 from strandline.consumer.generations.state import statuses
-from strandline.consumer.generations.summary import beforehand
-from strandline.consumer.generations.view_swap import ReadersInTheWay, ViewInUse
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, Unprojectable
-from strandline.consumer.projector import backfill, lease, projector
-from strandline.consumer.projector.backfill_documents import MOST_BYTES
-from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.projector import backfill, lease
+from strandline.consumer.projector.filler import BackfillBatch, Filler
+from strandline.consumer.sinks import patience
+from strandline.consumer.sinks.patience import ReadersInTheWay
+from strandline.consumer.sinks.read_view import ViewInUse
 from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.projector import test_composed_filler, test_projector
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
@@ -195,16 +191,16 @@ class TestRebuild:
         history(strand)
         project(database, named(CURRENT))
         once = []
-        parts = backfill.Backfill._parts
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> backfill.Parts:
-            yield from parts(*parameters)
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
 
-        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         assert rebuild_one(database, named(CURRENT), "now").swapped
         assert "upgraded" in labels(connection)
         check_no_orphans(connection)
@@ -250,59 +246,50 @@ class TestRebuild:
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        parts = backfill.Backfill._parts
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> backfill.Parts:
-            yield from parts(*parameters)
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             strand.block(("a", 2, "T", good("a2")))
             project(database, named(CURRENT))
 
-        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
         assert "a2" in labels(connection)
 
-    def test_what_is_redacted_before_its_row_is_there_is_not_read(
+    def test_backfill_does_not_read_what_is_redacted_before_the_generation_exists(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nobody waits until a generation that was not there has purged it."""
+        """No receipt waits for a generation that was not there: it must not hold the data for a moment."""
         history(strand)
         project(database, named(CURRENT))
-        read, begin, fill = threading.Event(), rebuild._begin, projector.Projector.fill_first
-        first = backfill.Backfill._begin
+        prepare, complete = stages.Prepare.run, Filler.complete
         filled: list[str] = []
 
-        def reading(self: backfill.Backfill) -> Iterator[Any]:
-            rows = first(self)
-            read.set()
-            return rows
-
-        def beginning(*parameters: Any) -> generation.Generation:
-            assert read.wait(10)
+        def redact(*parameters: Any) -> None:
             strand.block(("a", 2, "T", good("a2")))
             strand.block(redact=("a", 1))
             project(database, named(CURRENT))
-            return begin(*parameters)
+            prepare(*parameters)
 
-        def filling(self: projector.Projector, *parameters: Any) -> None:
-            fill(self, *parameters)
-            (relation,) = connection.execute(
+        def read(filler: Filler) -> None:
+            complete(filler)
+            (relation,) = filler._connection.execute(
                 "SELECT relation FROM projection.generation WHERE state = 'building'"
             ).fetchone() or ("",)
-            rows = connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
+            rows = filler._connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
             filled.extend(label for (label,) in rows)
 
-        monkeypatch.setattr(backfill, "FETCH", 1)  # so that it has not all been fetched
-        monkeypatch.setattr(backfill.Backfill, "_begin", reading)
-        monkeypatch.setattr(rebuild, "_begin", beginning)
-        monkeypatch.setattr(projector.Projector, "fill_first", filling)
+        monkeypatch.setattr(stages.Prepare, "run", redact)
+        monkeypatch.setattr(Filler, "complete", read)
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
         assert "a2" in filled
         assert "a1" not in filled
 
     @pytest.mark.parametrize("projection", [CURRENT, ORDERS], ids=lambda projection: projection.name)
-    def test_nothing_that_was_read_is_open_when_the_last_is_written(
+    def test_snapshot_has_ended_when_a_backfill_is_completed(
         self,
         connection: psycopg.Connection[Any],
         strand: StrandRows,
@@ -310,39 +297,20 @@ class TestRebuild:
         monkeypatch: pytest.MonkeyPatch,
         projection: Projection,
     ) -> None:
-        """The server ends a transaction that stands still, and the rest may take longer."""
+        """The server ends an idle transaction, and the indexes may take longer."""
         history(strand)
         project(database, named(projection))
-        complete, found = backfill.Backfill._complete, []
+        complete, found = Filler.complete, []
 
-        def completing(*parameters: Any, **rest: Any) -> None:
+        def check(filler: Filler) -> None:
             locks = connection.execute("SELECT pid FROM pg_locks WHERE relation = 'journal.revision'::regclass")
             found.append(locks.fetchall())
             assert found == [[]]  # before the key is added, which would wait for them
-            complete(*parameters, **rest)
+            complete(filler)
 
-        monkeypatch.setattr(backfill.Backfill, "_complete", completing)
+        monkeypatch.setattr(Filler, "complete", check)
         assert rebuild_one(database, named(projection), projection.name).swapped
         assert found == [[]]
-
-    @pytest.mark.parametrize("write", ["a batch", "a retry"])
-    def test_a_summary_taken_beforehand_holds_until_something_is_written(
-        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, write: str
-    ) -> None:
-        history(strand)
-        project(database, named(CURRENT))
-        live = generation.live(connection, CURRENT)
-        assert live is not None
-        with beforehand(database, CURRENT, live) as taken:
-            assert taken.summary(connection) == PostgresqlSink(connection, CURRENT, live.relation).summary()
-            if write == "a batch":
-                strand.block(("e", 0, "T", good("e0")))
-                project(database, named(CURRENT))
-            else:
-                mended = replace(CURRENT, rows=lambda _: [{"label": "mended"}])
-                assert test_projector.projector(connection, mended)[0].retry() == (2, 0)
-                assert "mended" in labels(connection)
-            assert taken.summary(connection) is None
 
     def test_only_the_swap_has_to_be_durable(
         self, strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
@@ -361,11 +329,11 @@ class TestRebuild:
             monkeypatch.setattr(module, name, watched)
 
         watch(lease, "move")
-        watch(view_swap, "serve")
+        watch(generation, "retire")
         rebuild_one(database, named(CURRENT), "now")
-        assert set(found) == {("move", "off"), ("serve", "on")}
+        assert set(found) == {("move", "off"), ("retire", "on")}
 
-    @pytest.mark.parametrize("at", ["_build", "cutover", "killed in the first fill"])
+    @pytest.mark.parametrize("at", ["Backfill", "CatchUp", "Compare", "CutOver", "killed in the first fill"])
     def test_a_killed_one_leaves_nothing_in_the_way(
         self,
         connection: psycopg.Connection[Any],
@@ -378,7 +346,7 @@ class TestRebuild:
         project(database, ALL)
         for name in ALL:
             with monkeypatch.context() as patch:
-                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (rebuild, at)
+                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (getattr(stages, at), "run")
                 patch.setattr(*target, None)
                 if at.startswith("killed") and name != "now":
                     continue
@@ -397,7 +365,7 @@ class TestRebuild:
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        with rebuild.alone(database, "now"):
+        with exclusion.alone(database, "now"):
             for again in (rebuild_one, roll_back):
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(database, named(CURRENT), "now")
@@ -496,8 +464,7 @@ class TestView:
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.projected(strand, database)
-        monkeypatch.setattr(view_swap, "PATIENCE_SECONDS", 1.0)
-        monkeypatch.setattr(view_swap.with_patience, "__defaults__", (1.0,))
+        monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
         with connect(database) as reader:
             reader.execute("SELECT FROM read.now")
             with pytest.raises(ReadersInTheWay, match=r"read\.now was in use"):
@@ -640,7 +607,6 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
         max_size=8,
     ),
     at_once=st.integers(1, 5),
-    most_bytes=st.sampled_from([0, 200, MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
     database: str,
@@ -649,7 +615,6 @@ def test_live_equals_rebuilt_at_any_time(
     stops: set[int],
     composed: Any,
     at_once: int,
-    most_bytes: int,
 ) -> None:
     connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
     for (relation,) in connection.execute(
@@ -667,9 +632,8 @@ def test_live_equals_rebuilt_at_any_time(
         if number in stops:
             project(database, ALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "AT_ONCE", at_once)
-        patch.setattr(backfill, "TAKEN_AT_ONCE", at_once)
-        patch.setattr("strandline.consumer.projector.backfill_documents.MOST_BYTES", most_bytes)
+        for limit in ("DOCUMENTS", "DECODED", "KEYS", "KEYS_AT_ONCE"):
+            patch.setattr(backfill, limit, at_once)
         for name in ALL:
             done = rebuild_one(database, ALL, name)
             assert isinstance(done, Served)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from strandline.consumer.projection.definition import Column, ComposedProjection, KeyLookup, Revision
-from strandline.consumer.projector.composition import followed, naming
+from strandline.consumer.projector.composition import follow_lookups, name_keys
 
 WHEN = datetime(2020, 1, 2, tzinfo=UTC)
 PROJECTION = ComposedProjection(
@@ -31,13 +31,13 @@ def revisions(*many: Any) -> list[Revision]:
 
 
 def test_all_is_named() -> None:
-    named, silent = naming(PROJECTION, revisions(*GOOD))
+    named, silent = name_keys(PROJECTION, revisions(*GOOD))
     assert (named, silent) == ({"a", "b", "c", "é" * 500, KeyLookup("T", "name", "x")}, [])
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:20])
 def test_one_that_does_not_say_is_found_among_others(bad: Any) -> None:
-    named, silent = naming(PROJECTION, revisions(["a"], bad, ["b"]))
+    named, silent = name_keys(PROJECTION, revisions(["a"], bad, ["b"]))
     assert named == {"a", "b"}
     assert [one.key for one in silent] == ["d1"]
 
@@ -46,21 +46,19 @@ def test_one_that_does_not_say_is_found_among_others(bad: Any) -> None:
 def test_what_is_found_and_does_not_say_names_nothing(bad: Any) -> None:
     there = {KeyLookup("T", "name", "x"): revisions(["a"], bad, [KeyLookup("T", "other", "y")])}
     there[KeyLookup("T", "other", "y")] = revisions(["b"])
-    assert followed(PROJECTION, {KeyLookup("T", "name", "x")}, lambda some: {one: there[one] for one in some}) == {
-        "a",
-        "b",
-    }
+    names = {KeyLookup("T", "name", "x")}
+    assert follow_lookups(PROJECTION, names, lambda some: {one: there[one] for one in some}) == {"a", "b"}
 
 
 def test_a_key_that_is_text_of_another_type_is_a_key() -> None:
     class Text(str):
         __slots__ = ()
 
-    named, silent = naming(PROJECTION, revisions([Text("a")]))
+    named, silent = name_keys(PROJECTION, revisions([Text("a")]))
     assert (named, silent) == ({"a"}, [])
 
 
 def test_other_lookups_are_not_declared_for_it() -> None:
     narrow = replace(PROJECTION, lookups={"T": ("name",)})
-    named, silent = naming(narrow, revisions([KeyLookup("T", "other", "y")], ["a"]))
+    named, silent = name_keys(narrow, revisions([KeyLookup("T", "other", "y")], ["a"]))
     assert (named, [one.key for one in silent]) == ({"a"}, ["d0"])
