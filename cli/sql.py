@@ -50,13 +50,13 @@ def sql(
 def _database() -> Iterator[str]:
     """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
         if settings.database_url is None:
-            ensure_migrated(url)
+            migrate(url)
         yield url
 
 
