@@ -28,9 +28,11 @@ READ_ONE = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = %s"
 LOCK = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = ANY(%s) ORDER BY generation FOR NO KEY UPDATE"
 INSERT = f"""
     WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
-    INSERT INTO projection.generation (generation, projection, store, state, fingerprint, relation, position)
+    INSERT INTO projection.generation
+        (generation, projection, store, state, fingerprint, relation, purpose, readers, position)
     OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, origin - 1
+    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, %(purpose)s, %(readers)s,
+        origin - 1
     FROM new, journal.mark
     RETURNING {COLUMNS}"""
 DELETE = "DELETE FROM projection.generation WHERE generation = %s"
@@ -109,7 +111,13 @@ def insert(connection: Connection, projection: Projection, *, bare: bool = False
     """
     if isinstance(projection, ComposedProjection):
         ensure_indexes(connection, projection)
-    parameters = {"name": projection.name, "store": projection.store, "fingerprint": fingerprint(projection)}
+    parameters = {
+        "name": projection.name,
+        "store": projection.store,
+        "fingerprint": fingerprint(projection),
+        "purpose": projection.purpose,
+        "readers": projection.readers,
+    }
     new = Generation(*connection.execute(INSERT, parameters).fetchone() or ())
     record_tables.create(connection, projection, new.generation, bare=bare)
     return new

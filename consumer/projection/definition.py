@@ -20,7 +20,8 @@ SOURCE_COLUMNS = ("source_document", "source_version", "source_block")
 COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source holds the documents of the key
 RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS))
 # Leaves room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# The view read.read_models lists the read models.
+NAME = re.compile(r"(?!read_models\Z)[a-z][a-z0-9_]{0,39}")
 
 
 class Unprojectable(Exception):
