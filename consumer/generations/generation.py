@@ -47,8 +47,9 @@ RETIRE = """
     WHERE projection = %(projection)s AND state = 'live'"""
 GO_LIVE = f"""
     UPDATE projection.generation
-    SET state = 'live', served_at = now(), forced = forced OR %s, failed_at = NULL, failure = NULL
+    SET state = 'live', served_at = now(), failed_at = NULL, failure = NULL
     WHERE generation = %s RETURNING {COLUMNS}"""
+SET_FORCED = "UPDATE projection.generation SET forced = %s WHERE generation = %s"
 RECORD_FAILURE = """
     UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
 
@@ -129,9 +130,14 @@ def retire(connection: Connection, projection: Projection) -> None:
     connection.execute(RETIRE, {**parameters, "readers": list(READERS["analysts"])})
 
 
-def go_live(connection: Connection, number: int, *, forced: bool = False) -> Generation:
-    """Record that this generation is served, without a failure. `forced`: although it is worse than the one before."""
-    return Generation(*connection.execute(GO_LIVE, [forced, number]).fetchone() or ())
+def set_forced(connection: Connection, number: int, forced: bool) -> None:
+    """Record whether this generation was accepted although it is worse than the one served before."""
+    connection.execute(SET_FORCED, [forced, number])
+
+
+def go_live(connection: Connection, number: int) -> Generation:
+    """Record that this generation is served, without a failure."""
+    return Generation(*connection.execute(GO_LIVE, [number]).fetchone() or ())
 
 
 def record_failure(connection: Connection, number: int, failure: str) -> None:

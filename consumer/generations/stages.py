@@ -193,8 +193,12 @@ class CutOver(Stage):
     held: ClassVar[bool] = True
 
     def run(self, run: Run) -> None:
-        if run.accepted:
-            run.held.show(run.target, forced=bool(run.comparison and run.comparison.worse))
+        if not run.accepted:
+            return
+        if run.comparison:
+            with run.connection.transaction():
+                generation.set_forced(run.connection, run.target.generation, run.comparison.worse)
+        run.held.show(run.target)
 
 
 @dataclass(frozen=True)
