@@ -67,7 +67,7 @@ class TransactionHold(Hold):
     """In the database: one transaction locks the generations' rows, and readers see the cut-over when it commits."""
 
     def fill(self, one: Generation) -> None:
-        with self._connection.transaction():  # what fails is undone, and the hold goes on
+        with self._connection.transaction():  # a failure is undone, and the hold continues
             Projector(self._connection, self._projection, one.generation, self._sink(one)).fill_up(self.mark)
 
     def summaries(self, generations: Sequence[Generation]) -> list[Summary]:
@@ -98,7 +98,7 @@ class LeaseHold(Hold):
         projector.run_to(self._leases[one.generation], self.mark)
 
     def summaries(self, generations: Sequence[Generation]) -> list[Summary]:
-        """Taken at the same time, while the leases are renewed."""
+        """Compute all at the same time, and renew the leases until they are done."""
         with ThreadPoolExecutor(len(generations), thread_name_prefix="summary") as pool:
             found: list[Future[Summary]] = [pool.submit(self._sink(one).summary) for one in generations]
             while wait(found, RENEW_SECONDS).not_done:
@@ -111,7 +111,7 @@ class LeaseHold(Hold):
         with self._connection.transaction():
             self._connection.execute(INTEND, [name, chosen.generation])
         try:
-            # Later the alias could be moved back to a generation that others have filled meanwhile.
+            # After the lease another process may fill them: the alias must not move then.
             if self._renew() < time.monotonic():
                 raise LeaseLost
             self._show(chosen)

@@ -3,7 +3,7 @@
 A rebuild runs all of `REBUILD`. After a crash the next one resumes after the backfill (`RESUME`). A rollback, and a
 cut-over that was interrupted, need the generation that is chosen to catch up and to be shown (`SHOW`).
 
-The one served goes on meanwhile: only the stages that are `held` keep both generations at one position.
+The served generation continues to be filled; only the stages that are `held` keep both at one position.
 """
 
 from abc import ABC, abstractmethod
