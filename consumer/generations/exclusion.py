@@ -74,8 +74,8 @@ def drop(connection: Connection, one: Generation, stores: Stores, patience: floa
     """Drop a generation that no reader is shown.
 
     A request to a missing index would create it again, so nobody may fill it during the drop. Its row is deleted last,
-    so that no table or index is left without one. Waits `patience` seconds for readers of the table or of the records. Raises
-    `ReadersInTheWay` or `StoreFailed`.
+    so that no table or index is left without one. Waits `patience` seconds for readers of the table or of the records.
+    Raises `ReadersInTheWay` or `StoreFailed`.
     """
     stored = stores.stored(connection, one.store, one.generation, one.relation)
 
