@@ -12,13 +12,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+Keeps = Literal["current", "history"]
+Readers = Literal["analysts", "cleared"]
 Store = Literal["postgresql", "opensearch"]
 State = Literal["normal", "redacted", "deleted"]
 Rows = Iterable[Mapping[str, object]]
 
 SOURCE_COLUMNS = ("source_document", "source_version", "source_block")
 COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source holds the documents of the key
-RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS))
+SYSTEM_COLUMNS = ("tableoid", "ctid", "xmin", "cmin", "xmax", "cmax")  # of every table in PostgreSQL
+RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS, *SYSTEM_COLUMNS))
 # Leaves room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -48,6 +51,13 @@ class Revision(NamedTuple):
         data = self.data
         value = data.get(field) if isinstance(data, dict) else None
         return value if isinstance(value, str) else None
+
+    def required_text(self, field: str) -> str:
+        """Return the field's text; raises `Unprojectable` if `text` returns None."""
+        text = self.text(field)
+        if text is None:
+            raise Unprojectable(f"{field} is missing or not text")
+        return text
 
     def field(self, name: str) -> Any:
         """The field's JSON value; None where it is missing, or the revision has no data."""
@@ -138,8 +148,8 @@ class RowProjection:
     name: str
     purpose: str
     tables: tuple[str, ...]
-    keeps: Literal["current", "history"]
-    readers: Literal["analysts", "cleared"]
+    keeps: Keeps
+    readers: Readers
     columns: tuple[Column, ...]
     rows: Callable[[Revision], Rows]
     key: tuple[str, ...] = ()
@@ -148,6 +158,7 @@ class RowProjection:
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
     subjects: tuple[str, ...] = ()
     fields: tuple[str, ...] | None = None
+    code_hash: str = ""  # set by discovery
 
 
 @dataclass(frozen=True)
@@ -156,13 +167,14 @@ class BlockProjection:
 
     name: str
     purpose: str
-    readers: Literal["analysts", "cleared"]
+    readers: Readers
     columns: tuple[Column, ...]
     rows: Callable[[Block], Rows]
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    code_hash: str = ""  # set by discovery
 
 
 class KeyLookup(NamedTuple):
@@ -208,7 +220,7 @@ class ComposedProjection:
     name: str
     purpose: str
     lookups: Mapping[str, tuple[str, ...]]
-    readers: Literal["analysts", "cleared"]
+    readers: Readers
     columns: tuple[Column, ...]
     keys: Callable[[Revision], Iterable[str | KeyLookup]]
     compose: Callable[[str, Lookup], Rows]
@@ -218,6 +230,7 @@ class ComposedProjection:
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
     fields: tuple[str, ...] | None = None
+    code_hash: str = ""  # set by discovery
 
     @property
     def tables(self) -> tuple[str, ...]:

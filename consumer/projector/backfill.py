@@ -38,6 +38,8 @@ FETCH = 500
 DECODED = 100
 # A batch has so many composed keys; they are composed a few at a time until they have so many rows.
 KEYS, KEYS_AT_ONCE, ROWS = 4_000, 200, 10_000
+# Documents of a composed projection in memory, as JSON: they take some five times as much there.
+MOST_BYTES = 50_000_000
 
 # The last revision of each document, by hashes: a planner without statistics would look each one up. Two processes read
 # if there is much to read: one is as fast as the projection, which has nothing to do before the first row.
@@ -158,7 +160,11 @@ class RowBackfill(Backfill):
 
 
 class ComposedBackfill(Backfill):
-    """Of a composed projection: all its documents are in memory while its keys are composed."""
+    """Of a composed projection: all its documents are in memory while its keys are composed.
+
+    Composing them from the database takes twice as long. If they are too large, there are no batches and `last` stays
+    -1: the generation is filled from its first block.
+    """
 
     unit = "keys"
 
@@ -169,8 +175,13 @@ class ComposedBackfill(Backfill):
     def batches(self, sink: Sink) -> Generator[BackfillBatch]:
         cache = DocumentCache(self._projection)
         parked: list[Parked] = []
+        size = 0
         with self._snapshot() as reading:
-            for revisions, _ in self._latest(reading):
+            for revisions, length in self._latest(reading):
+                size += length
+                if size > MOST_BYTES:
+                    self.last = -1
+                    return
                 names, refused = name_keys(self._projection, revisions)
                 parked += refused
                 silent = {one.key for one in refused}

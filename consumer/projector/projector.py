@@ -91,7 +91,7 @@ class Projector:
     def backfill(self, backfill: Backfill, progress: Progress | None = None) -> None:
         """Fill the generation, which is empty and bare; one outside the database is made here.
 
-        The position moves when all is written. Raises `LeaseLost`.
+        The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`.
         """
         with lease.taken(self._connection, self._generation) as held:
             if isinstance(self._sink, ExternalSink):
@@ -109,9 +109,9 @@ class Projector:
                 part = [(document, 0) for document in documents[start : start + AGAIN]]
                 self._write_backfill(held, backfill, partial(self._filler.again, part, backfill.last))
             with self._connection.transaction():
-                lease.hold(self._connection, held)
+                position = lease.hold(self._connection, held)
                 backfill.arrive(self._connection, self._generation)
-                lease.move(self._connection, held, backfill.last)
+                lease.move(self._connection, held, max(position, backfill.last))
 
     def _write_backfill(self, held: Lease, backfill: Backfill, write: Callable[[], None]) -> None:
         """Write in a transaction that is not durable: a backfill that is cut off starts again."""

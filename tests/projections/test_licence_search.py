@@ -8,7 +8,7 @@ import pytest
 
 from strandline.consumer.projection.definition import KeyLookup, Revision, Unprojectable
 from strandline.consumer.sinks.opensearch.rows import SearchRows
-from strandline.projections.licensing import licence_search
+from strandline.projections.licensing import endorsements, licence_search
 
 LICENCE = (
     "Licence",
@@ -71,7 +71,7 @@ def test_odd_fields_of_an_endorsement_are_left_empty(odd: Any) -> None:
 
 def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
     def keys(table: str, data: Any) -> list[Any]:
-        return list(licence_search.keys(revision(table, data)))
+        return list(endorsements.licence_keys(revision(table, data)))
 
     assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
     assert keys("Endorsement", {"endorsementId": "E-1"}) == [KeyLookup("Mapping", "endorsementId", "E-1")]

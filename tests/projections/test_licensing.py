@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from strandline.consumer.projection.definition import KeyLookup, Revision, State, Unprojectable
-from strandline.projections.licensing import contact_directory, licence_history, licence_points, licence_register
+from strandline.projections.licensing import (
+    contact_directory,
+    endorsements,
+    licence_history,
+    licence_points,
+    licence_register,
+)
 
 WRITTEN = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -100,7 +106,7 @@ def test_without_a_licence_or_a_mapping_there_are_no_points() -> None:
 
 def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
     def keys(table: str, data: Any) -> list[Any]:
-        return list(licence_points.keys(revision(table, data)))
+        return list(endorsements.licence_keys(revision(table, data)))
 
     assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
     assert keys("Endorsement", {"endorsementId": "E-1"}) == [KeyLookup("Mapping", "endorsementId", "E-1")]
