@@ -1,4 +1,4 @@
-"""The commands, gathered, and what becomes of their errors: a line or two on stderr and an exit status."""
+"""The command line's entry: runs a command and turns its errors into a line or two on stderr and an exit status."""
 
 import errno
 import os
@@ -14,16 +14,24 @@ from typing import Annotated, Any
 import typer
 
 from strandline.cli import (
+    accept_gap,
     demo,
     digest,
-    erasure,
+    find_subject,
     init_projection,
     ledger,
     lineage,
+    migrate,
+    parked,
+    project,
     prove,
     rebuild,
+    receipts,
+    redact,
+    redactions,
     rejected,
     replay,
+    scrub,
     serve,
     simulate,
     sql,
@@ -35,13 +43,13 @@ from strandline.cli.output import complain
 from strandline.journal.errors import StrandlineError, UsageError
 
 NAME = "strandline"
-HELD, NOT_HELD, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name=NAME,
-    help="Turns an Amazon QLDB journal into read models that are verified, erasable and rebuildable.",
-    epilog="Exit status: 0 it holds or is done; 1 it does not hold, or something was refused or is left open; "
-    "2 wrong use or setting.",
+    help="Ingests a QLDB journal, verifies every hash, and keeps erasable, rebuildable read models.",
+    epilog="Exit status: 0: success. 1: verification failed, or something was rejected or is still pending. "
+    "2: usage or configuration error.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,20 +63,20 @@ for command in (
     prove.prove,
     prove.check_proof,
     status.status,
-    status.project,
-    status.parked,
-    status.retry,
+    project.project,
+    parked.parked,
+    parked.retry,
     rebuild.rebuild,
     rebuild.rollback,
     rejected.rejected,
-    rejected.accept_gap,
-    erasure.receipts,
-    erasure.scrub,
-    erasure.find_subject,
+    accept_gap.accept_gap,
+    receipts.receipts,
+    scrub.scrub,
+    find_subject.find_subject,
     sql.sql,
-    sql.migrate,
+    migrate.migrate,
     simulate.simulate,
-    ledger.redact,
+    redact.redact,
     serve.serve,
     lineage.lineage,
     init_projection.init_projection,
@@ -76,37 +84,37 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(ledger.app)
-app.add_typer(erasure.redactions, name="redactions")
+app.add_typer(redactions.redactions, name="redactions")
 
 
 @app.callback(invoke_without_command=True)
 def _strandline(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if show_version:
         typer.echo(f"{NAME} {version(NAME)}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USE)
+        raise typer.Exit(USAGE)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; gives its exit status and prints its errors."""
-    with _ended_in_order():
+    """Run the command that the arguments name. Prints its errors; returns its exit status."""
+    with _clean_exit_on_signals():
         return _flushed(_invoke(arguments))
 
 
 def _flushed(status: int) -> int:
-    """The status, once all that was said is out: nobody may be reading on, or the disk may be full."""
+    """Flush stdout, then return the status: the reader may have left, or the disk may be full."""
     try:
         sys.stdout.flush()
     except OSError as exc:
-        # What is left in the buffer must not be tried again when Python ends.
+        # Python must not write the rest of the buffer again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        said = isinstance(exc, BrokenPipeError) or status != HELD
-        return NOT_HELD if said else complain(_system_text(exc), NOT_HELD)
+        reported = isinstance(exc, BrokenPipeError) or status != SUCCESS
+        return FAILURE if reported else complain(_system_text(exc), FAILURE)
     return status
 
 
@@ -115,24 +123,24 @@ def _invoke(arguments: Sequence[str] | None) -> int:
     try:
         result: Any = command.main(args=arguments, prog_name=NAME, standalone_mode=False)
     except UsageError as exc:
-        return complain(str(exc), WRONG_USE)
+        return complain(str(exc), USAGE)
     except StrandlineError as exc:
-        return complain(str(exc), NOT_HELD)
+        return complain(str(exc), FAILURE)
     except typer.TyperException as exc:
         return complain(_usage_text(exc), exc.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        return NOT_HELD
+        return FAILURE
     except OSError as exc:
-        return complain(_system_text(exc), NOT_HELD)
+        return complain(_system_text(exc), FAILURE)
     except sqlite3.OperationalError as exc:
-        return complain(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", NOT_HELD)
+        return complain(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", FAILURE)
     except Exception as exc:
         if (text := _database_text(exc)) is None:
             raise
-        return complain(text, NOT_HELD)
-    return result if isinstance(result, int) else HELD
+        return complain(text, FAILURE)
+    return result if isinstance(result, int) else SUCCESS
 
 
 def _usage_text(exc: typer.TyperException) -> str:
@@ -149,7 +157,7 @@ def _system_text(exc: OSError) -> str:
 
 
 def _database_text(exc: Exception) -> str | None:
-    """What a PostgreSQL error means; None for any other. psycopg is slow to import, and may not have been needed."""
+    """Describe a PostgreSQL error; None for any other. psycopg is slow to import, and may not have been needed."""
     if "psycopg" not in sys.modules:
         return None
     import psycopg
@@ -160,17 +168,17 @@ def _database_text(exc: Exception) -> str | None:
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """A signal that asks to end lets the command tidy up: the embedded PostgreSQL must not be left behind."""
+def _clean_exit_on_signals() -> Iterator[None]:
+    """Let a command clean up on SIGTERM or SIGHUP: the embedded PostgreSQL must not be left running."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    wanted = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
-    for one in wanted:
-        signal.signal(one, end)
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        for one in wanted:
-            signal.signal(one, signal.SIG_DFL)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

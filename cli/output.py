@@ -1,22 +1,15 @@
-"""What a command says: one JSON object or text for people on stdout, everything else on stderr."""
+"""Output of the commands: one JSON object or text on stdout, everything else on stderr."""
 
 import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from strandline.consumer.erasure.probe import Found
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else there.")]
-
-# What a terminal would obey rather than show: payload must not move its cursor or change its title.
+# A terminal would obey these: payload must not move its cursor or change its title.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WIDTH_OF_FILES = 160
-_FOUND_SHOWN = 20
 
 
 def show_json(value: Mapping[str, object]) -> None:
@@ -24,23 +17,24 @@ def show_json(value: Mapping[str, object]) -> None:
 
 
 def say(text: str = "") -> None:
+    """Print a line of the result."""
     sys.stdout.write(text + "\n")
 
 
 def note(text: str) -> None:
-    """Something beside the result, such as a warning."""
+    """Print something other than the result, such as a warning, on stderr."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def complain(text: str, status: int) -> int:
-    """An error's text; gives its exit status back."""
+    """Print an error. Returns its exit status, for the caller to return."""
     note(f"{typer.style('error:', fg='red') if sys.stderr.isatty() else 'error:'} {text}")
     return status
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table for people; long cells go on in the next line, so nothing is cut."""
+    """Print a table. Long cells are wrapped, never cut."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -64,24 +58,8 @@ def cell(value: object) -> str:
 
 
 def plain(text: str) -> str:
-    """The text without control characters: each as Python writes it."""
+    """Escape control characters as Python writes them."""
     return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
-
-
-def span(first: int, last: int) -> str:
-    return f"block {first:,}" if first == last else f"blocks {first:,} to {last:,}"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def note_found(found: "Sequence[Found]") -> None:
-    """What of redacted revisions is there still, by where it is."""
-    for one in found[:_FOUND_SHOWN]:
-        note(f"Still in {one.where}: version {one.version} of document {one.document_id}.")
-    if len(found) > _FOUND_SHOWN:
-        note(f"… and {len(found) - _FOUND_SHOWN} more.")
 
 
 def _is_number(value: object) -> bool:

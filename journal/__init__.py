@@ -1,1 +1,1 @@
-"""What QLDB wrote, and how to write it: values, hashes, verification, blocks, exports. Pure; knows no database."""
+"""QLDB's formats, read, verified and written: values, hashes, blocks, exports, stream records. Pure: no database."""

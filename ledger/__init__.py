@@ -1,4 +1,4 @@
-"""The ledger that goes on: the write side, which appends to the journal store with QLDB's blocks, hashes and chain."""
+"""The write side: appends transactions to the journal store with QLDB's blocks, hashes and chain (`Ledger`)."""
 
 from strandline.ledger.ledger import Executed, Ledger
 from strandline.ledger.prepared import Redacted, UserTable

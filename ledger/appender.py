@@ -32,7 +32,7 @@ from strandline.ledger.errors import CannotAppend, Conflict
 from strandline.ledger.graft import graft_of
 from strandline.ledger.own_tail import OwnTail
 from strandline.ledger.prepared import Prepared
-from strandline.ledger.tail import Following, Tail
+from strandline.ledger.tail import Tail, TailBlocks
 
 # Transactions that read longer ago conflict without a closer look, so that the look has an end.
 MOST_BLOCKS_SINCE = 10_000
@@ -154,7 +154,7 @@ class Appender:
         recent = self._recent
         if recent is None or not self._alone or not all(map(self._is_simple, group)):
             return None
-        following = Following(recent.end)
+        following = TailBlocks(recent.end)
         if self._partition != (recent.end.sequence_no + len(group)) // _PARTITION:
             return None
         outcomes, noted = _decide(following, group, recent.changes, {})
@@ -198,7 +198,7 @@ class Appender:
         self._shapes = set()  # what another one has erased may have taken some with it
         done = _done_before(connection, group)
         changes = _changes(connection, end, [prepared.reads for prepared in group])
-        following = Following(end)
+        following = TailBlocks(end)
         if not self._grafted and read_graft(connection) is None:
             following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
         outcomes, noted = _decide(following, group, changes, done)
@@ -212,9 +212,9 @@ class Appender:
             connection.rollback()
         return outcomes
 
-    def _write(self, connection: psycopg.Connection[Any], following: Following) -> None:
+    def _write(self, connection: psycopg.Connection[Any], following: TailBlocks) -> None:
         """Rows, and everything that follows from blocks passing the mark, as a step of the mark does it."""
-        new = following.new_end()
+        new = following.new_tail()
         first, last = following.first_no, new.sequence_no
         if self._partition != last // _PARTITION:
             connection.execute(sql.ENSURE_PARTITIONS, [first, last])
@@ -238,7 +238,7 @@ class Appender:
         self._partition = last // _PARTITION
         self._tables |= tables
 
-    def _rows(self, following: Following) -> tuple[row_params.Field, row_params.Field, dict[int, str]]:
+    def _rows(self, following: TailBlocks) -> tuple[row_params.Field, row_params.Field, dict[int, str]]:
         """The blocks and their revisions as the two tables have them, and the shapes of their data."""
         tally = Tally()
         revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
@@ -247,7 +247,7 @@ class Appender:
 
 
 def _decide(
-    following: Following, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
+    following: TailBlocks, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
 ) -> tuple[list[Appended | Conflict], Changes]:
     """Add to the blocks what of the group does not conflict; gives each one's outcome, and what the new blocks change.
 
@@ -257,7 +257,7 @@ def _decide(
     for prepared in group:
         if (request := done.get(prepared.request_id or "")) is not None:
             outcomes.append(request)
-        elif following.end.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
+        elif following.tail.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
             outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
         elif reason := conflict(prepared.reads, changes) or conflict(prepared.reads, noted):
             outcomes.append(Conflict(f"another transaction came first: {reason}"))

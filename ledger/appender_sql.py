@@ -5,7 +5,7 @@ from strandline.consumer.mark import lock, mark
 # Several statements in one trip. Each sees what was committed before it, so the end is that of the time with the lock.
 END = "SELECT * FROM journal.strand_end()"
 LOCK = lock.LOCK_BOTH % (lock.STRAND_LOCK, lock.BESIDE_LOCK)
-# The whole of it in one trip (migrations/0023_append.sql), for blocks that do no more than bring revisions. The
+# The whole of it in one trip (migrations/0002_journal.sql), for blocks that do no more than bring revisions. The
 # function takes the first lock only; by the subquery, which the planner may not leave out, both are held before.
 APPEND = f"""
     SELECT journal.append(

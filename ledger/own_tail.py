@@ -1,7 +1,7 @@
 """What a writer has lately appended itself, with nobody else in between: what it need not ask the journal for."""
 
 from strandline.ledger.changes import Changes
-from strandline.ledger.tail import Following, Tail
+from strandline.ledger.tail import Tail, TailBlocks
 
 _MOST_REVISIONS = 500
 _MOST_BYTES = 8 * 1024 * 1024
@@ -18,9 +18,9 @@ class OwnTail:
         """Whether nobody has appended since."""
         return (end.sequence_no, end.block_hash) == (self.end.sequence_no, self.end.block_hash)
 
-    def went_on(self, following: Following, noted: Changes) -> None:
+    def went_on(self, following: TailBlocks, noted: Changes) -> None:
         """The blocks are in; `noted` is what they change."""
-        self.end = following.new_end()
+        self.end = following.new_tail()
         self.changes.add(noted)
         self._bytes += sum(len(one.data_ion or b"") for new in following.added for one in new.revisions)
         # What was redacted is not to be found here either.

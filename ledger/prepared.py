@@ -1,14 +1,14 @@
-"""What a transaction has come to, and what it says of tables and redactions."""
+"""Transactions ready to be appended, and the tables and redactions that a transaction reports."""
 
 from dataclasses import dataclass
 
-from strandline.journal.make.block import NewRevision, Redaction, Statement
+from strandline.journal.make.block import NewRedaction, NewRevision, Statement
 from strandline.ledger.changes import Reads
 
 
 @dataclass(frozen=True, slots=True)
 class UserTable:
-    """A table as `information_schema.user_tables` has it; `table_id` is None where QLDB made it and left it empty."""
+    """A table as `information_schema.user_tables` has it; `table_id` is None if QLDB created it and left it empty."""
 
     table_id: str | None
     name: str
@@ -18,7 +18,7 @@ class UserTable:
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """The revision that a transaction redacts."""
+    """A revision that a transaction redacts."""
 
     strand_id: str
     sequence_no: int
@@ -29,12 +29,12 @@ class Redacted:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a transaction has come to: all that its block needs but its place."""
+    """A finished transaction: everything that its block needs but its place in the journal."""
 
     transaction_id: str
     statements: tuple[Statement, ...]
     revisions: tuple[NewRevision, ...]
-    redactions: tuple[Redaction, ...]
+    redactions: tuple[NewRedaction, ...]
     system_revisions: tuple[bytes, ...]
     defines: bool
     reads: Reads

@@ -1,4 +1,7 @@
--- Roles belong to the whole server, so another database's migration may have made them already, or do so right now.
+-- Roles. They belong to the whole server: another database's migration may have created them, or may be doing so now.
+--   strandline_worker   owns every object; Strandline's own connections take this role
+--   strandline_analyst  reads the read models that are not restricted
+--   strandline_cleared  reads all read models and schema ledger
 DO $$
 DECLARE
     role_name text;
@@ -13,7 +16,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Strandline's own connections take the worker's role, so that whatever they make belongs to it.
+    -- Strandline's own connections take the worker's role, so that it owns what they create.
     IF NOT pg_has_role(current_user, 'strandline_worker', 'USAGE') THEN
         EXECUTE format('GRANT strandline_worker TO %I', current_user);
     END IF;

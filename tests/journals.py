@@ -5,7 +5,7 @@ from typing import Any
 from strandline.journal.ion.hash import sha256
 from strandline.journal.ion.json import to_json
 from strandline.journal.ion.values import write_stream, write_text
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, redact, timestamp
 
 STRAND = "Strand0000000000000000"
 TABLE = "TableLicence0000000000"
@@ -49,7 +49,7 @@ def small_journal(strand: str = STRAND) -> list[Block]:
         make(["SELECT * FROM Licence"]),
         make(["UPDATE Licence SET status = ?"], [licence(BOB, 1, {"licenceId": "B1", "status": "Revoked"})]),
         make(["DELETE FROM Licence WHERE licenceId = ?"], [licence(BOB, 2, None)]),
-        make(["EXEC redact_revision ?, ?, ?"], redactions=[Redaction(2, TABLE, BOB, 0)]),
+        make(["EXEC redact_revision ?, ?, ?"], redactions=[NewRedaction(2, TABLE, BOB, 0)]),
         make(["UPDATE Licence SET status = ?"], [licence(ADA, 2, {"licenceId": "A1", "status": "Valid"})]),
     ]
     blocks[2] = redact(blocks[2], BOB, 0)

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL, and what its errors mean to the person who runs Strandline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -17,6 +17,8 @@ from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachab
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.ion.json import exact
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 WORKER = "strandline_worker"
 OLDEST_VERSION = 15
@@ -43,6 +45,11 @@ def read_json(text: str | bytes) -> Any:
         return exact(text if isinstance(text, str) else str(text, "utf-8"))
 
 
+def columns_of(rows: Iterable[Sequence[Any]], width: int = 0) -> list[list[Any]]:
+    """Return the columns of rows, as the parameters of `unnest`; `width` is how many there are if there is no row."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
 @contextmanager
 def open_database(settings: Settings) -> Iterator[str]:
     """The URL of the database: the one that is set, else that of the embedded server, running meanwhile."""
@@ -61,7 +68,7 @@ def connect(
     application_name: str = "strandline",
     idle_seconds: int = IDLE_SECONDS,
     durable: bool = True,
-) -> psycopg.Connection[tuple[Any, ...]]:
+) -> Connection:
     """A connection that acts as `role` (None: as its login), in UTC, jsonb's fractions as `Decimal`.
 
     The server ends it where a transaction waits for its client for longer than `idle_seconds`. Unless `durable`, the
@@ -86,7 +93,7 @@ def connect(
 
 
 @contextmanager
-def opening(url: str) -> Iterator[Callable[[], psycopg.Connection[tuple[Any, ...]]]]:
+def opening(url: str) -> Iterator[Callable[[], Connection]]:
     """A connection that is opened while something else goes on, and waited for where it is asked for."""
     with ThreadPoolExecutor(1, thread_name_prefix="opening") as pool:
         opened = pool.submit(connect, url)
@@ -97,7 +104,7 @@ def opening(url: str) -> Iterator[Callable[[], psycopg.Connection[tuple[Any, ...
                 opened.result().close()
 
 
-def _connect(url: str, application_name: str) -> psycopg.Connection[tuple[Any, ...]]:
+def _connect(url: str, application_name: str) -> Connection:
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
@@ -125,7 +132,7 @@ def _unreachable(given: dict[str, Any], exc: psycopg.OperationalError) -> Databa
     )
 
 
-def _check_version(connection: psycopg.Connection[Any]) -> None:
+def _check_version(connection: Connection) -> None:
     major = connection.info.server_version // 10_000
     if major < OLDEST_VERSION:
         raise DatabaseError(f"The server is PostgreSQL {major}; Strandline needs {OLDEST_VERSION} or later.")

@@ -1,8 +1,12 @@
 """What PostgreSQL's errors mean to the person who runs Strandline."""
 
 import psycopg
+from psycopg import errors
 
 from strandline.journal.errors import StrandlineError
+
+# Errors of a value, not of the connection or the server: the only ones that blame a row.
+ROW_ERRORS = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
 class DatabaseError(StrandlineError):

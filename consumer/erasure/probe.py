@@ -1,4 +1,4 @@
-"""Looking for redacted data where it must no longer be: in the journal, and in each read model."""
+"""Searches the journal and each read model for redacted data."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ READ_TEXTS = """
 READ_KEYS_OF_BLOCKS = "SELECT document_id, version FROM journal.redaction WHERE sequence_no = ANY (%s)"
 READ_GENERATIONS = """
     SELECT generation, projection, relation, fingerprint, store FROM projection.generation ORDER BY generation"""
-# What took effect when the generation had come to its end was purged from it whole, by source.
+# A redaction that took effect after the generation was filled was purged from it by source, with all its rows.
 READ_AFTER = """
     SELECT d.document_id, d.version FROM journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
@@ -64,8 +64,8 @@ READ_REVISIONS = """
 JOURNAL = "the journal"
 
 
-class Found(NamedTuple):
-    """Something of a redacted revision that is there still: where, by the name of a read model."""
+class Residue(NamedTuple):
+    """Redacted data that is still in a place: the journal, or a generation of a read model."""
 
     where: str
     document_id: str
@@ -83,23 +83,23 @@ class _Generation:
 
 def probe(
     connection: Connection, projections: Mapping[str, Projection], stores: Stores, keys: Sequence[Key]
-) -> Iterator[Found]:
-    """What is there still of redacted revisions, in the journal and the read models, in the caller's transaction.
+) -> Iterator[Residue]:
+    """Yield the residue of redacted revisions in the journal and the read models, in the caller's transaction.
 
-    Indexes are searched, where their store is on. Of a generation whose definition is gone nobody can tell which rows
-    hold data: it is asked for any row of what was redacted after it had been filled. Raises `StoreFailed`.
+    Indexes are searched if their store is on. If a generation's definition is gone, nothing tells which rows have data:
+    then any row counts of a revision that was redacted after the generation was filled. Raises `StoreFailed`.
     """
     columns = key_columns(keys)
-    for document_id, version in {*connection.execute(READ_DATA, columns), *_with_texts(connection, columns)}:
-        yield Found(JOURNAL, document_id, version)
+    for document_id, version in {*connection.execute(READ_DATA, columns), *_in_statements(connection, columns)}:
+        yield Residue(JOURNAL, document_id, version)
     for row in connection.execute(READ_GENERATIONS).fetchall():
         generation = _Generation(*row)
         for document_id, version in _in_generation(connection, projections, stores, generation, keys):
-            yield Found(f"{generation.projection}, generation {generation.generation}", document_id, version)
+            yield Residue(f"{generation.projection}, generation {generation.generation}", document_id, version)
 
 
-def _with_texts(connection: Connection, columns: list[list[Any]]) -> list[Key]:
-    """Redactions whose block says literals still."""
+def _in_statements(connection: Connection, columns: list[list[Any]]) -> list[Key]:
+    """Return the redactions whose block still has literals in its statement texts."""
     rows = connection.execute(READ_TEXTS, columns).fetchall()
     numbers = [number for number, *block in rows if erased_info(block[1], block[0], block[2]) is not None]
     return connection.execute(READ_KEYS_OF_BLOCKS, [numbers]).fetchall() if numbers else []
@@ -158,7 +158,7 @@ def _outside(
     """What an index is found to hold; where it cannot be asked, None for each row that it is recorded to hold."""
     if stores.opensearch is None:
         return [(key, None) for key in connection.execute(READ_OUTSIDE, [*key_columns(keys), generation.generation])]
-    from strandline.consumer.sinks.opensearch.probe import rows_of
+    from strandline.consumer.sinks.opensearch.search import rows_of
 
     rows = rows_of(stores.opensearch, generation.relation, keys)
     return [(key, {name: row[name] for name in row if name not in SOURCE_COLUMNS}) for key, row in rows]
@@ -177,14 +177,14 @@ def _meant(
 
 def _as_held(projection: RowProjection) -> Callable[[Any], list[Any]]:
     check = RowCheck(projection)
-    return lambda rows: [tuple(map(_plain, row)) for row in check(rows)]
+    return lambda rows: [tuple(map(_plain, row)) for row in check([rows])[0]]
 
 
 def _as_searched(projection: RowProjection) -> Callable[[Any], list[Any]]:
     from strandline.consumer.sinks.opensearch.rows import SearchRows
 
     prepare = SearchRows(projection)
-    return lambda rows: [json.loads(b"{%b}" % fields) for _, fields in prepare(rows)]
+    return lambda rows: [json.loads(b"{%b}" % fields) for _, fields in prepare([rows])[0]]
 
 
 def _plain(value: Any) -> Any:
@@ -192,5 +192,5 @@ def _plain(value: Any) -> Any:
 
 
 def key_columns(keys: Sequence[Key]) -> list[list[Any]]:
-    """The documents and the versions, as unnest takes them."""
+    """Return the documents and the versions, as unnest takes them."""
     return [[document_id for document_id, _ in keys], [version for _, version in keys]]

@@ -1,7 +1,7 @@
-"""The register of redactions as a file: what one store knows of erased data, for a fresh store to strip at intake.
+"""The register of redactions as a file: a fresh store imports it, and strips the redacted data at intake.
 
 JSON, `{"strandId", "redactions": [{"documentId", "version", "tableId", "sequenceNo", "redactedBy", "dataHash"}]}`, a
-redaction a line; dataHash is base64, or null where the data was only ever held as JSON. It holds no data.
+redaction a line. dataHash is base64, or null if the data was only ever there as JSON. The file holds no data.
 """
 
 import json
@@ -57,17 +57,17 @@ class Register:
 
 
 def read_register(connection: psycopg.Connection[Any]) -> Register:
-    """The store's register; StrandlineError where the store holds no strand."""
+    """Return the store's register. Raises `StrandlineError` if the store holds no strand."""
     strand_id = read_mark(connection).strand_id
     if strand_id is None:
-        raise StrandlineError("The store is empty, so it knows of no redactions.")
+        raise StrandlineError("The store is empty: run `strandline replay SOURCE` first.")
     with connection.transaction():
         return Register(strand_id, [Entry(*row) for row in connection.execute(READ_REGISTER)])
 
 
 def write_file(register: Register, path: Path) -> None:
-    """Write the register to a file, whole or not at all."""
-    lines = ",\n".join(json.dumps(_told(entry)) for entry in register.entries)
+    """Write the register to a file, atomically."""
+    lines = ",\n".join(json.dumps(_as_dict(entry)) for entry in register.entries)
     text = f'{{"strandId": {json.dumps(register.strand_id)}, "redactions": [\n{lines}\n]}}\n'
     new = path.with_name(f"{path.name}.new")
     with new.open("w", encoding="utf-8") as file:
@@ -78,12 +78,12 @@ def write_file(register: Register, path: Path) -> None:
 
 
 def read_file(path: Path) -> Register:
-    """A register from a file; UsageError where it is none."""
+    """Read a register from a file. Raises `UsageError` if it is not one."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
             raise ShapeError("not an object")
-        return Register(id_in(told, "strandId"), list(_entries(list_in(told, "redactions"))))
+        return Register(id_in(content, "strandId"), list(_entries(list_in(content, "redactions"))))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from None
     except (ShapeError, ValueError, RecursionError) as error:
@@ -92,28 +92,29 @@ def read_file(path: Path) -> Register:
 
 
 def import_register(connection: psycopg.Connection[Any], register: Register, origin: int) -> int:
-    """Put the register into a fresh store, which is bound to its strand; gives how many redactions are new.
+    """Import the register into a fresh store, and bind the store to its strand. Returns the number of new redactions.
 
-    Raises StrandlineError where the store holds blocks, or ForeignStrand: what is there already is not stripped.
+    Raises `StrandlineError` if the store holds blocks: data already there would not be stripped. Raises `ForeignStrand`
+    if the store is bound to another strand.
     """
     columns: list[list[Any]] = [[getattr(entry, name) for entry in register.entries] for name in Entry.__slots__]
     with connection.transaction():
-        unknown = _only(connection, READ_UNKNOWN, columns[:2])
-    if unknown == 0 and read_mark(connection).strand_id == register.strand_id:
+        new = _only(connection, READ_UNKNOWN, columns[:2])
+    if new == 0 and read_mark(connection).strand_id == register.strand_id:
         return 0
     JournalWriter(connection).begin_strand(register.strand_id, origin)
     with strand_lock(connection, alone=True):
         if _only(connection, READ_IN_USE, []):
             raise StrandlineError(
-                f"The store holds blocks already, and {unknown:,} of these redactions are not in its register:\n"
-                "import a register into a fresh database, before anything is replayed there."
+                f"The store holds blocks already, and {new:,} of these redactions are not in its register:\n"
+                "import the register into a fresh database, before the first replay."
             )
         return connection.execute(ADD, columns).rowcount
 
 
-def _entries(told: Sequence[Any]) -> Iterator[Entry]:
-    for each in told:
-        one: Mapping[str, Any] = struct_in({"redaction": each}, "redaction")
+def _entries(items: Sequence[Any]) -> Iterator[Entry]:
+    for item in items:
+        one: Mapping[str, Any] = struct_in({"redaction": item}, "redaction")
         yield Entry(
             id_in(one, "documentId"),
             number_in(one, "version"),
@@ -124,7 +125,7 @@ def _entries(told: Sequence[Any]) -> Iterator[Entry]:
         )
 
 
-def _told(entry: Entry) -> dict[str, Any]:
+def _as_dict(entry: Entry) -> dict[str, Any]:
     return {
         "documentId": entry.document_id,
         "version": entry.version,

@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
-from psycopg import errors
 
+from strandline.consumer.database.bisection import attempt_all
+from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.errors import ROW_ERRORS
 from strandline.consumer.intake.stream_records import Part, Received, refuse, sort_out
-from strandline.consumer.intake.writer import ForeignStrand, JournalWriter
+from strandline.consumer.intake.writer import ForeignStrand, IntakeResult, JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.store.rejected import Refusal
 from strandline.consumer.store.streams import hear
 from strandline.journal.check.block import Fault
-
-# Of a value, not of the connection or the server: the only errors that blame a record.
-REFUSED = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,7 @@ class StreamResult:
 class StreamIntake:
     """Takes batches of one shard into the store; a batch that came before changes nothing."""
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], *, stream: str, shard: str, origin: int, trust_deletions: bool
-    ) -> None:
+    def __init__(self, connection: Connection, *, stream: str, shard: str, origin: int, trust_deletions: bool) -> None:
         self._connection = connection
         self._store = JournalWriter(connection)
         self._stream = stream
@@ -53,10 +49,16 @@ class StreamIntake:
             else:
                 fault = Fault(part.rows.first_no, "foreign-strand", str(foreign))
                 refusals.append(refuse(part.record, self._source, fault))
-        blocks, revisions, refused = self._intake(own, refusals)
+        results = self._intake(own, refusals)
         hear(self._connection, self._stream, created=found.created, completed=found.completed)
         mark = advance(self._connection).mark
-        return StreamResult(len(records), blocks, revisions, refused, mark.sequence_no)
+        return StreamResult(
+            len(records),
+            sum(result.new_blocks for result in results),
+            sum(result.new_revisions for result in results),
+            sum(result.refused for result in results),
+            mark.sequence_no,
+        )
 
     def _foreign(self, strand_id: str) -> ForeignStrand | None:
         if strand_id not in self._strands:
@@ -67,19 +69,17 @@ class StreamIntake:
                 self._strands[strand_id] = error
         return self._strands[strand_id]
 
-    def _intake(self, parts: Sequence[Part], refusals: Sequence[Refusal]) -> tuple[int, int, int]:
-        """Take all in at once; where PostgreSQL refuses that, halve until the record is found that is to blame."""
-        try:
-            taken = self._store.intake([part.rows for part in parts], source=self._source, refusals=refusals)
-            return taken.new_blocks, taken.new_revisions, taken.refused
-        except REFUSED as exc:
-            if len(parts) > 1:
-                half = len(parts) // 2
-                first = self._intake(parts[:half], refusals)
-                second = self._intake(parts[half:], ())
-                return first[0] + second[0], first[1] + second[1], first[2] + second[2]
-            if not parts:
-                raise
-            part = parts[0]
-            fault = Fault(part.rows.first_no, "refused", f"PostgreSQL refuses the row (SQLSTATE {exc.sqlstate})")
-            return self._intake((), [*refusals, refuse(part.record, self._source, fault)])
+    def _intake(self, parts: Sequence[Part], refusals: Sequence[Refusal]) -> list[IntakeResult]:
+        """Store the parts; a record that PostgreSQL refuses is recorded as rejected, and the others are stored."""
+        rejected = list(refusals)
+
+        def store(some: Sequence[Part]) -> list[IntakeResult]:
+            return [self._store.intake([part.rows for part in some], source=self._source)]
+
+        def reject(part: Part, error: psycopg.Error) -> IntakeResult:
+            detail = f"PostgreSQL refuses the row (SQLSTATE {error.sqlstate})"
+            rejected.append(refuse(part.record, self._source, Fault(part.rows.first_no, "refused", detail)))
+            return IntakeResult(0, 0, 0)
+
+        results = attempt_all(parts, store, reject, ROW_ERRORS)
+        return [*results, self._store.intake((), source=self._source, refusals=rejected)] if rejected else results

@@ -44,8 +44,8 @@ def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool 
         for record in _checked(received, trust_deletions):
             if record.faults:
                 result.refusals.append(_refusal(received, source, record))
-            elif record.held.rows is not None and record.strand_id is not None:
-                result.parts.append(Part(received, record.strand_id, record.held.rows))
+            elif record.contents.rows is not None and record.strand_id is not None:
+                result.parts.append(Part(received, record.strand_id, record.contents.rows))
             result.created |= record.kind == "CONTROL CREATED"
             result.completed |= record.kind == "CONTROL COMPLETED"
     return result

@@ -1,4 +1,4 @@
-"""How everything stands: the mark, what is missing or was refused, redactions, and every generation."""
+"""The status of a store: the mark, gaps, rejections, redactions and every generation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.graft import read_graft
+from strandline.consumer.store.redactions import IS_HIDDEN
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
-# An imported redaction waits for the revision that it names.
+# An imported redaction is pending until the mark passes the revision that it names.
 COUNT_PENDING = """
     SELECT count(*) FROM (
         SELECT named ->> 'documentId', (named ->> 'version')::bigint
@@ -24,13 +25,11 @@ COUNT_PENDING = """
         UNION
         SELECT document_id, version FROM journal.redaction, journal.mark m WHERE effective_no > m.sequence_no
     ) AS pending"""
-# The data is erased in the transaction that registers the redaction; what can be open is a generation behind it.
-COUNT_REGISTERED = """
+# The transaction that registers a redaction erases the data; a generation that has not applied it keeps it open.
+COUNT_REGISTERED = f"""
     SELECT count(*) FILTER (WHERE NOT done), count(*) FILTER (WHERE done)
     FROM (
-        SELECT EXISTS (
-            SELECT FROM projection.receipt r
-            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden') AS done
+        SELECT {IS_HIDDEN} AS done
         FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no
     ) AS registered"""
 READ_OTHERS = """
@@ -40,7 +39,7 @@ READ_OTHERS = """
 
 @dataclass(frozen=True)
 class AcceptedGap:
-    """Blocks that are lost for ever, and the operator's words for why they were passed over."""
+    """Blocks that are permanently lost, and the operator's reason for skipping them."""
 
     first_no: int
     last_no: int
@@ -49,7 +48,7 @@ class AcceptedGap:
 
 @dataclass(frozen=True)
 class RedactionCounts:
-    """`pending`: the mark has not passed their blocks; `open`: some generation has not; `done`: hidden everywhere, with
+    """`pending`: above the mark; `open`: some generation has not applied it; `done`: applied everywhere, with
     receipts."""
 
     pending: int
@@ -59,7 +58,7 @@ class RedactionCounts:
 
 @dataclass(frozen=True)
 class OtherGeneration:
-    """A generation that is not the one served of a projection that is known."""
+    """A generation that is not the live one of a known projection."""
 
     name: str
     store: str
@@ -70,9 +69,9 @@ class OtherGeneration:
 
 @dataclass(frozen=True)
 class Status:
-    """One snapshot; `mark` and `head` are None while the store holds no block up to the mark, or none at all.
+    """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all.
 
-    `graft` is the first block that was appended since QLDB, None where there is none.
+    `graft` is the first block that Strandline appended, None if there is none.
     """
 
     strand_id: str | None
@@ -89,14 +88,14 @@ class Status:
 
     @property
     def waits(self) -> bool:
-        """Whether blocks above the mark wait though none is missing: for revisions, or for the chain to decide."""
+        """Whether candidates above the mark wait without a gap: for revisions, or for the chain to decide."""
         return self.head is not None and not self.gaps and (self.mark is None or self.head > self.mark)
 
 
 def read_status(
     connection: psycopg.Connection[Any], projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
 ) -> Status:
-    """How the store and the projections stand; the connection must be outside a transaction."""
+    """Read the status in one snapshot. The connection must be outside a transaction."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         at = read_mark(connection)

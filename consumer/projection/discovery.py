@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 
@@ -40,6 +40,13 @@ def discover(packages: Sequence[str]) -> dict[str, Projection]:
             f"{unused[0]}: it has no PROJECTION, and no other module imports it. Add one, or move the module away."
         )
     return dict(sorted(found.items()))
+
+
+def find_projection(projections: Mapping[str, Projection], name: str) -> Projection:
+    """Return the projection of that name. Raises `UsageError` if there is none."""
+    if name not in projections:
+        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    return projections[name]
 
 
 def _modules(name: str) -> Iterator[ModuleType]:

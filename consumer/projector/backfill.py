@@ -8,7 +8,6 @@ those whose last revision is refused, and those that are parked in the generatio
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, cast
 
@@ -26,7 +25,7 @@ from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.projector.lease import READ_POSITION
 from strandline.consumer.projector.parking import Parked
 from strandline.consumer.projector.revision_reader import read_for
-from strandline.consumer.projector.row_batch import RowBatch, prepare_all
+from strandline.consumer.projector.row_batch import RowBatch
 from strandline.consumer.sinks.contract import Sink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -190,7 +189,7 @@ class ComposedBackfill(Backfill):
         keys = sorted(cache.keys)
         if parked:
             yield BackfillBatch(parked=parked, total=len(keys))
-        prepare, done, rows = partial(prepare_all, sink), 0, 0
+        prepare, done, rows = sink.prepare_all, 0, 0
         composed: list[Composed] = []
         for start in range(0, len(keys), KEYS_AT_ONCE):
             part = keys[start : start + KEYS_AT_ONCE]

@@ -5,7 +5,6 @@ rows, instead of those of before, and is composed again whenever one of its docu
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -19,7 +18,6 @@ from strandline.consumer.projector.feed import Batch
 from strandline.consumer.projector.filler import BackfillBatch, Filler, Source
 from strandline.consumer.projector.lookup import BY_INDEX, find
 from strandline.consumer.projector.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
-from strandline.consumer.projector.row_batch import prepare_all
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.contract import ExternalSink, RejectedRow, Replacement, Sink
 from strandline.consumer.sinks.record_tables import SOURCE
@@ -64,7 +62,7 @@ class ComposedFiller(Filler):
     def write_first(self, batch: BackfillBatch) -> None:
         parking.park(self._connection, self._generation, batch.parked)
         self._record_sources(batch.sources)
-        self._withdraw(self._sink.write_first([batch.replacements]))
+        self._park(self._sink.write_first(batch.replacements))
 
     def complete(self) -> None:
         record_tables.index(self._connection, SOURCE, self._generation)
@@ -90,7 +88,7 @@ class ComposedFiller(Filler):
             part = order[start : start + KEYS]
             self._connection.execute(self._of(FORGET_SOURCES), [part])
             parking.unpark(self._connection, self._generation, part, UNPARK_KEYS)
-            batch = composed_batch(compose(self._projection, part, partial(prepare_all, self._sink), find_documents))
+            batch = composed_batch(compose(self._projection, part, self._sink.prepare_all, find_documents))
             parking.park(self._connection, self._generation, batch.parked)
             self._record_sources(batch.sources)
             self._withdraw(self._sink.write(batch.replacements))
@@ -98,6 +96,9 @@ class ComposedFiller(Filler):
     def _withdraw(self, refusals: Sequence[RejectedRow]) -> None:
         """Park the keys that the store refuses; none of their rows is left."""
         self._sink.write([one.replacement._replace(rows=()) for one in refusals])
+        self._park(refusals)
+
+    def _park(self, refusals: Sequence[RejectedRow]) -> None:
         parked = [Parked(one.replacement.key, None, one.replacement.sequence_no, one.reason) for one in refusals]
         parking.park(self._connection, self._generation, parked)
 

@@ -27,7 +27,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 PREFETCHED = 2
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
-# Whoever writes a generation's rows writes its row, too (strandline.consumer.generations.summary).
 LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """
     UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
@@ -178,7 +177,7 @@ class Projector:
             row = self._connection.execute(READ_POSITION, [self._generation]).fetchone()
         position = int(row[0]) if row else mark
         if progress:
-            progress(self._projection.name, position, mark)
+            progress(self._projection.name, position + 1, mark + 1)  # blocks passed, of those up to the mark
         return position >= mark
 
 

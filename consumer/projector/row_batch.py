@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -37,7 +36,7 @@ class RowBatch:
     def __init__(self, projection: RowProjection | BlockProjection, sink: Sink) -> None:
         self._projection = projection
         self._function: Callable[[Any], Iterable[Mapping[str, object]]] = projection.rows
-        self._prepare = partial(prepare_all, sink)
+        self._prepare = sink.prepare_all
         self._of_blocks = isinstance(projection, BlockProjection)
         self._key_of: Callable[[Any], str] = key_of if self._of_blocks else attrgetter("document_id")
         self._current = isinstance(projection, RowProjection) and projection.keeps == "current"
@@ -94,12 +93,6 @@ class RowBatch:
 def key_of(item: Revision | Block) -> str:
     """The key that parks if the item cannot be taken: its document, or the block's number."""
     return item.document_id if isinstance(item, Revision) else str(item.sequence_no)
-
-
-def prepare_all(sink: Sink, many: Sequence[MadeRows]) -> Sequence[PreparedRows]:
-    """Check and convert the rows of all items; raises the error of the first that the sink refuses."""
-    prepared = sink.prepare_all(many)
-    return [sink.prepare(rows) for rows in many] if prepared is None else prepared
 
 
 def prepare_each(projection: Projection, many: Sequence[MadeRows], prepare: PrepareAll) -> list[PreparedRows | str]:

@@ -53,7 +53,7 @@ class RowFiller(Filler):
         self._write(rows)
 
     def write_first(self, batch: BackfillBatch) -> None:
-        refusals = self._sink.write_first([batch.replacements])
+        refusals = self._sink.write_first(batch.replacements)
         self._in_full += [*batch.in_full, *(refusal.replacement.key for refusal in refusals)]
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from strandline.journal.check.block import CheckedBlock, CheckedRevision, Fault
-from strandline.journal.decode.copy_format import shown_of
+from strandline.journal.decode.copy_format import block_columns
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import escape, exact, to_json
 
@@ -29,7 +29,7 @@ def check_columns(checked: CheckedBlock, block: Row, revisions: Mapping[bytes, R
 
 
 def _check_block(checked: CheckedBlock, block: Row) -> Iterator[Fault]:
-    shown = shown_of(checked)
+    shown = block_columns(checked)
     held = {
         "redactions": (block["redactions"] or [], _as_json(shown.redactions)),
         "statement_kinds": (block["statement_kinds"], shown.statement_kinds),

@@ -1,5 +1,5 @@
 """The fields of each table's documents, counted as the mark passes them: `ledger.user_table_fields`
-(migrations/0015_fields.sql, journal/fields.py)."""
+(migrations/0002_journal.sql, journal/fields.py)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple

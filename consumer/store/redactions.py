@@ -13,6 +13,11 @@ from strandline.journal.decode.kernel import statement_texts
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import read_json, to_json
 
+# The redaction `d` is applied in every read model, and a receipt says so.
+IS_HIDDEN = """EXISTS (
+    SELECT FROM projection.receipt r
+    WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')"""
+
 ENTRIES = """
     SELECT e."documentId" AS document_id, e.version, e."tableId" AS table_id, e."sequenceNo" AS sequence_no,
            b.sequence_no AS redacted_by, b.block_hash

@@ -1,4 +1,4 @@
-"""`verify`: every hash and link of exports and records, or of the store, and the digest that they give."""
+"""Checks every hash and link of exports and records, or of the store, and computes their digest."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -31,10 +31,13 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Verification:
-    """What was found. `tied_hash` is the blockHash of the block `tied_at` that was asked for; `deletions` counts by the
-    form of their hashes (CheckedRevision.deletion), `records` a stream's records by kind, repeated ones too;
-    `erased_statements` counts the blocks whose statement texts a redaction has erased; `fault_count` all faults, of
-    which the first thousand are kept."""
+    """The result of a verification.
+
+    `tied_hash` is the blockHash of block `tied_at`. `deletions` counts by the form of the hash
+    (`CheckedRevision.deletion`), `records` a stream's records by kind, repeated ones included. `erased_statements`
+    counts the blocks whose statement texts a redaction has erased. `fault_count` counts all faults; the first
+    `MOST_FAULTS_KEPT` of them are kept.
+    """
 
     blocks: int = 0
     revisions: int = 0
@@ -78,7 +81,7 @@ def verify_sources(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check sources of one ledger, in any order, overlapping or following one another, as one strand."""
+    """Check sources of one ledger as one strand; they may overlap and come in any order."""
     result = Verification()
     workers = workers_for(all_items(sources), workers)
     spans = Coverage()
@@ -98,7 +101,7 @@ def verify_sources(
         _conclude(result, spool, tip, tied_at)
     result.sources = spans.extents(sources)
     if not result.blocks and not result.fault_count:
-        raise StrandlineError("the sources hold no blocks")
+        raise StrandlineError("the sources hold no blocks: name an export or a folder of records")
     return result
 
 
@@ -111,14 +114,14 @@ def verify_store(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check the journal store from its origin to the mark, data, links and what analysts see of it."""
+    """Check the journal store from its origin to the mark: data, links, and the columns that analysts see."""
     result = Verification()
     with connect(url) as connection:
         mark = read_mark(connection)
         result.accepted_gaps = connection.execute(_ACCEPTED).fetchall()
         register = connection.execute(_REGISTER).fetchall()
     if mark.strand_id is None or mark.sequence_no < mark.origin:
-        raise StrandlineError("the store holds no blocks yet; take an export in with `strandline replay SOURCE`")
+        raise StrandlineError("the store holds no blocks: run `strandline replay SOURCE` first")
     if mark.sequence_no - mark.origin < _RANGE:
         workers = 1
     with Spool() as spool, executor(workers) as pool:
@@ -130,16 +133,16 @@ def verify_store(
             result.deletions.update(decoded.deletions)
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
-    begun = mark.sequence_no + 1 if result.first_no is None else result.first_no
-    ended = mark.sequence_no if result.last_no is None else result.last_no
-    for first, last in ((mark.origin, begun - 1), (ended + 1, mark.sequence_no)):
-        if first <= last and not _passed_over(result.accepted_gaps, first, last):
+    first_no = mark.sequence_no + 1 if result.first_no is None else result.first_no
+    last_no = mark.sequence_no if result.last_no is None else result.last_no
+    for first, last in ((mark.origin, first_no - 1), (last_no + 1, mark.sequence_no)):
+        if first <= last and not _accepted(result.accepted_gaps, first, last):
             result.fault([missing(first, last)])
     return result
 
 
-def _passed_over(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
-    """Whether all these blocks are in accepted gaps, given in order: side by side, or found again in part."""
+def _accepted(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
+    """Return whether accepted gaps, given in order, cover all these blocks."""
     for gap_first, gap_last in gaps:
         if gap_first <= first <= gap_last:
             first = gap_last + 1
@@ -158,14 +161,14 @@ def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> D
 
 
 def _conclude(result: Verification, spool: Spool, tip: int | None, tied_at: int | None) -> None:
-    """The links, in the order of the numbers, what only blocks and revisions together show, and the totals."""
+    """Check the links in order, and the blocks against the revisions that a stream delivered apart; add the totals."""
     chain = Chain(tip)
     for sequence_no, block_hash, previous_hash in spool.links():
         if sequence_no == tied_at:
             result.tied_hash = block_hash
         for fault in chain.add(sequence_no, block_hash, previous_hash):
             first = fault.sequence_no or 0
-            if fault.fault != "missing" or not _passed_over(result.accepted_gaps, first, sequence_no - 1):
+            if fault.fault != "missing" or not _accepted(result.accepted_gaps, first, sequence_no - 1):
                 result.fault([fault])
     result.fault(spool.streamed_faults())
     result.warn(spool.streamed_warnings())

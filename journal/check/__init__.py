@@ -1,1 +1,1 @@
-"""Verifies blocks, chains and Merkle trees: `block.check_block()`, `strand`, `merkle`."""
+"""Verifies blocks, chains and Merkle trees: `block.check_block()`, `strand.Chain`, `merkle.root()`."""

@@ -1,7 +1,8 @@
-"""Checking one block, or one revision, as an export or a stream record holds it: every hash that can be recomputed.
+"""Checks one block or one revision of an export or a stream record: every hash that can be recomputed.
 
-Formats and formulas: QLDB's developer guide ("Journal contents", "Verification") and AWS's Java verifier; each formula
-that real bytes in tests/vectors confirm is tested on them. What no hash covers is checked against what one does.
+Formats and formulas: QLDB's developer guide ("Journal contents", "Verification") and AWS's Java verifier. A formula is
+tested on the real bytes in tests/vectors if they cover it. Members that no hash covers are checked against members that
+one does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,13 +37,27 @@ _NO_TIME = timedelta(0)
 _HASH_OF_NOTHING = sha256(b"")
 _HASH_OF_NULL = ion_hash(None)
 DEFINING_KEYWORDS = frozenset(("CREATE", "DROP", "UNDROP"))
+OWN_ENTRIES = 2
+"""Members of entriesHashList that are QLDB's own, in every real block seen; they cannot be recomputed."""
+_PROCEDURE_KEYWORDS = frozenset(("EXEC", "EXECUTE"))
 
 
 class Fault(NamedTuple):
-    """Something that does not hold: the block, the member that is at fault, and why (ids and hashes only)."""
+    """A failed check: the block, the member at fault, and why (ids and hashes only)."""
 
     sequence_no: int | None
     fault: str
+    detail: str
+
+
+class Omission(NamedTuple):
+    """A block whose contents are not shown to be complete: a hash covers something that the block does not hold.
+
+    Not a fault, since QLDB's own blocks may look like that. The caller decides if such a block is accepted.
+    """
+
+    sequence_no: int
+    block_hash: bytes
     detail: str
 
 
@@ -65,7 +80,7 @@ NO_TABLE = Table(None, None)
 
 @dataclass(slots=True)
 class CheckedRevision:
-    """A revision and what its hash was found to cover; `data` is an Ion value, or JSON's at level chain."""
+    """A revision and the contents that its hash covers; `data` is an Ion value, at level chain JSON's."""
 
     hash: bytes
     document_id: str
@@ -76,17 +91,21 @@ class CheckedRevision:
     tx_time: datetime
     data: Any = None
     data_hash: bytes | None = None
-    data_ion: bytes | None = field(default=None, compare=False)  # the data as binary Ion, where it is at hand
+    data_ion: bytes | None = field(default=None, compare=False)  # the data as binary Ion, if it is known
     table: Table = field(default=NO_TABLE)
-    deletion: str | None = None  # of a deletion: what its hash was found to be
+    deletion: str | None = None  # the form of a deletion's hash
 
 
 @dataclass(slots=True)
 class CheckedBlock:
-    """A block and its faults; nothing of it may be used as verified while there is one.
+    """A block and its faults; nothing of a block with a fault may be used as verified.
 
-    With `statements_erased` the transaction_info is an erasedTransactionInfo (journal.statements), and the statements
-    are but their kinds.
+    With `statements_erased` the transaction_info is an erasedTransactionInfo (journal.check.statements), and
+    `statements` holds only their kinds. Its documents and kinds are covered by no hash: accept it only if a redaction
+    names a revision of this block, and if its tables are those of the documents' other revisions.
+
+    `unexplained` counts the members of entriesHashList that are the hash of no part of the block; QLDB's own are
+    OWN_ENTRIES. `omissions` says why the block is not shown to be complete; empty if it is.
     """
 
     strand_id: str
@@ -107,6 +126,8 @@ class CheckedBlock:
     revision_documents: list[str | None] = field(default_factory=list)
     revisions: list[CheckedRevision] = field(default_factory=list)
     complete: bool = False
+    unexplained: int = 0
+    omissions: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
@@ -115,10 +136,10 @@ class CheckedBlock:
 
 
 def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
-    """Check a block of an export, or a stream's BLOCK_SUMMARY payload (then its revisions are to come).
+    """Check a block of an export, or a stream's BLOCK_SUMMARY payload (whose revisions arrive separately).
 
-    Raises ShapeError where not even the block's number and hashes can be read. With `trust_deletions` a deletion
-    whose hash no known form explains is let through (QLDB.md, "Hashes").
+    Raises ShapeError if the block's number and hashes cannot be read. With `trust_deletions` a deletion whose hash has
+    no known form is accepted (docs/qldb-formats.md, "Hashes").
     """
     if not isinstance(value, Mapping):
         raise ShapeError("not a struct")
@@ -128,7 +149,7 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
         sequence_no=number_in(address, "sequenceNo"),
         block_hash=hash_in(value, "blockHash"),
         previous_hash=hash_in(value, "previousBlockHash", empty=True),
-        # JSON has no blobs: the level shows in the type of a hash, whatever the file is called.
+        # JSON has no blobs: the type of a hash shows the level, whatever the file's name.
         level="chain" if isinstance(value["blockHash"], str) else "full",
     )
     try:
@@ -139,12 +160,13 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
         else:
             _read_summaries(block, value["revisionSummaries"] or ())
         _check_cross_references(block)
+        _account_for_entries(block)
     except ShapeError as error:
         block.fault("shape", str(error))
     except RecursionError:
         block.fault("shape", "nested too deeply")
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        # Ion can hold anything anywhere; what it was is payload, so only the kind of failure is told.
+        # Ion can hold anything anywhere; the value is payload, so only the kind of failure is reported.
         block.fault("shape", f"a member is not what a block holds ({type(error).__name__})")
     return block
 
@@ -152,12 +174,13 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
 def check_revision(
     value: Mapping[str, Any], *, level: Level, trust_deletions: bool = False
 ) -> tuple[CheckedRevision, str | None]:
-    """A revision and the fault of its hash, if any; ShapeError where a member is missing or of the wrong type.
+    """Return a revision, and the fault of its hash or None.
 
-    At level chain the hash cannot be recomputed, and is taken as it is.
+    Raises ShapeError if a member is missing or of the wrong type. At level chain the hash cannot be recomputed and is
+    not checked.
     """
     metadata = struct_in(value, "metadata")
-    revision = CheckedRevision(  # by position, which is quicker
+    revision = CheckedRevision(  # positional arguments are faster
         hash_in(value, "hash"),
         id_in(metadata, "id"),
         number_in(metadata, "version"),
@@ -176,7 +199,7 @@ def check_revision(
             revision.data_hash = ion_hash(revision.data)
     elif not is_null(value.get("dataHash")):
         revision.state = "redacted"
-        # From JSON the hash of what was redacted is not known, unless the one who redacted it could tell.
+        # In JSON the hash of redacted data may be unknown to the writer, and is then empty.
         revision.data_hash = hash_in(value, "dataHash", empty=level == "chain") or None
     else:
         revision.state = "deleted"
@@ -198,7 +221,7 @@ def check_revision(
 
 
 def metadata_value(document_id: str, version: int, tx_time: datetime, tx_id: str) -> dict[str, Any]:
-    """A revision's metadata as QLDB writes it: txTime in milliseconds, UTC."""
+    """Return a revision's metadata as QLDB writes it: txTime in milliseconds, UTC."""
     utc = tx_time.astimezone(UTC)
     stamp = Timestamp(
         utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC,
@@ -208,7 +231,7 @@ def metadata_value(document_id: str, version: int, tx_time: datetime, tx_id: str
 
 
 def is_plain_metadata(metadata: Mapping[str, Any]) -> bool:
-    """Whether `metadata_value` gives back exactly these members, hash and all."""
+    """Return True if `metadata_value` reproduces exactly these members and their hash."""
     time = metadata["txTime"]
     return (
         len(metadata) == 4
@@ -223,16 +246,16 @@ def is_plain_metadata(metadata: Mapping[str, Any]) -> bool:
 
 
 def _is_plain(value: Any, kind: type, ion_type: IonType) -> bool:
-    """Whether it is of the type and not annotated, whichever class the reader gave it (`journal.ion.values`)."""
+    """Return True if a value is of the type and not annotated, for either class of `journal.ion.values`."""
     if type(value) is kind:
         return True
     return getattr(value, "ion_type", None) == ion_type and not value.ion_annotations
 
 
 def _deletion_form(metadata_hash: bytes, revision_hash: bytes) -> str | None:
-    """How a deletion's hash was made: of its metadata and nothing, of its metadata alone, or with a null's hash."""
-    # The first is what AWS's Java verifier computes; no real deletion was to be had, so the two others that QLDB could
-    # have meant are taken as well (QLDB.md, "Hashes").
+    """Return the form of a deletion's hash: metadata and nothing, metadata alone, or metadata and a null."""
+    # AWS's Java verifier computes the first. No real deletion was available, so the two other plausible forms are
+    # accepted too (docs/qldb-formats.md, "Hashes").
     if revision_hash == merkle.dot(metadata_hash, _HASH_OF_NOTHING):
         return "nothing"
     if revision_hash == metadata_hash:
@@ -262,21 +285,21 @@ def _read_transaction(block: CheckedBlock, value: Mapping[str, Any]) -> None:
     block.transaction_info = info = struct_in(value, ERASED if block.statements_erased else "transactionInfo")
     if block.statements_erased:
         if not is_null(value.get("transactionInfo")):
-            block.fault("transactionInfo", "is there, though erased")
+            block.fault("transactionInfo", "is present, though erased")
         _check_erased(block, info)
     elif block.level == "full":
         block.transaction_info = encode_transaction_info(info)
         if ion_hash(block.transaction_info) not in block.entries_hashes:
             block.fault("transactionInfo", "its hash is not in entriesHashList")
     for statement in info.get("statements") or ():
-        told = text_in(statement, "kind" if block.statements_erased else "statement")
-        block.statements.append(statement_kind(told) if block.statements_erased else told)
+        text = text_in(statement, "kind" if block.statements_erased else "statement")
+        block.statements.append(statement_kind(text) if block.statements_erased else text)
     for document_id, document in (info.get("documents") or {}).items():
         block.documents[str(document_id)] = Table(id_in(document, "tableId"), text_in(document, "tableName"))
 
 
 def _check_erased(block: CheckedBlock, info: Mapping[str, Any]) -> None:
-    """Of what was erased, only the hash is left to check; from JSON not even that may be known."""
+    """Check the hash of an erased transactionInfo, all that is left of it; in JSON it may be missing."""
     if block.level == "chain" and "hash" not in info:
         return
     if hash_in(info, "hash") not in block.entries_hashes:
@@ -331,7 +354,7 @@ def _check_revisions(block: CheckedBlock, revisions: Iterable[Any], trust_deleti
 def _is_at(address: Mapping[str, Any], block: CheckedBlock) -> bool:
     number = address.get("sequenceNo")
     if type(number) is int and number == block.sequence_no and address.get("strandId") == block.strand_id:
-        return True  # which the next line says too, slower
+        return True  # fast path of the next line
     return id_in(address, "strandId") == block.strand_id and number_in(address, "sequenceNo") == block.sequence_no
 
 
@@ -341,7 +364,7 @@ def _named(revision: CheckedRevision) -> str:
 
 def _read_summaries(block: CheckedBlock, summaries: Iterable[Any]) -> None:
     for summary in summaries:
-        # Both before either is kept: where one is not what it must be, the two lists stay of one length.
+        # Read both before keeping either, so that the two lists stay of one length on an error.
         revision_hash = hash_in(summary, "hash")
         document_id = None if is_null(summary.get("documentId")) else id_in(summary, "documentId")
         block.revision_hashes.append(revision_hash)
@@ -356,9 +379,11 @@ def _check_revisions_root(block: CheckedBlock) -> None:
 
 
 def _check_cross_references(block: CheckedBlock) -> None:
-    """What no hash covers, against what one does (DESIGN.md, "What a chain proves")."""
+    """Check members that no hash covers against members that one does (docs/verification.md)."""
     named = {document_id for document_id in block.revision_documents if document_id is not None}
-    if named != block.documents.keys() and block.redaction_info is None:
+    # A transaction that redacts may or may not name the redacted document: no real one was available.
+    redacted = {redaction.document_id for redaction in block.redactions}
+    if (named ^ block.documents.keys()) - redacted:
         block.fault(
             "documents",
             f"transactionInfo names {len(block.documents)} documents, the revisions {len(named)}; they differ",
@@ -367,8 +392,41 @@ def _check_cross_references(block: CheckedBlock) -> None:
         if revision.tx_id != block.transaction_id:
             block.fault("transactionId", f"revision {revision.document_id}: its txId is not the block's transactionId")
         assert block.block_time is not None
-        # Timestamp's own arithmetic is slow.
+        # Timestamp's own subtraction is slow.
         if not _NO_TIME <= datetime.__sub__(block.block_time, revision.tx_time) < MOST_TIME_TO_BLOCK:
             block.warnings.append(
                 Fault(block.sequence_no, "blockTimestamp", "is not within a minute after the revisions' txTime")
             )
+
+
+def _account_for_entries(block: CheckedBlock) -> None:
+    """Count the members of entriesHashList that no part of the block explains, and find omissions.
+
+    A verified transactionInfo names every document of its transaction and every statement. So beside one only a
+    redactionInfo can be missing, and its statement shows that. Without one, the count shows what is missing.
+    """
+    info, erased = block.transaction_info, block.statements_erased
+    unexplained = [digest for digest in block.entries_hashes if digest]
+    parts = [merkle.root(block.revision_hashes)]
+    if block.redaction_info is not None:
+        parts.append(ion_hash(block.redaction_info))
+    if info is not None and not erased and block.level == "full":
+        parts.append(ion_hash(info))
+    for digest in parts:
+        if digest in unexplained:
+            unexplained.remove(digest)
+    block.unexplained = len(unexplained)
+    if erased and "hash" in info:
+        block.unexplained -= 1
+        if hash_in(info, "hash") not in unexplained:
+            block.fault(ERASED, "its hash is that of another part of the block")
+    elif info is not None and block.level == "chain":
+        block.unexplained -= 1  # its own: JSON has lost the types that the hash depends on
+    if block.redaction_info is None and not _PROCEDURE_KEYWORDS.isdisjoint(map(statement_kind, block.statements)):
+        block.omissions.append("a statement redacts, and there is no redactionInfo")
+    # Block 0 comes before every table, so it holds nothing of a user's.
+    if block.unexplained > OWN_ENTRIES and (erased or (info is None and block.sequence_no > 0)):
+        block.omissions.append(
+            f"{block.unexplained} members of entriesHashList are the hash of nothing in the block; "
+            f"{OWN_ENTRIES} are QLDB's own"
+        )

@@ -1,4 +1,7 @@
-"""Members of a block, a revision or a record, read as the type that they must have; Ion can hold anything anywhere."""
+"""Reads members of a block, a revision or a record as the required type, since Ion can hold anything anywhere.
+
+Each reader raises ShapeError if the member is missing or of another type.
+"""
 
 from base64 import b64decode
 from collections.abc import Mapping
@@ -18,7 +21,7 @@ def is_null(value: Any) -> bool:
 
 def struct_in(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     member = value.get(name)
-    if type(member) is not dict and not isinstance(member, Mapping):  # the first is quicker, and nearly always so
+    if type(member) is not dict and not isinstance(member, Mapping):  # the first test is faster and usually enough
         raise ShapeError(f"{name} is missing or not a struct")
     return member
 
@@ -58,7 +61,7 @@ def hash_in(value: Mapping[str, Any], name: str, *, empty: bool = False) -> byte
 
 
 def hashes_in(value: Mapping[str, Any], name: str) -> list[bytes]:
-    """The hashes of a list, of which some may be empty."""
+    """Return the hashes of a list; each may be empty."""
     return [
         member if type(member) is bytes and len(member) == 32 else as_hash(member, name, empty=True)
         for member in list_in(value, name)

@@ -1,7 +1,7 @@
-"""QLDB's Merkle trees: `dot`, roots, proofs, and the digest of a strand that grows.
+"""QLDB's Merkle trees: `dot`, roots, proofs, and the digest of a growing strand.
 
-Shown by QLDB's own bytes (tests/vectors): `dot` orders its operands as signed bytes from the last to the first, an odd
-last node moves up a level as it is, and a ledger's digest is the root over all blocks' hashes from block 0 to the tip.
+QLDB's own bytes (tests/vectors) show: `dot` orders its operands as signed bytes from the last to the first; an odd last
+node moves up a level unchanged; a ledger's digest is the root over all block hashes from block 0 to the tip.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ _FLIP_SIGN = bytes(byte ^ 0x80 for byte in range(256))
 
 
 def dot(a: bytes, b: bytes) -> bytes:
-    """SHA-256 of both hashes, the smaller first; the other where one is empty."""
+    """Return the SHA-256 of both hashes, the smaller first; if one is empty, return the other."""
     if not a:
         return b
     if not b:
@@ -23,7 +23,7 @@ def dot(a: bytes, b: bytes) -> bytes:
 
 
 def root(hashes: Sequence[bytes]) -> bytes:
-    """The Merkle root of the hashes in their order; empty for none."""
+    """Return the Merkle root of the hashes in their order; empty for none."""
     level = list(hashes)
     while len(level) > 1:
         above = [dot(a, b) for a, b in zip(level[::2], level[1::2], strict=False)]
@@ -34,7 +34,7 @@ def root(hashes: Sequence[bytes]) -> bytes:
 
 
 def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """The siblings that lead from `hashes[index]` to the root, lowest first."""
+    """Return the siblings that lead from `hashes[index]` to the root, lowest first."""
     siblings = []
     level = list(hashes)
     while len(level) > 1:
@@ -50,7 +50,7 @@ def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
 
 
 def fold(leaf: bytes, proof: Iterable[bytes]) -> bytes:
-    """What a proof leads to from a leaf: `reduce(dot, proof, leaf)`."""
+    """Return the root that a proof gives for a leaf: `reduce(dot, proof, leaf)`."""
     for sibling in proof:
         leaf = dot(leaf, sibling)
     return leaf
@@ -72,7 +72,7 @@ class Frontier:
         self.count += 1
 
     def digest(self) -> bytes:
-        """The Merkle root over all hashes appended so far; empty for none."""
+        """Return the Merkle root over all hashes appended so far; empty for none."""
         result = b""
         for _, peak in reversed(self._peaks):
             result = dot(peak, result)

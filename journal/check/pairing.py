@@ -1,7 +1,7 @@
-"""What a block and its revisions show of each other that came apart, from a stream, in records of their own.
+"""Cross-checks a block summary with revision details that arrived as separate stream records.
 
-The summary's transactionInfo is covered by a hash, a record's tableInfo is not; nor is which of a summary's hashes
-stands beside which document.
+A hash covers the summary's transactionInfo, but neither a record's tableInfo nor the pairing of hashes and documents in
+the summary. This is the one rule; `consumer/mark/checks.py` and `consumer/verification/spool.py` find the pairs.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from strandline.journal.check.block import MOST_TIME_TO_BLOCK, CheckedBlock, Fau
 
 
 class ExpectedRevision(NamedTuple):
-    """A revision as the summary of its block names it; times are POSIX seconds."""
+    """A revision as its block's summary names it; times are POSIX seconds."""
 
     sequence_no: int
     block_hash: bytes
@@ -23,7 +23,7 @@ class ExpectedRevision(NamedTuple):
 
 
 class StreamedRevision(NamedTuple):
-    """A revision as its own record tells of it; its hash holds."""
+    """A revision as its own record describes it; its hash is verified."""
 
     sequence_no: int
     hash: bytes
@@ -36,7 +36,7 @@ class StreamedRevision(NamedTuple):
 
 
 def summaries(block: CheckedBlock) -> Iterator[ExpectedRevision]:
-    """The revisions that are to come for a block; a system revision does not come."""
+    """Yield the revisions that a stream delivers separately for a block; system revisions are never delivered."""
     time = block.block_time.timestamp() if block.block_time is not None else 0.0
     for revision_hash, document_id in zip(block.revision_hashes, block.revision_documents, strict=True):
         if document_id is not None:
@@ -52,7 +52,7 @@ def summaries(block: CheckedBlock) -> Iterator[ExpectedRevision]:
 
 
 def differences(summary: ExpectedRevision, revision: StreamedRevision) -> Iterator[Fault]:
-    """What the record of a revision says otherwise than the summary of its block."""
+    """Yield a fault for each difference between a revision's record and its block's summary."""
     name = f"revision {revision.document_id} version {revision.version}"
     number = summary.sequence_no
     if revision.document_id != summary.document_id:
@@ -64,7 +64,7 @@ def differences(summary: ExpectedRevision, revision: StreamedRevision) -> Iterat
 
 
 def out_of_time(summary: ExpectedRevision, revision: StreamedRevision) -> Iterator[Fault]:
-    """A warning where the block's time cannot be that of its revision."""
+    """Yield a warning if the block's time is implausible for its revision."""
     if not 0 <= summary.block_time - revision.tx_time < MOST_TIME_TO_BLOCK.total_seconds():
         detail = "is not within a minute after the revisions' txTime"
         yield Fault(summary.sequence_no, "blockTimestamp", detail)

@@ -1,4 +1,4 @@
-"""Checking that blocks are one unbroken strand, and the digests that it gives."""
+"""Checks that blocks form one unbroken strand, and computes its digests."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from strandline.journal.check.block import Fault
 
 
 class Chain:
-    """The links of a strand's blocks, fed in the order of their numbers, and the digest up to a tip."""
+    """The links of a strand's blocks, added in the order of their numbers, and the digest up to a tip."""
 
     def __init__(self, tip: int | None = None) -> None:
-        """`tip`: the block whose digest is wanted; the last one unless given."""
+        """`tip`: the last block that the digest covers; by default the last block added."""
         self.first_no: int | None = None
         self.last_no: int | None = None
         self._last_hash = b""
@@ -19,7 +19,7 @@ class Chain:
         self._digest: bytes | None = None
 
     def add(self, sequence_no: int, block_hash: bytes, previous_hash: bytes) -> Iterator[Fault]:
-        """Take the next block; yields what does not hold between it and the one before."""
+        """Add the next block; yields the faults between it and the one before."""
         if self.first_no is None or self.last_no is None:
             self.first_no = sequence_no
             if sequence_no == 0 and previous_hash:
@@ -35,7 +35,7 @@ class Chain:
 
     @property
     def digest(self) -> bytes | None:
-        """The ledger's digest with the tip asked for; None unless every block from 0 to it was there."""
+        """The ledger's digest at the tip; None unless every block from 0 to the tip was added."""
         tip = self.last_no if self._tip is None else self._tip
         if self.first_no != 0 or tip is None or self.last_no is None or tip > self.last_no:
             return None
@@ -45,7 +45,7 @@ class Chain:
 
 
 def missing(first_no: int, last_no: int) -> Fault:
-    """The fault of blocks that are not there."""
+    """Return the fault of missing blocks."""
     if first_no == last_no:
         return Fault(first_no, "missing", f"block {first_no} is missing")
     return Fault(first_no, "missing", f"blocks {first_no} to {last_no} are missing")

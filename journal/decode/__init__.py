@@ -1,1 +1,1 @@
-"""From bytes of exports and stream records to verified rows ready for COPY: `kernel.decode()`."""
+"""Turns the bytes of exports and stream records into verified rows ready for COPY: `kernel.decode()`."""

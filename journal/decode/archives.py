@@ -1,7 +1,7 @@
-"""One pure function: the bytes of archived raw Kinesis records → verified rows, ready for COPY.
+"""Decodes archived raw Kinesis records into verified rows ready for COPY: one pure function.
 
-Blocks and revisions come apart, in any order and more than once, so what only the two together show is left to whoever
-has both: `summaries` and `arrived` are what each side says (journal.streamed).
+Blocks and revisions arrive separately, in any order and more than once. `summaries` and `arrived` are each side's data
+for pairing them later (journal.check.pairing).
 """
 
 from collections import Counter
@@ -14,20 +14,20 @@ from strandline.journal.check.block import Fault
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision
 from strandline.journal.decode import stream
 from strandline.journal.decode.copy_format import Rows, Tally, shapes_of
-from strandline.journal.decode.gzip import decompressed
+from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.kernel import decode_record
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
 
-_LARGEST_RECORD = 10 * 1024 * 1024  # of Kinesis; a file that is larger holds many
+_LARGEST_RECORD = 10 * 1024 * 1024  # Kinesis's limit; a larger file holds many records
 
 
 class RefusedRecord(NamedTuple):
-    """A fault and the record that it was found in: the file, which of the user records in it, and its bytes.
+    """A fault and its record: the file, the user record's position in it, and the record's bytes.
 
-    `record` is None where the file is too large to be one record, and could not be taken apart.
+    `record` is None if the file is too large for one record and could not be split.
     """
 
     fault: Fault
@@ -38,7 +38,7 @@ class RefusedRecord(NamedTuple):
 
 @dataclass(slots=True)
 class DecodedRecords(Decoded):
-    """What records held. `records` counts them by kind (journal.record); `refused` has the record of each fault."""
+    """The contents of records. `records` counts them by kind (journal.decode.record); `refused` lists faulty ones."""
 
     records: Counter[str] = field(default_factory=Counter)
     summaries: list[ExpectedRevision] = field(default_factory=list)
@@ -53,17 +53,19 @@ class DecodedRecords(Decoded):
 def decode_records(
     files: Sequence[tuple[str, bytes]], *, trust_deletions: bool = False, with_rows: bool = True
 ) -> DecodedRecords:
-    """Read, verify and pack raw records, each a file's name and bytes: KPL-aggregated or not, also gzip'd.
+    """Read, verify and pack raw records, each a file's name and bytes: KPL-aggregated or not, optionally gzip'd.
 
-    A file may also hold user records one after another. Never raises for what the bytes hold: what cannot be read is a
-    fault, and kept.
+    A file may also hold concatenated user records. Never raises because of the bytes: an unreadable record is a fault,
+    and kept in `refused`.
     """
     result = DecodedRecords()
     rows: list[Rows] = []
-    seen: dict[bytes, list[str]] = {}  # the kinds that a record's bytes held: most repetitions come close together
+    seen: dict[
+        bytes, list[str]
+    ] = {}  # the kinds of the records in a user record's bytes: repetitions are close together
     for name, data in files:
         try:
-            records = stream.deaggregate(decompressed(data))
+            records = stream.deaggregate(decompress(data))
         except UnreadableError as error:
             _refuse(result, [Fault(None, "unreadable", str(error))], name, 0, data)
             continue
@@ -85,12 +87,12 @@ def decode_records(
 def _take(
     data: bytes, name: str, position: int, trust_deletions: bool, result: DecodedRecords, rows: list[Rows] | None
 ) -> list[str]:
-    """Add up what a user record holds, or the several in one; gives their kinds."""
+    """Add the record, or the several records, in a user record's bytes to the result; returns their kinds."""
     kinds: list[str] = []
     try:
         for record in decode_record(data, trust_deletions=trust_deletions, with_rows=rows is not None):
-            if rows is not None and record.held.rows is not None:
-                rows.append(record.held.rows)
+            if rows is not None and record.contents.rows is not None:
+                rows.append(record.contents.rows)
             if record.faults:
                 _refuse(result, record.faults, name, position + len(kinds), _one(data, len(kinds)))
             _add(record, result)
@@ -103,21 +105,22 @@ def _take(
 
 
 def _add(record: DecodedRecord, result: DecodedRecords) -> None:
-    held = record.held
-    result.links += held.links
-    result.warnings += held.warnings
-    result.redactions += held.redactions
-    result.deletions.update(held.deletions)
-    result.redacted += held.redacted
-    result.named += held.named
-    result.erased += held.erased
+    contents = record.contents
+    result.links += contents.links
+    result.warnings += contents.warnings
+    result.redactions += contents.redactions
+    result.deletions.update(contents.deletions)
+    result.redacted += contents.redacted
+    result.named += contents.named
+    result.erased += contents.erased
+    result.omissions += contents.omissions
     result.summaries += record.summaries
     if record.arrived is not None:
         result.arrived.append(record.arrived)
 
 
 def _one(data: bytes, index: int) -> bytes:
-    """Of several records one after another only the one, or a fault in each would keep all of them as often."""
+    """Return the one record at `index`, so that a fault in each does not keep all the bytes each time."""
     if sum(1 for _ in islice(ion.read(data), 2)) < 2:
         return data
     try:

@@ -1,4 +1,4 @@
-"""PostgreSQL's binary COPY format of verified blocks and revisions, and what is counted while they are packed."""
+"""Packs verified blocks and revisions in PostgreSQL's binary COPY format, and tallies them."""
 
 import struct
 from collections.abc import Iterable
@@ -68,7 +68,7 @@ _REVISION_START = struct.Struct(">hiqi32s").pack
 
 
 class Count(NamedTuple):
-    """So many revisions, and the first and the last block that has one."""
+    """The number of revisions, and the first and the last block that holds one."""
 
     revisions: int
     first_no: int
@@ -77,8 +77,10 @@ class Count(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What rows tell beside themselves: the `shapes` of the revisions' data by their numbers (journal.fields); how many
-    there are with data, by table id and shape; and the `tables` that blocks name, by id: name and block, of the first.
+    """Counts made while packing rows.
+
+    `shapes`: the shapes of the revisions' data by their numbers (journal.ion.fields). `counts`: the revisions with data
+    by table id and shape. `tables`: name and block of the first mention of each table, by its id.
     """
 
     shapes: dict[int, str] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Tally:
     tables: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def count(self, table_id: str, shape: int, sequence_no: int) -> None:
-        """Another revision of a table, with data of that shape."""
+        """Count a revision of a table, with data of that shape."""
         revisions, first, last = self.counts.get((table_id, shape), (0, sequence_no, sequence_no))
         self.counts[table_id, shape] = Count(revisions + 1, min(first, sequence_no), max(last, sequence_no))
 
@@ -94,7 +96,7 @@ class Tally:
 class Rows(NamedTuple):
     """Binary COPY tuples for BLOCK_COLUMNS and REVISION_COLUMNS, without COPY's header and trailer; and a `Tally`.
 
-    `in_order` where the tuples come in the order of their keys, (number, hash), and no number twice.
+    `in_order` if the tuples are sorted by their keys, (number, hash), without a repeated number.
     """
 
     blocks: bytes
@@ -106,12 +108,12 @@ class Rows(NamedTuple):
 
 
 def shapes_of(rows: Iterable[Rows]) -> dict[int, str]:
-    """The shapes of all of them, by their numbers."""
+    """Return the shapes of all rows by their numbers."""
     return {number: fields for part in rows for number, fields in part.tally.shapes.items()}
 
 
 class BlockColumns(NamedTuple):
-    """The columns of a block that say again, for queries, what its transactionInfo and redactionInfo hold."""
+    """The denormalised columns of a block, for queries: contents of its transactionInfo and redactionInfo."""
 
     redactions: list[dict[str, str | int]]
     statement_kinds: list[str]
@@ -119,8 +121,8 @@ class BlockColumns(NamedTuple):
     tables: dict[str | None, str | None]
 
 
-def shown_of(block: CheckedBlock) -> BlockColumns:
-    """As `pack_block` writes them."""
+def block_columns(block: CheckedBlock) -> BlockColumns:
+    """Return the denormalised columns as `pack_block` writes them."""
     kinds = [statement_kind(statement) for statement in block.statements]
     return BlockColumns(
         redactions=[
@@ -138,7 +140,7 @@ def shown_of(block: CheckedBlock) -> BlockColumns:
 
 
 def pack(block: CheckedBlock, tally: Tally) -> tuple[bytes, bytes]:
-    """The tuples of a block and of its revisions, in the order of their hashes; adds to `tally` what they tell."""
+    """Return the tuples of a block and of its revisions, sorted by hash; counts them in `tally`."""
     revisions = sorted(block.revisions, key=attrgetter("hash"))
     packed = pack_block(block), b"".join([pack_revision(block, revision, tally) for revision in revisions])
     for table_id, name in {table.table_id: table.name for table in block.documents.values()}.items():
@@ -148,8 +150,8 @@ def pack(block: CheckedBlock, tally: Tally) -> tuple[bytes, bytes]:
 
 
 def pack_block(block: CheckedBlock) -> bytes:
-    """One binary COPY tuple of BLOCK_COLUMNS."""
-    shown = shown_of(block)
+    """Return one binary COPY tuple of BLOCK_COLUMNS."""
+    columns = block_columns(block)
     return b"".join(
         (
             _BLOCK_FIELDS,
@@ -165,18 +167,18 @@ def pack_block(block: CheckedBlock) -> bytes:
             _array(_TEXT, map(_id, block.revision_documents), None in block.revision_documents),
             _info(block, {ERASED: block.transaction_info} if block.statements_erased else block.transaction_info),
             _info(block, block.redaction_info),
-            _jsonb(shown.redactions) if shown.redactions else _NULL,
-            _array(_TEXT, map(_id, shown.statement_kinds)),
-            _array(_TEXT, map(_text, shown.definitions)),
-            _tables(tuple(shown.tables.items())),
+            _jsonb(columns.redactions) if columns.redactions else _NULL,
+            _array(_TEXT, map(_id, columns.statement_kinds)),
+            _array(_TEXT, map(_text, columns.definitions)),
+            _tables(tuple(columns.tables.items())),
         )
     )
 
 
 def pack_revision(block: CheckedBlock, revision: CheckedRevision, tally: Tally) -> bytes:
-    """One binary COPY tuple of REVISION_COLUMNS; of the block only the number and level are looked at.
+    """Return one binary COPY tuple of REVISION_COLUMNS; counts the revision in `tally`.
 
-    Adds to `tally` what it tells.
+    Of the block it reads only the number and the level.
     """
     normal, full = revision.state == "normal", block.level == "full"
     shape = _NULL
@@ -216,7 +218,7 @@ def _text(value: str | None) -> bytes:
 
 @lru_cache(4_096)
 def _id(value: str | None) -> bytes:
-    """As `_text`, for what comes again and again."""
+    """Pack a recurring text, as `_text` does."""
     return _text(value)
 
 
@@ -236,7 +238,7 @@ def _jsonb(value: Any) -> bytes:
 
 
 def _tables(tables: tuple[tuple[str | None, str | None], ...]) -> bytes:
-    """The same few tables come again and again; what is long is not kept."""
+    """Pack the tables; the same few recur, so all but long ones are cached."""
     short = all(name is None or len(name) <= _SHORT for _, name in tables)
     return (_known_tables if short and len(tables) <= _SHORT else _known_tables.__wrapped__)(tables)
 
@@ -247,14 +249,14 @@ def _known_tables(tables: tuple[tuple[str | None, str | None], ...]) -> bytes:
 
 
 def _info(block: CheckedBlock, value: Any) -> bytes:
-    """Ion; at level chain the JSON text."""
+    """Pack a struct as Ion; at level chain as its JSON text."""
     if value is None:
         return _NULL
     return _bytes(ion.write(value) if block.level == "full" else to_json(value).encode())
 
 
 def _array(element_type: int, items: Iterable[bytes], has_null: bool = False) -> bytes:
-    """An array of one dimension; each item with its length before it."""
+    """Pack a one-dimensional array; each item has its length before it."""
     values = list(items)
     if not values:
         return _EMPTY_ARRAYS[element_type]

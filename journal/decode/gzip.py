@@ -1,37 +1,28 @@
-"""Objects that people or a delivery stream compressed: told by their content, never by a name."""
+"""Decompresses objects that people or a delivery stream compressed, recognised by content, never by name."""
 
+import gzip
 import zlib
+from io import BytesIO
 
 from strandline.journal.errors import UnreadableError
 
-MOST = 1 << 30
-"""Bytes that an object may hold; QLDB's own have a few million."""
+MOST = 1 << 27
+"""The largest object when decompressed, in bytes; QLDB's own have a few million."""
 
 _MAGIC = b"\x1f\x8b"
-_GZIP = 16 + zlib.MAX_WBITS
 
 
-def decompressed(data: bytes, most: int = MOST) -> bytes:
-    """The bytes themselves, or what they hold where they are gzip's, in one member or several.
+def decompress(data: bytes, most: int = MOST) -> bytes:
+    """Return the contents of gzip data, in one member or several; return other data unchanged.
 
-    Raises UnreadableError where they are cut short or damaged, or hold more than `most` bytes.
+    Raises UnreadableError if the data is truncated or damaged, or holds more than `most` bytes.
     """
     if not data.startswith(_MAGIC):
         return data
-    parts, left = [], most
     try:
-        while data.startswith(_MAGIC):
-            member = zlib.decompressobj(_GZIP)
-            part = member.decompress(data, left + 1)
-            left -= len(part)
-            if left < 0:
-                raise UnreadableError(f"holds more than {most:,} bytes when decompressed; split the object")
-            if not member.eof:
-                raise EOFError
-            parts.append(part)
-            data = member.unused_data
-    except (EOFError, zlib.error):
-        raise UnreadableError("not readable as gzip: cut short or damaged") from None
-    if data.strip(b"\0"):
-        raise UnreadableError("not readable as gzip: other bytes follow it")
-    return b"".join(parts)
+        content = gzip.GzipFile(fileobj=BytesIO(data)).read(most + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UnreadableError("not readable as gzip: truncated or damaged, or other bytes follow it") from None
+    if len(content) > most:
+        raise UnreadableError(f"holds more than {most:,} bytes when decompressed: split the object")
+    return content

@@ -1,7 +1,7 @@
-"""Which kernel decodes: the native one (native/, built by `make native`) where it is there, else the plain Python.
+"""Chooses the kernel that decodes: the native one (native/, built by `make native`) if installed, else plain Python.
 
-Both give the same; `journal.decode.objects` is the readable statement of it, and takes what the native kernel leaves
-to it: JSON, and Ion that is malformed or rare. STRANDLINE_KERNEL=python switches the native one off.
+Both give the same results. `journal.decode.objects` is the readable reference, and decodes what the native kernel hands
+over: JSON, and malformed or rare Ion. STRANDLINE_KERNEL=python disables the native kernel.
 """
 
 import importlib
@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from strandline.journal.check.block import Fault, Table
+from strandline.journal.check.block import Fault, Omission, Table
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision
 from strandline.journal.decode import objects, record
 from strandline.journal.decode.copy_format import Count, Rows, Tally
-from strandline.journal.decode.gzip import decompressed
+from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.objects import Decoded, Link
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 
-_SEAM = 8  # of native/src/python.rs; a build that has another is not used
+_SEAM = 9  # as in native/src/python.rs; a build with another number is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
@@ -40,7 +40,7 @@ KERNEL: Literal["native", "python"] = "python" if _NATIVE is None else "native"
 
 
 def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
-    """As `journal.decode.objects.decode`; the native kernel releases the GIL, so threads run side by side."""
+    """Decode as `journal.decode.objects.decode` does. The native kernel releases the GIL: threads run in parallel."""
     decoded = None if _NATIVE is None else decode_natively(_NATIVE, data, trust_deletions, with_rows)
     if decoded is None:
         decoded = objects.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
@@ -48,9 +48,9 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
 
 
 def decode_natively(native: Any, data: bytes, trust_deletions: bool, with_rows: bool) -> Decoded | None:
-    """What the native module gives; None where it leaves the object to the plain Python."""
+    """Decode by the native module; None if it hands the object over to plain Python."""
     try:
-        found = native.decode(decompressed(data), trust_deletions, with_rows)
+        found = native.decode(decompress(data), trust_deletions, with_rows)
     except UnreadableError:
         return None
     if isinstance(found, str):
@@ -59,23 +59,23 @@ def decode_natively(native: Any, data: bytes, trust_deletions: bool, with_rows: 
 
 
 def decode_record(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Iterator[DecodedRecord]:
-    """As `journal.decode.record.decode_records_of`; the native kernel takes what is one record and holds."""
+    """Decode as `journal.decode.record.decode_records_of` does; the native kernel takes a single, sound record."""
     decoded = None if _NATIVE is None else decode_record_natively(_NATIVE, data, trust_deletions)
     if decoded is None:
         yield from record.decode_records_of(data, trust_deletions=trust_deletions, with_rows=with_rows)
         return
     if not with_rows:
-        decoded.held.rows = None
+        decoded.contents.rows = None
     yield decoded
 
 
 def decode_record_natively(native: Any, data: bytes, trust_deletions: bool) -> DecodedRecord | None:
-    """What the native module gives; None where it leaves the record to the plain Python."""
+    """Decode by the native module; None if it hands the record over to plain Python."""
     found = native.decode_record(data, trust_deletions)
     if isinstance(found, str):
         return None
-    kind, held, side = found
-    decoded = DecodedRecord(kind, [], _decoded(held))
+    kind, contents, side = found
+    decoded = DecodedRecord(kind, [], _decoded(contents))
     if kind == "BLOCK_SUMMARY":
         decoded.strand_id, number, decoded.block_hash, transaction_id, time, revisions = side
         decoded.summaries = [
@@ -99,13 +99,13 @@ def decode_record_natively(native: Any, data: bytes, trust_deletions: bool) -> D
 
 
 def statement_texts(info: bytes) -> list[str] | None:
-    """The texts of the statements of a transactionInfo in Ion; None where plain Python has to read it."""
+    """Return the statement texts of a transactionInfo in Ion; None if plain Python has to read it."""
     texts: list[str] | None = None if _NATIVE is None else _NATIVE.statement_texts(info)
     return texts
 
 
 def hash_and_json(data: bytes) -> tuple[bytes, str] | None:
-    """The Ion Hash and the JSON (journal.ion_json) of one Ion value; None where plain Python has to read it."""
+    """Return the Ion Hash and the JSON (journal.ion.json) of one Ion value; None if plain Python has to read it."""
     found: tuple[bytes, str] | None = None if _NATIVE is None else _NATIVE.value(data)
     return found
 
@@ -115,19 +115,20 @@ def _seconds(microseconds_from_2000: int) -> float:
 
 
 def _decoded(found: Any) -> Decoded:
-    links, packed, faults, warnings, redactions, deletions, redacted, named = found
-    taken = None
+    links, packed, faults, warnings, redactions, deletions, redacted, named, omissions = found
+    rows = None
     if packed is not None:
         blocks, revisions, first_no, last_no, in_order, shapes, counts, tables = packed
         tally = Tally(shapes, {key: Count(*count) for key, count in counts.items()}, tables)
-        taken = Rows(blocks, revisions, first_no, last_no, tally, in_order)
+        rows = Rows(blocks, revisions, first_no, last_no, tally, in_order)
     return Decoded(
         links=[Link(*link) for link in links],
-        rows=taken,
+        rows=rows,
         faults=[Fault(*fault) for fault in faults],
         warnings=[Fault(*warning) for warning in warnings],
         redactions=redactions,
         deletions=Counter(deletions),
         redacted=redacted,
         named=named,
+        omissions=[Omission(*omission) for omission in omissions],
     )

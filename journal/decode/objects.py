@@ -1,6 +1,6 @@
-"""One pure function: the bytes of an export object → verified rows, ready for COPY.
+"""Decodes the bytes of an export object into verified rows ready for COPY: one pure function.
 
-It is the seam for other executors and for a native kernel: nothing in or out but bytes and plain values. A block that
+It is the seam for other executors and for the native kernel: input and output are bytes and plain values. A block that
 does not verify gives faults and no rows.
 """
 
@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from strandline.journal.check.block import CheckedBlock, Fault, check_block
+from strandline.journal.check.block import CheckedBlock, Fault, Omission, check_block
 from strandline.journal.check.members import ShapeError
 from strandline.journal.decode.copy_format import Rows, Tally, pack
-from strandline.journal.decode.gzip import decompressed
+from strandline.journal.decode.gzip import decompress
 from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import read_json
 
 
 class Link(NamedTuple):
-    """What the check of a strand needs of a block, whether or not the block itself verified.
+    """The members of a block that the check of a strand needs, even if the block itself did not verify.
 
-    `revisions` counts those that it names, which come apart from a stream's summary of it.
+    `revisions` counts the revisions that the block names; a stream delivers them apart from its summary. `unexplained`
+    counts the members of entriesHashList that no part of the block explains (CheckedBlock).
     """
 
     strand_id: str
@@ -32,13 +33,18 @@ class Link(NamedTuple):
     full: bool
     revisions: int
     system_revisions: int
+    unexplained: int
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What an object held. `deletions` counts by the form of their hashes (CheckedRevision.deletion); `redacted` and
-    `named` are (document, version): revisions found without data, and those that a redactionInfo names; `erased` are
-    (block, document, version): the revisions of blocks whose statement texts are erased."""
+    """The contents of an object.
+
+    `deletions` counts deletions by the form of their hashes (CheckedRevision.deletion). `redacted` lists (document,
+    version) of revisions without data, `named` of those that a redactionInfo names. `erased` lists (block, document,
+    version) of the revisions of blocks whose statement texts are erased. `omissions` lists the blocks that verified and
+    are not shown to be complete; their rows are in `rows` like those of any other block.
+    """
 
     links: list[Link] = field(default_factory=list)
     rows: Rows | None = None
@@ -49,17 +55,18 @@ class Decoded:
     redacted: list[tuple[str, int]] = field(default_factory=list)
     named: list[tuple[str, int]] = field(default_factory=list)
     erased: list[tuple[int, str, int]] = field(default_factory=list)
+    omissions: list[Omission] = field(default_factory=list)
 
     @property
     def revision_count(self) -> int:
-        """The revisions that came, the system's apart."""
+        """The number of revisions, without the system's."""
         return sum(link.revisions for link in self.links)
 
 
 def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
-    """Read, verify and pack the blocks of one export object (Ion text, Ion binary or JSON; also gzip'd).
+    """Read, verify and pack the blocks of one export object (Ion text, Ion binary or JSON, optionally gzip'd).
 
-    Never raises for what the bytes hold: what cannot be read is a fault, and the whole blocks before it are kept.
+    Never raises because of the bytes: unreadable bytes are a fault, and the blocks before them are kept.
     """
     result = Decoded()
     packed_blocks: list[bytes] = []
@@ -88,7 +95,7 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
 
 
 def count_block(block: CheckedBlock, result: Decoded) -> None:
-    """Add a block to what was found."""
+    """Add a block to the result."""
     documents = sum(document_id is not None for document_id in block.revision_documents)
     result.links.append(
         Link(
@@ -99,6 +106,7 @@ def count_block(block: CheckedBlock, result: Decoded) -> None:
             block.level == "full",
             documents,
             len(block.revision_hashes) - documents,
+            block.unexplained,
         )
     )
     result.warnings.extend(block.warnings)
@@ -107,22 +115,23 @@ def count_block(block: CheckedBlock, result: Decoded) -> None:
     result.redacted += [(r.document_id, r.version) for r in block.revisions if r.state == "redacted"]
     if block.statements_erased:
         result.erased += [(block.sequence_no, r.document_id, r.version) for r in block.revisions]
-    if not block.faults:  # nothing unverified may explain a redaction
+    if not block.faults:  # an unverified block may not explain a redaction
         result.named += [(redaction.document_id, redaction.version) for redaction in block.redactions]
+        result.omissions += [Omission(block.sequence_no, block.block_hash, detail) for detail in block.omissions]
 
 
 def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> Iterator[CheckedBlock]:
     try:
-        data = decompressed(data)
+        data = decompress(data)
         typed: Iterator[tuple[int, Any]] | None = None
         for index, value in enumerate(_values(data)):
             try:
                 block = check_block(value, trust_deletions=trust_deletions)
             except ShapeError as error:
-                faults.append(Fault(None, "shape", f"value {index + 1} is no block: {error}"))
+                faults.append(Fault(None, "shape", f"value {index + 1} is not a block: {error}"))
                 continue
             if block.faults and block.level == "full":
-                # A struct may repeat a field, which plain dicts lose: read this value again with all of them.
+                # A struct may repeat a field, which plain dicts lose: read this value again with all its fields.
                 typed = typed or enumerate(ion.read_typed(data))
                 again = check_block(_advance(typed, index), trust_deletions=trust_deletions)
                 block = block if again.faults else again

@@ -1,4 +1,4 @@
-"""Checking one user record of a stream by itself: a block's summary, a revision's details, or a control record."""
+"""Checks one user record of a stream by itself: a block summary, revision details, or a control record."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +19,11 @@ _Payload = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CheckedRecord:
-    """A record and its faults; of a BLOCK_SUMMARY the `block`, of REVISION_DETAILS the `revision` and what it says.
+    """A record and its faults.
 
-    `kind` is the recordType, with CONTROL records as CONTROL CREATED and CONTROL COMPLETED; "unreadable" for what is
-    no record of QLDB's. A summary's block says what revisions are to come; one of details holds only their address.
+    `kind` is the recordType, for control records CONTROL CREATED or CONTROL COMPLETED; "unreadable" if the value is not
+    a record of QLDB's. A BLOCK_SUMMARY has a `block`, which names the revisions that arrive separately.
+    REVISION_DETAILS have a `revision`, its description `arrived` for pairing, and a `block` with only the address.
     """
 
     kind: str
@@ -34,15 +35,15 @@ class CheckedRecord:
 
 @dataclass(slots=True)
 class DecodedRecord:
-    """One user record, verified, its rows ready for COPY, and what it adds to the counts of a journal.
+    """One user record, verified; `contents` holds its rows ready for COPY and its counts.
 
-    `summaries` and `arrived` are what either side says of the other (journal.streamed). `strand_id` is None where no
-    block or revision could be read, `block_hash` unless it is a summary.
+    `summaries` and `arrived` are for pairing blocks and revisions (journal.check.pairing). `strand_id` is None if no
+    block or revision could be read, `block_hash` unless the record is a summary.
     """
 
     kind: str
     faults: list[Fault]
-    held: Decoded = field(default_factory=Decoded)
+    contents: Decoded = field(default_factory=Decoded)
     strand_id: str | None = None
     block_hash: bytes | None = None
     summaries: list[ExpectedRevision] = field(default_factory=list)
@@ -50,7 +51,7 @@ class DecodedRecord:
 
 
 def decode_records_of(data: bytes, *, trust_deletions: bool, with_rows: bool = True) -> Iterator[DecodedRecord]:
-    """The user records that `data` holds, decoded one by one; raises as `check_records`."""
+    """Decode the user records in `data` one by one; raises as `check_records` does."""
     for record in check_records(data, trust_deletions=trust_deletions):
         yield _decoded(record, with_rows)
 
@@ -62,22 +63,22 @@ def _decoded(record: CheckedRecord, with_rows: bool) -> DecodedRecord:
         return decoded
     decoded.strand_id = block.strand_id
     if with_rows:
-        decoded.held.rows = _rows(block, revision, record.faults)
+        decoded.contents.rows = _rows(block, revision, record.faults)
     if revision is None:
         decoded.block_hash = block.block_hash
-        count_block(block, decoded.held)
+        count_block(block, decoded.contents)
         decoded.summaries = list(summaries(block))
     elif not record.faults:
         decoded.arrived = record.arrived
         if revision.deletion:
-            decoded.held.deletions[revision.deletion] += 1
+            decoded.contents.deletions[revision.deletion] += 1
         if revision.state == "redacted":
-            decoded.held.redacted.append((revision.document_id, revision.version))
+            decoded.contents.redacted.append((revision.document_id, revision.version))
     return decoded
 
 
 def _rows(block: CheckedBlock, revision: CheckedRevision | None, faults: list[Fault]) -> Rows | None:
-    """Ready for COPY; None where there is a fault, which may show only here."""
+    """Pack the record for COPY; None if there is a fault, which may show only here."""
     if faults:
         return None
     number = block.sequence_no
@@ -91,14 +92,14 @@ def _rows(block: CheckedBlock, revision: CheckedRevision | None, faults: list[Fa
 
 
 def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[CheckedRecord]:
-    """The user records that `data` holds: one, or several one after another as a delivery stream writes them.
+    """Check the user records in `data`: one, or several concatenated as a delivery stream writes them.
 
-    Raises UnreadableError, after the whole ones, where the bytes stop being Ion.
+    Raises UnreadableError at the first bytes that are not Ion, after the records before them.
     """
     for index, value in enumerate(ion.read(data)):
         record = _check(value, trust_deletions)
         if record.faults and record.kind != "unreadable":
-            # A struct may repeat a field, which plain dicts lose: read this value again with all of them.
+            # A struct may repeat a field, which plain dicts lose: read this value again with all its fields.
             again = _check(next(islice(ion.read_typed(data), index, None)), trust_deletions)
             record = record if again.faults else again
         yield record
@@ -120,9 +121,9 @@ def _check(value: Any, trust_deletions: bool) -> CheckedRecord:
     except RecursionError:
         reason = "nested too deeply"
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        # Ion can hold anything anywhere; what it was is payload, so only the kind of failure is told.
+        # Ion can hold anything anywhere; the value is payload, so only the kind of failure is reported.
         reason = f"a member is not what it holds ({type(error).__name__})"
-    return CheckedRecord(record.type, [Fault(None, "shape", f"a {record.type} record is none: {reason}")])
+    return CheckedRecord(record.type, [Fault(None, "shape", f"not a valid {record.type} record: {reason}")])
 
 
 def _check_summary(payload: _Payload, trust_deletions: bool) -> CheckedRecord:
@@ -157,7 +158,7 @@ def _check_details(payload: _Payload, trust_deletions: bool) -> CheckedRecord:
 
 
 def _check_blob(payload: _Payload, name: str) -> None:
-    """Text in a hash's place would be taken for JSON's, of which less is asked; a stream has none."""
+    """Refuse text as a hash: it would pass for JSON's, which is checked less strictly; a stream has no JSON."""
     if isinstance(payload.get(name), str):
         raise ShapeError(f"{name} is not a blob")
 

@@ -1,6 +1,6 @@
-"""QLDB's stream records in Kinesis: made from blocks, packed by the Kinesis Producer Library's format, and read again.
+"""QLDB's stream records in Kinesis: makes them from blocks, aggregates them in the KPL's format, and reads them.
 
-A record is one binary Ion struct {qldbStreamArn, recordType, payload}; tests/vectors/stream holds two that QLDB wrote.
+A record is one binary Ion struct {qldbStreamArn, recordType, payload}; tests/vectors/stream holds two of QLDB's own.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _PACKED_SIZE = 51_200
 
 
 class UserRecord(NamedTuple):
-    """What QLDB hands to Kinesis: the partition key (hex of the record's own hash) and the Ion struct's bytes."""
+    """A record as QLDB gives it to Kinesis: partition key (hex of the record's own hash) and the Ion struct's bytes."""
 
     partition_key: str
     data: bytes
@@ -31,7 +31,7 @@ class UserRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """A stream record, decoded; `payload` as QLDB wrote it."""
+    """A decoded stream record; `payload` as QLDB wrote it."""
 
     type: RecordType
     payload: Mapping[str, Any]
@@ -39,19 +39,19 @@ class StreamRecord:
 
 
 def control_record(stream_arn: str, event: Literal["CREATED", "COMPLETED"]) -> UserRecord:
-    """The record that opens a stream, or the one that closes it when its end time is reached."""
+    """Make the record that opens a stream, or the one that closes it at its end time."""
     return _user_record(stream_arn, "CONTROL", {"controlRecordType": event}, stream_arn.rpartition("/")[2])
 
 
 def block_records(stream_arn: str, block: dict[str, Any]) -> Iterator[UserRecord]:
-    """The records of a block: its summary, then the details of each revision that is not the system's."""
+    """Make the records of a block: its summary, then the details of each revision that is not the system's."""
     yield _user_record(stream_arn, "BLOCK_SUMMARY", block_summary(block), block["blockHash"].hex())
     for details in revision_details(block):
         yield _user_record(stream_arn, "REVISION_DETAILS", details, details["revision"]["hash"].hex())
 
 
 def block_summary(block: dict[str, Any]) -> dict[str, Any]:
-    """The payload of a block's BLOCK_SUMMARY: the block with revisionSummaries in the place of its revisions."""
+    """Return the payload of a block's BLOCK_SUMMARY: the block with revisionSummaries instead of revisions."""
     summary = {name: value for name, value in block.items() if name != "revisions"}
     if "revisions" in block:
         summary["revisionSummaries"] = [_revision_summary(revision) for revision in block["revisions"]]
@@ -59,7 +59,7 @@ def block_summary(block: dict[str, Any]) -> dict[str, Any]:
 
 
 def revision_details(block: dict[str, Any]) -> list[dict[str, Any]]:
-    """The payloads of a block's REVISION_DETAILS; a system revision has none."""
+    """Return the payloads of a block's REVISION_DETAILS; a system revision has none."""
     documents = block.get("transactionInfo", block.get(ERASED, {})).get("documents", {})
     return [
         {"tableInfo": _table_info(documents[revision["metadata"]["id"]]), "revision": revision}
@@ -69,18 +69,18 @@ def revision_details(block: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def aggregate(records: Iterable[UserRecord], size: int = _PACKED_SIZE) -> Iterator[bytes]:
-    """The bytes of `pack`'s records."""
+    """Return only the bytes of `pack`'s records."""
     return (record.data for record in pack(records, size))
 
 
 def pack(records: Iterable[UserRecord], size: int = _PACKED_SIZE) -> Iterator[UserRecord]:
-    """Raw Kinesis records of at most `size` bytes that hold the user records in their order, under the first one's key.
+    """Aggregate user records, in order, into Kinesis records of at most `size` bytes, keyed as their first user record.
 
-    A user record that does not fit goes as it is, unpacked. Format: aggregation-format.md of amazon-kinesis-producer.
+    A user record that does not fit is written unaggregated. Format: aggregation-format.md of amazon-kinesis-producer.
     """
     packed = AggRecord(size)
     for record in records:
-        # 64 bytes are more than the framing and the partition key's index take.
+        # The framing and the partition key's index take fewer than 64 bytes.
         if len(record.data) + len(record.partition_key) + len(MAGIC) + DIGEST_SIZE + 64 > size:
             yield record
         elif not packed.add_user_record(record.partition_key, record.data):
@@ -97,10 +97,10 @@ def _contents(packed: AggRecord) -> UserRecord:
 
 
 def deaggregate(raw: bytes) -> list[bytes]:
-    """The user records in a raw Kinesis record, which itself is one where it is not packed.
+    """Return the user records in a raw Kinesis record; one that is not aggregated is itself a user record.
 
-    Raises UnreadableError for a packed record whose checksum or framing is wrong. The library's own deaggregator is not
-    used because it writes such a record, payload and all, to standard error.
+    Raises UnreadableError if an aggregated record's checksum or framing is wrong. The library's own deaggregator is not
+    used because it writes such a record, including payload, to standard error.
     """
     if not raw.startswith(MAGIC):
         return [raw]
@@ -116,12 +116,12 @@ def deaggregate(raw: bytes) -> list[bytes]:
 
 
 def decode(data: bytes) -> StreamRecord:
-    """A user record's bytes as a StreamRecord; UnreadableError where they are not one of QLDB's."""
+    """Decode a user record. Raises UnreadableError if it is not one of QLDB's."""
     return as_record(ion.read_one(data))
 
 
 def as_record(value: Any) -> StreamRecord:
-    """An Ion value as a StreamRecord; UnreadableError where it is none of QLDB's."""
+    """Read an Ion value as a StreamRecord. Raises UnreadableError if it is not one of QLDB's."""
     if not isinstance(value, Mapping):
         raise UnreadableError("a stream record is not an Ion struct")
     kind, payload, stream_arn = value.get("recordType"), value.get("payload"), value.get("qldbStreamArn")

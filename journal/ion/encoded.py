@@ -1,17 +1,17 @@
-"""A struct together with its Ion Hash and its binary Ion, made in one pass over it (`journal.ion.encoding`).
+"""A struct with its Ion Hash and its binary Ion, both computed in one pass (`journal.ion.encoding`).
 
-`journal.ion.hash` and `journal.ion.values` give back what they find here. All its members are of plain types, which
-is why `journal.ion.json` can leave them to the encoder of Python's json.
+`journal.ion.hash` and `journal.ion.values` return these cached forms. All members are of plain types, so
+`journal.ion.json` can use the encoder of Python's json.
 """
 
 from typing import Any
 
 
 class Encoded(dict[str, Any]):
-    """A struct's members, not to be changed, with its `digest` (Ion Hash) and `ion`.
+    """A struct's members with its `digest` (Ion Hash) and `ion`. Immutable by convention.
 
-    Throughout it holds nothing but str, int, bool, float, Decimal, bytes, None, Timestamp, list and dict, and no
-    character that jsonb refuses.
+    Holds only str, int, bool, float, Decimal, bytes, None, Timestamp, list and dict, at every level, and no character
+    that jsonb refuses.
     """
 
     __slots__ = ("digest", "ion")

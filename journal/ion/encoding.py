@@ -1,9 +1,9 @@
-"""Hashing a struct, and writing it as binary Ion, in one pass over it.
+"""Hashes a struct and writes it as binary Ion, in one pass.
 
-The hash and the Ion are what `journal.ion.hash.serialize` and `journal.ion.values.write` make of the struct, byte
-for byte; tests hold it to that. What is rare (symbols, annotations, typed nulls, clobs, s-expressions, a name without
-text, deep nesting, characters that jsonb refuses) is left to those. Two structs that QLDB itself writes have
-short cuts: a revision's metadata and a transactionInfo.
+The hash and the Ion equal those of `journal.ion.hash.serialize` and `journal.ion.values.write`, byte for byte, which
+tests check. Rare values are left to those two: symbols, annotations, typed nulls, clobs, s-expressions, a name without
+text, deep nesting, characters that jsonb refuses. Two structs that QLDB writes have fast paths: a revision's metadata
+and a transactionInfo.
 """
 
 import hashlib
@@ -28,23 +28,23 @@ from strandline.journal.ion.hash import (
 )
 from strandline.journal.ion.json import is_refused
 
-_Forms = tuple[bytes, bytes]  # what is hashed, and Ion without the version marker and symbol table before it
+_Forms = tuple[bytes, bytes]  # the bytes to hash, and the Ion without its version marker and symbol table
 
 _MOST_DEPTH = 50
 _LENGTH_FOLLOWS = 14
 _FIRST_SAFE_YEAR = 128
-# Field names and short strings come again and again; the bounds only matter for a journal that makes up names.
+# Field names and short strings recur; the bounds only matter for a journal with generated names.
 _MOST_NAMES, _MOST_STRINGS, _SHORT = 20_000, 20_000, 48
 
 _sha256 = hashlib.sha256
 
 
 class _RareError(Exception):
-    """A value that is left to the general ways."""
+    """A value that the fast path does not cover."""
 
 
 def encode(value: Any) -> Any:
-    """A struct as `Encoded`; what is none, or holds something rare, as it is."""
+    """Return a struct as `Encoded`; return any other value, or a struct with a rare value, unchanged."""
     if type(value) is not dict:
         return value
     ids = _SYSTEM_IDS.copy()
@@ -59,7 +59,7 @@ _METADATA = ("id", "version", "txTime", "txId")
 
 
 def metadata_digest(metadata: Any) -> bytes | None:
-    """The Ion Hash of a revision's metadata in the one form that QLDB gives it; None for any other."""
+    """Return the Ion Hash of metadata in QLDB's own form; None for any other form."""
     if type(metadata) is not dict or tuple(metadata) != _METADATA:
         return None
     document_id, version, time, tx_id = metadata.values()
@@ -86,7 +86,7 @@ def _version_digest(version: int) -> bytes:
 
 
 def encode_transaction_info(info: Any) -> Any:
-    """As `encode`; quicker where it is of the one form that QLDB gives it."""
+    """Encode a transactionInfo as `encode` does, by a fast path if it has QLDB's own form."""
     try:
         known = _transaction_info(info)
     except (_RareError, UnwritableError, UnicodeEncodeError, IndexError):
@@ -97,7 +97,7 @@ def encode_transaction_info(info: Any) -> Any:
 _INFO = ("statements", "documents")
 _STATEMENT = ("statement", "startTime", "statementDigest")
 _DOCUMENT = ("tableName", "tableId", "statements")
-# The names in the order of their coming, which gives them their ids; among them the ids of the documents are names too.
+# Names in the order of their first use, which gives their symbol ids. The documents' ids are names too.
 _INFO_NAMES = ("statements", *_STATEMENT, "documents")
 _NAMES_WITHIN_DOCUMENT = ("tableName", "tableId")
 
@@ -138,7 +138,7 @@ def _transaction_info(info: Any) -> Encoded | None:
             return None
         if type(numbers) is not list or len(numbers) > _SHORT or {*map(type, numbers)} != {int}:
             return None
-        document_hashed, body = _said_of_document(table_name, table_id, tuple(numbers))
+        document_hashed, body = _document_forms(table_name, table_id, tuple(numbers))
         raw = document_id.encode()
         digests.append(_sha256(b"\x0b\x70" + raw + b"\x0e" + document_hashed).digest())
         members.append(_IDS[number])
@@ -159,8 +159,8 @@ def _transaction_info(info: Any) -> Encoded | None:
 
 
 @lru_cache(4_096)
-def _said_of_document(table_name: str, table_id: str, numbers: tuple[int, ...]) -> _Forms:
-    """Of one table much the same comes again in each transaction."""
+def _document_forms(table_name: str, table_id: str, numbers: tuple[int, ...]) -> _Forms:
+    """Encode a document's entry; cached, since each transaction of a table repeats it."""
     document: dict[str | None, Any] = {"tableName": table_name, "tableId": table_id, "statements": list(numbers)}
     return _struct(document, _INFO_IDS.copy(), _MOST_DEPTH)
 
@@ -176,7 +176,7 @@ def _struct(value: dict[str | None, Any], ids: dict[str | None, bytes], depth: i
     for name, member in value.items():
         given = ids.get(name)
         if given is None:
-            given = ids[name] = _IDS[len(ids) + 1]  # before those of names within it
+            given = ids[name] = _IDS[len(ids) + 1]  # assigned before those of nested names
         fields.append(given)
         kind = type(member)
         if kind is str:
@@ -191,7 +191,7 @@ def _struct(value: dict[str | None, Any], ids: dict[str | None, bytes], depth: i
 
 
 def _struct_bytes(digests: list[bytes]) -> bytes:
-    """A struct's serialization, of the digests of its fields."""
+    """Serialize a struct from the digests of its fields."""
     digests.sort()
     return b"\x0b\xd0" + escape(b"".join(digests)) + b"\x0e"
 
@@ -212,7 +212,7 @@ def _container(value: Any, ids: dict[str | None, bytes], depth: int) -> _Forms:
 
 def _string(value: str) -> _Forms:
     raw = value.encode()
-    if value.isprintable():  # so holds nothing that either Ion Hash escapes or jsonb refuses
+    if value.isprintable():  # so it holds nothing that Ion Hash escapes or jsonb refuses
         return b"\x0b\x80" + raw + b"\x0e", _value(0x80, raw)
     if is_refused(value):
         raise _RareError
@@ -220,7 +220,7 @@ def _string(value: str) -> _Forms:
 
 
 def _string_field(name: str | None, value: str) -> _Forms:
-    """The digest of the field, the string's Ion."""
+    """Return the digest of the field, and the string's Ion."""
     hashed, body = _string(value)
     forms = _sha256((_names.get(name) or _name(name)) + hashed).digest(), body
     if len(value) <= _SHORT:
@@ -231,7 +231,7 @@ def _string_field(name: str | None, value: str) -> _Forms:
 
 
 def _name(name: str | None) -> bytes:
-    """What a field's name is hashed as."""
+    """Return the serialization of a field's name for hashing."""
     if name is None or is_refused(name):
         raise _RareError
     if len(_names) >= _MOST_NAMES:
@@ -274,7 +274,7 @@ def _blob(value: bytes) -> _Forms:
 
 
 def _general(value: Any) -> _Forms:
-    """A value that holds neither others nor a symbol, which would have an id."""
+    """Encode a value that holds no other value and no symbol (a symbol would need an id)."""
     return serialize(value), ion.write(value)[len(ion.BINARY_VERSION_MARKER) :]
 
 
@@ -291,7 +291,7 @@ _SCALARS: dict[type, Callable[[Any], _Forms]] = {
 
 
 def _var_uint(number: int) -> bytes:
-    """Seven bits a byte, the last one marked."""
+    """Return a VarUInt: seven bits a byte, the last byte marked."""
     out = [0x80 | (number & 0x7F)]
     while number := number >> 7:
         out.append(number & 0x7F)
@@ -299,7 +299,7 @@ def _var_uint(number: int) -> bytes:
 
 
 def _value(code: int, representation: bytes) -> bytes:
-    """A value of a type."""
+    """Return a value's Ion: type descriptor, length, representation."""
     length = len(representation)
     if length < 256:
         return _HEADS[code][length] + representation
@@ -315,7 +315,7 @@ _HEADS = {
 }
 _INTS = [_general(number) for number in range(256)]
 _TIME_HEADS = _HEADS[0x60]
-# In the order of their coming, as amazon.ion gives them; a struct of more names is rare.
+# In the order of first use, as amazon.ion assigns them; a struct with more names is rare.
 _IDS = [_var_uint(number) for number in range(2_000)]
 _SYSTEM = "$ion $ion_1_0 $ion_symbol_table name version imports symbols max_id $ion_shared_symbol_table".split()
 _SYSTEM_IDS: dict[str | None, bytes] = {name: _var_uint(number) for number, name in enumerate(_SYSTEM, 1)}
@@ -323,7 +323,7 @@ _SYSTEM_IDS: dict[str | None, bytes] = {name: _var_uint(number) for number, name
 
 @lru_cache(1024)
 def _table(names: tuple[str, ...]) -> bytes:
-    """A version marker, and the symbol table of these names if there are any."""
+    """Return a version marker, and the symbol table of these names if there are any."""
     return _symbol_table(_texts(names)) if names else ion.BINARY_VERSION_MARKER
 
 

@@ -1,8 +1,8 @@
-"""The shape of a document: which fields it has, of which Ion types. Names and no values, to describe a table by.
+"""The shape of a document: its fields and their Ion types, without values. Describes a table.
 
-As JSON it is `[[type, name, name within that, …], …]`, each entry once, in the order of its UTF-8; `[]` in a name's
-place is a member of a list. A document that is no struct has an entry without a name. What is nested deeper, and the
-names of a nested struct that has very many (a map, then), are left out.
+As JSON: `[[type, name, nested name, …], …]`, each entry once, sorted by UTF-8; `[]` in a name's place is a member of a
+list. A document that is not a struct has an entry without a name. Deeper levels are left out, and so are the names of
+a nested struct with very many (it is a map).
 """
 
 import hashlib
@@ -36,15 +36,15 @@ _SCALARS = {
 }
 _SCALAR_TYPES = frozenset(_SCALARS)
 
-# What documents of one shape have in common, quick to make and to compare: a scalar's Python type, or a type's name; of
-# a struct its names and its members' keys; of a list its type's name and the keys of its members.
+# Equal for documents of one shape, and cheap to build and compare: a scalar's Python type, or a type's name; for a
+# struct, its names and its members' keys; for a list, its type's name and its members' keys.
 _Key = Any
 
 
 def shape_of(document: Any) -> tuple[int, str]:
-    """The number of a document's shape, the same everywhere (64 bits, signed), and the shape as JSON.
+    """Return the number of a document's shape (64 bits, signed; the same on every machine) and the shape as JSON.
 
-    `document` is a value as `journal.ion.values` or `journal.ion.json` read it; of the latter the types are JSON's.
+    `document` is a value read by `journal.ion.values` or `journal.ion.json`; the latter gives JSON's types.
     """
     return _shape(_key(document, MOST_DEPTH, MOST_FIELDS))
 
@@ -67,7 +67,7 @@ def _key(value: Any, depth: int, most_fields: int = MOST_NESTED_FIELDS) -> _Key:
 
 
 def _typed_key(value: Any, depth: int, most_fields: int) -> _Key:
-    """Of a value with a type or annotations of its own; a struct may hold a name twice."""
+    """Return the key of an IonPy value; such a struct may hold a name twice."""
     ion_type: IonType = value.ion_type
     if isinstance(value, IonPyNull):
         return "null"

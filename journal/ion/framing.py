@@ -1,8 +1,8 @@
-"""Whether binary Ion is whole, checked before amazon.ion reads bytes that strangers made.
+"""Checks the framing of binary Ion before amazon.ion reads untrusted bytes.
 
-amazon.ion 0.15's C extension loops for ever where a symbol table holds a value that is longer than what it stands in,
-and crashes the process where a symbol's text is not UTF-8; damaged lengths of other values make it loop too.
-`check_shape` sees to all of it; `sound_length` does the same for an export, at a half of the cost of reading it.
+amazon.ion 0.15's C extension loops forever if a value in a symbol table is longer than its container, and crashes the
+process if a symbol's text is not UTF-8; damaged lengths of other values make it loop too. `check_shape` checks all of
+it; `sound_length` does so for an export, at half the cost of reading it.
 """
 
 from strandline.journal.errors import UnreadableError
@@ -17,10 +17,10 @@ _LENGTH_FOLLOWS, _OTHER = 254, 255  # in the place of a size
 
 
 def check_shape(data: bytes) -> None:
-    """Pass whole binary Ion.
+    """Check the framing of binary Ion.
 
-    Raises UnreadableError where it is cut short, nested too deeply, holds a value that does not fit into the one around
-    it, or text that is not UTF-8.
+    Raises UnreadableError if it is truncated or nested too deeply, or holds a value that does not fit into its
+    container, or text that is not UTF-8.
     """
     if not data.startswith(_VERSION_MARKER):
         raise UnreadableError("not binary Ion")
@@ -31,7 +31,7 @@ def check_shape(data: bytes) -> None:
 
 
 def sound_length(data: bytes) -> int:
-    """How many bytes from the start of binary Ion are whole values at the top, each sound within."""
+    """Return the number of bytes, from the start of binary Ion, that are complete, well-framed top-level values."""
     position, end = 0, len(data)
     try:
         while position < end:
@@ -39,7 +39,7 @@ def sound_length(data: bytes) -> int:
                 position += len(_VERSION_MARKER)
                 continue
             kind, start, value_end = _header(data, position, end)
-            if kind == _ANNOTATION:  # all that a symbol table can be
+            if kind == _ANNOTATION:  # every symbol table is one
                 check_shape(_VERSION_MARKER + data[position:value_end])
             elif kind in _CONTAINERS:
                 _check_lengths(data, start, value_end, kind == _STRUCT)
@@ -50,7 +50,7 @@ def sound_length(data: bytes) -> int:
 
 
 def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> None:
-    """Pass the contents of a container where everything fits into what it stands in; written for speed."""
+    """Check that every value within a container fits into the one around it; written for speed."""
     around: list[tuple[int, bool]] = []
     steps = _STEPS
     while True:
@@ -59,7 +59,7 @@ def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> Non
                 while data[position] < 0x80:
                     position += 1
                 position += 1
-            step = steps[data[position]]  # of a name without a value too: that leads beyond the end like any other
+            step = steps[data[position]]  # a name without a value leads beyond the end, like any other value
             if step < _LENGTH_FOLLOWS:
                 position += step
                 continue
@@ -82,7 +82,7 @@ def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> Non
             if kind < _LEAST_CONTAINER:
                 position = value_end
                 continue
-            around.append((end, is_struct))  # beyond which it would lead if it were longer than what it stands in
+            around.append((end, is_struct))  # a value longer than its container leads beyond this end
             if len(around) > _DEEPEST:
                 raise UnreadableError(f"nested more than {_DEEPEST} deep")
             end, is_struct = value_end, kind == _STRUCT
@@ -94,7 +94,7 @@ def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> Non
 
 
 def _step(first: int) -> int:
-    """The size of a value that holds no others, where its first byte alone tells it."""
+    """Return the size of a scalar if its first byte alone gives it."""
     kind, low = first >> 4, first & 15
     if low == 15 and kind < _ANNOTATION:
         return 1
@@ -108,7 +108,7 @@ def _step(first: int) -> int:
 
 
 def _walk(data: bytes) -> None:
-    around = [(len(data), False)]  # the ends of the values around, and whether they are structs
+    around = [(len(data), False)]  # the ends of the enclosing values, and if they are structs
     position = 0
     while True:
         end, is_struct = around[-1]
@@ -136,7 +136,7 @@ def _walk(data: bytes) -> None:
 
 
 def _annotated(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """The type of the value below the annotations at `position`, all up to `end`; where its content starts."""
+    """Return the type and the start of the value below the annotations at `position`, all up to `end`."""
     names, position = _var_uint(data, position, end)
     kind, position, value_end = _header(data, position + names, end)
     if kind == _ANNOTATION or value_end != end or not names:
@@ -145,7 +145,7 @@ def _annotated(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 
 def _header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
-    """The type of the value at `position`, where what it holds starts, and where it ends."""
+    """Return the type of the value at `position`, and the start and end of its content."""
     if position >= end:
         raise _damaged()
     kind, low = data[position] >> 4, data[position] & 15
@@ -177,7 +177,7 @@ def _var_uint(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 def _damaged() -> UnreadableError:
     return UnreadableError(
-        "damaged Ion: cut short, a value that does not fit into the one around it, or text that is not UTF-8"
+        "damaged Ion: truncated, a value that does not fit into its container, or text that is not UTF-8"
     )
 
 

@@ -1,4 +1,4 @@
-"""Ion Hash (amazon-ion.github.io/ion-hash/docs/spec.html) over the values that `journal.ion.values` reads.
+"""Ion Hash (amazon-ion.github.io/ion-hash/docs/spec.html) of the values that `journal.ion.values` reads.
 
 A value is serialized as B ‖ TQ ‖ representation ‖ E, with B, E and the escape byte escaped inside; a struct's
 representation is the sorted, then escaped, hashes of its fields, each H(s(name) ‖ s(value)). The hash is SHA-256 of
@@ -20,7 +20,7 @@ from strandline.journal.ion.encoded import Encoded
 
 
 class Digest(Protocol):
-    """What hashlib's constructors give."""
+    """The result of hashlib's constructors."""
 
     def digest(self) -> bytes: ...
 
@@ -44,24 +44,24 @@ _NULL_TQ = {
 }
 _UNKNOWN_OFFSET = b"\xc0"
 _NO_OFFSET = timedelta(0)
-# Field names recur in every revision of a table. The bound only matters for a journal that makes up names.
+# Field names recur in every revision of a table; the bound only matters for a journal with generated names.
 _NAME_CACHE_SIZE = 20_000
 
 
 def sha256(data: bytes) -> bytes:
-    """SHA-256, 32 bytes."""
+    """Return the SHA-256, 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 def ion_hash(value: Any) -> bytes:
-    """The Ion Hash of a value with SHA-256, 32 bytes; TypeError for what is not an Ion value."""
+    """Return the Ion Hash of a value with SHA-256, 32 bytes. Raises TypeError if it is not an Ion value."""
     if type(value) is Encoded:
         return value.digest
     return sha256(serialize(value))
 
 
 class Serializer:
-    """Serializes values for hashing; the hash function is open only for the specification's own tests."""
+    """Serializes values for hashing. The hash function is a parameter only for the specification's own tests."""
 
     def __init__(self, hash_function: HashFunction) -> None:
         self._hash = hash_function
@@ -121,7 +121,7 @@ class Serializer:
             serialized_name = names.get(name)
             if serialized_name is None:
                 serialized_name = self._name(name)
-            # Most values are strings; the two calls saved are a fifth of the time.
+            # Most values are strings; saving two calls saves a fifth of the time.
             serialized = string_bytes(value) if type(value) is str else self(value)
             digests.append(hash_function(serialized_name + serialized).digest())
         digests.sort()
@@ -135,20 +135,20 @@ class Serializer:
 
 
 def escape(data: bytes) -> bytes:
-    """Bytes of a representation as they are hashed: those of Ion Hash's own marked."""
+    """Escape Ion Hash's own marker bytes in a representation."""
     if 0x0B in data or 0x0C in data or 0x0E in data:
         return data.replace(b"\x0c", b"\x0c\x0c").replace(b"\x0b", b"\x0c\x0b").replace(b"\x0e", b"\x0c\x0e")
     return data
 
 
 def string_bytes(value: str) -> bytes:
-    """A string's serialization."""
+    """Serialize a string."""
     return b"\x0b\x80" + escape(value.encode()) + b"\x0e"
 
 
 def symbol_bytes(text: str | None) -> bytes:
-    """A symbol's serialization, which is that of a field's name too."""
-    if text is None:  # symbol zero: its text is not known
+    """Serialize a symbol or a field's name."""
+    if text is None:  # symbol zero: its text is unknown
         return b"\x0b\x71\x0e"
     return b"\x0b\x70" + escape(text.encode()) + b"\x0e"
 
@@ -162,7 +162,7 @@ def _int(value: int) -> bytes:
 
 
 def magnitude_bytes(value: int) -> bytes:
-    """An integer's representation, in as few bytes as it takes."""
+    """Return an integer's representation, in the fewest bytes."""
     magnitude = -value if value < 0 else value
     return magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "big")
 
@@ -179,7 +179,7 @@ def _decimal(value: Decimal) -> bytes:
 
 
 def decimal_bytes(value: Decimal) -> bytes:
-    """A decimal's representation: none for zero with exponent zero."""
+    """Return a decimal's representation; empty for zero with exponent zero."""
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise TypeError("an Ion decimal is finite")
@@ -224,7 +224,7 @@ def _timestamp(value: Timestamp) -> bytes:
 
 
 def milliseconds_bytes(value: datetime) -> bytes:
-    """The representation of the one form that QLDB's own timestamps have, in a tenth of the time."""
+    """Return the representation of a timestamp in QLDB's own form, in a tenth of the time."""
     year = value.year
     body = bytes((
         0x80, year >> 7, 0x80 | (year & 0x7F), 0x80 | value.month, 0x80 | value.day,
@@ -267,7 +267,7 @@ def _var_int(value: int) -> bytes:
 
 
 def _signed_magnitude(sign: int, magnitude: int) -> bytes:
-    """Ion's Int: big-endian magnitude with the sign in the highest bit; zero has no bytes, negative zero one."""
+    """Return Ion's Int: big-endian magnitude, the sign in the highest bit. Zero has no bytes, negative zero has one."""
     if magnitude == 0:
         return b"\x80" if sign else b""
     data = magnitude.to_bytes((magnitude.bit_length() + 8) // 8, "big")
@@ -275,4 +275,4 @@ def _signed_magnitude(sign: int, magnitude: int) -> bytes:
 
 
 serialize = Serializer(hashlib.sha256)
-"""B ‖ TQ ‖ representation ‖ E of a value, fields hashed with SHA-256."""
+"""Serializes a value as B ‖ TQ ‖ representation ‖ E, its fields hashed with SHA-256."""

@@ -1,9 +1,9 @@
-"""Ion as the JSON that analysts query (DESIGN.md, "Schemas, roles, values"), in a form that PostgreSQL's jsonb takes.
+"""Turns Ion into the JSON that analysts query, in a form that PostgreSQL's jsonb accepts (docs/design.md).
 
-Decimals and integers become exact JSON numbers where jsonb can hold them, else text; timestamps RFC 3339 text of the
-same precision; blobs base64; clobs and symbols text; s-expressions arrays; NaN and infinities text; annotations go.
-U+0000 and lone surrogates, which jsonb refuses, become U+FDD0 (a code point that never stands for a character) and four
-hex digits; a U+FDD0 in the data is written the same way, so that `unescape` can undo it.
+Decimals and integers become exact JSON numbers if jsonb can hold them, else text; timestamps RFC 3339 text of the same
+precision; blobs base64; clobs and symbols text; s-expressions arrays; NaN and infinities text. Annotations are dropped.
+U+0000 and lone surrogates, which jsonb refuses, become U+FDD0 (a code point that is never a character) and four hex
+digits. A U+FDD0 in the data is written the same way, so `unescape` can undo it.
 """
 
 import json
@@ -32,42 +32,40 @@ _MOST_DIGITS_AFTER = 16_383
 
 
 def to_json(value: Any) -> str:
-    """The JSON text of an Ion value; its annotations, and the difference between Ion types, are lost."""
+    """Return the JSON text of an Ion value; annotations and the difference between Ion types are lost."""
     if type(value) is Encoded:
         try:
             return _plain_json(value)
-        except ValueError:  # a number that is none of JSON's, or very long
+        except ValueError:  # a number that JSON does not have, or a very long one
             return _AS_IS(dict(value))
     text = _AS_IS(value)
-    # Almost none is refused, and looking once is cheaper than at every string.
+    # Refused characters are rare, so one search is cheaper than one for each string.
     refused = "\\u0000" in text or not (text.isascii() or not is_refused(text))
     return _ESCAPED_TEXT(value) if refused else text
 
 
 def is_refused(text: str) -> bool:
-    """Whether `text` holds a character that jsonb refuses, or U+FDD0."""
-    return (
-        not text.isprintable() and _REFUSED.search(text) is not None
-    )  # what is printable holds none, and that is quick
+    """Return True if `text` holds a character that jsonb refuses, or U+FDD0."""
+    return not text.isprintable() and _REFUSED.search(text) is not None  # isprintable is the fast path
 
 
 def json_text(value: Any) -> bytes:
-    """A value of `read_json` as UTF-8 JSON again, with what jsonb refuses as it was."""
+    """Write a value of `read_json` as UTF-8 JSON again, refused characters unchanged."""
     return _AS_IS(value).encode("utf-8", "backslashreplace")
 
 
 def escape(text: str) -> str:
-    """`text` with what jsonb refuses written as U+FDD0 and four hex digits."""
+    """Replace characters that jsonb refuses by U+FDD0 and four hex digits."""
     return _REFUSED.sub(lambda match: f"{_ESCAPE}{ord(match[0]):04x}", text) if is_refused(text) else text
 
 
 def unescape(text: str) -> str:
-    """The text that `escape` was given."""
+    """Undo `escape`."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def timestamp_text(value: Timestamp) -> str:
-    """RFC 3339 text of an Ion timestamp, cut at its precision; an unknown offset is -00:00."""
+    """Return the RFC 3339 text of an Ion timestamp, cut at its precision; an unknown offset is -00:00."""
     precision = value.precision
     if value.tzinfo is UTC and value.fractional_precision == 3 and precision == TimestampPrecision.SECOND:
         return datetime.isoformat(value, timespec="milliseconds")[:-6] + "Z"
@@ -88,14 +86,10 @@ def timestamp_text(value: Timestamp) -> str:
     return f"{text}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
-def _escaped(match: re.Match[str]) -> str:
-    return f"{_ESCAPE}{ord(match[0]):04x}"
-
-
 def _int(value: int) -> str:
     if value.bit_length() < 10_000:
         return int.__repr__(value)
-    return _decimal(Decimal(value))  # Decimal writes any number of digits
+    return _decimal(Decimal(value))  # Decimal has no limit on digits
 
 
 def _decimal(value: Decimal) -> str:
@@ -111,11 +105,11 @@ def _float(value: float) -> str:
 
 
 def _name(name: str | None) -> str:
-    return "$0" if name is None else name  # Ion text's own way of writing a symbol whose text is not known
+    return "$0" if name is None else name  # Ion text's form of a symbol whose text is unknown
 
 
 class _Writer:
-    """Writes values as JSON, strings by the given function."""
+    """Writes values as JSON; `quote` writes the strings."""
 
     def __init__(self, quote: Callable[[str], str]) -> None:
         self._quote = quote
@@ -169,7 +163,7 @@ _ESCAPED_TEXT = _Writer(lambda text: _quote_as_is(escape(text)))
 
 
 def _plain_json(value: Encoded) -> str:
-    """What `_AS_IS` makes of it, by the encoder in C. A number is marked with U+0000, which no text in it can have."""
+    """Write as `_AS_IS` does, by the encoder in C. Numbers are marked with U+0000, which no text here contains."""
     text = _ENCODER.encode(value)
     if _NUMBER in text:
         text = text.replace(_NUMBER, "").replace(_NUMBER_END, "")
@@ -188,26 +182,27 @@ def _unknown_to_json(value: Any) -> str:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=_unknown_to_json
 )
-# A backslash of a text's own is doubled: two of these in a row, like one after a quote, can be nothing else.
+# A backslash in a text is doubled, so these marks cannot occur in one.
 _NUMBER, _NUMBER_END = '"\\u0000', '\\u0000\\u0000"'
 
 
 def exact(text: str) -> Any:
-    """The value of one JSON text; no number loses a digit, or has too many."""
+    """Return the value of one JSON text; no number loses a digit, however many it has."""
     return _DECODER.decode(text)
 
 
 def read_json(text: str) -> Iterator[Any]:
-    """The values of JSON text that has one after another; no number loses a digit.
+    """Yield the values of concatenated JSON texts; no number loses a digit.
 
-    The values go through `to_json` like Ion ones. Raises UnreadableError after the values before the fault.
+    `to_json` accepts these values as it does Ion's. Raises UnreadableError after the values before the damage.
     """
     position, count = _space(text, 0), 0
     while position < len(text):
         try:
             value, position = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            raise UnreadableError(f"not readable as JSON after {count} whole values ({type(error).__name__})") from None
+            detail = f"not readable as JSON after {count} complete values ({type(error).__name__})"
+            raise UnreadableError(detail) from None
         yield value
         count += 1
         position = _space(text, position)
@@ -220,7 +215,7 @@ def _space(text: str, position: int) -> int:
 
 
 def _json_int(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) < 4000 else Decimal(digits)  # int() refuses more
+    return int(digits) if len(digits) < 4000 else Decimal(digits)  # int() refuses more digits
 
 
 _SPACE = re.compile(r"\s*")

@@ -1,8 +1,8 @@
-"""Reading and writing Ion, with every type kept that a hash depends on.
+"""Reads and writes Ion, keeping every type that a hash depends on.
 
-Values are plain Python where Ion's type is plain (str, int, bool, float, Decimal, bytes for a blob, None, list, dict,
-Timestamp, SymbolToken) and amazon.ion's IonPy classes where it is not (typed nulls, clobs, s-expressions, annotations).
-A struct read as a dict keeps only the last of a repeated field; `read_typed` keeps them all, at a tenth of the speed.
+Values are plain Python if Ion's type has one (str, int, bool, float, Decimal, bytes for a blob, None, list, dict,
+Timestamp, SymbolToken), else amazon.ion's IonPy classes (typed nulls, clobs, s-expressions, annotations).
+A struct read as a dict keeps only the last of a repeated field; `read_typed` keeps all, at a tenth of the speed.
 """
 
 import re
@@ -26,9 +26,9 @@ __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write"
 
 BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
-# amazon.ion 0.15's C extension writes beside its memory where a number is larger, and then crashes.
+# amazon.ion 0.15's C extension writes outside its memory if a number is larger, and then crashes.
 _MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
-# It takes a symbol id of Ion text modulo 2 to the 32, and looks for one of very many digits without end.
+# It takes a symbol id in Ion text modulo 2 to the 32, and loops forever on one of very many digits.
 _LARGE_SYMBOL_ID = re.compile(rb"\$[0-9]{10}")
 _LEAVES = frozenset((str, bool, float, bytes, type(None), Timestamp, SymbolToken))
 
@@ -36,21 +36,20 @@ _PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
 
 
 def read(data: bytes) -> Iterator[Any]:
-    """The top-level values of a stream of binary or text Ion, one at a time.
+    """Yield the top-level values of a stream of binary or text Ion, one at a time.
 
-    Raises UnreadableError, saying after how many whole values, where the bytes stop being Ion; the values before that
-    have been yielded.
+    Raises UnreadableError at the first bytes that are not Ion, with the number of values before them.
     """
     return _values(data, _PLAIN)
 
 
 def read_typed(data: bytes) -> Iterator[Any]:
-    """As `read`, with IonPy classes throughout and every repeated field of a struct."""
+    """Read as `read` does, with IonPy classes throughout and every repeated field of a struct."""
     return _values(data, IonPyValueModel.ION_PY)
 
 
 def read_one(data: bytes) -> Any:
-    """The single value that `data` holds."""
+    """Return the single value in `data`. Raises UnreadableError if there is not exactly one."""
     values = list(read(data))
     if len(values) != 1:
         raise UnreadableError(f"expected one Ion value, found {len(values)}")
@@ -69,13 +68,13 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
                     yield value
                     count += 1
         except IonException as error:
-            # The C extension takes no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
+            # The C extension reads no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
             # the plain Python does, twenty times slower.
             if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL")):
                 raise
             plain_python = True
         if plain_python:
-            # Of text given as bytes it would take each byte for a character.
+            # It would read each byte of a text as a character, so text is decoded here.
             file = BytesIO(data[:sound]) if binary else StringIO(_decodable(data), newline="")
             for value in islice(simpleion.load_python(file, single_value=False, parse_eagerly=False), count, None):
                 yield value
@@ -85,15 +84,15 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     except GeneratorExit:
         raise
     # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
-    # UnicodeDecodeError or RecursionError from deeper down for others; none of its texts is free of payload.
+    # UnicodeDecodeError or RecursionError for others. Any of their texts may hold payload.
     except Exception as error:
-        raise UnreadableError(f"not readable as Ion after {count} whole values ({type(error).__name__})") from None
+        raise UnreadableError(f"not readable as Ion after {count} complete values ({type(error).__name__})") from None
     if sound < len(data):
-        raise UnreadableError(f"not readable as Ion after {count} whole values (damaged or cut short)")
+        raise UnreadableError(f"not readable as Ion after {count} complete values (damaged or truncated)")
 
 
 def _decodable(data: bytes) -> str:
-    """UTF-8 as far as it is that."""
+    """Decode the longest prefix that is UTF-8."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -101,10 +100,10 @@ def _decodable(data: bytes) -> str:
 
 
 def write(value: Any) -> bytes:
-    """One value as binary Ion, with its own version marker and symbol table.
+    """Write one value as binary Ion, with its own version marker and symbol table.
 
-    Raises UnwritableError for the little that amazon.ion cannot write, such as a timestamp whose UTC form is outside
-    years 1 to 9999.
+    Raises UnwritableError for values that amazon.ion cannot write, such as a timestamp whose UTC form is outside years
+    1 to 9999.
     """
     if type(value) is Encoded:
         return value.ion
@@ -112,12 +111,12 @@ def write(value: Any) -> bytes:
 
 
 def write_stream(values: Sequence[Any]) -> bytes:
-    """Values one after another as binary Ion, with one symbol table."""
+    """Write concatenated values as binary Ion, with one symbol table."""
     return _written(values, binary=True, sequence_as_stream=True)
 
 
 def write_text(value: Any) -> str:
-    """One value as Ion text, on one line, without a version marker."""
+    """Write one value as Ion text, on one line, without a version marker."""
     return _written(value, binary=False, omit_version_marker=True).decode()
 
 

@@ -1,1 +1,1 @@
-"""Makes blocks, exports and scrubbed copies: `block.BlockMaker`."""
+"""Makes blocks, exports and scrubbed copies: `block.BlockMaker`, `export.ExportWriter`, `scrub.scrub()`."""

@@ -1,19 +1,19 @@
-"""A block that was made a moment ago, as a check finds it: its hashes were computed from these very values, so they
-are not computed again."""
+"""Turns a newly made block into a CheckedBlock without hashing it again: its hashes came from these very values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strandline.journal.check.block import CheckedBlock, CheckedRevision, Redaction, Table
+from strandline.journal.check.block import OWN_ENTRIES, CheckedBlock, CheckedRevision, Redaction, Table
 from strandline.journal.check.members import time_in
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import NewRevision
-from strandline.journal.make.block import Redaction as Named
+from strandline.journal.make.block import NewRedaction, NewRevision
 
 
-def as_checked(block: Mapping[str, Any], revisions: Sequence[NewRevision], redactions: Sequence[Named]) -> CheckedBlock:
-    """What `check_block` gives for the block that a BlockMaker made of these revisions and redactions."""
-    address, whole = block["blockAddress"], block.get("revisions", ())
+def as_checked(
+    block: Mapping[str, Any], revisions: Sequence[NewRevision], redactions: Sequence[NewRedaction]
+) -> CheckedBlock:
+    """Return the result of `check_block` for a block that a BlockMaker made of these revisions and redactions."""
+    address, values = block["blockAddress"], block.get("revisions", ())
     info = block.get("transactionInfo")
     tables = {one.document_id: Table(one.table_id, one.table_name) for one in revisions}
     return CheckedBlock(
@@ -30,13 +30,14 @@ def as_checked(block: Mapping[str, Any], revisions: Sequence[NewRevision], redac
         redactions=[Redaction(one.sequence_no, one.table_id, one.document_id, one.version) for one in redactions],
         documents=tables,
         statements=[one["statement"] for one in info["statements"]] if info else [],
-        revision_hashes=[one["hash"] for one in whole],
-        revision_documents=[one["metadata"]["id"] if "metadata" in one else None for one in whole],
+        revision_hashes=[one["hash"] for one in values],
+        revision_documents=[one["metadata"]["id"] if "metadata" in one else None for one in values],
         revisions=[
             _revision(value, new, tables[new.document_id])
-            for value, new in zip(whole[len(whole) - len(revisions) :], revisions, strict=True)
+            for value, new in zip(values[len(values) - len(revisions) :], revisions, strict=True)
         ],
         complete=True,
+        unexplained=OWN_ENTRIES,
     )
 
 

@@ -1,12 +1,12 @@
-"""The one maker of valid blocks: what a transaction did becomes a block as a journal export holds it.
+"""Makes valid blocks, as a journal export holds them, from transactions. Nothing else makes blocks.
 
-Pure and deterministic: ids and times are passed in. The formulas are QLDB's (tests/vectors check them on its bytes);
-what QLDB's public data does not show is chosen here, and only here:
+Pure and deterministic: ids and times are parameters. The formulas are QLDB's (checked on its bytes in tests/vectors).
+Choices that QLDB's public data leaves open are made only here:
 
-- entriesHashList is [own, root of the revisions' hashes, own, hash of transactionInfo], the order of every real block
-  seen, and the hash of redactionInfo behind it. A member with nothing to hash is empty, which `dot` passes over.
-- The two members that are QLDB's own, and cannot be recomputed, are SHA-256 of strand, number and a label.
-- A deletion's hash takes SHA-256 of nothing for its data, as AWS's verifier does.
+- entriesHashList is [own, root of the revisions' hashes, own, hash of transactionInfo], the order in every real block
+  seen, then the hash of redactionInfo. A member with nothing to hash is empty, and `dot` skips it.
+- The two members that are QLDB's own, and cannot be recomputed, are the SHA-256 of strand, number and a label.
+- A deletion's hash uses the SHA-256 of nothing for its data, as AWS's verifier does.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _DELETED_DATA_HASH = sha256(b"")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A PartiQL statement that a transaction ran; `parameters` are the Ion values for its question marks."""
+    """A PartiQL statement of a transaction; `parameters` are the Ion values for its question marks."""
 
     text: str
     start_time: Timestamp
@@ -35,10 +35,10 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class NewRevision:
-    """A document's next version; `data` is an Ion struct, or None where the revision deletes the document.
+    """A document's next version; `data` is an Ion struct, or None if the revision deletes the document.
 
-    `statements` are the indexes of the statements that touched it; `data_hash` and `data_ion` are the data's Ion Hash
-    and bytes, where they are at hand.
+    `statements` are the indexes of the statements that touched it. `data_hash` and `data_ion` are the data's Ion Hash
+    and bytes, if the caller knows them.
     """
 
     document_id: str
@@ -52,7 +52,7 @@ class NewRevision:
 
 
 @dataclass(frozen=True, slots=True)
-class Redaction:
+class NewRedaction:
     """The revision that a redaction names, in block `sequence_no` of the same strand."""
 
     sequence_no: int
@@ -62,7 +62,7 @@ class Redaction:
 
 
 class BlockMaker:
-    """Makes the blocks of one strand, each linked to the one before; a strand may be taken up at any block."""
+    """Makes the blocks of one strand, each linked to the one before; it can continue a strand at any block."""
 
     def __init__(self, strand_id: str, next_sequence_no: int = 0, previous_hash: bytes = b"") -> None:
         self.strand_id = strand_id
@@ -77,18 +77,18 @@ class BlockMaker:
         block_time: Timestamp,
         statements: Sequence[Statement] = (),
         revisions: Sequence[NewRevision] = (),
-        redactions: Sequence[Redaction] = (),
+        redactions: Sequence[NewRedaction] = (),
         system_revisions: Sequence[bytes] = (),
     ) -> dict[str, Any]:
-        """The next block of the strand, as an Ion struct.
+        """Make the next block of the strand, as an Ion struct.
 
-        Without statements it is a block of the system's own, which has no transactionInfo. `system_revisions` are the
-        hashes of revisions that QLDB shows nothing else of; they stand before the others.
+        Without statements it is a system block, which has no transactionInfo. `system_revisions` are the hashes of
+        revisions of which QLDB shows only the hash; they precede the others.
         """
         address = {"strandId": self.strand_id, "sequenceNo": self.next_sequence_no}
         # A statement's parameter is often the whole document: hashing it once saves a third of the work.
         data_hashes = {id(new.data): new.data_hash or ion_hash(new.data) for new in revisions if new.data is not None}
-        whole = [{"hash": digest} for digest in system_revisions] + [
+        values = [{"hash": digest} for digest in system_revisions] + [
             _revision(address, new, data_hashes.get(id(new.data), _DELETED_DATA_HASH), tx_time, transaction_id)
             for new in revisions
         ]
@@ -96,7 +96,7 @@ class BlockMaker:
         redaction_info = _redaction_info(self.strand_id, redactions) if redactions else None
         entries = [
             self._own_member("journal"),
-            root([revision["hash"] for revision in whole]),
+            root([revision["hash"] for revision in values]),
             self._own_member("system"),
             ion_hash(info) if info else b"",
         ]
@@ -117,8 +117,8 @@ class BlockMaker:
             block["transactionInfo"] = info
         if redaction_info:
             block["redactionInfo"] = redaction_info
-        if whole:
-            block["revisions"] = whole
+        if values:
+            block["revisions"] = values
         self.next_sequence_no += 1
         self.previous_hash = block_hash
         return block
@@ -128,18 +128,18 @@ class BlockMaker:
 
 
 def timestamp(milliseconds: int) -> Timestamp:
-    """Milliseconds since 1970 as an Ion timestamp in UTC with three digits, the form of every time that QLDB writes."""
+    """Return milliseconds since 1970 as an Ion timestamp in UTC with three digits, the form of all of QLDB's times."""
     return _timestamp(_EPOCH + timedelta(milliseconds=milliseconds))
 
 
 def at(moment: datetime) -> Timestamp:
-    """A moment with an offset as an Ion timestamp in UTC with three digits, what is less than a millisecond cut."""
+    """Return a time with an offset as an Ion timestamp in UTC, truncated to milliseconds."""
     utc = moment.astimezone(UTC)
     return _timestamp(utc.replace(microsecond=utc.microsecond // 1000 * 1000))
 
 
 def later(time: Timestamp, by: timedelta) -> Timestamp:
-    """A time in UTC with three digits of seconds, `by` after another; plain addition would lose Ion's precision."""
+    """Add `by` to a time in UTC with milliseconds; plain addition would lose Ion's precision."""
     return _timestamp(_EPOCH + (time - _EPOCH) + by)
 
 
@@ -154,9 +154,9 @@ def _timestamp(time: datetime) -> Timestamp:
 
 
 def redact(block: dict[str, Any], document_id: str, version: int) -> dict[str, Any]:
-    """The block as exported after that revision's redaction: dataHash in the place of data, every hash as it was.
+    """Return the block as exported after that revision's redaction: dataHash instead of data, all hashes unchanged.
 
-    One that is redacted already stays so. ValueError where the block holds no such revision, or one without data.
+    A no-op if the revision is already redacted. Raises ValueError if the block does not hold it, or it has no data.
     """
     return {
         **block,
@@ -229,7 +229,7 @@ def _transaction_info(
     return info
 
 
-def _redaction_info(strand_id: str, redactions: Sequence[Redaction]) -> dict[str, Any]:
+def _redaction_info(strand_id: str, redactions: Sequence[NewRedaction]) -> dict[str, Any]:
     return {
         "revisions": [
             {

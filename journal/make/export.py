@@ -1,4 +1,4 @@
-"""Writes a journal export as QLDB wrote one to S3: data objects named by what they hold, and two manifests.
+"""Writes a journal export as QLDB did to S3: data objects named by their blocks, and two manifests.
 
 Names and manifests follow QLDB's developer guide, "Journal export output in QLDB": `<exportId>.started.manifest`
 repeats the request, `<exportId>.<strandId>.completed.manifest` lists the objects' full keys in order.
@@ -14,7 +14,7 @@ from strandline.journal.ion.values import Timestamp, write_stream, write_text
 
 
 class Format(StrEnum):
-    """QLDB's output formats; a JSON export has lost Ion's types."""
+    """QLDB's output formats; JSON loses Ion's types."""
 
     ION_TEXT = "ION_TEXT"
     ION_BINARY = "ION_BINARY"
@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 
 def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:
-    """The bytes of one data object: a block a line, or one binary stream with one symbol table."""
+    """Encode one data object: a block a line, or one binary stream with one symbol table."""
     if format is Format.ION_BINARY:
         return write_stream(blocks)
     write = to_json if format is Format.JSON else write_text
@@ -34,7 +34,7 @@ def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:
 
 
 def object_name(blocks: Sequence[dict[str, Any]], strand_id: str, format: Format) -> str:
-    """Where the data object of these blocks lies below the export's prefix: by the hour, named by its numbers."""
+    """Return the object's key below the export's prefix: a folder for the hour, a name from the block numbers."""
     first, last = blocks[0], blocks[-1]
     hour = first["blockTimestamp"].strftime("%Y/%m/%d/%H")
     numbers = f"{first['blockAddress']['sequenceNo']}-{last['blockAddress']['sequenceNo']}"
@@ -42,15 +42,16 @@ def object_name(blocks: Sequence[dict[str, Any]], strand_id: str, format: Format
 
 
 def encode_manifest(value: dict[str, Any], format: Format) -> bytes:
-    """A manifest's bytes; one of a binary export is text, too."""
+    """Encode a manifest; that of a binary export is Ion text."""
     return (to_json(value) if format is Format.JSON else write_text(value)).encode()
 
 
 class ExportWriter:
-    """Writes the blocks of one strand, given in order, as one export under `directory`, a bucket's folder `prefix`.
+    """Writes the blocks of one strand, added in order, as one export.
 
-    An object holds `object_blocks` blocks, the last one what is left. Without `finish` there is no completed manifest,
-    as with an export that was broken off. OSError where the directory cannot be written.
+    `directory` is the folder for the bucket's `prefix`. Each object holds `object_blocks` blocks, the last one may hold
+    fewer. Without `finish` there is no completed manifest, as after an interrupted export. Raises OSError if the
+    directory cannot be written.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class ExportWriter:
         self._keys: list[str] = []
 
     def start(self, *, ledger: str, bucket: str, start_time: Timestamp, end_time: Timestamp) -> None:
-        """Writes the started manifest: the request for the blocks from `start_time` up to, not with, `end_time`."""
+        """Write the started manifest: the request for the blocks from `start_time` up to, excluding, `end_time`."""
         self._directory.mkdir(parents=True, exist_ok=True)
         request = {
             "ledgerName": ledger,
@@ -93,7 +94,7 @@ class ExportWriter:
             self._write_object()
 
     def finish(self) -> None:
-        """Writes what is left and the completed manifest."""
+        """Write the remaining blocks and the completed manifest."""
         self._write_object()
         name = f"{self._export_id}.{self._strand_id}.completed.manifest"
         self._write_manifest(name, {"keys": self._keys})

@@ -1,4 +1,4 @@
-"""Ids in the form of QLDB's: 22 characters of base62."""
+"""Makes ids in QLDB's form: 22 characters of base62."""
 
 import hashlib
 import secrets
@@ -9,12 +9,12 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 
 def new_id() -> str:
-    """An id that nothing else has."""
+    """Return a new random id of 128 bits."""
     return _spell(secrets.randbits(128))
 
 
 def derived_id(*parts: str) -> str:
-    """The id that follows from the parts, the same each time; as unlike any other as a new one."""
+    """Derive an id from the parts by SHA-256: the same parts always give the same id."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return _spell(int.from_bytes(digest[:16], "big"))
 

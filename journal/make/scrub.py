@@ -1,4 +1,4 @@
-"""An export's object with the redactions applied that were made after it was written; blocks and hashes stay."""
+"""Applies later redactions to an export's object; blocks and hashes stay unchanged."""
 
 import gzip
 import re
@@ -10,25 +10,25 @@ from strandline.journal.check import merkle
 from strandline.journal.check.block import check_revision, metadata_value
 from strandline.journal.check.members import id_in, is_null, number_in
 from strandline.journal.check.statements import ERASED, erased
-from strandline.journal.decode.gzip import decompressed
+from strandline.journal.decode.gzip import decompress
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.json import json_text, read_json
 from strandline.journal.make.export import Format, encode
 
 Redacted = Mapping[tuple[str, int], bytes | None]
-"""Document and version of each redacted revision, with the hash of its data where that is known."""
+"""Document and version of each redacted revision, with the hash of its data if known."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
 
 def scrub(data: bytes, redacted: Redacted) -> bytes:
-    """The bytes of an object (Ion text, Ion binary or JSON, also gzip'd), all of whose blocks verify, without the data
-    of those revisions, and without the statement texts of their blocks where one holds a literal.
+    """Remove the data of redacted revisions from an object, and their blocks' statement texts if one has a literal.
 
-    An object that holds nothing to erase is given back as it is.
+    `data` is Ion text, Ion binary or JSON, optionally gzip'd; the caller has verified all its blocks. An object with
+    nothing to erase is returned unchanged.
     """
-    plain = decompressed(data)
+    plain = decompress(data)
     is_json = plain.lstrip().startswith((b'{"', b"\xef\xbb\xbf{"))
     if not any(_touched(block, redacted) for block in _read(plain, is_json, ion.read)):
         return data
@@ -48,7 +48,7 @@ def _read(plain: bytes, is_json: bool, read: Callable[[bytes], Iterator[Any]]) -
 def _touched(block: Mapping[str, Any], redacted: Redacted) -> bool:
     if not any(_key(revision) in redacted for revision in _revisions(block)):
         return False
-    return _left_over(block) is not None or any(
+    return _erased_info(block) is not None or any(
         _key(revision) in redacted and not is_null(revision.get("data")) for revision in _revisions(block)
     )
 
@@ -56,19 +56,19 @@ def _touched(block: Mapping[str, Any], redacted: Redacted) -> bool:
 def _without(block: Mapping[str, Any], redacted: Redacted) -> Mapping[str, Any]:
     if not any(_key(revision) in redacted for revision in _revisions(block)):
         return block
-    left = _left_over(block)
+    info = _erased_info(block)
     changed: dict[str, Any] = {}
     for name, member in block.items():
         if name == "revisions":
             changed[name] = [_erase(one, redacted) if _key(one) in redacted else one for one in member]
-        elif name == "transactionInfo" and left is not None:
-            changed[ERASED] = left
+        elif name == "transactionInfo" and info is not None:
+            changed[ERASED] = info
         else:
             changed[name] = member
     return changed
 
 
-def _left_over(block: Mapping[str, Any]) -> dict[str, Any] | None:
+def _erased_info(block: Mapping[str, Any]) -> dict[str, Any] | None:
     info = block.get("transactionInfo")
     if info is None or is_null(info):
         return None
@@ -92,7 +92,7 @@ def _erase(revision: Mapping[str, Any], redacted: Redacted) -> Mapping[str, Any]
 
 
 def _hash_from_json(revision: Mapping[str, Any]) -> bytes | None:
-    """The hash that the data had in Ion, if its types can be guessed: the revision's own hash tells whether."""
+    """Return the hash of the data in Ion if its types can be guessed; the revision's own hash confirms a guess."""
     checked, _ = check_revision(revision, level="chain")
     metadata = ion_hash(metadata_value(checked.document_id, checked.version, checked.tx_time, checked.tx_id))
     for guess in (revision["data"], _with_times(revision["data"])):

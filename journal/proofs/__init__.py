@@ -1,1 +1,1 @@
-"""Proofs of revisions, their files, and saved digests: `proof.check_proof()`."""
+"""Makes and checks proofs of revisions, and reads saved digests: `proof.check_proof()`, `saved_digest`."""

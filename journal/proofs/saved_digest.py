@@ -1,9 +1,8 @@
-"""Digests and proofs that users saved while QLDB ran, in every form that they have them.
+"""Reads digests and proofs that users saved while QLDB ran, in all their forms.
 
-The forms (QLDB.md, "Saved digests and proofs, as users have them"): the AWS CLI's or API's JSON, the console's
-`*.ion.txt`, the `*.proofs.json` of AWS's migration kit, receipts of AWS's sample applications. JSON is Ion too, so one
-reader takes them all, and members are found by name, whatever their case and whether they hold blobs, base64 or Ion
-text.
+The forms (docs/qldb-formats.md, "Saved digests and proofs"): the AWS CLI's or API's JSON, the console's `*.ion.txt`,
+the `*.proofs.json` of AWS's migration kit, receipts of AWS's sample applications. JSON is Ion too, so one reader reads
+all of them. Members are found by name in any case, and may hold blobs, base64 or Ion text.
 """
 
 import codecs
@@ -27,10 +26,10 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class SavedDigest:
-    """A digest and what was saved with it; members that the form does not have are None.
+    """A digest and its saved context; members that the form does not have are None.
 
     `proof` leads to the digest from `revision_hash`, or, in the migration kit's form, from the blockHash of block
-    `last_block`, which the export holds and this does not. `tip` is the last block that the digest covers.
+    `last_block` in the export. `tip` is the last block that the digest covers.
     """
 
     source: str
@@ -44,9 +43,9 @@ class SavedDigest:
 
 
 def read_saved_digest(argument: str) -> SavedDigest:
-    """The digest that a base64 text is, or that a file holds in any of the forms.
+    """Read a digest from base64 text, or from a file in any of the forms.
 
-    Raises UsageError where the argument is neither, UnreadableError where the file is none of the forms.
+    Raises UsageError if the argument is neither, UnreadableError if the file has none of the forms.
     """
     digest = _base64_hash(argument.strip())
     if digest is not None:
@@ -55,9 +54,9 @@ def read_saved_digest(argument: str) -> SavedDigest:
 
 
 def read_small_file(name: str, what: str) -> bytes:
-    """The bytes of a file that holds a digest or a proof.
+    """Read a file that holds a digest or a proof.
 
-    Raises UsageError where there is none, UnreadableError where it is too large for one.
+    Raises UsageError if it does not exist, UnreadableError if it is too large.
     """
     path = Path(name)
     try:
@@ -73,9 +72,9 @@ def read_small_file(name: str, what: str) -> bytes:
 
 
 def parse_saved_digest(data: bytes, source: str) -> SavedDigest:
-    """The saved digest in a file's bytes; `source` is the name for it in errors.
+    """Parse the saved digest in a file's bytes; errors name the file `source`.
 
-    Raises UnreadableError where it is none of the forms.
+    Raises UnreadableError if it has none of the forms.
     """
     data = _utf8(data)
     digest = _base64_hash(data.strip().decode("latin-1"))
@@ -129,7 +128,7 @@ def _members(value: Any) -> dict[str, Any]:
 
 
 def _unwrapped(value: Any) -> Any:
-    """What an {"IonText": …} or a string of Ion text stands for; other values as they are."""
+    """Return the value in an {"IonText": …} or in a string of Ion text; any other value unchanged."""
     if isinstance(value, Mapping) and len(value) == 1:
         name, text = next(iter(value.items()))
         if isinstance(name, str) and name.lower() == "iontext":
@@ -158,7 +157,7 @@ def _number(value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise _WrongMemberError("a block's number in it is none")
+        raise _WrongMemberError("a block's number in it is not a number")
     return value
 
 
@@ -187,7 +186,7 @@ def _base64_hash(text: str) -> bytes | None:
 
 
 def _utf8(data: bytes) -> bytes:
-    """Without a byte order mark; a redirection in Windows PowerShell writes UTF-16."""
+    """Return the text in UTF-8 without a byte order mark; a redirection in Windows PowerShell writes UTF-16."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace").encode()
     return data.removeprefix(codecs.BOM_UTF8)

@@ -1,1 +1,1 @@
-"""Sample ledgers with invented people, for tests, demos and benchmarks: `simulate.simulate()`."""
+"""Simulates sample ledgers of fictitious people, for tests, demos and benchmarks: `simulate.simulate()`."""

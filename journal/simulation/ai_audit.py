@@ -1,4 +1,4 @@
-"""What happens in a simulated ledger of AI audit events: they are recorded, once each; very rarely one is altered."""
+"""A simulated ledger of AI audit events: each is recorded once; very rarely one is altered."""
 
 from random import Random
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 from strandline.journal.simulation.ledger import Document, SimulatedLedger, Transaction, keep, new_id
 
 _EVENTS_KEPT = 1_000
-# What a recorder would have refused: the read model shows it.
+# A recorder refuses alterations; the read model shows them.
 _ALTERED = 0.01
 _SYSTEMS = {"credit-scoring": "scorecard", "claims-triage": "triage-net", "support-desk": "reply-drafter"}
 _ACTIONS = ("score", "classify", "draft", "override")
@@ -14,7 +14,7 @@ _OUTCOMES = ("accepted", "accepted", "accepted", "refused", "referred", "error")
 
 
 class AiAuditLedger(SimulatedLedger):
-    """One table, a document an event."""
+    """One table, one document for each event."""
 
     name = "ai-audit"
     tables: ClassVar = {"AuditEvent": "eventId"}

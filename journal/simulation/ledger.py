@@ -1,4 +1,4 @@
-"""What a simulated ledger is made of: documents, transactions that revise them, and what can be redacted."""
+"""The base of simulated ledgers: documents, transactions that revise them, and the revisions that can be redacted."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -8,41 +8,41 @@ from random import Random
 from typing import Any, ClassVar, TypeVar
 
 from strandline.journal.ion.values import Timestamp
-from strandline.journal.make.block import NewRevision, Redaction
+from strandline.journal.make.block import NewRedaction, NewRevision
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# Old revisions beyond these are forgotten at random, so that memory does not grow with the journal.
+# Beyond this number, random old revisions are forgotten, so that memory does not grow with the journal.
 _REVISIONS_KEPT = 5_000
 _T = TypeVar("_T")
 
 
 def new_id(random: Random) -> str:
-    """An id in QLDB's form: 22 characters of base62."""
+    """Return an id in QLDB's form: 22 characters of base62."""
     return "".join(random.choices(_ALPHABET, k=22))
 
 
 @dataclass
 class Document:
-    """A document's newest revision, and the address of every one that had data."""
+    """A document's newest revision, and the addresses of all its revisions with data."""
 
     id: str
     table: str
     version: int
     data: dict[str, Any]
-    addresses: list[Redaction]
+    addresses: list[NewRedaction]
 
 
 @dataclass
 class Transaction:
-    """What one transaction does in block `sequence_no`, for the maker of blocks."""
+    """The contents of one transaction in block `sequence_no`, for the BlockMaker."""
 
     sequence_no: int
     time: Timestamp
     table_ids: dict[str, str]
     statements: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
     revisions: list[NewRevision] = field(default_factory=list)
-    redactions: list[Redaction] = field(default_factory=list)
-    outdated: list[Redaction] = field(default_factory=list)
+    redactions: list[NewRedaction] = field(default_factory=list)
+    outdated: list[NewRedaction] = field(default_factory=list)
 
     def run(self, text: str, *parameters: Any) -> None:
         self.statements.append((text, parameters))
@@ -54,7 +54,7 @@ class Transaction:
         return document
 
     def revise(self, document: Document, data: dict[str, Any] | None) -> None:
-        """Adds the document's next revision, by the statement that ran last; None deletes the document."""
+        """Add the document's next revision, made by the last statement; None deletes the document."""
         if document.addresses:
             self.outdated.append(document.addresses[-1])
         document.version += 1
@@ -64,43 +64,43 @@ class Transaction:
         )
         if data is not None:
             document.data = data
-            document.addresses.append(Redaction(self.sequence_no, table_id, document.id, version))
+            document.addresses.append(NewRedaction(self.sequence_no, table_id, document.id, version))
 
 
 class SimulatedLedger(ABC):
-    """A ledger's state and, by `random` alone, what happens next in it."""
+    """A ledger's state, and its next transaction as a function of that state and `random`."""
 
     name: ClassVar[str]
     tables: ClassVar[Mapping[str, str]]
-    """Its tables and the field that each is indexed by."""
+    """Its tables and the indexed field of each."""
     redactions: ClassVar[float] = 0.0
-    """The share of blocks that redact, where the caller does not say."""
+    """The default share of blocks that redact."""
     deletes: ClassVar[bool] = False
-    """Whether documents are deleted: then one is, once a quarter of the blocks is made."""
+    """True if documents are deleted; the first is deleted after a quarter of the blocks."""
 
     def __init__(self, random: Random) -> None:
         self.deletions = 0
-        self.asked_for: deque[Redaction] = deque(maxlen=_REVISIONS_KEPT)
-        """Revisions that somebody asked to have redacted."""
+        self.asked_for: deque[NewRedaction] = deque(maxlen=_REVISIONS_KEPT)
+        """Revisions that somebody requested to redact."""
         self.random = random
         self._table_ids = {table: new_id(random) for table in self.tables}
-        self._inactive: list[Redaction] = []
+        self._inactive: list[NewRedaction] = []
         self._redacted: set[tuple[str, int]] = set()
 
     def transaction(self, sequence_no: int, time: Timestamp, *, first: int, late: bool) -> Transaction:
-        """The next transaction, number `first` after the tables were made; `late` once a quarter of the blocks is."""
+        """Return the next transaction: number `first` after the opening ones, `late` after a quarter of all blocks."""
         transaction = Transaction(sequence_no, time, self._table_ids)
         self.act(transaction, first=first, late=late)
         return self._done(transaction)
 
     def outdating(self, sequence_no: int, time: Timestamp) -> Transaction:
-        """A transaction that leaves something to redact, if there is one in this ledger."""
+        """Return a transaction that makes a revision inactive, if this ledger has one."""
         transaction = Transaction(sequence_no, time, self._table_ids)
         self.outdate(transaction)
         return self._done(transaction)
 
     def redaction(self, sequence_no: int, time: Timestamp, strand_id: str) -> Transaction | None:
-        """A redaction, one that was asked for first; None if there is no inactive revision that is not yet redacted."""
+        """Return a redaction, of requested revisions first; None if every inactive revision is already redacted."""
         redacted = self._next_redaction()
         if redacted is None:
             return None
@@ -126,7 +126,7 @@ class SimulatedLedger(ABC):
             keep(self.random, self._inactive, address, _REVISIONS_KEPT)
         return transaction
 
-    def _next_redaction(self) -> Redaction | None:
+    def _next_redaction(self) -> NewRedaction | None:
         while self.asked_for or self._inactive:
             address = self.asked_for.popleft() if self.asked_for else take(self.random, self._inactive)
             if (address.document_id, address.version) not in self._redacted:
@@ -135,7 +135,7 @@ class SimulatedLedger(ABC):
 
 
 def keep(random: Random, kept: list[_T], new: _T, limit: int) -> None:
-    """Add to what is kept, in another's place where there are as many as may be."""
+    """Add `new` to `kept`; at the limit it replaces a random member."""
     if len(kept) < limit:
         kept.append(new)
     else:
@@ -143,7 +143,7 @@ def keep(random: Random, kept: list[_T], new: _T, limit: int) -> None:
 
 
 def take(random: Random, kept: list[_T]) -> _T:
-    """One of them, no longer kept."""
+    """Remove and return a random member of `kept`."""
     index = random.randrange(len(kept))
     kept[index], kept[-1] = kept[-1], kept[index]
     return kept.pop()

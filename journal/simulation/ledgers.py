@@ -1,4 +1,4 @@
-"""The ledgers that can be simulated, by name."""
+"""The simulated ledgers by name."""
 
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from strandline.journal.simulation.wallet import WalletLedger
 
 
 class LedgerName(StrEnum):
-    """As the folders of projections/ are named."""
+    """The names of the folders in projections/."""
 
     LICENSING = "licensing"
     WALLET = "wallet"

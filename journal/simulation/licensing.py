@@ -1,8 +1,8 @@
-"""What happens in a simulated licence ledger: the transactions of QLDB's public licensing demo, with made-up people.
+"""A simulated licence ledger: the transactions of QLDB's public licensing demo, with fictitious people.
 
 A transaction inserts, updates or deletes one to four documents of Licence, Contact, Endorsement and Mapping, or
-redacts one inactive revision. Each of the ways in which people redacted with QLDB occurs: an old revision as such;
-every revision of a deleted document, a block each; the previous revision after an update without an attribute.
+redacts one inactive revision. All common uses of redaction occur: a single old revision; every revision of a deleted
+document, one a block; the previous revision after an update that removed an attribute.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from strandline.journal.make.block import later
 from strandline.journal.simulation import people
 from strandline.journal.simulation.ledger import Document, SimulatedLedger, Transaction, keep, new_id, take
 
-# Holders beyond these are forgotten at random, so that memory does not grow with the journal.
+# Beyond this number, random holders are forgotten, so that memory does not grow with the journal.
 _HOLDERS_KEPT = 5_000
 _DISQUALIFYING_POINTS = 12
 _FOUR_YEARS = timedelta(days=4 * 365)
@@ -36,7 +36,7 @@ _WEIGHTS: dict[Kind, int] = {
 
 @dataclass
 class Holder:
-    """A licence and what hangs on it."""
+    """A licence and its related documents."""
 
     licence: Document
     contact: Document | None
@@ -48,7 +48,7 @@ class Holder:
 
 
 class LicenceLedger(SimulatedLedger):
-    """Licences, their holders' contacts, endorsements, and which licence each of these is in."""
+    """Licences, their holders' contacts, endorsements, and the mapping of endorsements to licences."""
 
     name = "licences"
     tables: ClassVar = {
@@ -137,7 +137,7 @@ class LicenceLedger(SimulatedLedger):
         address = people.address(self.random)
         data = {**_with_event(holder.licence.data, "AddressChanged", transaction), **address}
         where = "WHERE l.licenceId = ?"
-        if self.random.random() < 0.25:  # literals, which no redaction reaches
+        if self.random.random() < 0.25:  # literals, which QLDB's redaction does not erase
             street, county, postcode = map(_literal, address.values())
             fields = f"l.street = {street}, l.county = {county}, l.postcode = {postcode}"
             transaction.run(

@@ -1,4 +1,4 @@
-"""People who do not exist, for simulated journals: no name, address, number or mail address here reaches anyone.
+"""Fictitious people for simulated journals: no name, address, number or mail address here reaches anyone.
 
 Mail addresses are in example.org (RFC 2606); mobile numbers are in the range that Ofcom keeps for drama.
 """
@@ -23,12 +23,12 @@ _LETTERS = "ABDEFGHJLNPQRSTUWXYZ"
 
 
 def person(random: Random) -> dict[str, Any]:
-    """firstName, lastName, and an address as `address` makes it."""
+    """Return firstName, lastName, and the fields of `address`."""
     return {"firstName": random.choice(_FIRST), "lastName": random.choice(_LAST), **address(random)}
 
 
 def address(random: Random) -> dict[str, Any]:
-    """street, county and postcode."""
+    """Return street, county and postcode."""
     area, unit = ("".join(random.choices(_LETTERS, k=2)) for _ in range(2))
     return {
         "street": f"{random.randrange(1, 300)} {random.choice(_STREET)} {random.choice(_KIND)}",
@@ -46,6 +46,6 @@ def mobile(random: Random) -> str:
 
 
 def licence_id(random: Random, last: str) -> str:
-    """In the manner of a British driver number; two people may draw the same one, as business keys do."""
+    """Return an id in the style of a British driver number; like business keys, it may not be unique."""
     stem = "".join(letter for letter in last.upper() if letter.isascii() and letter.isalpha())
     return f"{stem[:5]:9<5}{random.randrange(1_000_000):06d}{''.join(random.choices(_LETTERS, k=5))}"

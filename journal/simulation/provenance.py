@@ -1,4 +1,4 @@
-"""What happens in a simulated provenance ledger: data sets are collected and cleaned, models trained and evaluated."""
+"""A simulated provenance ledger: data sets are collected and cleaned, models trained and evaluated."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -15,7 +15,7 @@ _TEAMS = ("data platform", "risk models", "claims research")
 
 
 class ProvenanceLedger(SimulatedLedger):
-    """Documents in the terms of W3C PROV: what there is, what made it, who answers for it, and the four relations."""
+    """Documents in the terms of W3C PROV: entities, activities, agents, and four relations between them."""
 
     name = "provenance"
     tables: ClassVar = {
@@ -44,7 +44,7 @@ class ProvenanceLedger(SimulatedLedger):
         ready += [self._evaluation] if self._models else []
         if not self._agents:
             self._introduce(transaction)
-        # The first ones make a chain from end to end, so that the smallest journal has a lineage to show.
+        # The first transactions make one chain from end to end, so that the smallest journal has a lineage.
         (ready[-1] if first < 5 else self.random.choice(ready))(transaction)
 
     def outdate(self, transaction: Transaction) -> None:
@@ -83,7 +83,7 @@ class ProvenanceLedger(SimulatedLedger):
         self._step(transaction, "Evaluation", sources, "report", "Report", "an evaluation")
 
     def _step(self, transaction: Transaction, kind: str, sources: list[str], prefix: str, made: str, label: str) -> str:
-        """An activity that used the sources and generated one thing; gives its id."""
+        """Add an activity that used the sources and generated one entity; returns the entity's id."""
         self._made += 1
         activity = f"run/{kind.lower()}-{self._made:05d}"
         times = {"startedAt": transaction.time, "endedAt": later(transaction.time, _HOUR)}

@@ -1,8 +1,8 @@
-"""Writes a whole journal of a made-up ledger, of any size: as exports and as stream records.
+"""Writes the journal of a fictitious ledger, of any size, as exports and as stream records.
 
-The strand is made once, block by block, and kept in a temporary file as it was written. A second pass knows every
-redaction and writes the exports. Memory stays flat but for what names the redacted revisions. The same seed, number of
-blocks and share of redactions give the same journal, whatever the format.
+The first pass makes the strand block by block and writes it to a temporary file. The second pass knows every redaction
+and writes the exports. Memory stays flat except for the list of redacted revisions. The same seed, number of blocks and
+share of redactions give the same journal in every format.
 """
 
 import json
@@ -18,18 +18,18 @@ from typing import IO, Any
 from strandline.journal.decode import stream
 from strandline.journal.errors import UsageError
 from strandline.journal.ion import values as ion
-from strandline.journal.make.block import Redaction, redact
+from strandline.journal.make.block import NewRedaction, redact
 from strandline.journal.make.export import ExportWriter, Format, encode
 from strandline.journal.simulation.ledger import SimulatedLedger, new_id
 from strandline.journal.simulation.licensing import LicenceLedger
 from strandline.journal.simulation.strand import Simulated, SimulatedStrand
 
 Progress = Callable[[int, int], None]
-"""Called with the blocks done and the blocks there are; each block is done twice, made and exported."""
+"""Called with the number of blocks done and the total; each block counts twice, made and exported."""
 
 _MAX_OBJECT_BLOCKS = 1000
 _SPOOLED_BLOCKS = 200
-# User records among which the stream's order is random, and the shares of them and of Kinesis records that come twice.
+# The window in which the stream's order is random, and the shares of user records and Kinesis records sent twice.
 _SHUFFLED = 4096
 _SENT_TWICE = 0.03
 _PUT_TWICE = 0.02
@@ -44,13 +44,13 @@ def simulate(
     progress: Progress | None = None,
     kind: type[SimulatedLedger] = LicenceLedger,
 ) -> Simulated:
-    """Writes `full/`, `early/`, `late/`, `stream/` and `full.digest.json` into a new or empty directory.
+    """Write `full/`, `early/`, `late/`, `stream/` and `full.digest.json` into a new or empty directory.
 
-    `full/` holds all blocks as exported last; `early/` the first half, exported before the redactions in the second;
-    `late/` the second half; `stream/` raw Kinesis records, a file each, as streamed when written: out of order, some
-    twice. `redactions` is the share of blocks that redact, from 0 up to 1, as far as there is something to redact; the
-    ledger's own share unless given.
-    Raises UsageError for a directory that holds something or cannot be made, or a number out of range.
+    `full/` holds all blocks as last exported. `early/` holds the first half, exported before the redactions in the
+    second; `late/` the second half. `stream/` holds raw Kinesis records, one a file, as streamed when written: out of
+    order, some twice. `redactions` is the share of blocks that redact, from 0 up to 1, by default the ledger's own; it
+    is lower if there is nothing to redact.
+    Raises UsageError if the directory is not empty or cannot be created, or a number is out of range.
     """
     redactions = kind.redactions if redactions is None else redactions
     _check(directory, blocks, redactions)
@@ -82,7 +82,7 @@ def _check(directory: Path, blocks: int, redactions: float) -> None:
 
 
 class _Spool:
-    """Blocks in a file, a few at a time in one Ion stream, to be read again in order."""
+    """Blocks in a temporary file, some hundred to one Ion stream, to be read again in order."""
 
     _LENGTH = struct.Struct(">Q")
 
@@ -110,7 +110,7 @@ class _Spool:
 
 
 class _Count:
-    """Passes blocks through and reports how many have come."""
+    """Passes blocks through and reports their number."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress
@@ -142,7 +142,7 @@ def _write_stream(directory: Path, ledger: str, blocks: Iterable[dict[str, Any]]
 
 
 def _out_of_order(records: Iterable[stream.UserRecord], random: Random) -> Iterator[stream.UserRecord]:
-    """The records in random order, the first and some others twice; memory holds `_SHUFFLED` of them."""
+    """Yield the records in random order, the first and some others twice; keeps `_SHUFFLED` of them in memory."""
     waiting: list[stream.UserRecord] = []
     for index, record in enumerate(records):
         waiting.extend([record] * (2 if index == 0 or random.random() < _SENT_TWICE else 1))
@@ -170,8 +170,8 @@ def _write_exports(directory: Path, format: Format, strand: SimulatedStrand, blo
         writer.finish()
 
 
-def _as_exported(block: dict[str, Any], redacted: list[tuple[Redaction, int]], tip: int) -> dict[str, Any]:
-    """The block as an export shows it that was made when `tip` was the strand's last block."""
+def _as_exported(block: dict[str, Any], redacted: list[tuple[NewRedaction, int]], tip: int) -> dict[str, Any]:
+    """Return the block as exported when `tip` was the strand's last block."""
     for redaction, redacted_by in redacted:
         if redacted_by <= tip:
             block = redact(block, redaction.document_id, redaction.version)
@@ -193,7 +193,7 @@ def _writer(directory: Path, name: str, format: Format, strand: SimulatedStrand)
 
 
 def _write_digest(path: Path, simulated: Simulated) -> None:
-    """Writes the strand's digest as the AWS CLI's get-digest printed it."""
+    """Write the strand's digest as the AWS CLI's get-digest printed it."""
     address = ion.write_text({"strandId": simulated.strand_id, "sequenceNo": simulated.tip})
     digest = {"Digest": b64encode(simulated.digest).decode(), "DigestTipAddress": {"IonText": address}}
     path.write_text(json.dumps(digest, indent=4) + "\n", encoding="utf-8")

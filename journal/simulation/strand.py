@@ -1,4 +1,4 @@
-"""The strand of a simulated journal: when each block is made, and what stands in it."""
+"""The strand of a simulated journal: the times and the contents of its blocks."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 from strandline.journal.check.merkle import Frontier
 from strandline.journal.ion.values import Timestamp
-from strandline.journal.make.block import BlockMaker, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, Statement, timestamp
 from strandline.journal.simulation.ledger import SimulatedLedger, Transaction, new_id
 
 _FIRST_TIME = 1_672_628_400_000  # 2023-01-02T03:00:00Z
@@ -16,7 +16,7 @@ _FIRST_TIME = 1_672_628_400_000  # 2023-01-02T03:00:00Z
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a simulated journal holds; `revisions` and `deletions` leave out the system's, `digest` is up to `tip`."""
+    """Counts of a simulated journal; `revisions` and `deletions` exclude the system's, `digest` covers up to `tip`."""
 
     strand_id: str
     blocks: int
@@ -28,15 +28,15 @@ class Simulated:
 
 
 class SimulatedStrand:
-    """Makes the strand's blocks, and knows afterwards what is in them."""
+    """Makes the strand's blocks and counts their contents."""
 
     def __init__(self, kind: type[SimulatedLedger], seed: int, blocks: int, redactions: float) -> None:
         self.random = Random(seed)
         self.blocks = blocks
         self.ledger = kind(self.random)
         self.maker = BlockMaker(new_id(self.random))
-        self.redacted: dict[int, list[tuple[Redaction, int]]] = defaultdict(list)
-        """By block: its revisions that are redacted, and the blocks that redact them."""
+        self.redacted: dict[int, list[tuple[NewRedaction, int]]] = defaultdict(list)
+        """For each block: its redacted revisions, and the blocks that redact them."""
         self.redactions = 0
         self.revisions = 0
         self._frontier = Frontier()
@@ -64,11 +64,11 @@ class SimulatedStrand:
         )
 
     def start_time(self) -> Timestamp:
-        """A time before every block."""
+        """Return a time before every block."""
         return timestamp(_FIRST_TIME)
 
     def end_time(self) -> Timestamp:
-        """A time after every block made so far."""
+        """Return a time after every block made so far."""
         return timestamp(self._milliseconds + 1000)
 
     def _block(self, number: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class SimulatedStrand:
         late = number >= self.blocks // 4
         wanted, left = self._redactions_wanted - self.redactions, self.blocks - number
         due = since_opening < 3 or (late and self.ledger.deletes and not self.ledger.deletions)
-        # A redaction may take two blocks: with nothing to redact, an update leaves something for the next one.
+        # A redaction may need two blocks: if nothing can be redacted, an update first makes a revision inactive.
         if due or not wanted or (left > 2 * wanted + 2 and self.random.random() * left >= wanted):
             return self.ledger.transaction(number, time, first=since_opening, late=late)
         redaction = self.ledger.redaction(number, time, self.maker.strand_id)
@@ -116,7 +116,7 @@ class SimulatedStrand:
 
 
 def _openings(kind: type[SimulatedLedger]) -> list[list[str]]:
-    """The statements of the first blocks: the system's own, then a table or an index each."""
+    """Return the statements of the first blocks: the system's own, then one table or index each."""
     tables = [[f"CREATE TABLE {table}"] for table in kind.tables]
     indexes = [[f"CREATE INDEX ON {table} ({field})"] for table, field in kind.tables.items()]
     return [[], *tables, *indexes]

@@ -1,4 +1,4 @@
-"""What happens in a simulated wallet ledger: accounts are opened, and money comes in and goes out, never below zero."""
+"""A simulated wallet ledger: accounts are opened, funds are added and withdrawn, never below zero."""
 
 from decimal import Decimal
 from random import Random

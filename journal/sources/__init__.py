@@ -1,1 +1,1 @@
-"""Exports and record archives on disk: `source.local_sources()`."""
+"""Finds exports and record archives on disk: `source.local_sources()`."""

@@ -1,7 +1,7 @@
-"""The objects of a journal export, in the order of its manifest or of the numbers in their names.
+"""Lists the objects of a journal export, in the order of its manifest or of the numbers in their names.
 
-Names and manifests as QLDB's developer guide has them ("Journal export output"); users keep copies in other places
-too, so a manifest's keys, which start at the bucket's root, are looked for under every shorter path as well.
+Names and manifests are those of QLDB's developer guide ("Journal export output"). Users also copy exports elsewhere, so
+a manifest's keys, which start at the bucket's root, are looked up under every shorter path too.
 """
 
 import re
@@ -22,7 +22,7 @@ _OBJECT_NAME = re.compile(r"([0-9A-Za-z]+)\.(\d+)-(\d+)\.(?:ion|json|10n)(?:\.gz
 
 @dataclass(frozen=True, slots=True)
 class ExportObject:
-    """One data object; `file` is None where a manifest names it and it is not there. Numbers are those in its name."""
+    """One data object; `file` is None if a manifest names it and it is missing. The numbers are those in its name."""
 
     name: str
     file: File | None
@@ -35,7 +35,7 @@ class ExportObject:
 
 
 def export_object(name: str, file: File | None) -> ExportObject:
-    """An object with the numbers that its name has, if it has any."""
+    """Return an object with the numbers in its name, if any."""
     match = _OBJECT_NAME.search(name)
     if match is None:
         return ExportObject(name, file)
@@ -43,28 +43,28 @@ def export_object(name: str, file: File | None) -> ExportObject:
 
 
 def named_objects(files: Sequence[File]) -> list[ExportObject]:
-    """Those files that have an object's name, in the order of their numbers."""
+    """Return the files with an object's name, in the order of their numbers."""
     numbered = [item for item in (export_object(file.name, file) for file in files) if item.first_no is not None]
     return sorted(numbered, key=lambda item: (item.first_no, item.last_no, item.name))
 
 
 def objects_of(manifest: File, place: Place) -> list[ExportObject]:
-    """The objects that a manifest names, in its order; UnreadableError where it is no completed manifest."""
+    """Return the objects that a manifest names, in its order. Raises UnreadableError if it is not a manifest."""
     try:
-        keys = ion.read_one(manifest.read())["keys"]  # Ion text, of which JSON is a part
+        keys = ion.read_one(manifest.read())["keys"]  # Ion text; JSON is a subset
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise TypeError
     except (UnreadableError, KeyError, TypeError):
         raise UnreadableError(
-            f"{address_of(place, manifest)}: is no completed manifest of an export, which is "
-            '{keys: ["<object>", …]}; name the folder of the objects to go by their names'
+            f"{address_of(place, manifest)}: not a completed manifest of an export "
+            '({keys: ["<object>", …]}): name the folder of the objects instead'
         ) from None
     folder = PurePosixPath(manifest.name).parent
     return [export_object(key, _locate(place, folder, key)) for key in keys]
 
 
 def check_numbers(item: ExportObject, links: Sequence[Link]) -> Iterator[Fault]:
-    """What does not hold between an object's name and the numbers of its blocks, which rise by one."""
+    """Yield the faults between an object's name and the numbers of its blocks, which rise by one."""
     for before, link in pairwise(links):
         if link.sequence_no != before.sequence_no + 1:
             detail = f"{item.name}: block {link.sequence_no} follows block {before.sequence_no}"
@@ -73,7 +73,7 @@ def check_numbers(item: ExportObject, links: Sequence[Link]) -> Iterator[Fault]:
         return
     first_no, last_no = links[0].sequence_no, links[-1].sequence_no
     if (first_no, last_no) != (item.first_no, item.last_no):
-        yield Fault(None, "object", f"{item.name}: holds blocks {first_no} to {last_no}; its name says otherwise")
+        yield Fault(None, "object", f"{item.name}: holds blocks {first_no} to {last_no}, unlike its name")
 
 
 def _locate(place: Place, folder: PurePosixPath, key: str) -> File | None:

@@ -1,4 +1,4 @@
-"""Where the files of a journal lie: a folder here, a bucket in consumer/s3.py."""
+"""The storage that holds a journal's files: a local folder here, a bucket in consumer/intake/s3.py."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,42 +9,42 @@ from strandline.journal.errors import StrandlineError
 
 
 class File(Protocol):
-    """Something to read; equal to another one that is the same file, and hashable."""
+    """A readable file; hashable, and equal to another object for the same file."""
 
     @property
     def name(self) -> str:
-        """Its path below the place, with slashes; its whole address where it was named by itself."""
+        """Its path below the place, with slashes; its full address if the user named the file itself."""
 
     @property
     def size(self) -> int:
-        """Bytes, as they lie."""
+        """Bytes, as stored."""
 
     def read(self) -> bytes:
-        """All of it; StrandlineError where that fails. May be called from any thread."""
+        """Return the contents; raises StrandlineError if that fails. Safe to call from any thread."""
 
 
 class Place(Protocol):
-    """A folder, or what a bucket holds under a prefix."""
+    """A folder, or a bucket's contents under a prefix."""
 
     @property
     def address(self) -> str:
-        """As the user would name it."""
+        """The name that the user would give."""
 
     def files(self) -> Iterator[File]:
-        """Everything below it, in the order of the names."""
+        """Yield all files below it, sorted by name."""
 
     def find(self, name: str) -> File | None:
-        """The file of that path below it, if it is there."""
+        """Return the file with that path below it, or None."""
 
 
 def address_of(place: Place, file: File) -> str:
-    """The whole address of a file in a place."""
+    """Return the full address of a file in a place."""
     return f"{place.address.rstrip('/')}/{file.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file on this machine, the same one by whatever name it was found."""
+    """A local file; equal to itself under any other name."""
 
     path: Path
     name: str = field(compare=False)
@@ -59,7 +59,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder on this machine; links in it are followed."""
+    """A local folder; links in it are followed."""
 
     path: Path
 
@@ -80,7 +80,7 @@ class Folder:
 
 
 def local_file(path: Path, name: str) -> LocalFile:
-    """The file at a path, which must be there; StrandlineError where it may not be looked at."""
+    """Return the file at an existing path. Raises StrandlineError if it is not accessible."""
     try:
         resolved = path.resolve()
         return LocalFile(resolved, name, resolved.stat().st_size)

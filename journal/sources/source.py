@@ -1,4 +1,4 @@
-"""What a user names as a source: an export, by its manifest or its objects' names, or archived raw Kinesis records."""
+"""Sources as a user names them: an export, by its manifest or its objects' names, or archived raw Kinesis records."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from typing import Literal
 
 from aws_kinesis_agg import MAGIC
 
-from strandline.journal.decode.gzip import decompressed
+from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.stream import as_record
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.sources.export import COMPLETED, ExportObject, export_object, named_objects, objects_of
 from strandline.journal.sources.place import File, Folder, Place, address_of, local_file
 
-# Files that are looked into to tell records, where no name says what a folder holds.
-_LOOKED_INTO = 8
-# Raw records that are decoded together: enough that their fixed costs vanish, little enough for flat memory.
+# Files to inspect for records if no name shows what a folder holds.
+_INSPECTED_FILES = 8
+# Raw records that are decoded together: enough to hide fixed costs, few enough for flat memory.
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFiles:
-    """Some of an archive's files of raw records, which no name puts in an order."""
+    """Some of an archive's files of raw records; their names give no order."""
 
     name: str
     files: tuple[File, ...]
@@ -37,7 +37,7 @@ Item = ExportObject | RecordFiles
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An export, by its manifest or without one, or an archive of records: what is to be read, in order."""
+    """An export, with or without a manifest, or an archive of records: the items to read, in order."""
 
     address: str
     kind: Literal["export", "records"]
@@ -49,10 +49,10 @@ class Source:
 
 
 def local_sources(address: str) -> list[Source]:
-    """The sources that a folder, a manifest or a file on this machine holds, by their first blocks.
+    """Return the sources in a local folder, manifest or file, sorted by their first blocks.
 
-    Raises UsageError where it does not exist, StrandlineError where it holds no journal, UnreadableError where a
-    manifest is none.
+    Raises UsageError if it does not exist, StrandlineError if it holds no journal, UnreadableError if a manifest is
+    damaged.
     """
     path = Path(address)
     try:
@@ -68,7 +68,7 @@ def local_sources(address: str) -> list[Source]:
 
 
 def sources_in(place: Place) -> list[Source]:
-    """The exports in a place, by their manifests, or else by their objects' names; or else the records there."""
+    """Return the exports in a place, by their manifests, else by their objects' names; else the records there."""
     files = list(place.files())
     manifests = [file for file in files if file.name.endswith(COMPLETED)]
     if manifests:
@@ -77,7 +77,7 @@ def sources_in(place: Place) -> list[Source]:
             return sorted(exports, key=lambda export: export.first_no)
     elif objects := named_objects(files):
         return [Source(place.address, "export", objects)]
-    elif any(map(holds_records, islice(plain := [file for file in files if not _hidden(file)], _LOOKED_INTO))):
+    elif any(map(holds_records, islice(plain := [file for file in files if not _hidden(file)], _INSPECTED_FILES))):
         return [Source(place.address, "records", list(_batches(plain)))]
     raise StrandlineError(
         f"{place.address}: holds no export objects (<strand>.<first>-<last>.ion or .json) and no raw Kinesis records; "
@@ -86,7 +86,7 @@ def sources_in(place: Place) -> list[Source]:
 
 
 def source_of(file: File, place: Place, address: str) -> Source:
-    """The source that is one file: a manifest in a place, a record, or an object of any name."""
+    """Return the source in one file: a manifest in a place, a record, or an object of any name."""
     if file.name.endswith(".manifest"):
         objects = objects_of(file, place)
         if not objects:
@@ -98,7 +98,7 @@ def source_of(file: File, place: Place, address: str) -> Source:
 
 
 def all_items(sources: Sequence[Source]) -> Iterator[Item]:
-    """Each thing to read once, in order, however many of the sources name it."""
+    """Yield each item once, in order, however many of the sources name it."""
     seen: set[Sequence[File]] = set()
     for source in sources:
         for item in source.items:
@@ -110,9 +110,9 @@ def all_items(sources: Sequence[Source]) -> Iterator[Item]:
 
 
 def holds_records(file: File) -> bool:
-    """Whether a file begins with a raw Kinesis record of QLDB's, packed or not."""
+    """Return True if a file begins with a raw Kinesis record of QLDB's, aggregated or not."""
     try:
-        data = decompressed(file.read())
+        data = decompress(file.read())
         if data.startswith(MAGIC):
             return True
         if data.startswith(ion.BINARY_VERSION_MARKER):
@@ -124,7 +124,7 @@ def holds_records(file: File) -> bool:
 
 
 def _hidden(file: File) -> bool:
-    """What programs leave beside people's files."""
+    """Return True for files that other programs leave in a folder."""
     return any(part.startswith(".") for part in file.name.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""Where an export is written to: a folder, or what a bucket holds under a prefix."""
+"""The destination of an export: a folder, or a prefix in a bucket."""
 
 import os
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from strandline.journal.errors import StrandlineError, UsageError
 
 
 class Target(Protocol):
-    """Takes files by name, each whole or not at all."""
+    """A destination of files, by name. Writing a file is atomic."""
 
     prefix: str  # of a file's full key
 
     def names(self) -> Iterator[str]:
-        """The files there."""
+        """Yield the names of the files."""
 
     def read(self, name: str) -> bytes:
-        """One of them."""
+        """Return the contents of a file."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Write one, or replace it; StrandlineError where that fails."""
+        """Write or replace a file. Raises StrandlineError."""
 
 
 class FolderTarget:
@@ -33,7 +33,7 @@ class FolderTarget:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder}: is no folder")
+            raise UsageError(f"{folder}: not a folder; name a folder, or s3://bucket/prefix")
 
     def names(self) -> Iterator[str]:
         return (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
@@ -56,7 +56,7 @@ class FolderTarget:
 
 
 class BucketTarget:
-    """What a bucket holds under a prefix; S3 shows an object only when all of it is there."""
+    """A prefix in a bucket. S3 shows an object only when it is complete."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._client = client
@@ -83,7 +83,7 @@ class BucketTarget:
 
 
 def target(address: str) -> Target:
-    """The target that a user names: a folder, or `s3://bucket/prefix`."""
+    """Return the target at an address: a folder, or `s3://bucket/prefix`."""
     if not address.startswith(SCHEME):
         return FolderTarget(Path(address))
     import boto3

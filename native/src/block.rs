@@ -1,19 +1,22 @@
-//! Checks a block of an export (`journal/block.py`, `check_block`): the same checks, in the same order and words.
+//! Checks a block of an export as `journal/check/block.py` does (`check_block`): same checks, order and messages.
 //!
-//! Only what an export in Ion holds is checked here; a block of another shape is handed over.
+//! Checks only the forms that exports in Ion have; a block of another shape is handed over.
 
 use crate::hash::{Hash, Hasher};
 use crate::members::{self, Members};
 use crate::merkle::{dot, root};
 use crate::revision::{self, Revision, RevisionFault, Table};
+use crate::statement;
 use crate::value::{Field, HandOver, IonType, Names, Read, Value};
 
-/// From txTime to blockTimestamp, in microseconds.
+/// The longest time from txTime to blockTimestamp, in microseconds.
 const MOST_TIME_TO_BLOCK: i64 = 60_000_000;
-/// QLDB's own quota is 40 documents a transaction; looking through more, one by one, would take long.
+/// Members of entriesHashList that are QLDB's own.
+const OWN_ENTRIES: usize = 2;
+/// QLDB's own quota is 40 documents a transaction; the linear search is too slow for many more.
 const MOST_DOCUMENTS: usize = 200;
 
-/// A member that does not hold, and why.
+/// A failed check: the member, and why.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Fault {
@@ -30,7 +33,7 @@ pub struct Redaction<'v> {
     pub version: i64,
 }
 
-/// A block and its faults; nothing of it may be used as verified while there is one.
+/// A block and its faults; nothing of a block with a fault may be used as verified.
 #[allow(missing_docs)]
 pub struct Block<'v, 'a> {
     pub strand_id: &'v str,
@@ -48,8 +51,16 @@ pub struct Block<'v, 'a> {
     pub revision_hashes: Vec<Option<Hash>>,
     pub revision_documents: Vec<Option<&'v str>>,
     pub revisions: Vec<Revision<'v, 'a>>,
-    /// Whether no revisions are to come.
+    /// True if no revisions arrive separately.
     pub complete: bool,
+    /// The hash of transactionInfo, if there is one.
+    info_hash: Option<Hash>,
+    /// The hash of redactionInfo, if there is one.
+    redaction_hash: Option<Hash>,
+    /// The members of entriesHashList that are the hash of no part of the block.
+    pub unexplained: usize,
+    /// Why the block is not shown to be complete.
+    pub omissions: Vec<String>,
     pub faults: Vec<Fault>,
     pub warnings: Vec<Fault>,
 }
@@ -68,10 +79,11 @@ pub fn check<'v, 'a>(
     let mut block = Block::begin(value, names, hasher)?;
     block.check_revisions(value.list(members::REVISIONS)?, names, hasher, trust_deletions)?;
     block.check_cross_references();
+    block.account_for_entries();
     Ok(block)
 }
 
-/// Checks a stream's summary of a block, whose revisions are to come.
+/// Checks a stream's summary of a block, whose revisions arrive separately.
 pub fn check_summary<'v, 'a>(
     value: Members<'v, 'a>,
     names: &'v Names<'a>,
@@ -83,6 +95,7 @@ pub fn check_summary<'v, 'a>(
     let mut block = Block::begin(value, names, hasher)?;
     block.read_summaries(value.list(members::REVISION_SUMMARIES)?)?;
     block.check_cross_references();
+    block.account_for_entries();
     Ok(block)
 }
 
@@ -94,7 +107,7 @@ fn entries(value: Members<'_, '_>) -> Read<Vec<Option<Hash>>> {
 }
 
 impl<'v, 'a> Block<'v, 'a> {
-    /// A block without its revisions.
+    /// Checks a block without its revisions.
     fn begin(value: Members<'v, 'a>, names: &'v Names<'a>, hasher: &mut Hasher) -> Read<Self> {
         let address = value.members(members::BLOCK_ADDRESS)?;
         let mut block = Block {
@@ -114,6 +127,10 @@ impl<'v, 'a> Block<'v, 'a> {
             revision_documents: Vec::new(),
             revisions: Vec::new(),
             complete: true,
+            info_hash: None,
+            redaction_hash: None,
+            unexplained: 0,
+            omissions: Vec::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
         };
@@ -148,7 +165,8 @@ impl<'v, 'a> Block<'v, 'a> {
         let Some(info) = value.value(members::TRANSACTION_INFO)? else { return Ok(()) };
         let info = Members::of(info)?;
         self.transaction_info = Some(info.0);
-        if !self.entries.contains(&Some(hasher.hash_struct(info.0, names))) {
+        self.info_hash = Some(hasher.hash_struct(info.0, names));
+        if !self.entries.contains(&self.info_hash) {
             self.fault("transactionInfo", "its hash is not in entriesHashList");
         }
         for statement in info.list(members::STATEMENTS)? {
@@ -180,7 +198,8 @@ impl<'v, 'a> Block<'v, 'a> {
         let Some(info) = value.value(members::REDACTION_INFO)? else { return Ok(()) };
         let info = Members::of(info)?;
         self.redaction_info = Some(info.0);
-        if !self.entries.contains(&Some(hasher.hash_struct(info.0, names))) {
+        self.redaction_hash = Some(hasher.hash_struct(info.0, names));
+        if !self.entries.contains(&self.redaction_hash) {
             self.fault("redactionInfo", "its hash is not in entriesHashList");
         }
         if info.value(members::REVISIONS)?.is_none() {
@@ -270,17 +289,20 @@ impl<'v, 'a> Block<'v, 'a> {
         Ok(())
     }
 
-    /// What no hash covers, against what one does (DESIGN.md, "What a chain proves").
+    /// Checks members that no hash covers against members that one does (docs/verification.md).
     fn check_cross_references(&mut self) {
         let mut named: Vec<&str> = self.revision_documents.iter().copied().flatten().collect();
         named.sort_unstable();
         named.dedup();
-        let same = named.len() == self.documents.len()
-            && self.documents.iter().all(|(id, _)| named.binary_search(id).is_ok());
-        if !same && self.redaction_info.is_none() {
-            let (said, found) = (self.documents.len(), named.len());
+        // A transaction that redacts may or may not name the redacted document: no real one was available.
+        let redacts = |id: &str| self.redactions.iter().any(|redaction| redaction.document_id == id);
+        let lists = |id: &str| self.documents.iter().any(|(listed, _)| *listed == id);
+        let differ = self.documents.iter().any(|(id, _)| named.binary_search(id).is_err() && !redacts(id))
+            || named.iter().any(|id| !lists(id) && !redacts(id));
+        if differ {
+            let (listed, found) = (self.documents.len(), named.len());
             let detail =
-                format!("transactionInfo names {said} documents, the revisions {found}; they differ");
+                format!("transactionInfo names {listed} documents, the revisions {found}; they differ");
             self.fault("documents", detail);
         }
         for revision in &self.revisions {
@@ -293,6 +315,29 @@ impl<'v, 'a> Block<'v, 'a> {
                 let detail = "is not within a minute after the revisions' txTime".to_owned();
                 self.warnings.push(Fault { fault: "blockTimestamp", detail });
             }
+        }
+    }
+
+    /// Counts the members of entriesHashList that no part of the block explains, and finds omissions.
+    fn account_for_entries(&mut self) {
+        let mut unexplained: Vec<Hash> = self.entries.iter().flatten().copied().collect();
+        let revisions = if self.revision_hashes.is_empty() { None } else { root(&self.revision_hashes) };
+        for digest in [self.info_hash, revisions, self.redaction_hash].into_iter().flatten() {
+            if let Some(place) = unexplained.iter().position(|entry| *entry == digest) {
+                unexplained.swap_remove(place);
+            }
+        }
+        self.unexplained = unexplained.len();
+        let redacts = self.statements.iter().any(|text| matches!(statement::kind(text), "EXEC" | "EXECUTE"));
+        if self.redaction_info.is_none() && redacts {
+            self.omissions.push("a statement redacts, and there is no redactionInfo".to_owned());
+        }
+        // Block 0 comes before every table, so it holds nothing of a user's.
+        if self.unexplained > OWN_ENTRIES && self.transaction_info.is_none() && self.sequence_no > 0 {
+            self.omissions.push(format!(
+                "{} members of entriesHashList are the hash of nothing in the block; {OWN_ENTRIES} are QLDB's own",
+                self.unexplained
+            ));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Civil time: from local to UTC and back, and as PostgreSQL counts it.
+//! Civil time: converts between local time and UTC, and to PostgreSQL's epoch.
 
 use crate::value::{Civil, HandOver, Precision, Read, Timestamp};
 
-/// Days from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
+/// Days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
 const POSTGRES_EPOCH: i64 = 10_957;
 const MINUTES_A_DAY: i64 = 1_440;
 
-/// Checks the members' ranges and makes a timestamp; the year also in UTC is from 1 to 9999, as Python's are.
+/// Checks the members' ranges; the year, also in UTC, is from 1 to 9999, as in Python.
 pub fn checked(timestamp: Timestamp) -> Read<Timestamp> {
     let civil = &timestamp.civil;
     let in_range = (1..=9999).contains(&civil.year)
@@ -21,12 +21,12 @@ pub fn checked(timestamp: Timestamp) -> Read<Timestamp> {
     if in_range { Ok(timestamp) } else { Err(HandOver("a time out of range")) }
 }
 
-/// The timestamp's members in UTC; as they are where the offset is not known.
+/// Returns the timestamp's members in UTC; unchanged if the offset is unknown.
 pub fn utc(timestamp: &Timestamp) -> Civil {
     shifted(&timestamp.civil, -i64::from(timestamp.offset.unwrap_or(0)))
 }
 
-/// A civil time so many minutes later.
+/// Adds minutes to a civil time.
 pub fn shifted(civil: &Civil, minutes: i64) -> Civil {
     if minutes == 0 {
         return *civil;
@@ -38,10 +38,10 @@ pub fn shifted(civil: &Civil, minutes: i64) -> Civil {
     Civil { year, month, day, hour: of_day / 60, minute: of_day % 60, second: civil.second }
 }
 
-/// Microseconds since 2000-01-01 UTC, for a time of day with at most six digits of fraction.
+/// Returns microseconds since 2000-01-01 UTC, for a time of day with at most six digits of fraction.
 pub fn microseconds(timestamp: &Timestamp) -> Option<i64> {
     let civil = utc(timestamp);
-    // A year's room at both ends, so that a minute can be added.
+    // One year of room at both ends, so that a minute can be added.
     let whole = timestamp.precision == Precision::Second && (2..=9998).contains(&civil.year);
     if !whole || timestamp.fraction_digits > 6 {
         return None;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_day_there_is_comes_back() {
+    fn every_day_converts_to_its_number_and_back() {
         for days in days_from_civil(1, 1, 1)..=days_from_civil(9999, 12, 31) {
             let (year, month, day) = civil_from_days(days);
             assert_eq!(days_from_civil(year, month, day), days);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_time_may_be_another_years_in_utc() {
+    fn local_time_can_be_in_another_year_than_utc() {
         let civil = Civil { year: 2000, month: 1, day: 1, hour: 0, minute: 30, second: 5 };
         let before = Civil { year: 1999, month: 12, day: 31, hour: 23, minute: 30, second: 5 };
         assert_eq!(shifted(&civil, -60), before);

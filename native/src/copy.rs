@@ -8,23 +8,23 @@ const NULL: i32 = -1;
 pub struct Copy<'o>(pub &'o mut Vec<u8>);
 
 impl Copy<'_> {
-    /// Begins a tuple of so many fields.
+    /// Begins a tuple with this number of fields.
     pub fn tuple(&mut self, fields: i16) {
         self.0.extend(fields.to_be_bytes());
     }
 
-    /// A null.
+    /// Appends a null.
     pub fn null(&mut self) {
         self.int(NULL);
     }
 
-    /// A bytea, or text, or anything else whose binary form this is.
+    /// Appends a bytea, a text, or any other type with this binary form.
     pub fn bytes(&mut self, data: &[u8]) {
-        self.int(data.len() as i32); // the object they come from is smaller than 2 GB (see decode)
+        self.int(data.len() as i32); // their object is smaller than 2 GB (see decode)
         self.0.extend_from_slice(data);
     }
 
-    /// `bytes`, or a null.
+    /// Appends `bytes`, or a null.
     pub fn optional(&mut self, data: Option<&[u8]>) {
         match data {
             Some(data) => self.bytes(data),
@@ -32,30 +32,30 @@ impl Copy<'_> {
         }
     }
 
-    /// A bigint, or a timestamptz in microseconds from 2000.
+    /// Appends a bigint, or a timestamptz in microseconds from 2000.
     pub fn bigint(&mut self, value: i64) {
         self.int(8);
         self.0.extend(value.to_be_bytes());
     }
 
-    /// A boolean.
+    /// Appends a boolean.
     pub fn boolean(&mut self, value: bool) {
         self.bytes(&[u8::from(value)]);
     }
 
-    /// A jsonb, of its text.
+    /// Appends a jsonb from its text.
     pub fn jsonb(&mut self, json: &str) {
         self.int(json.len() as i32 + 1);
         self.0.push(1); // the version of jsonb's binary form
         self.0.extend_from_slice(json.as_bytes());
     }
 
-    /// A bytea[].
+    /// Appends a bytea[].
     pub fn bytes_array<'b>(&mut self, values: impl ExactSizeIterator<Item = Option<&'b [u8]>> + Clone) {
         self.array(BYTEA, values);
     }
 
-    /// A text[].
+    /// Appends a text[].
     pub fn text_array<'b>(&mut self, values: impl ExactSizeIterator<Item = Option<&'b str>> + Clone) {
         self.array(TEXT, values.map(|text| text.map(str::as_bytes)));
     }

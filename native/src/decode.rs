@@ -1,4 +1,4 @@
-//! The seam: the bytes of an export object to verified rows (`journal/rows.py`, `decode`).
+//! The seam: decodes the bytes of an export object into verified rows (`journal/decode/objects.py`, `decode`).
 
 use crate::block::{self, Block, Fault};
 use crate::hash::{Hash, Hasher};
@@ -11,11 +11,11 @@ use crate::symbols::SYSTEM;
 use crate::value::{HandOver, Names, Read, Value};
 use std::sync::LazyLock;
 
-/// JSON has up to seven bytes for one that was read, of values and of the names that stand for their symbol ids (see
-/// `symbols`, which has the same bound), so that no length in a row is beyond 31 bits.
+/// JSON has up to seven bytes for each byte read, of values and of the names behind their symbol ids (see
+/// `symbols`, which has the same bound), so no length in a row exceeds 31 bits.
 pub(crate) const MOST_BYTES: usize = 1 << 27;
 
-/// What the check of a strand needs of a block.
+/// The members of a block that the check of a strand needs.
 #[allow(missing_docs)]
 pub struct Link {
     pub strand_id: String,
@@ -24,9 +24,10 @@ pub struct Link {
     pub previous_hash: Option<Hash>,
     pub revisions: usize,
     pub system_revisions: usize,
+    pub unexplained: usize,
 }
 
-/// What an object held.
+/// The contents of an object.
 #[derive(Default)]
 #[allow(missing_docs)]
 pub struct Decoded {
@@ -39,9 +40,10 @@ pub struct Decoded {
     pub deletions: Vec<&'static str>,
     pub redacted: Vec<(String, i64)>,
     pub named: Vec<(String, i64)>,
+    pub omissions: Vec<(i64, Hash, String)>,
 }
 
-/// The blocks in `rows`: the least and the greatest number, and whether they come in order, no number twice.
+/// The blocks in `rows`: the least and the greatest number; `in_order` if sorted without a repeated number.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Packed {
@@ -84,7 +86,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads, verifies and packs the blocks of one export object, or hands it over as a whole.
+/// Reads, verifies and packs the blocks of one export object, or hands the entire object over.
 pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decoded> {
     if data.len() > MOST_BYTES {
         return Err(HandOver("a very large object"));
@@ -98,7 +100,7 @@ pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decod
     }
     while let Some(value) = reader.next(&mut names)? {
         if reader.repeated() {
-            return Err(HandOver("a struct with a repeated field")); // of which plain Python values hold but the last
+            return Err(HandOver("a struct with a repeated field")); // plain Python values keep only the last
         }
         let block = block::check(&value, &names, &mut hasher, trust_deletions)?;
         decoded.count(&block);
@@ -113,7 +115,7 @@ pub fn decode(data: &[u8], trust_deletions: bool, with_rows: bool) -> Read<Decod
     Ok(decoded)
 }
 
-/// The one value that is all of `data`.
+/// Reads the only value in `data`.
 pub(crate) fn only<'a>(data: &'a [u8], names: &mut Names<'a>) -> Read<Value<'a>> {
     let mut reader = Reader::new(data)?;
     let value = reader.next(names)?.ok_or(HandOver("no value"))?;
@@ -126,7 +128,7 @@ pub(crate) fn only<'a>(data: &'a [u8], names: &mut Names<'a>) -> Read<Value<'a>>
     Ok(value)
 }
 
-/// The Ion Hash and the JSON of what is one value.
+/// Returns the Ion Hash and the JSON of the only value in `data`.
 pub fn value(data: &[u8]) -> Read<(Hash, String)> {
     let mut names = names();
     let value = only(data, &mut names)?;
@@ -135,7 +137,7 @@ pub fn value(data: &[u8]) -> Read<(Hash, String)> {
     Ok((Hasher::default().hash(&value, &names), json))
 }
 
-/// For tests against the plain Python: each top-level value's Ion Hash, JSON and Ion.
+/// Returns each top-level value's Ion Hash, JSON and Ion, for tests against the plain Python.
 pub fn values(data: &[u8]) -> Read<Vec<(Hash, String, Vec<u8>)>> {
     let mut names = names();
     let mut reader = Reader::new(data)?;
@@ -178,6 +180,7 @@ impl Decoded {
             previous_hash: block.previous_hash,
             revisions: documents,
             system_revisions: block.revision_documents.len() - documents,
+            unexplained: block.unexplained,
         });
         self.redactions += block.redactions.len();
         for revision in &block.revisions {
@@ -189,6 +192,9 @@ impl Decoded {
         if block.faults.is_empty() {
             let named = block.redactions.iter().map(|named| (named.document_id.to_owned(), named.version));
             self.named.extend(named);
+            let omissions = block.omissions.iter();
+            self.omissions
+                .extend(omissions.map(|detail| (block.sequence_no, block.block_hash, detail.clone())));
         }
     }
 }

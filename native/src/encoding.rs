@@ -1,11 +1,11 @@
-//! Ion's primitive encodings, which its binary form and Ion Hash share ("Ion Binary Encoding", "Basic Field Formats").
+//! Ion's primitive encodings, shared by its binary form and Ion Hash ("Ion Binary Encoding", "Basic Field Formats").
 
 use crate::calendar::utc;
 use crate::value::{Decimal, Magnitude, Precision, Timestamp};
 
 const UNKNOWN_OFFSET: u8 = 0xC0;
 
-/// Appends a VarUInt: seven bits a byte, the last one marked.
+/// Appends a VarUInt: seven bits a byte, the last byte marked.
 #[inline]
 pub fn var_uint(value: usize, out: &mut Vec<u8>) {
     let groups = (usize::BITS - value.leading_zeros()).div_ceil(7).max(1);
@@ -15,7 +15,7 @@ pub fn var_uint(value: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a VarInt: as a VarUInt, with the sign in the first byte's second bit.
+/// Appends a VarInt: a VarUInt with the sign in the first byte's second bit.
 pub fn var_int(value: i32, out: &mut Vec<u8>) {
     let start = out.len();
     let mut magnitude = value.unsigned_abs() as usize;
@@ -29,7 +29,7 @@ pub fn var_int(value: i32, out: &mut Vec<u8>) {
     out.insert(start, mark | sign | low_bits(magnitude, 6));
 }
 
-/// Appends an Int: big-endian magnitude, its highest bit the sign; zero has no bytes, negative zero one.
+/// Appends an Int: big-endian magnitude, its highest bit the sign. Zero has no bytes, negative zero has one.
 pub fn signed_magnitude(negative: bool, magnitude: &Magnitude, out: &mut Vec<u8>) {
     let start = out.len();
     magnitude.write_bytes(out);
@@ -41,7 +41,7 @@ pub fn signed_magnitude(negative: bool, magnitude: &Magnitude, out: &mut Vec<u8>
     }
 }
 
-/// Appends a decimal's representation; none for zero with exponent zero.
+/// Appends a decimal's representation; empty for zero with exponent zero.
 pub fn decimal(value: &Decimal, out: &mut Vec<u8>) {
     if !value.negative && value.exponent == 0 && value.coefficient.is_zero() {
         return;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_variable_length() {
+    fn variable_length_numbers_are_encoded() {
         assert_eq!(written(|out| var_uint(0, out)), [0x80]);
         assert_eq!(written(|out| var_uint(127, out)), [0xFF]);
         assert_eq!(written(|out| var_uint(128, out)), [0x01, 0x80]);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sign_has_a_bit_of_its_own() {
+    fn sign_has_its_own_bit() {
         assert_eq!(written(|out| signed_magnitude(false, &Magnitude::Small(0), out)), [0; 0]);
         assert_eq!(written(|out| signed_magnitude(true, &Magnitude::Small(0), out)), [0x80]);
         assert_eq!(written(|out| signed_magnitude(true, &Magnitude::Small(128), out)), [0x80, 0x80]);

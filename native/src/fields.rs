@@ -1,4 +1,4 @@
-//! The shape of a document: which fields it has, of which Ion types (`journal/fields.py`).
+//! The shape of a document: its fields and their Ion types (`journal/ion/fields.py`).
 
 use crate::hash::sha256;
 use crate::json;
@@ -6,26 +6,26 @@ use crate::value::{Field, NameId, Names, Value};
 use foldhash::quality::RandomState;
 use std::collections::{BTreeMap, HashMap};
 
-/// Names in a path.
+/// The most names in a path.
 const MOST_DEPTH: usize = 4;
 const MOST_FIELDS: usize = 1_000;
 const MOST_NESTED_FIELDS: usize = 50;
-/// Of a list, the first ones.
+/// The members of a list that are inspected, from the start.
 const MOST_MEMBERS: usize = 20;
 const MEMBER: &str = "[]";
 const KNOWN_SHAPES: usize = 4_096;
 
-/// The shapes of an object's documents, by their numbers; its documents have very few.
+/// The few shapes of an object's documents, by their numbers.
 #[derive(Default)]
 pub struct Shapes {
-    /// As JSON.
+    /// The shapes as JSON.
     pub found: BTreeMap<i64, String>,
     known: HashMap<Vec<u8>, i64, RandomState>,
     key: Vec<u8>,
 }
 
 impl Shapes {
-    /// The number of a document's shape.
+    /// Returns the number of a document's shape.
     pub fn number(&mut self, document: &Value<'_>, names: &Names<'_>) -> i64 {
         self.key.clear();
         key(document, 0, &mut self.key);
@@ -50,7 +50,7 @@ impl Shapes {
     }
 }
 
-/// Bytes that documents of one shape have in common, as do mostly those of one only.
+/// A cache key: equal bytes mean the same shape, and documents of one shape mostly have equal bytes.
 fn key(value: &Value<'_>, depth: usize, out: &mut Vec<u8>) {
     out.extend(name(value).as_bytes());
     match value {

@@ -15,12 +15,12 @@ const END: u8 = 0x0E;
 const ESCAPE: u8 = 0x0C;
 const CANONICAL_NAN: u64 = 0x7FF8 << 48;
 
-/// SHA-256 of the bytes.
+/// Returns the SHA-256 of the bytes.
 pub fn sha256(data: &[u8]) -> Hash {
     Sha256::digest(data).into()
 }
 
-/// The serialization of a symbol; symbol zero has no text.
+/// Serializes a symbol; symbol zero has no text.
 pub fn serialized_name(text: Option<&str>) -> Vec<u8> {
     let mut out = vec![BEGIN, if text.is_some() { 0x70 } else { 0x71 }];
     escape(text.unwrap_or_default().as_bytes(), &mut out);
@@ -28,7 +28,7 @@ pub fn serialized_name(text: Option<&str>) -> Vec<u8> {
     out
 }
 
-/// Hashes values; its buffers are used again from one value to the next.
+/// Hashes values; reuses its buffers.
 #[derive(Default)]
 pub struct Hasher {
     serialized: Vec<u8>,
@@ -37,14 +37,14 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// The Ion Hash of a value.
+    /// Returns the Ion Hash of a value.
     pub fn hash(&mut self, value: &Value<'_>, names: &Names<'_>) -> Hash {
         self.serialized.clear();
         self.serialize(value, names);
         sha256(&self.serialized)
     }
 
-    /// The Ion Hash of a struct of these fields.
+    /// Returns the Ion Hash of a struct with these fields.
     pub fn hash_struct(&mut self, fields: &[(NameId, Value<'_>)], names: &Names<'_>) -> Hash {
         self.serialized.clear();
         self.fields(fields, names);

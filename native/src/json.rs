@@ -1,14 +1,14 @@
-//! Ion as the JSON that `journal/ion_json.py` makes of it, character for character.
+//! Writes Ion as JSON, character for character as `journal/ion/json.py` does.
 
 use crate::value::{Civil, Decimal, Magnitude, NameId, Names, Precision, Timestamp, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write as _;
 
-/// Exponents beyond it are handed over; amazon.ion reads a little more, PostgreSQL's numeric less.
+/// Larger exponents are handed over; amazon.ion reads a little more, PostgreSQL's numeric less.
 pub const MOST_EXPONENT: i32 = 250_000;
 
-/// What jsonb refuses is written as this code point, which never stands for a character, and four hex digits.
+/// Escapes characters that jsonb refuses: this code point, which is never a character, and four hex digits follow.
 const ESCAPE: char = '\u{FDD0}';
 // PostgreSQL's numeric: 131,072 digits before the point, 16,383 after (documentation, "Numeric Types").
 const MOST_DIGITS_BEFORE: i64 = 131_072;
@@ -40,7 +40,7 @@ pub fn write(value: &Value<'_>, names: &Names<'_>, out: &mut String) {
 /// Appends text as a JSON string.
 pub fn string(text: &str, out: &mut String) {
     out.push('"');
-    // Without an early end, so that many bytes are looked at at once.
+    // No early exit, so that the compiler vectorises the loop.
     if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         out.push_str(text);
     } else {
@@ -53,7 +53,7 @@ fn is_plain(byte: u8) -> bool {
     (b' '..0x7F).contains(&byte) & (byte != b'"') & (byte != b'\\')
 }
 
-/// Appends text with what PostgreSQL refuses escaped.
+/// Appends text, escaping characters that PostgreSQL refuses.
 pub fn escaped(text: &str, out: &mut String) {
     text.chars().for_each(|character| match character {
         '\0' | ESCAPE => push_refused(character, out),
@@ -81,12 +81,12 @@ fn push_refused(character: char, out: &mut String) {
 }
 
 fn append(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(arguments); // a String takes everything
+    let _ = out.write_fmt(arguments); // writing to a String never fails
 }
 
-/// The text of a name.
+/// Returns the text of a name.
 pub fn name_text<'n>(name: NameId, names: &'n Names<'_>) -> &'n str {
-    names.text(name).unwrap_or("$0") // Ion text's own way of writing a symbol whose text is not known
+    names.text(name).unwrap_or("$0") // Ion text's form of a symbol whose text is unknown
 }
 
 fn array(members: &[Value<'_>], names: &Names<'_>, out: &mut String) {
@@ -123,7 +123,7 @@ fn integer(negative: bool, magnitude: &Magnitude, out: &mut String) {
     }
 }
 
-/// A number of at least so many digits; several times as fast as by `format_args`.
+/// Appends a number with at least this many digits; several times as fast as `format_args`.
 fn padded(value: u64, digits: u32, out: &mut String) {
     let needed = value.checked_ilog10().map_or(1, |power| power + 1);
     let mut power = 10_u64.pow(needed.max(digits) - 1);
@@ -133,7 +133,7 @@ fn padded(value: u64, digits: u32, out: &mut String) {
     }
 }
 
-/// As Python's repr: the shortest digits that read back the same, with an exponent below 1e-4 and from 1e16.
+/// Appends a float as Python's repr does: the shortest digits that read back, an exponent below 1e-4 and from 1e16.
 fn float(value: f64, out: &mut String) {
     if !value.is_finite() {
         out.push_str(if value.is_nan() {
@@ -172,7 +172,7 @@ fn decimal(value: &Decimal, out: &mut String) {
     }
 }
 
-/// The to-scientific-string of the General Decimal Arithmetic Specification, as Python's Decimal has it.
+/// Appends the to-scientific-string of the General Decimal Arithmetic Specification, as Python's Decimal does.
 fn decimal_text(digits: &str, exponent: i32, adjusted: i64, out: &mut String) {
     let (first, others) = digits.split_at_checked(1).unwrap_or((digits, ""));
     if exponent > 0 || adjusted < -6 {
@@ -199,11 +199,11 @@ fn decimal_text(digits: &str, exponent: i32, adjusted: i64, out: &mut String) {
     }
 }
 
-/// RFC 3339 text, cut at the timestamp's precision; an unknown offset is -00:00.
+/// Appends RFC 3339 text, cut at the timestamp's precision; an unknown offset is -00:00.
 fn timestamp(value: &Timestamp, out: &mut String) {
     let Civil { year, month, day, hour, minute, second } = value.civil;
     out.push('"');
-    padded(year.unsigned_abs().into(), 4, out); // from 1 on
+    padded(year.unsigned_abs().into(), 4, out); // 1 or later
     if value.precision >= Precision::Month {
         out.push('-');
         padded(month.into(), 2, out);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_as_python_writes_them() {
+    fn floats_are_written_as_by_python() {
         for (value, text) in [
             (0.0, "0.0"),
             (-0.0, "-0.0"),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_as_python_writes_them() {
+    fn decimals_are_written_as_by_python() {
         assert_eq!(decimal_of(false, 100, -2), "1.00");
         assert_eq!(decimal_of(true, 0, 0), "-0");
         assert_eq!(decimal_of(false, 0, -7), "0E-7");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jsonb_refuses_is_escaped() {
+    fn characters_that_jsonb_refuses_are_escaped() {
         let mut out = String::new();
         string("a\0\u{FDD0}\u{1}\"\u{7F}\u{2028}", &mut out);
         assert_eq!(out, "\"a\u{FDD0}0000\u{FDD0}fdd0\\u0001\\\"\u{7F}\u{2028}\"");

@@ -1,9 +1,9 @@
-//! Strandline's native kernel: the bytes of a journal export's object to verified rows ready for COPY.
+//! Strandline's native kernel: decodes the bytes of a journal export's object into verified rows ready for COPY.
 //!
-//! The plain Python in `journal/` states the formats and is the oracle; this does the same for what exports in Ion
-//! hold, many times faster. What it does not know for certain it *hands over*: JSON, gzip, malformed or rare Ion, a
-//! block of another shape. The plain Python then reads that object and names its faults, so a difference between the
-//! two can only be where both give an answer, and that is what tests/native fuzzes.
+//! The plain Python in `journal/` defines the formats and is the reference; this does the same for exports in Ion,
+//! many times faster. Whatever it does not know for certain it *hands over*: JSON, malformed or rare Ion, a
+//! block of another shape. The plain Python then reads that object and names its faults. So the two can differ only
+//! if both give an answer, and tests/native fuzzes exactly that.
 
 pub mod block;
 pub mod calendar;

@@ -1,4 +1,4 @@
-//! The members of a block's structs by name, each as the type it must have; what has another is handed over.
+//! Reads the members of a block's structs as the required types; a member of another type is handed over.
 
 use crate::calendar::microseconds;
 use crate::hash::Hash;
@@ -62,7 +62,7 @@ pub const VERSION: NameId = 5;
 pub struct Members<'v, 'a>(pub &'v [Field<'a>]);
 
 impl<'v, 'a> Members<'v, 'a> {
-    /// The members of a value that is a struct.
+    /// Returns the members of a struct.
     pub fn of(value: &'v Value<'a>) -> Read<Self> {
         match value {
             Value::Struct(fields) => Ok(Self(fields)),
@@ -70,12 +70,12 @@ impl<'v, 'a> Members<'v, 'a> {
         }
     }
 
-    /// A member, if it is there.
+    /// Returns a member, if present.
     pub fn get(self, name: NameId) -> Option<&'v Value<'a>> {
         self.0.iter().find(|(id, _)| *id == name).map(|(_, value)| value)
     }
 
-    /// A member that is there and not null of any type.
+    /// Returns a member that is present and not a null of any type.
     pub fn value(self, name: NameId) -> Read<Option<&'v Value<'a>>> {
         match self.get(name) {
             Some(Value::Annotated(annotated)) if matches!(annotated.1, Value::Null(_)) => {
@@ -85,12 +85,12 @@ impl<'v, 'a> Members<'v, 'a> {
         }
     }
 
-    /// A struct.
+    /// Reads a struct.
     pub fn members(self, name: NameId) -> Read<Self> {
         self.get(name).map(Self::of).unwrap_or(Err(HandOver("a struct that is missing")))
     }
 
-    /// A list; empty where it is missing or null.
+    /// Reads a list; empty if missing or null.
     pub fn list(self, name: NameId) -> Read<&'v [Value<'a>]> {
         match self.get(name) {
             None | Some(Value::Null(IonType::Null)) => Ok(&[]),
@@ -99,7 +99,7 @@ impl<'v, 'a> Members<'v, 'a> {
         }
     }
 
-    /// Text of any kind.
+    /// Reads a string.
     pub fn text(self, name: NameId) -> Read<&'v str> {
         match self.get(name) {
             Some(Value::String(text)) => Ok(text),
@@ -107,7 +107,7 @@ impl<'v, 'a> Members<'v, 'a> {
         }
     }
 
-    /// An id: printable, and not long.
+    /// Reads an id: printable ASCII, not long.
     pub fn id(self, name: NameId) -> Read<&'v str> {
         let text = self.text(name)?;
         let valid =
@@ -115,7 +115,7 @@ impl<'v, 'a> Members<'v, 'a> {
         if valid { Ok(text) } else { Err(HandOver("a member that is not an id")) }
     }
 
-    /// A whole number from 0 that a bigint holds.
+    /// Reads a whole number from 0 that fits a bigint.
     pub fn number(self, name: NameId) -> Read<i64> {
         match self.get(name) {
             Some(Value::Int { negative: false, magnitude: Magnitude::Small(value) }) => {
@@ -125,19 +125,19 @@ impl<'v, 'a> Members<'v, 'a> {
         }
     }
 
-    /// A SHA-256 hash.
+    /// Reads a SHA-256 hash.
     pub fn hash(self, name: NameId) -> Read<Hash> {
         self.get(name)
             .and_then(|value| hash(value).ok().flatten())
             .ok_or(HandOver("a member that is not a hash"))
     }
 
-    /// A SHA-256 hash, or none where it is empty.
+    /// Reads a SHA-256 hash, or none if it is empty.
     pub fn hash_or_empty(self, name: NameId) -> Read<Option<Hash>> {
         self.get(name).map(hash).unwrap_or(Err(HandOver("a hash that is missing")))
     }
 
-    /// A time, in microseconds from 2000.
+    /// Reads a time, in microseconds from 2000.
     pub fn time(self, name: NameId) -> Read<i64> {
         match self.get(name) {
             Some(Value::Timestamp(time)) => {
@@ -148,7 +148,7 @@ impl<'v, 'a> Members<'v, 'a> {
     }
 }
 
-/// A SHA-256 hash, or none where it is empty.
+/// Reads a SHA-256 hash, or none if it is empty.
 pub fn hash(value: &Value<'_>) -> Read<Option<Hash>> {
     match value {
         Value::Blob(data) if data.is_empty() => Ok(None),

@@ -3,14 +3,14 @@
 use crate::hash::{Hash, sha256};
 use std::cmp::Ordering;
 
-/// SHA-256 of both hashes, the smaller first as signed bytes from the last to the first; the other where one is empty.
+/// Returns the SHA-256 of both hashes, the smaller first as signed bytes from the last; if one is empty, the other.
 pub fn dot(a: Option<&Hash>, b: Option<&Hash>) -> Option<Hash> {
     let (Some(a), Some(b)) = (a, b) else { return a.or(b).copied() };
     let (first, second) = if order(a, b) == Ordering::Greater { (b, a) } else { (a, b) };
     Some(sha256([*first, *second].as_flattened()))
 }
 
-/// The Merkle root of the hashes in their order, an odd last one moving up as it is; none for none.
+/// Returns the Merkle root of the hashes in their order (an odd last one moves up unchanged); none for none.
 pub fn root(hashes: &[Option<Hash>]) -> Option<Hash> {
     let mut level = hashes.to_vec();
     while level.len() > 1 {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_operand_gives_the_other() {
+    fn empty_operand_gives_the_other() {
         assert_eq!(dot(None, None), None);
         assert_eq!(dot(Some(&[1; 32]), None), Some([1; 32]));
         assert_eq!(root(&[None, Some([2; 32]), None]), Some([2; 32]));

@@ -1,4 +1,4 @@
-//! The functions that Python sees; they release the GIL while they work.
+//! The functions exported to Python; they release the GIL while they work.
 
 use crate::block::Fault;
 use crate::decode::{self, Decoded, Link, Packed};
@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::collections::BTreeMap;
 
-/// Raised by one with every change of what `decode` gives, so that an old build is not taken for a new one.
-const SEAM: u32 = 8;
+/// Incremented with every change of the functions' results, so that Python refuses an old build.
+const SEAM: u32 = 9;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -22,7 +22,7 @@ fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values, module)?)
 }
 
-/// What an object held, as the members of `Decoded` in their order; or, as text, why it is left to the plain Python.
+/// Decodes an object: the members of `Decoded` in their order; or, as text, why it is handed over.
 #[pyfunction]
 #[pyo3(name = "decode")]
 fn decode_object<'py>(
@@ -38,8 +38,8 @@ fn decode_object<'py>(
     }
 }
 
-/// What a stream's user record held: its kind, `Decoded`'s members, and what it says of others (see `side`); or, as
-/// text, why it is left to the plain Python.
+/// Decodes a stream's user record: its kind, `Decoded`'s members, and its data for pairing (see `side`); or, as
+/// text, why it is handed over.
 #[pyfunction]
 fn decode_record<'py>(
     py: Python<'py>,
@@ -56,7 +56,7 @@ fn decode_record<'py>(
     }
 }
 
-/// None, or the fields in their order.
+/// Returns the fields in their order, or None.
 fn side<'py>(py: Python<'py>, side: &Side) -> PyResult<Option<Bound<'py, PyTuple>>> {
     let found = match side {
         Side::Neither => return Ok(None),
@@ -77,20 +77,20 @@ fn side<'py>(py: Python<'py>, side: &Side) -> PyResult<Option<Bound<'py, PyTuple
     Ok(Some(found))
 }
 
-/// The texts of the statements of a transactionInfo; None where it is left to the plain Python.
+/// Returns the statement texts of a transactionInfo; None if it is handed over.
 #[pyfunction]
 fn statement_texts(info: &[u8]) -> Option<Vec<String>> {
     statement::texts(info).ok()
 }
 
-/// The Ion Hash and the JSON of what is one value; None where it is left to the plain Python.
+/// Returns the Ion Hash and the JSON of one value; None if it is handed over.
 #[pyfunction]
 fn value<'py>(py: Python<'py>, data: &[u8]) -> Option<(Bound<'py, PyBytes>, String)> {
     let (hash, json) = decode::value(data).ok()?;
     Some((PyBytes::new(py, &hash), json))
 }
 
-/// For tests: each top-level value's Ion Hash, JSON and Ion; or, as text, why they are left to the plain Python.
+/// For tests: each top-level value's Ion Hash, JSON and Ion; or, as text, why they are handed over.
 #[pyfunction]
 fn values<'py>(py: Python<'py>, data: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
     let data = data.as_bytes();
@@ -116,6 +116,9 @@ fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple
         let Packed { first_no, last_no, in_order } = *packed;
         (blocks, revisions, first_no, last_no, in_order, &rows.shapes.found, counts, &rows.tables)
     });
+    let omissions = decoded.omissions.iter();
+    let omissions = omissions.map(|(number, hash, detail)| (*number, PyBytes::new(py, hash), detail));
+    let omissions = omissions.collect::<Vec<_>>();
     (
         links,
         rows,
@@ -125,11 +128,12 @@ fn tuple<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyTuple
         &decoded.deletions,
         &decoded.redacted,
         &decoded.named,
+        omissions,
     )
         .into_pyobject(py)
 }
 
-type LinkTuple<'py> = (String, i64, Bound<'py, PyBytes>, Bound<'py, PyBytes>, bool, usize, usize);
+type LinkTuple<'py> = (String, i64, Bound<'py, PyBytes>, Bound<'py, PyBytes>, bool, usize, usize, usize);
 
 fn link_tuple<'py>(py: Python<'py>, link: &Link) -> LinkTuple<'py> {
     (
@@ -140,6 +144,7 @@ fn link_tuple<'py>(py: Python<'py>, link: &Link) -> LinkTuple<'py> {
         true,
         link.revisions,
         link.system_revisions,
+        link.unexplained,
     )
 }
 

@@ -9,32 +9,32 @@ use crate::value::{
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-/// What a binary stream begins with, and may hold again between values.
+/// The start of a binary stream; may occur again between values.
 pub const VERSION_MARKER: [u8; 4] = [0xE0, 0x01, 0x00, 0xEA];
 
 const ENDS_EARLY: HandOver = HandOver("ends early");
 const VARIABLE_LENGTH: u8 = 14;
 const NULL: u8 = 15;
-/// Those of a decimal128, beyond which amazon.ion reads no binary decimal.
+/// The range of decimal128, the largest that amazon.ion reads in binary.
 const EXPONENTS: RangeInclusive<i32> = -6_176..=6_111;
-/// Enough for any length in memory; more bits are no length.
+/// Enough for any length in memory; a larger number is not a length.
 const MOST_BITS: usize = usize::MAX >> 8;
 
 /// Reads the top-level values of a binary stream.
 pub struct BinaryReader<'a> {
     rest: &'a [u8],
     symbols: SymbolTable,
-    /// Whether a struct read so far had a field twice.
+    /// True if a struct read so far had a repeated field.
     pub repeated: bool,
 }
 
 impl<'a> BinaryReader<'a> {
-    /// A reader of these bytes, which begin with a version marker.
+    /// Makes a reader of these bytes, which begin with a version marker.
     pub fn new(data: &'a [u8]) -> Self {
         Self { rest: data, symbols: SymbolTable::new(data.len()), repeated: false }
     }
 
-    /// The next value that is not a symbol table; none at the end.
+    /// Reads the next value that is not a symbol table; none at the end.
     pub fn next(&mut self, names: &mut Names<'a>) -> Read<Option<Value<'a>>> {
         while !self.rest.is_empty() {
             if let Some(rest) = self.rest.strip_prefix(&VERSION_MARKER) {
@@ -179,7 +179,7 @@ fn var_uint(rest: &mut &[u8]) -> Read<usize> {
     }
 }
 
-/// Sign and magnitude; the sign counts for zero too.
+/// Reads sign and magnitude; zero has a sign too.
 fn var_int(rest: &mut &[u8]) -> Read<(bool, usize)> {
     let first = byte(rest)?;
     let mut value = usize::from(first & 0x3F);
@@ -285,7 +285,7 @@ fn timestamp(mut body: &[u8]) -> Read<Timestamp> {
         minute: minute.unwrap_or(0),
         second: second.unwrap_or(0),
     };
-    // What is in range in UTC must be so in local time too, and the other way round.
+    // Both the UTC and the local time must be in range.
     let in_utc = checked(Timestamp { precision, civil: utc, offset: None, fraction, fraction_digits })?;
     let civil = shifted(&in_utc.civil, i64::from(offset.unwrap_or(0)));
     checked(Timestamp { civil, offset, ..in_utc })

@@ -1,4 +1,4 @@
-//! Reads Ion 1.0 text (amazon-ion.github.io/ion-docs, "Ion Text Encoding"); the words are taken in `text_token`.
+//! Reads Ion 1.0 text (amazon-ion.github.io/ion-docs, "Ion Text Encoding"); `text_token` scans its tokens.
 
 use crate::symbols::SymbolTable;
 use crate::text_number;
@@ -12,23 +12,23 @@ const VERSION_MARKER: &str = "$ion_1_0";
 pub struct TextReader<'a> {
     scanner: Scanner<'a>,
     symbols: SymbolTable,
-    /// Whether a struct read so far had a field twice.
+    /// True if a struct read so far had a repeated field.
     pub repeated: bool,
 }
 
-/// A symbol as it is written, which may turn out to be a keyword or an annotation.
+/// A symbol as written; it may be a keyword or an annotation.
 enum Word<'a> {
     Bare(&'a str),
     Quoted(Cow<'a, str>),
 }
 
 impl<'a> TextReader<'a> {
-    /// A reader of this text.
+    /// Makes a reader of this text.
     pub fn new(text: &'a str) -> Self {
         Self { scanner: Scanner::new(text), symbols: SymbolTable::new(text.len()), repeated: false }
     }
 
-    /// The next value that is not a symbol table; none at the end.
+    /// Reads the next value that is not a symbol table; none at the end.
     pub fn next(&mut self, names: &mut Names<'a>) -> Read<Option<Value<'a>>> {
         loop {
             self.scanner.space()?;
@@ -77,7 +77,7 @@ impl<'a> TextReader<'a> {
         }
     }
 
-    /// A symbol or keyword, or annotations and the value that they are of.
+    /// Reads a symbol or keyword, or annotations and their value.
     fn symbol(&mut self, names: &mut Names<'a>, depth: u32) -> Read<Value<'a>> {
         let mut annotations = Vec::new();
         while let Some(b'\'' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$') = self.scanner.peek()
@@ -206,14 +206,14 @@ impl<'a> TextReader<'a> {
         }
     }
 
-    /// Past the opening bracket and the space behind it.
+    /// Skips the opening bracket and the space behind it.
     fn enter(&mut self, depth: u32) -> Read<u32> {
         self.scanner.advance(1);
         self.scanner.space()?;
         depth.checked_sub(1).ok_or(HandOver("nested deeply"))
     }
 
-    /// A comma, unless the end follows.
+    /// Skips a comma, which is required unless the end follows.
     fn separator(&mut self, end: u8) -> Read<()> {
         self.scanner.space()?;
         if self.scanner.skip_byte(b',') {

@@ -1,6 +1,6 @@
-//! One user record of a stream (`journal/record.py`): a block's summary, a revision's details, or a control record.
+//! Checks one user record of a stream (`journal/decode/record.py`): a block summary, revision details, or control.
 //!
-//! Only a record that holds is answered; what is wrong with another one, the plain Python says.
+//! Answers only for a sound record; the plain Python names the faults of any other.
 
 use crate::block;
 use crate::decode::{self, Decoded, MOST_BYTES, names};
@@ -9,20 +9,20 @@ use crate::members::{self, Members};
 use crate::revision::{self, State, Table};
 use crate::value::{HandOver, Names, Read, Value};
 
-/// What a record held.
+/// The contents of a record.
 pub struct Record {
-    /// Its recordType; of a control record with what it says.
+    /// Its recordType; for a control record followed by its event.
     pub kind: &'static str,
-    /// The rows, and what a journal counts of them.
+    /// The rows and their counts.
     pub decoded: Decoded,
-    /// What only the block and its revisions together can be checked for.
+    /// The data for pairing the block and its revisions.
     pub side: Side,
 }
 
-/// A revision that is to come: its hash and document, and the table's id and name.
-pub type ToCome = (Hash, String, Option<(String, String)>);
+/// A revision that arrives separately: its hash and document, and the table's id and name.
+pub type Expected = (Hash, String, Option<(String, String)>);
 
-/// What each side says of the other (`journal/streamed.py`); times in microseconds from 2000.
+/// The data for pairing (`journal/check/pairing.py`); times in microseconds from 2000.
 #[allow(missing_docs)]
 pub enum Side {
     Neither,
@@ -32,7 +32,7 @@ pub enum Side {
         block_hash: Hash,
         transaction_id: String,
         block_time: i64,
-        revisions: Vec<ToCome>,
+        revisions: Vec<Expected>,
     },
     Revision {
         strand_id: String,
@@ -46,7 +46,7 @@ pub enum Side {
     },
 }
 
-/// Reads, verifies and packs a record that is all of `data`.
+/// Reads, verifies and packs the only record in `data`.
 pub fn decode(data: &[u8], trust_deletions: bool) -> Read<Record> {
     if data.len() > MOST_BYTES {
         return Err(HandOver("a very large record"));
@@ -80,8 +80,8 @@ fn summary<'a>(payload: Members<'_, 'a>, names: &Names<'a>) -> Read<Record> {
     decoded.count(&block);
     decoded.rows.push(&block, names);
     decoded.count_packed(block.sequence_no);
-    let to_come = block.revision_hashes.iter().zip(&block.revision_documents);
-    let revisions = to_come.filter_map(|(hash, document)| {
+    let expected = block.revision_hashes.iter().zip(&block.revision_documents);
+    let revisions = expected.filter_map(|(hash, document)| {
         let (hash, document) = ((*hash)?, (*document)?);
         let table = block.documents.iter().find(|(id, _)| *id == document).map(|(_, table)| owned(*table));
         Some((hash, document.to_owned(), table))

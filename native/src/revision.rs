@@ -1,18 +1,18 @@
-//! Checks a revision (`journal/block.py`, `check_revision`).
+//! Checks a revision (`journal/check/block.py`, `check_revision`).
 
 use crate::hash::{Hash, Hasher, sha256};
 use crate::members::{self, Members};
 use crate::merkle::dot;
 use crate::value::{Names, Precision, Read, Value};
 
-/// What a revision shows of its document.
+/// The state of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It holds data.
+    /// With data.
     Normal,
-    /// It holds the hash of the data that was erased.
+    /// With the hash of the erased data instead.
     Redacted,
-    /// It holds neither: it deleted the document.
+    /// With neither: it deleted the document.
     Deleted,
 }
 
@@ -24,7 +24,7 @@ pub struct Table<'v> {
     pub name: &'v str,
 }
 
-/// A revision and what its hash was found to cover.
+/// A revision and the contents that its hash covers.
 #[allow(missing_docs)]
 pub struct Revision<'v, 'a> {
     pub hash: Hash,
@@ -37,7 +37,7 @@ pub struct Revision<'v, 'a> {
     pub data: Option<&'v Value<'a>>,
     pub data_hash: Option<Hash>,
     pub table: Option<Table<'v>>,
-    /// Of a deletion: what its hash was found to be.
+    /// The form of a deletion's hash.
     pub deletion: Option<&'static str>,
     pub fault: Option<RevisionFault>,
 }
@@ -73,7 +73,7 @@ pub fn check<'v, 'a>(
     };
     let data_hash = value.value(members::DATA_HASH)?;
     if let Some(data) = revision.data {
-        // A null of another type than null is as good as a hash here.
+        // The plain Python treats a typed null like a hash here.
         if !matches!(value.get(members::DATA_HASH), None | Some(Value::Null(crate::value::IonType::Null))) {
             revision.fault = Some(RevisionFault::Hash("holds both data and dataHash"));
             return Ok(revision);
@@ -99,7 +99,7 @@ pub fn check<'v, 'a>(
 }
 
 impl Revision<'_, '_> {
-    /// Whether the row's other columns give back exactly this metadata, hash and all.
+    /// True if the row's other columns reproduce exactly this metadata and its hash.
     pub fn is_plain_metadata(&self) -> bool {
         let Some(Value::Timestamp(time)) = self.metadata.get(members::TX_TIME) else { return false };
         self.metadata.0.len() == 4
@@ -109,8 +109,8 @@ impl Revision<'_, '_> {
     }
 }
 
-/// How a deletion's hash was made: with the hash of nothing (AWS's Java verifier), of its metadata alone, or with the
-/// hash of a null (QLDB.md, "Hashes").
+/// Returns the form of a deletion's hash: metadata and nothing (AWS's Java verifier), metadata alone, or metadata
+/// and a null (docs/qldb-formats.md, "Hashes").
 fn deletion_form(metadata_hash: &Hash, hash: &Hash, trust_deletions: bool) -> Option<&'static str> {
     let null = sha256(&[0x0B, 0x0F, 0x0E]);
     if dot(Some(metadata_hash), Some(&sha256(&[]))) == Some(*hash) {

@@ -1,4 +1,4 @@
-//! Packs verified blocks as rows for COPY (`journal/rows.py`, BLOCK_COLUMNS and REVISION_COLUMNS).
+//! Packs verified blocks as rows for COPY (`journal/decode/copy_format.py`, BLOCK_COLUMNS and REVISION_COLUMNS).
 
 use crate::block::{Block, Redaction};
 use crate::copy::Copy;
@@ -15,21 +15,21 @@ use std::collections::{BTreeMap, HashMap};
 const BLOCK_FIELDS: i16 = 16;
 const REVISION_FIELDS: i16 = 15;
 
-/// How many revisions, and the first and the last block that has one.
+/// The number of revisions, and the first and the last block that holds one.
 pub type Count = (i64, i64, i64);
 
-/// Binary COPY tuples, without COPY's header and trailer; and what follows from them once the mark passes them.
+/// Binary COPY tuples, without COPY's header and trailer, and their tally.
 #[derive(Default)]
 pub struct Rows {
     /// Tuples of BLOCK_COLUMNS.
     pub blocks: Vec<u8>,
     /// Tuples of REVISION_COLUMNS.
     pub revisions: Vec<u8>,
-    /// Of the revisions' data.
+    /// The shapes of the revisions' data.
     pub shapes: Shapes,
-    /// The revisions with data of each table, by its id and their shape.
+    /// The number of revisions with data, by table id and shape.
     pub counts: HashMap<String, BTreeMap<i64, Count>, RandomState>,
-    /// The tables that blocks name: name and block, of the first one, by id.
+    /// Name and block of the first mention of each table, by its id.
     pub tables: HashMap<String, (String, i64), RandomState>,
     writer: Writer,
     json: String,
@@ -37,12 +37,12 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// With room for what an object of so many bytes gives, or most of it.
+    /// Allocates room for the rows of an object of this size, or most of them.
     pub fn with_room(bytes: usize) -> Self {
         Self { blocks: Vec::with_capacity(bytes), revisions: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Appends a block, and its revisions in the order of their hashes.
+    /// Appends a block, and its revisions sorted by hash.
     pub fn push(&mut self, block: &Block<'_, '_>, names: &Names<'_>) {
         self.push_block(block, names);
         let mut revisions: Vec<&Revision<'_, '_>> = block.revisions.iter().collect();
@@ -195,7 +195,7 @@ fn redactions(redactions: &[Redaction<'_>], out: &mut String) {
     out.push(']');
 }
 
-/// The tables of a block's documents; the last name that one is given is the one.
+/// Returns the tables of a block's documents; the last name given to a table wins.
 fn tables<'v>(documents: &[(&str, Table<'v>)]) -> Vec<Table<'v>> {
     let mut tables: Vec<Table<'v>> = Vec::new();
     for (_, table) in documents {
@@ -207,7 +207,7 @@ fn tables<'v>(documents: &[(&str, Table<'v>)]) -> Vec<Table<'v>> {
     tables
 }
 
-/// Each table's name by its id.
+/// Appends an object of each table's name by its id.
 fn tables_json(tables: &[Table<'_>], out: &mut String) {
     out.push('{');
     for (index, table) in tables.iter().enumerate() {

@@ -12,15 +12,15 @@ const KEYWORDS: [&str; 16] = [
 ];
 const OTHER: &str = "OTHER";
 
-/// As in `journal/block.py`; Python's white space has four more characters than Unicode's.
+/// As in `journal/check/statements.py`; Python's white space has four more characters than Unicode's.
 static KEYWORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^(?s:[\s\x1C-\x1F]*(?:(?:--[^\n]*\n|/\*.*?\*/)[\s\x1C-\x1F]*)*([A-Za-z]+))").ok()
 });
 
-/// The leading keyword in upper case; OTHER for what is none, so that no payload passes.
+/// Returns the leading keyword in upper case; OTHER for any other word, which may be payload.
 pub fn kind(statement: &str) -> &'static str {
     let word = match statement.split(|next: char| !next.is_ascii_alphabetic()).next() {
-        Some(word) if !word.is_empty() => word, // no space or comment before it: what nearly all are, without a regex
+        Some(word) if !word.is_empty() => word, // fast path: no space or comment before it
         _ => {
             let word = KEYWORD.as_ref().and_then(|keyword| keyword.captures(statement)?.get(1));
             word.map_or("", |word| word.as_str())
@@ -29,12 +29,12 @@ pub fn kind(statement: &str) -> &'static str {
     KEYWORDS.into_iter().find(|keyword| keyword.eq_ignore_ascii_case(word)).unwrap_or(OTHER)
 }
 
-/// Whether statements of this kind define tables and indexes.
+/// Returns true if statements of this kind define tables and indexes.
 pub fn defines(kind: &str) -> bool {
     matches!(kind, "CREATE" | "DROP" | "UNDROP")
 }
 
-/// The texts of the statements of a transactionInfo, in Ion; none where it has no statements.
+/// Returns the statement texts of a transactionInfo in Ion; none if it has no statements.
 pub fn texts(info: &[u8]) -> Read<Vec<String>> {
     let mut names = decode::names();
     let value = decode::only(info, &mut names)?;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_a_transaction() {
+    fn statement_texts_are_read() {
         let info = br#"{statements: [{statement: "SELECT 1", startTime: null}, {statement: "COMMIT"}], documents: {}}"#;
         assert_eq!(texts(info), Ok(vec!["SELECT 1".to_owned(), "COMMIT".to_owned()]));
         assert_eq!(texts(b"{documents: {}}"), Ok(Vec::new()));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_keyword_passes() {
+    fn only_keywords_are_returned() {
         for (statement, expected) in [
             ("SELECT 1", "SELECT"),
             (" \u{1C}\u{A0}insert INTO T ?", "INSERT"),

@@ -1,4 +1,4 @@
-//! Ion's local symbol tables: the system's symbols, and what a stream's own tables set or append.
+//! Ion's local symbol tables: the system's symbols, and those that a stream's own tables set or append.
 
 use crate::value::{Field, HandOver, IonType, NameId, Names, Read, Value};
 
@@ -23,35 +23,35 @@ const IMPORTS: NameId = 6;
 const SYMBOLS: NameId = 7;
 const SHARED_TABLE: NameId = 9;
 
-/// Which name each symbol id stands for.
+/// Maps symbol ids to names.
 pub struct SymbolTable {
     /// The name of each symbol id, and its length.
     names: Vec<(NameId, usize)>,
-    /// How many bytes of names the rest of the stream may stand for.
+    /// The bytes of names that symbol ids in the rest of the stream may expand to.
     allowance: usize,
 }
 
 impl SymbolTable {
-    /// The table at the start of a stream of so many bytes.
+    /// Makes the table at the start of a stream of this many bytes.
     ///
-    /// One long name and many ids of one byte could stand for any amount of text, so there is a bound.
+    /// One long name and many ids of one byte could expand to any amount of text, so expansion is bounded.
     pub fn new(stream_length: usize) -> Self {
         Self { names: system(), allowance: stream_length.saturating_mul(MOST_EXPANSION).min(MOST_NAME_BYTES) }
     }
 
-    /// Back to the start, as at a version marker.
+    /// Resets to the system's symbols, as at a version marker.
     pub fn reset(&mut self) {
         self.names = system();
     }
 
-    /// The name of a symbol id.
+    /// Returns the name of a symbol id.
     pub fn name(&mut self, id: usize) -> Read<NameId> {
         let (name, length) = *self.names.get(id).ok_or(HandOver("a symbol id beyond the symbol table"))?;
         self.allowance = self.allowance.checked_sub(length).ok_or(HandOver("names that come very often"))?;
         Ok(name)
     }
 
-    /// Takes a top-level value if it is a local symbol table, and gives back what is not one.
+    /// Consumes a top-level value that is a local symbol table; returns any other value.
     pub fn take<'a>(&mut self, value: Value<'a>, names: &mut Names<'a>) -> Read<Option<Value<'a>>> {
         let Value::Annotated(annotated) = &value else { return Ok(Some(value)) };
         match (annotated.0.first(), &annotated.1) {
@@ -67,7 +67,7 @@ impl SymbolTable {
         }
         let field = |name| fields.iter().find(|(id, _)| *id == name).map(|(_, value)| value);
         match field(IMPORTS) {
-            Some(Value::Symbol(SYMBOL_TABLE)) => {} // what was defined before stays
+            Some(Value::Symbol(SYMBOL_TABLE)) => {} // append
             None | Some(Value::Null(IonType::Null)) => self.reset(),
             Some(Value::List(imports)) if imports.is_empty() => self.reset(),
             Some(_) => return Err(HandOver("a shared symbol table")),

@@ -7,7 +7,7 @@ use crate::value::{Civil, Decimal, HandOver, Magnitude, Precision, Read, Timesta
 const NOT_A_NUMBER: HandOver = HandOver("not a number");
 const NOT_A_TIME: HandOver = HandOver("not a time");
 
-/// The value of a word that begins with a digit or a sign.
+/// Parses a word that begins with a digit or a sign.
 pub fn value<'a>(word: &str) -> Read<Value<'a>> {
     match word.as_bytes() {
         b"+inf" => return Ok(Value::Float(f64::INFINITY)),
@@ -120,7 +120,7 @@ fn timestamp(word: &str) -> Read<Timestamp> {
     })
 }
 
-/// The timestamp of the form 2022-01-01T00:00:00.000Z, which all of QLDB's own have.
+/// Parses a timestamp like 2022-01-01T00:00:00.000Z, the form of all of QLDB's own.
 fn in_milliseconds(text: &[u8]) -> Option<Timestamp> {
     let (year, text) = leading(text, 4, b'-')?;
     let (month, text) = leading(text, 2, b'-')?;
@@ -139,7 +139,7 @@ fn in_milliseconds(text: &[u8]) -> Option<Timestamp> {
     })
 }
 
-/// The number of so many digits, of which this byte is the end, and what comes after that.
+/// Parses a number of this many digits, followed by the byte `end`; returns it and the rest.
 fn leading(text: &[u8], count: usize, end: u8) -> Option<(u32, &[u8])> {
     let (digits, rest) = text.split_at_checked(count)?;
     let (byte, rest) = rest.split_first()?;
@@ -149,7 +149,7 @@ fn leading(text: &[u8], count: usize, end: u8) -> Option<(u32, &[u8])> {
     Some((digits.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')), rest))
 }
 
-/// The timestamp with a time of day and its offset.
+/// Adds a time of day and its offset to a timestamp.
 fn of_day(mut timestamp: Timestamp, text: &str) -> Read<Timestamp> {
     let at = text.find(['Z', '+', '-']).ok_or(NOT_A_TIME)?;
     let (time, offset_text) = text.split_at_checked(at).ok_or(NOT_A_TIME)?;
@@ -188,7 +188,7 @@ fn offset(text: &str) -> Read<Option<i32>> {
     Ok(Some(sign * i32::try_from(hours * 60 + minutes).map_err(|_| NOT_A_TIME)?))
 }
 
-/// A number of exactly so many digits, at most nine.
+/// Parses a number of exactly this many digits, at most nine.
 fn digits(text: Option<&str>, count: usize) -> Read<u32> {
     text.filter(|text| text.len() == count && text.bytes().all(|digit| digit.is_ascii_digit()))
         .and_then(|text| text.parse().ok())

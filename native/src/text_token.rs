@@ -1,4 +1,4 @@
-//! The words of Ion text: space, names, strings and lobs.
+//! Scans the tokens of Ion text: space, names, strings and lobs.
 
 use crate::value::{HandOver, Read, Value};
 use base64::Engine as _;
@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 const CONTROL: HandOver = HandOver("a control character, or no end, in a string");
 
-/// Of each byte, whether it may be in a name without quotes, and in a number or timestamp.
+/// The bytes of an unquoted name, and of a number or timestamp.
 static NAME: [bool; 256] = class(b"_$");
 static NUMBER: [bool; 256] = class(b"+-.:_");
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone)]
 pub struct Scanner<'a> {
     text: &'a str,
@@ -19,27 +19,27 @@ pub struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// The start of a text.
+    /// Starts at the beginning of a text.
     pub fn new(text: &'a str) -> Self {
         Self { text, position: 0 }
     }
 
-    /// The byte here.
+    /// Returns the current byte.
     pub fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.position).copied()
     }
 
-    /// Goes on by so many bytes.
+    /// Skips this many bytes.
     pub fn advance(&mut self, bytes: usize) {
         self.position += bytes;
     }
 
-    /// Whether this comes here.
+    /// Returns true if this text follows.
     pub fn follows(&self, expected: &str) -> bool {
         self.rest().starts_with(expected.as_bytes())
     }
 
-    /// Goes past this, if it comes here.
+    /// Skips this text if it follows.
     pub fn skip_if(&mut self, expected: &str) -> bool {
         let follows = self.follows(expected);
         if follows {
@@ -48,7 +48,7 @@ impl<'a> Scanner<'a> {
         follows
     }
 
-    /// Goes past this byte, if it comes here.
+    /// Skips this byte if it follows.
     #[inline]
     pub fn skip_byte(&mut self, expected: u8) -> bool {
         let follows = self.peek() == Some(expected);
@@ -58,12 +58,12 @@ impl<'a> Scanner<'a> {
         follows
     }
 
-    /// Goes past white space and comments.
+    /// Skips white space and comments.
     #[inline]
     pub fn space(&mut self) -> Read<()> {
         match self.peek() {
             Some(byte) if is_space(byte) || byte == b'/' => self.some_space(),
-            _ => Ok(()), // as nearly everywhere in QLDB's text
+            _ => Ok(()), // almost always, in QLDB's text
         }
     }
 
@@ -82,14 +82,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A name without quotes; empty if there is none here.
+    /// Scans an unquoted name; empty if there is none.
     pub fn identifier(&mut self) -> &'a str {
         let start = self.position;
         self.while_byte(|byte| of_class(&NAME, byte));
         self.since(start)
     }
 
-    /// A number or timestamp, of which only the letters and the end were looked at.
+    /// Scans a number or timestamp; checks only its characters and its end.
     pub fn number(&mut self) -> Read<&'a str> {
         let start = self.position;
         self.while_byte(|byte| of_class(&NUMBER, byte));
@@ -97,7 +97,7 @@ impl<'a> Scanner<'a> {
         Ok(self.since(start))
     }
 
-    /// Makes sure that something here ends a word; what else may, amazon.ion does not take behind every word.
+    /// Checks that the current byte ends a word; amazon.ion does not accept the other terminators after every word.
     pub fn end_of_word(&self) -> Read<()> {
         match self.peek() {
             None | Some(b',' | b']' | b')' | b'}') => Ok(()),
@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A string or symbol in quotes, the first of which is here.
+    /// Scans a quoted string or symbol, from its opening quote.
     pub fn quoted(&mut self, quote: u8) -> Read<Cow<'a, str>> {
         self.advance(1);
         let start = self.position;
@@ -135,7 +135,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A string of segments in three quotes each, the first of which are here.
+    /// Scans a string of segments in triple quotes, from its opening quotes.
     pub fn long_string(&mut self) -> Read<Cow<'a, str>> {
         let mut text = String::new();
         let mut after = self.clone();
@@ -144,7 +144,7 @@ impl<'a> Scanner<'a> {
             after = self.clone();
             self.space()?;
             if self.peek() == Some(b'\'') && !self.follows("'''") {
-                return Err(HandOver("a quote behind a long string")); // which amazon.ion takes for one more segment
+                return Err(HandOver("a quote behind a long string")); // amazon.ion reads it as one more segment
             }
         }
         *self = after;
@@ -168,7 +168,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A blob or clob, from behind its opening braces.
+    /// Scans a blob or clob, after its opening braces.
     pub fn lob(&mut self) -> Read<Value<'a>> {
         self.while_byte(is_space);
         let value = match self.peek() {
@@ -184,7 +184,7 @@ impl<'a> Scanner<'a> {
         let start = self.position;
         let text = text(self)?;
         let written = self.since(start);
-        // Its characters are bytes: written as themselves if ASCII, by \x if not.
+        // Its characters are bytes: ASCII as itself, others by \x.
         if !written.is_ascii() || ["\\u", "\\U", "/*", "//"].iter().any(|refused| written.contains(refused)) {
             return Err(HandOver("a clob of another form"));
         }
@@ -204,7 +204,7 @@ impl<'a> Scanner<'a> {
         decoded.map(|data| Value::Blob(Cow::Owned(data))).map_err(|_| HandOver("not base64"))
     }
 
-    /// The character that an escape stands for; none for an escaped end of a line.
+    /// Scans an escape: a character, or none for an escaped end of a line.
     fn escape(&mut self) -> Read<Option<char>> {
         self.advance(1);
         let kind = self.peek().ok_or(HandOver("ends early"))?;
@@ -236,7 +236,7 @@ impl<'a> Scanner<'a> {
             .ok()
             .filter(|_| valid)
             .and_then(char::from_u32)
-            .ok_or(HandOver("not a character's number")) // or one of a surrogate
+            .ok_or(HandOver("not a character's number")) // or a surrogate's
     }
 
     fn while_byte(&mut self, holds: impl Fn(u8) -> bool) {
@@ -253,8 +253,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// ASCII letters and digits, and these.
-#[allow(clippy::indexing_slicing)] // by the compiler, which would say so
+/// Makes the class of ASCII letters and digits and these bytes.
+#[allow(clippy::indexing_slicing)] // checked at compile time
 const fn class(others: &[u8]) -> [bool; 256] {
     let mut class = [false; 256];
     let mut byte = 0;
@@ -274,7 +274,7 @@ fn of_class(class: &[bool; 256], byte: u8) -> bool {
     class.get(usize::from(byte)).is_some_and(|of| *of)
 }
 
-/// Without the vertical tab and the form feed, which amazon.ion does not take for an end of a word.
+/// Returns true for white space, except vertical tab and form feed: amazon.ion does not end a word there.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

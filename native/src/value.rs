@@ -1,21 +1,21 @@
-//! Ion values with every type kept that a hash depends on, borrowing from the bytes they were read from.
+//! Ion values with every type that a hash depends on; they borrow from the bytes that were read.
 
 use foldhash::quality::RandomState;
 use num_bigint::BigUint;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Why an object is left to the plain Python, which says what is wrong with it, or reads what is rare.
+/// The reason to hand an object over to the plain Python, which names its faults or reads rare forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandOver(pub &'static str);
 
-/// What reading gives.
+/// The result of reading.
 pub type Read<T> = Result<T, HandOver>;
 
 /// Values nested deeper than this are handed over, so that no input can exhaust a thread's stack.
 pub const MOST_DEPTH: u32 = 100;
 
-/// Integers and coefficients of more bytes are handed over: their digits take quadratic time.
+/// Integers and coefficients of more bytes are handed over: printing their digits takes quadratic time.
 pub const MOST_MAGNITUDE_BYTES: usize = 1_250;
 
 /// Ion's types, in the order of their codes in binary Ion.
@@ -38,7 +38,7 @@ pub enum IonType {
 }
 
 impl IonType {
-    /// The type descriptor of its null in binary Ion, which Ion Hash takes too.
+    /// Returns the type descriptor of its null in binary Ion and Ion Hash.
     pub fn null_descriptor(self) -> u8 {
         match self {
             Self::Null => 0x0F,
@@ -102,7 +102,7 @@ pub struct Decimal {
     pub exponent: i32,
 }
 
-/// How much of a timestamp is given.
+/// The precision of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum Precision {
@@ -113,15 +113,15 @@ pub enum Precision {
     Second,
 }
 
-/// An Ion timestamp in local time, as text has it; what its precision leaves out is the least it can be.
+/// An Ion timestamp in local time, as in text; members beyond its precision have their least value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Timestamp {
     pub precision: Precision,
     pub civil: Civil,
-    /// Minutes east of UTC; none where it is not known.
+    /// Minutes east of UTC; none if unknown.
     pub offset: Option<i32>,
-    /// The digits of the second's fraction and how many they are.
+    /// The digits of the second's fraction, and their number below.
     pub fraction: u64,
     pub fraction_digits: u32,
 }
@@ -139,7 +139,7 @@ pub struct Civil {
 }
 
 impl Magnitude {
-    /// The number of these big-endian bytes.
+    /// Reads big-endian bytes.
     pub fn from_bytes(bytes: &[u8]) -> Read<Self> {
         let significant = bytes.without_leading_zeros();
         if significant.len() <= 8 {
@@ -151,7 +151,7 @@ impl Magnitude {
         Ok(Self::Big(Box::new(BigUint::from_bytes_be(significant))))
     }
 
-    /// The number of these digits, which are digits of the radix (at most 16).
+    /// Reads digits of the radix (at most 16).
     pub fn from_digits(digits: &[u8], radix: u32) -> Read<Self> {
         let mut small: u64 = 0;
         for digit in digits {
@@ -172,7 +172,7 @@ impl Magnitude {
         Ok(u64::try_from(&big).map_or_else(|_| Self::Big(Box::new(big)), Self::Small))
     }
 
-    /// Whether it is zero.
+    /// Returns true for zero.
     pub fn is_zero(&self) -> bool {
         matches!(self, Self::Small(0))
     }
@@ -185,7 +185,7 @@ impl Magnitude {
         }
     }
 
-    /// The decimal digits.
+    /// Returns the decimal digits.
     pub fn digits(&self) -> String {
         match self {
             Self::Small(value) => value.to_string(),
@@ -205,7 +205,7 @@ impl LeadingZeros for [u8] {
     }
 }
 
-/// Every name that an object holds, once; what hashing and JSON need of it is made once too.
+/// Interns every name of an object, with its serialization for hashing.
 #[derive(Clone)]
 pub struct Names<'a> {
     ids: HashMap<Cow<'a, str>, NameId, RandomState>,
@@ -221,8 +221,8 @@ pub struct Name<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Symbol zero, then the texts given, in order: their ids are 1 and up. To be made once and cloned, which is quick:
-    /// the names' serializations are never given back.
+    /// Interns symbol zero, then the texts in order: their ids are 1 and up. Make it once and clone it, which is fast:
+    /// the names' serializations are leaked.
     pub fn new(texts: &[&'static str]) -> Self {
         let unknown = Name { text: None, hashed: crate::hash::serialized_name(None).into() };
         let mut names = Self { ids: HashMap::default(), names: vec![unknown] };
@@ -235,7 +235,7 @@ impl<'a> Names<'a> {
         names
     }
 
-    /// The id of a name.
+    /// Returns the id of a name.
     pub fn id(&mut self, text: Cow<'a, str>) -> NameId {
         if let Some(id) = self.ids.get(text.as_ref()) {
             return *id;
@@ -247,28 +247,28 @@ impl<'a> Names<'a> {
         id
     }
 
-    /// The name of an id; symbol zero for an id that is none.
+    /// Returns the text of a name; none for symbol zero or an unknown id.
     pub fn text(&self, id: NameId) -> Option<&str> {
         self.names.get(id)?.text.as_deref()
     }
 
-    /// The name's serialization for Ion Hash.
+    /// Returns the name's serialization for Ion Hash.
     pub fn hashed(&self, id: NameId) -> &[u8] {
         self.names.get(id).map_or(&[], |name| &name.hashed)
     }
 
-    /// How many names there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Never true: symbol zero is always there.
+    /// Always false: symbol zero is always present.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 }
 
-/// Whether a struct has a field twice; plain Python values lose all but the last.
+/// Returns true if a struct has a repeated field; plain Python values keep only the last.
 pub fn repeats(fields: &[Field<'_>]) -> bool {
     if fields.len() <= 24 {
         return fields

@@ -1,4 +1,4 @@
-//! Writes one value as binary Ion, with its own version marker and symbol table, as `journal.ion.write` does.
+//! Writes one value as binary Ion, with its own version marker and symbol table, as `journal.ion.values.write` does.
 
 use crate::encoding::{self, var_uint};
 use crate::reader_binary::VERSION_MARKER;
@@ -10,11 +10,11 @@ const LONGEST_SHORT: usize = 13;
 const ANNOTATED_AS_TABLE: [u8; 2] = [0x81, 0x83];
 const SYMBOLS_FIELD: u8 = 0x87;
 
-/// Writes values; its buffers are used again from one value to the next.
+/// Writes values; reuses its buffers.
 #[derive(Default)]
 pub struct Writer {
     body: Vec<u8>,
-    /// The symbol id of each name, if it was given one for the value of that number.
+    /// The symbol id of each name, valid if assigned for the current value number.
     ids: Vec<(u64, usize)>,
     value_number: u64,
     symbols: Vec<NameId>,
@@ -28,7 +28,7 @@ impl Writer {
         self.finish(names, out);
     }
 
-    /// Appends the Ion of a struct of these fields.
+    /// Appends the Ion of a struct with these fields.
     pub fn write_struct(&mut self, fields: &[Field<'_>], names: &Names<'_>, out: &mut Vec<u8>) {
         self.start(names);
         self.fields(fields);
@@ -135,7 +135,7 @@ impl Writer {
         close(0xE0, start, &mut self.body);
     }
 
-    /// amazon.ion gives a symbol its id before its field's name and annotations; to be the same is to be comparable.
+    /// Assigns a symbol's id before those of its field's name and annotations, as amazon.ion does; tests compare bytes.
     fn reserve(&mut self, value: &Value<'_>) {
         match value {
             Value::Symbol(name) => {
@@ -178,13 +178,13 @@ fn descriptor(code: u8, length: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Leaves room for the descriptor of what is written next; gives where that starts.
+/// Reserves room for the descriptor of the next value; returns the value's start.
 fn open(out: &mut Vec<u8>) -> usize {
     out.push(0);
     out.len()
 }
 
-/// Puts the descriptor of what was written from `start` on before it.
+/// Writes the descriptor of the value that starts at `start`.
 fn close(code: u8, start: usize, out: &mut Vec<u8>) {
     let end = out.len();
     let length = end - start;

@@ -1,4 +1,4 @@
-//! A block that QLDB wrote verifies; with any byte changed it does not panic, and never verifies as another one.
+//! A block of QLDB's own verifies; with any byte changed it neither panics nor verifies as another block.
 
 use strandline_native::decode::{Decoded, Packed, decode};
 use strandline_native::value::HandOver;
@@ -6,7 +6,7 @@ use strandline_native::value::HandOver;
 const BLOCK: &[u8] = include_bytes!("../../tests/vectors/blocks/aws-cli_get-block_seq100.ion");
 
 #[test]
-fn the_block_verifies() {
+fn real_block_verifies() {
     let decoded = decode(BLOCK, false, true).unwrap();
 
     assert!(decoded.faults.is_empty() && decoded.warnings.is_empty());
@@ -17,7 +17,7 @@ fn the_block_verifies() {
 }
 
 #[test]
-fn a_changed_statement_is_named() {
+fn changed_statement_is_a_fault() {
     let text = str::from_utf8(BLOCK).unwrap().replacen("FROM", "from", 1);
     let decoded = decode(text.as_bytes(), false, true).unwrap();
 
@@ -42,7 +42,7 @@ fn no_changed_byte_panics_or_changes_what_verifies() {
 }
 
 #[test]
-fn what_is_left_to_the_plain_python() {
+fn rare_input_is_handed_over() {
     let why = |data: &[u8]| decode(data, false, true).err();
 
     assert_eq!(why(b"{\"blockAddress\": {}}"), Some(HandOver("JSON")));

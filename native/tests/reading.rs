@@ -1,4 +1,4 @@
-//! Text and binary Ion of the same value mean the same, and what is not for certain Ion is handed over.
+//! Text and binary Ion of the same value are equal, and anything that may not be Ion is handed over.
 
 use strandline_native::decode::values;
 use strandline_native::value::HandOver;
@@ -12,7 +12,7 @@ fn json(data: &[u8]) -> Result<Vec<String>, HandOver> {
 }
 
 #[test]
-fn what_is_read_from_text_is_written_as_binary_and_reads_the_same() {
+fn text_survives_a_round_trip_through_binary() {
     for text in [
         "null",
         "null.struct",
@@ -62,7 +62,7 @@ fn symbol_tables_are_set_appended_and_reset() {
 }
 
 #[test]
-fn what_is_no_ion_text_is_handed_over() {
+fn invalid_text_is_handed_over() {
     for text in [
         "{",
         "[1",
@@ -111,7 +111,7 @@ fn what_is_no_ion_text_is_handed_over() {
 }
 
 #[test]
-fn what_is_no_binary_ion_is_handed_over() {
+fn invalid_binary_is_handed_over() {
     for body in [
         &[0x11_u8, 0x12][..],
         &[0x31, 0x00],

@@ -1,4 +1,4 @@
-"""The demo with an OpenSearch node running, and then a rebuild and a rollback, as they are called."""
+"""The demo with an OpenSearch node, then a rebuild and a rollback."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return status, json.loads(capsys.readouterr().out)
 
 
-def test_the_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
+def test_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     capsys: pytest.CaptureFixture[str], database: str, opensearch: OpenSearch, opensearch_url: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -39,9 +39,9 @@ def test_the_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     assert endorsed
     assert all(hit["_source"]["endorsements"] for hit in endorsed)
     for command in ("rebuild", "rollback"):
-        status, told = called(capsys, command, "licence_search")
+        status, result = called(capsys, command, "licence_search")
         assert status == 0
-        assert [(each["swapped"], each["rows"]) for each in told["projections"]] == [(True, licences[0])]
+        assert [(each["swapped"], each["rows"]) for each in result["projections"]] == [(True, licences[0])]
         assert opensearch.get(index="licence_search", id=one["_id"])["_source"] == one["_source"]
     run(["demo"])
     assert "/licence_search/_search?q=" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`rebuild` and `rollback` as they are called."""
+"""The commands `rebuild` and `rollback`."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return status, json.loads(said.out) if said.out else None, said.err
 
 
-def test_rebuild_and_rollback_say_what_is_served(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
+def test_rebuild_and_rollback_name_what_is_served(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     status, found, _ = called(capsys, "rebuild", "licence_register", "licence_history")
     assert status == 0
     assert [(one["name"], one["rows"], one["swapped"]) for one in found["projections"]] == [
@@ -45,10 +45,10 @@ def test_rebuild_and_rollback_say_what_is_served(capsys: pytest.CaptureFixture[s
     others = [(one["name"], one["generation"], one["state"]) for one in found["other_generations"]]
     assert ("licence_register", built, "kept") in others
     assert run(["rebuild", "licence_register"]) == 0
-    assert "licence_register: generation" in capsys.readouterr().out
+    assert "licence_register: serving generation" in capsys.readouterr().out
 
 
-def test_a_difference_ends_in_1(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
+def test_difference_exits_with_1(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     rows = strand.connection.execute("SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
     (relation,) = rows.fetchone() or ("",)
     strand.connection.execute(f"DELETE FROM generation.{relation} WHERE source_document = 'a'".encode())
@@ -57,7 +57,7 @@ def test_a_difference_ends_in_1(capsys: pytest.CaptureFixture[str], strand: Stra
     assert "1 rows served, 2 rebuilt" in errors
 
 
-def test_wrong_names_are_wrong_use(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
+def test_unknown_name_exits_with_2(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     for command in (["rebuild", "licence_register", "nope"], ["rollback", "nope"]):
         status, found, errors = called(capsys, *command)
         assert (status, found) == (2, None)

@@ -1,4 +1,4 @@
-"""`sql`: a user's own query, its values exact, and nothing written."""
+"""The command `sql`: exact values, and nothing is written."""
 
 import json
 from collections.abc import Callable
@@ -51,15 +51,15 @@ def test_values_are_exact(ask: Ask, expression: str, text: str) -> None:
     assert (status, out) == (0, f'{{"columns": ["value"], "rows": [\n  {{"value": {text}}}]}}\n')
 
 
-def test_json_is_never_cut_and_the_table_says_when_it_is(ask: Ask) -> None:
+def test_table_is_cut_and_says_so_while_json_is_complete(ask: Ask) -> None:
     _, out, _ = ask("--json", "SELECT * FROM generate_series(1, 3000) AS n")
     assert [row["n"] for row in json.loads(out)["rows"]] == list(range(1, 3001))
     status, _, err = ask("SELECT * FROM generate_series(1, 3000) AS n")
     assert status == 0
-    assert "--json gives all" in err
+    assert "--json prints all" in err
 
 
-def test_columns_of_one_name_are_told_apart_and_no_rows_have_columns(ask: Ask) -> None:
+def test_columns_of_one_name_are_numbered_and_no_rows_have_columns(ask: Ask) -> None:
     assert json.loads(ask("--json", "SELECT 1 AS a, 2 AS a")[1])["rows"] == [{"a": 1, "a_2": 2}]
     assert json.loads(ask("--json", "SELECT 1 AS a WHERE false")[1]) == {"columns": ["a"], "rows": []}
 
@@ -86,18 +86,18 @@ def test_nothing_is_written_and_errors_are_one_line(ask: Ask, database: str, sta
         assert connection.execute("SELECT count(*) FROM journal.mark").fetchone() == (1,)
 
 
-def test_a_failure_after_many_rows_leaves_no_half_an_object(ask: Ask) -> None:
+def test_failure_after_many_rows_prints_no_partial_object(ask: Ask) -> None:
     status, out, err = ask("--json", "SELECT 1 / (2000 - n) FROM generate_series(1, 3000) AS n")
     assert (status, out) == (1, "")
     assert "division by zero" in err
 
 
-def test_values_neither_move_the_cursor_nor_are_markup(ask: Ask) -> None:
+def test_values_are_neither_terminal_escapes_nor_markup(ask: Ask) -> None:
     _, out, _ = ask("SELECT E'\\x1b[31m [red]hot[/red]' AS value")
     assert "\x1b" not in out
     assert "[red]hot[/red]" in out
 
 
-def test_it_acts_as_the_login_of_the_url(ask: Ask) -> None:
+def test_query_runs_as_the_login_of_the_url(ask: Ask) -> None:
     _, out, _ = ask("--json", "SELECT current_user = session_user AS own")
     assert json.loads(out)["rows"] == [{"own": True}]

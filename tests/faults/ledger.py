@@ -9,7 +9,7 @@ from amazon.ion import simpleion
 
 from strandline.journal.decode import stream
 from strandline.journal.ion.hash import sha256
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, redact, timestamp
 from tests.journals import STRAND, Block
 
 Flavour = Literal["good", "good", "odd", "bad", "raise", "exotic", "delete"]
@@ -50,7 +50,7 @@ class Ledger:
         self._documents = [_Document() for _ in range(SLOTS)]
         self.blocks: list[Block] = []
         self.revisions: list[Revision] = []
-        self.redactions: list[tuple[Redaction, int]] = []
+        self.redactions: list[tuple[NewRedaction, int]] = []
         self._make([], system_revisions=[sha256(b"system")])
         self._make([f"CREATE TABLE {name}" for name in TABLES], system_revisions=[sha256(b"table")])
 
@@ -68,7 +68,7 @@ class Ledger:
             target = inactive[redaction % len(inactive)]
             for document in self._documents:
                 document.inactive = [one for one in document.inactive if one != target]
-            named = [Redaction(target.sequence_no, TABLES[target.table], target.document_id, target.version)]
+            named = [NewRedaction(target.sequence_no, TABLES[target.table], target.document_id, target.version)]
             self.redactions.append((named[0], number))
         statements = ["UPDATE T SET x = ?"] if new else []
         statements += ["EXEC redact_revision ?, ?, ?"] if named else []
@@ -106,7 +106,7 @@ class Ledger:
         maker = BlockMaker(STRAND, number, self.blocks[number - 1]["blockHash"])
         victims = [one for one in self.revisions if one.sequence_no < number and one.data is not None]
         redactions = [
-            Redaction(one.sequence_no, TABLES[one.table], one.document_id, one.version) for one in victims[-1:]
+            NewRedaction(one.sequence_no, TABLES[one.table], one.document_id, one.version) for one in victims[-1:]
         ]
         return _make_block(
             maker,

@@ -1,4 +1,4 @@
-"""QLDB's own bytes (tests/vectors/PROVENANCE.md): each checks out, or is refused, as it should."""
+"""QLDB's own bytes (tests/vectors/PROVENANCE.md): each verifies, or is refused, as expected."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def base64s(text: str) -> list[bytes]:
     return ion.read_one(text.encode())
 
 
-def test_a_whole_block_verifies_with_every_hash() -> None:
+def test_real_block_verifies_with_every_hash() -> None:
     decoded = decode(WHOLE_BLOCK.read_bytes())
 
     assert decoded.faults == []
@@ -28,7 +28,7 @@ def test_a_whole_block_verifies_with_every_hash() -> None:
 
 
 @pytest.mark.parametrize("name", ["stream/00_BLOCK_SUMMARY.10n", "stream/00_BLOCK_SUMMARY.ion"])
-def test_a_block_summary_of_the_stream_verifies(name: str) -> None:
+def test_block_summary_of_the_stream_verifies(name: str) -> None:
     block = check_block(ion.read_one((VECTORS / name).read_bytes())["payload"])
 
     assert block.faults == []
@@ -36,13 +36,13 @@ def test_a_block_summary_of_the_stream_verifies(name: str) -> None:
     assert block.revision_documents == ["6WXz9wdajiY7K5u6YwGUN4"]
 
 
-def test_a_block_summary_from_the_samples_verifies() -> None:
+def test_block_summary_from_the_samples_verifies() -> None:
     name = "blocks/aws-samples_streams-dmv_fixture_block_seq3.ion"
 
     assert check_block(ion.read_one((VECTORS / name).read_bytes())).faults == []
 
 
-def test_revisions_hash_to_what_qldb_said() -> None:
+def test_revision_hashes_equal_qldbs() -> None:
     details = ion.read_one((VECTORS / "stream/01_REVISION_DETAILS.10n").read_bytes())["payload"]["revision"]
     published = ion.read_one((VECTORS / "revisions/kvs-nodejs_sampleRevisionResponse_seq429_v13.ion").read_bytes())
 
@@ -50,7 +50,7 @@ def test_revisions_hash_to_what_qldb_said() -> None:
     assert check_revision(published, level="full")[1] is None
 
 
-def test_a_redacted_form_of_a_real_revision_verifies() -> None:
+def test_redacted_form_of_real_revision_verifies() -> None:
     """Derived: nothing public holds a redacted revision, but its hash would be this one."""
     block = ion.read_one(WHOLE_BLOCK.read_bytes())
     revision = block["revisions"][0]
@@ -71,7 +71,7 @@ def test_published_proofs_lead_to_their_digest(name: str) -> None:
     assert merkle.fold(leaf, siblings) == digest
 
 
-def test_the_real_block_leads_to_the_ledgers_digest() -> None:
+def test_real_block_leads_to_the_ledgers_digest() -> None:
     proof = json.loads((VECTORS / "proofs/aws-cli_seq100_digest123.json").read_text())
     block = ion.read_one(WHOLE_BLOCK.read_bytes())
     digest = ion.read_one(f"{{{{{proof['digest']}}}}}".encode())
@@ -79,7 +79,7 @@ def test_the_real_block_leads_to_the_ledgers_digest() -> None:
     assert merkle.fold(block["blockHash"], base64s(proof["revisionProofIonText"])[3:]) == digest
 
 
-def test_the_published_proof_that_is_wrong_is_refused() -> None:
+def test_wrong_published_proof_is_refused() -> None:
     proof = json.loads((VECTORS / "proofs/kvs_sampleLedgerInfo.json").read_text())
     leaf, digest = (ion.read_one(f"{{{{{proof[key]}}}}}".encode()) for key in ("revisionHash", "digest"))
 

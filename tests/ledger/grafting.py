@@ -1,5 +1,5 @@
-"""QLDB's journal goes on: eight writers append to it, killed now and then; what they wrote is exported and streamed,
-and taken in anew elsewhere."""
+"""Eight writers append to QLDB's journal and are killed now and then. Two other stores ingest the export and the
+stream."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def replay(url: str, folder: Path) -> None:
 def graft(
     url: str, by_export: str, by_stream: str, folder: Path, *, blocks: int, requests: int, kills: int, random: Random
 ) -> Outcome:
-    """Let each writer make so many requests after QLDB's blocks in the first store, and feed the two others from it.
+    """Let each writer send `requests` requests after QLDB's blocks in the first store, and fill the two others from it.
 
     All three are migrated and empty. Raises AssertionError where the chain, its digests or its proofs do not hold.
     """
@@ -89,9 +89,9 @@ def graft(
 
 def _requests(url: str, tip: int, wanted: int) -> Outcome:
     """Whether each request happened, and once."""
-    held = [name for (name,) in rows(url, REQUESTS, tip)]
-    named = [name for name in held if name is not None]
-    return Outcome(lost=max(0, wanted - len(held)), duplicated=max(len(held) - wanted, len(named) - len(set(named))))
+    found = [name for (name,) in rows(url, REQUESTS, tip)]
+    named = [name for name in found if name is not None]
+    return Outcome(lost=max(0, wanted - len(found)), duplicated=max(len(found) - wanted, len(named) - len(set(named))))
 
 
 def _stream(url: str, folder: Path) -> None:

@@ -30,10 +30,8 @@ def run_together(*works: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [pool.submit(work) for work in works]]
 
 
-def test_an_append_waits_for_what_a_replay_writes_beside(
-    licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also one in a single trip: the replay's first connection, which held the other lock, may be lost."""
+def test_append_waits_for_a_concurrent_replay(licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also an append in one round trip: the replay's first connection, which had the other lock, may be lost."""
     for _ in range(3):
         insert(licences)
     monkeypatch.setattr(Appender, "_carefully", None)  # so that it would be seen if it were not one
@@ -45,7 +43,7 @@ def test_an_append_waits_for_what_a_replay_writes_beside(
 
 
 class TestSerializable:
-    def test_no_update_is_lost(self, licences: Ledger, database: str) -> None:
+    def test_updates_are_not_lost(self, licences: Ledger, database: str) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
 
         def increment(txn: Transaction) -> None:
@@ -66,7 +64,7 @@ class TestSerializable:
         assert found.version == 40
         assert verify_store(database, workers=1).ok
 
-    def test_no_phantom(self, licences: Ledger) -> None:
+    def test_phantoms_do_not_occur(self, licences: Ledger) -> None:
         """Each inserts if nobody has: one does."""
 
         def claim(txn: Transaction) -> bool:
@@ -78,7 +76,7 @@ class TestSerializable:
         claimed = run_together(*[lambda: licences.execute(claim, retries=50)] * 8)
         assert sum(claimed) == 1
 
-    def test_a_conflict_after_the_last_retry(self, licences: Ledger) -> None:
+    def test_conflict_is_raised_after_the_last_retry(self, licences: Ledger) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
 
         def meddle(txn: Transaction) -> None:
@@ -99,7 +97,7 @@ class TestSerializable:
         ],
     )
     @pytest.mark.parametrize("elsewhere", [False, True], ids=["same process", "another process"])
-    def test_what_was_read_and_changed_since_is_a_conflict(
+    def test_change_of_read_data_is_a_conflict(
         self, licences: Ledger, database: str, read: Any, elsewhere: bool
     ) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
@@ -118,8 +116,8 @@ class TestSerializable:
                 licences.execute(meddle, retries=0)
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "C1")) == []
 
-    def test_no_write_skew(self, licences: Ledger) -> None:
-        """Each may leave duty while another is on it: after two at once, one still is."""
+    def test_write_skew_does_not_occur(self, licences: Ledger) -> None:
+        """A doctor may leave duty while another is on duty: of two that leave at once, one conflicts."""
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"on": True}) for _ in range(2)])
         met = Barrier(2, timeout=30)
 
@@ -138,7 +136,7 @@ class TestSerializable:
         on = [licences.execute(lambda txn, id_=id_: txn.get("Licence", id_)) for id_ in (one, two)]
         assert sorted(found.data["on"] for found in on if found and found.data) == [False, True]
 
-    def test_what_was_not_read_is_none(self, licences: Ledger) -> None:
+    def test_change_of_unread_data_is_no_conflict(self, licences: Ledger) -> None:
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"licenceId": x}) for x in ("A1", "A2")])
 
         def work(txn: Transaction) -> None:
@@ -168,7 +166,7 @@ class TestStraight:
         looked.clear()
         return looked
 
-    def test_alone(self, licences: Ledger, database: str, looks: list[int]) -> None:
+    def test_single_writer_takes_the_fast_path(self, licences: Ledger, database: str, looks: list[int]) -> None:
         ids = [insert(licences, {"licenceId": number}) for number in range(5)]
         licences.execute(lambda txn: [txn.update("Licence", id_, {"licenceId": "new"}) for id_ in ids])
         licences.execute(lambda txn: txn.delete("Licence", ids[0]))
@@ -178,7 +176,7 @@ class TestStraight:
         assert [one.document_id for one in found] == sorted(ids[1:])
         assert verify_store(database, workers=1).ok
 
-    def test_where_another_came_in_between(self, licences: Ledger, database: str, looks: list[int]) -> None:
+    def test_other_writer_ends_the_fast_path(self, licences: Ledger, database: str, looks: list[int]) -> None:
         with Ledger(database) as other:
             for _ in range(3):
                 insert(licences)
@@ -186,7 +184,7 @@ class TestStraight:
         assert len(looks) > 3
         assert verify_store(database, workers=1).ok
 
-    def test_a_request_that_another_made_meanwhile(
+    def test_request_of_another_writer_is_found(
         self, licences: Ledger, database: str, looks: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def work(txn: Transaction) -> str:
@@ -200,7 +198,7 @@ class TestStraight:
         assert (again.repeated, again.result, again.sequence_no) == (True, first.result, first.sequence_no)
         assert looks == [1]
 
-    def test_the_memory_of_what_it_wrote_is_bounded(
+    def test_cache_of_own_writes_is_bounded(
         self, licences: Ledger, looks: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(own_tail, "_MOST_REVISIONS", 3)
@@ -219,9 +217,7 @@ class TestStraight:
         assert known is not None
         assert len(known.changes.revisions) <= 3
 
-    def test_the_memory_of_what_it_wrote_has_nothing_that_was_redacted(
-        self, licences: Ledger, looks: list[int]
-    ) -> None:
+    def test_cache_of_own_writes_has_no_redacted_data(self, licences: Ledger, looks: list[int]) -> None:
         id_ = insert(licences, {"firstName": "Ada"})
         licences.execute(lambda txn: txn.update("Licence", id_, {"firstName": "Bea"}))
         known = licences._appender._recent
@@ -230,7 +226,7 @@ class TestStraight:
         redact_revision(licences, id_, 0)
         assert known.changes.revisions == []
 
-    def test_rows_have_the_tables_columns_in_order(self, database: str) -> None:
+    def test_rows_have_the_columns_of_the_table_in_order(self, database: str) -> None:
         with connect(database) as connection:
             for table, columns in (("block", BLOCK_COLUMNS), ("revision", REVISION_COLUMNS)):
                 found = connection.execute(
@@ -245,7 +241,7 @@ class TestStraight:
 
 
 class TestMembersOfOneGroup:
-    """Transactions that wait together are written together, and still one after the other."""
+    """Transactions that wait together are one commit, and serial within it."""
 
     @pytest.fixture
     def prepare(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
@@ -267,7 +263,7 @@ class TestMembersOfOneGroup:
         return prepare
 
     @pytest.mark.parametrize("straight", [False, True], ids=["carefully", "straight"])
-    def test_one_that_read_what_another_changes_conflicts(
+    def test_reader_of_changed_data_conflicts_within_a_group(
         self, licences: Ledger, database: str, prepare: Callable[..., Prepared], straight: bool
     ) -> None:
         id_ = insert(licences, {"licenceId": "A1"})
@@ -292,7 +288,7 @@ class TestMembersOfOneGroup:
         assert numbers == list(range(numbers[0], numbers[0] + 3))
         assert verify_store(database, workers=1).ok
 
-    def test_one_request_of_two_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
+    def test_one_of_two_equal_requests_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
         group = [prepare(lambda txn: txn.insert("Licence", {}), "r") for _ in range(2)]
         first, again = licences._append(group)
         assert isinstance(first, Appended)
@@ -300,7 +296,7 @@ class TestMembersOfOneGroup:
 
 
 class TestConflict:
-    def test_members_of_one_group(self) -> None:
+    def test_members_of_one_group_conflict(self) -> None:
         changes = Changes(revisions=[Changed(7, "T", "D", {"a": 1})], redactions=[(8, "T", "E")], defined=3)
         assert conflict(Reads(3, 6), changes) is None
         assert conflict(Reads(2, 6), changes) is not None
@@ -315,7 +311,7 @@ class TestConflict:
 
 
 class TestGroup:
-    def test_those_who_wait_are_served_together(self) -> None:
+    def test_waiting_threads_are_served_together(self) -> None:
         sizes: list[int] = []
 
         def serve(items: Any) -> Any:
@@ -329,7 +325,7 @@ class TestGroup:
         assert found == [n * 2 for n in range(1, 10)]
         assert len(sizes) <= 2
 
-    def test_an_error_reaches_each(self) -> None:
+    def test_error_reaches_every_member(self) -> None:
         def serve(_: Any) -> Any:
             raise ValueError("for all")
 
@@ -338,7 +334,7 @@ class TestGroup:
             with pytest.raises(ValueError, match="all"):
                 group.submit(1)
 
-    def test_several_transactions_are_one_commit(self, licences: Ledger, database: str) -> None:
+    def test_group_is_one_commit(self, licences: Ledger, database: str) -> None:
         run_together(*[lambda: [licences.execute(lambda txn: txn.insert("Licence", {})) for _ in range(10)]] * 8)
         with connect(database) as connection:
             blocks, commits = connection.execute(
@@ -357,7 +353,7 @@ class TestLostConnections:
                 " WHERE application_name = 'strandline ledger' AND datname = current_database()"
             )
 
-    def test_before_the_append(self, licences: Ledger, database: str) -> None:
+    def test_connection_lost_before_the_append_is_retried(self, licences: Ledger, database: str) -> None:
         kills = iter([self.kill])
 
         def work(txn: Transaction) -> str:
@@ -369,7 +365,9 @@ class TestLostConnections:
         licences.execute(lambda txn: txn.insert("Licence", {}))
         assert verify_store(database, workers=1).ok
 
-    def test_after_the_commit(self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_connection_lost_after_the_commit_writes_once(
+        self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The commit went through, its confirmation did not."""
         appender = licences._appender
         append = appender.append
@@ -382,7 +380,7 @@ class TestLostConnections:
         monkeypatch.setattr(appender, "append", lost)
         done = licences.run(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
         with connect(database) as connection:
-            held = connection.execute(
+            found = connection.execute(
                 "SELECT sequence_no FROM journal.revision WHERE table_name = 'Licence'"
             ).fetchall()
-        assert held == [(done.sequence_no,)]
+        assert found == [(done.sequence_no,)]

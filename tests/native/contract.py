@@ -1,4 +1,4 @@
-"""What every kernel promises: a class of tests that the native kernel and the plain Python are both held to."""
+"""The contract of a kernel: a class of tests for both the native kernel and the plain Python."""
 
 import gzip
 from abc import ABC, abstractmethod
@@ -11,22 +11,24 @@ from typing import Any
 import pytest
 from amazon.ion import simpleion
 
+from strandline.journal.check.block import OWN_ENTRIES
 from strandline.journal.decode import stream
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
-from tests.consumer.verification.test_tampering import TABLE as TAMPERED
-from tests.journals import ADA, BOB, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
+from tests.journals import ADA, BOB, OTHER_TABLE, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
 from tests.native.odd_journals import SCALARS, odd_journal
+from tests.tampering import OMISSIONS
+from tests.tampering import TABLE as TAMPERED
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 WHOLE_BLOCK = VECTORS / "blocks/aws-cli_get-block_seq100.ion"
 FORMS = pytest.mark.parametrize("write", [ion_binary, ion_text])
-# Faults that only show between blocks, which decoding does not look at.
+# Faults between blocks, which decoding does not check.
 OF_THE_STRAND = {"missing", "order", "conflict", "previousBlockHash", "strand"}
 
 ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/AYj8gSIUcxiHijsjEKob30"
@@ -47,11 +49,11 @@ def block_with(data: Any) -> Block:
 class KernelContract(ABC):
     @abstractmethod
     def decode(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
-        """The kernel under test."""
+        """Decode an object by the kernel under test."""
 
     @abstractmethod
     def decode_record(self, data: bytes, *, trust_deletions: bool = False) -> list[DecodedRecord]:
-        """What a user record of a stream held, by the kernel under test."""
+        """Decode a user record of a stream by the kernel under test."""
 
     def test_every_record_of_a_stream_verifies(self) -> None:
         records = [record for block in small_journal() for record in stream.block_records(ARN, block)]
@@ -60,44 +62,44 @@ class KernelContract(ABC):
         assert [record.faults for record in decoded] == [[]] * len(records)
         assert Counter(record.kind for record in decoded) == {"BLOCK_SUMMARY": 9, "REVISION_DETAILS": 6}
         assert {record.strand_id for record in decoded} == {STRAND}
-        assert all(record.held.rows is not None for record in decoded)
-        assert [link.sequence_no for record in decoded for link in record.held.links] == list(range(9))
-        assert sum(link.revisions for record in decoded for link in record.held.links) == 6
-        assert sum((record.held.deletions for record in decoded), Counter[str]()) == {"nothing": 1}
-        assert [key for record in decoded for key in record.held.redacted] == [(BOB, 0)]
-        assert [key for record in decoded for key in record.held.named] == [(BOB, 0)]
+        assert all(record.contents.rows is not None for record in decoded)
+        assert [link.sequence_no for record in decoded for link in record.contents.links] == list(range(9))
+        assert sum(link.revisions for record in decoded for link in record.contents.links) == 6
+        assert sum((record.contents.deletions for record in decoded), Counter[str]()) == {"nothing": 1}
+        assert [key for record in decoded for key in record.contents.redacted] == [(BOB, 0)]
+        assert [key for record in decoded for key in record.contents.named] == [(BOB, 0)]
         to_come = {(one.sequence_no, one.hash, one.table) for record in decoded for one in record.summaries}
         assert to_come == {(r.arrived.sequence_no, r.arrived.hash, r.arrived.table) for r in decoded if r.arrived}
 
-    def test_control_records(self) -> None:
+    def test_control_records_are_read(self) -> None:
         for event in ("CREATED", "COMPLETED"):
             (record,) = self.decode_record(stream.control_record(ARN, event).data)
-            assert (record.kind, record.faults, record.held.rows) == (f"CONTROL {event}", [], None)
+            assert (record.kind, record.faults, record.contents.rows) == (f"CONTROL {event}", [], None)
 
-    def test_a_revision_that_was_tampered_with_gives_no_rows(self) -> None:
+    def test_tampered_revision_gives_no_rows(self) -> None:
         block = small_journal()[8]
         block["revisions"][0]["data"]["status"] = "Changed"
         found = [r for record in stream.block_records(ARN, block) for r in self.decode_record(record.data)]
 
         assert [fault.fault for record in found for fault in record.faults] == ["revision-hash"]
-        assert [record.kind for record in found if record.held.rows is None] == ["REVISION_DETAILS"]
+        assert [record.kind for record in found if record.contents.rows is None] == ["REVISION_DETAILS"]
 
-    def test_a_summary_that_was_tampered_with_gives_no_rows(self) -> None:
+    def test_tampered_summary_gives_no_rows(self) -> None:
         block = small_journal()[8]
         block["transactionInfo"]["statements"][0]["statement"] = "DELETE FROM Other"
         (found,) = self.decode_record(next(stream.block_records(ARN, block)).data)
 
-        assert ([fault.fault for fault in found.faults], found.held.rows) == (["transactionInfo"], None)
+        assert ([fault.fault for fault in found.faults], found.contents.rows) == (["transactionInfo"], None)
         assert found.block_hash == block["blockHash"]
 
-    def test_what_is_no_record_is_said(self) -> None:
+    def test_other_value_is_unreadable_record(self) -> None:
         (found,) = self.decode_record(b"{a:1}")
         assert (found.kind, [fault.fault for fault in found.faults]) == ("unreadable", ["unreadable"])
         with pytest.raises(UnreadableError):
             self.decode_record(b"{")
 
     @FORMS
-    def test_a_journal_verifies(self, write: Write) -> None:
+    def test_journal_verifies(self, write: Write) -> None:
         decoded = self.decode(write(small_journal()))
 
         assert decoded.faults == decoded.warnings == []
@@ -118,7 +120,7 @@ class KernelContract(ABC):
         assert decoded.rows is None
         assert len(decoded.links) == 9
 
-    def test_a_real_block_verifies(self) -> None:
+    def test_real_block_verifies(self) -> None:
         decoded = self.decode(WHOLE_BLOCK.read_bytes())
 
         assert decoded.faults == decoded.warnings == []
@@ -126,7 +128,7 @@ class KernelContract(ABC):
 
     @pytest.mark.parametrize(("tamper", "expected"), TAMPERED, ids=[tamper.__name__ for tamper, _ in TAMPERED])
     @FORMS
-    def test_what_was_tampered_with_is_named(
+    def test_tampering_is_fault(
         self, write: Write, tamper: Callable[[list[Block]], None], expected: tuple[int, str]
     ) -> None:
         blocks = small_journal()
@@ -139,7 +141,7 @@ class KernelContract(ABC):
         assert all("Ada" not in fault.detail.replace(ADA, "") for fault in decoded.faults)
 
     @FORMS
-    def test_nothing_of_a_block_at_fault_is_packed(self, write: Write) -> None:
+    def test_faulty_block_is_not_packed(self, write: Write) -> None:
         blocks = small_journal()
         blocks[8]["revisions"][0]["data"]["status"] = "Changed"
 
@@ -150,7 +152,7 @@ class KernelContract(ABC):
         assert b"Changed" not in decoded.rows.revisions
 
     @FORMS
-    def test_deletions_are_trusted_only_when_asked_to(self, write: Write) -> None:
+    def test_deletions_are_trusted_on_request(self, write: Write) -> None:
         blocks = small_journal()
         del blocks[3]["revisions"][0]["data"]
 
@@ -169,7 +171,7 @@ class KernelContract(ABC):
             assert self.decode(ion_binary([block])).faults == []
 
     @FORMS
-    def test_a_repeated_field_counts_with_all_its_values(self, write: Write) -> None:
+    def test_repeated_field_is_hashed_with_all_values(self, write: Write) -> None:
         block = block_with(simpleion.loads('{name: "first", name: "second"}'))
 
         assert self.decode(write([block])).faults == []
@@ -190,7 +192,7 @@ class KernelContract(ABC):
             assert len(decoded.links) == 9
 
     @FORMS
-    def test_a_block_whose_statements_are_erased_says_so(self, write: Write) -> None:
+    def test_erased_statements_are_reported(self, write: Write) -> None:
         blocks = small_journal()
         info = blocks[3].pop("transactionInfo")
         (statement,) = info["statements"]
@@ -204,26 +206,96 @@ class KernelContract(ABC):
         assert decoded.faults == []
         assert decoded.erased == [(3, ADA, 1)]
 
-    def test_json_is_of_level_chain(self) -> None:
+    @pytest.mark.parametrize(("strip", "number"), OMISSIONS, ids=[strip.__name__ for strip, _ in OMISSIONS])
+    @FORMS
+    def test_omission_is_reported(self, write: Write, strip: Callable[[list[Block]], None], number: int) -> None:
+        blocks = small_journal()
+        strip(blocks)
+
+        decoded = self.decode(write(blocks))
+
+        assert decoded.faults == []
+        assert [(one.sequence_no, one.block_hash) for one in decoded.omissions] == [
+            (number, blocks[number]["blockHash"])
+        ]
+        assert decoded.rows is not None
+        assert decoded.rows.last_no == 8
+
+    @pytest.mark.parametrize(("strip", "number"), OMISSIONS, ids=[strip.__name__ for strip, _ in OMISSIONS])
+    def test_omission_in_stream_is_reported(self, strip: Callable[[list[Block]], None], number: int) -> None:
+        blocks = small_journal()
+        strip(blocks)
+
+        (found,) = self.decode_record(next(stream.block_records(ARN, blocks[number])).data)
+
+        assert found.faults == []
+        assert [one.sequence_no for one in found.contents.omissions] == [number]
+
+    @FORMS
+    def test_untouched_journal_has_no_omissions(self, write: Write) -> None:
+        decoded = self.decode(write(small_journal()))
+
+        assert decoded.omissions == []
+        assert {link.unexplained for link in decoded.links} == {OWN_ENTRIES}
+
+    def test_real_blocks_have_two_entries_of_their_own(self) -> None:
+        (link,) = self.decode(WHOLE_BLOCK.read_bytes()).links
+        (summary, *_) = [
+            record
+            for data in stream.deaggregate((VECTORS / "stream/evidence-store_kpl_0.bin").read_bytes())
+            for record in self.decode_record(data)
+        ]
+
+        assert (link.unexplained, summary.contents.links[0].unexplained) == (OWN_ENTRIES, OWN_ENTRIES)
+        assert summary.contents.omissions == []
+
+    @FORMS
+    def test_documents_without_revisions_are_fault_in_redacting_block(self, write: Write) -> None:
+        """A redaction excuses only the document that it names."""
+        maker = BlockMaker(STRAND)
+        block = maker.make(
+            transaction_id="Transaction00000000000",
+            tx_time=timestamp(1_000),
+            block_time=timestamp(1_007),
+            statements=[Statement("EXEC redact_revision ?, ?, ?", timestamp(0))],
+            revisions=[NewRevision(ADA, TABLE, "T", 1, {"a": 1})],
+            redactions=[NewRedaction(0, TABLE, BOB, 0)],
+        )
+        assert self.decode(write([block])).faults == []
+        del block["revisions"]
+
+        assert [fault.fault for fault in self.decode(write([block])).faults] == ["documents"]
+
+    def test_erased_info_with_hash_of_another_part_is_fault(self) -> None:
+        blocks = small_journal()
+        blocks[3].pop("transactionInfo")
+        root = blocks[3]["revisions"][0]["hash"]
+        documents = {ADA: {"tableName": "T", "tableId": OTHER_TABLE, "statements": []}}
+        blocks[3]["erasedTransactionInfo"] = {"hash": root, "documents": documents, "statements": []}
+
+        faults = self.decode(ion_text(blocks)).faults
+        assert [(fault.sequence_no, fault.fault) for fault in faults] == [(3, "erasedTransactionInfo")]
+
+    def test_json_has_level_chain(self) -> None:
         decoded = self.decode(json_lines(small_journal()))
 
         assert decoded.faults == []
         assert [link.full for link in decoded.links] == [False] * 9
 
     @FORMS
-    def test_gzip_is_unpacked(self, write: Write) -> None:
+    def test_gzip_is_decompressed(self, write: Write) -> None:
         assert self.decode(gzip.compress(write(small_journal()))) == self.decode(write(small_journal()))
 
     @pytest.mark.parametrize("end", [-1, -40, -400])
     @FORMS
-    def test_a_truncated_object_keeps_its_whole_blocks(self, write: Write, end: int) -> None:
+    def test_truncated_object_keeps_complete_blocks(self, write: Write, end: int) -> None:
         decoded = self.decode(write(small_journal())[:end])
 
         assert [fault.fault for fault in decoded.faults] == ["unreadable"]
         assert len(decoded.links) == 8
 
     @pytest.mark.parametrize("data", [b"", b" \n", b"\xe0\x01\x00\xea"])
-    def test_nothing_is_no_fault(self, data: bytes) -> None:
+    def test_empty_object_has_no_faults(self, data: bytes) -> None:
         assert self.decode(data) == Decoded()
 
     @pytest.mark.parametrize(
@@ -236,20 +308,20 @@ class KernelContract(ABC):
             b"\xe0\x01\x00\xea" + b"\xb2" * 50_000,
         ],
     )  # fmt: skip
-    def test_what_cannot_be_read_is_a_fault(self, data: bytes) -> None:
+    def test_unreadable_bytes_are_fault(self, data: bytes) -> None:
         decoded = self.decode(data)
 
         assert decoded.links == []
         assert decoded.faults
 
-    def test_values_that_are_no_blocks_are_faults(self) -> None:
+    def test_other_values_are_faults(self) -> None:
         decoded = self.decode(b"5 {a:1} " + ion_text(small_journal()))
 
         assert [fault.fault for fault in decoded.faults] == ["shape", "shape"]
         assert len(decoded.links) == 9
 
-    def test_a_redacted_form_of_a_real_revision_verifies(self) -> None:
-        """Derived: nothing public holds a redacted revision, but its hash would be this one."""
+    def test_redacted_form_of_real_revision_verifies(self) -> None:
+        """Derived: no public data holds a redacted revision, but its hash would be this one."""
         block: Any = simpleion.loads(WHOLE_BLOCK.read_text())
         revision = block["revisions"][0]
         revision["dataHash"] = ion_hash(revision.pop("data"))
@@ -260,7 +332,7 @@ class KernelContract(ABC):
         assert [version for _, version in decoded.redacted] == [3]
 
     @pytest.mark.parametrize("form", [Format.ION_TEXT, Format.ION_BINARY, Format.JSON])
-    def test_a_simulated_journal_verifies(self, form: Format, tmp_path: Path) -> None:
+    def test_simulated_journal_verifies(self, form: Format, tmp_path: Path) -> None:
         made = simulate(tmp_path / "journal", 120, seed=2, format=form)
         decoded = [
             self.decode(path.read_bytes()) for path in (tmp_path / "journal/full").rglob(f"{made.strand_id}.*-*")

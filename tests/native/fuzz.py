@@ -1,6 +1,6 @@
-"""Differential fuzzing: mutated journals and records through both kernels, which must say the same of each.
+"""Differential fuzzing: both kernels must give the same result for mutated journals and records.
 
-What the native kernel leaves to the plain Python cannot differ, and is only counted.
+Input that the native kernel hands over cannot differ, and is only counted.
 """
 
 import argparse
@@ -40,11 +40,11 @@ _TOKENS = (
 
 
 class Difference(AssertionError):
-    """The kernels do not say the same of an input."""
+    """The kernels' results for an input differ."""
 
 
 def compare(data: bytes, *, trust_deletions: bool = False) -> bool:
-    """Whether the native kernel answered; raises Difference where the plain Python says something else."""
+    """Return True if the native kernel answered. Raises Difference if the plain Python's result is another."""
     native: Decoded | DecodedRecord | None = decode_natively(strandline_native, data, trust_deletions, True)
     if native is not None:
         _check_same(native, objects.decode(data, trust_deletions=trust_deletions))
@@ -64,7 +64,7 @@ def _check_same(native: Decoded | DecodedRecord, plain: Decoded | DecodedRecord)
 
 
 def inputs(seed: int) -> Iterator[bytes]:
-    """Mutated journals without end; the same for the same seed."""
+    """Yield mutated journals without end; the same for the same seed."""
     random = Random(seed)
     while True:
         yield from _mutants_of_one(random)
@@ -114,7 +114,7 @@ def _insert_token(mutant: bytearray, random: Random) -> None:
 
 
 def _insert_before_mark(mutant: bytearray, random: Random) -> None:
-    """Where words of text end, so that it often stays one."""
+    """Insert at the end of a token, so that the text often stays valid."""
     place = mutant.find(random.choice(b',:[]{}()"'), _place(mutant, random))
     if place >= 0:
         mutant[place:place] = random.choice(_TOKENS)
@@ -140,7 +140,7 @@ _MUTATIONS: tuple[Callable[[bytearray, Random], None], ...] = (
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:
-    """Compare so many inputs; the first difference is raised with the input in hex."""
+    """Compare `count` inputs. Raises the first difference with its input in hex."""
     counts: Counter[str] = Counter()
     for number, data in zip(range(count), inputs(seed), strict=False):
         try:

@@ -1,4 +1,4 @@
-"""Journals that verify and hold every kind of Ion value, also those that no ledger of people and licences has."""
+"""Makes valid journals with every kind of Ion value, including those that real ledgers rarely have."""
 
 from collections.abc import Sequence
 from random import Random
@@ -50,13 +50,13 @@ STATEMENTS = (
 
 
 def odd_value(random: Random) -> str:
-    """Ion text of a value."""
+    """Return the Ion text of a random value."""
     parts = random.choice(STRUCTURES).split("#")
     return parts[0] + "".join(random.choice(SCALARS) + part for part in parts[1:])
 
 
 def odd_journal(random: Random, values: Sequence[str] | None = None) -> list[Block]:
-    """Blocks that verify, each of whose revisions holds one of the values."""
+    """Make valid blocks; each block's revision holds one of the values."""
     maker = BlockMaker(STRAND, random.randrange(3), b"" if random.random() < 0.5 else bytes(range(32)))
     values = values or [odd_value(random) for _ in range(random.randrange(1, 5))]
     return [_block(maker, random, ion.read_one(value.encode())) for value in values]

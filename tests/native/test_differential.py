@@ -1,4 +1,4 @@
-"""The native kernel against the plain Python: values, whole journals, and a share of the fuzzing (`make fuzz`)."""
+"""Compares the native kernel with the plain Python: values, journals, and a part of the fuzzing (`make fuzz`)."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from strandline.journal.ion.json import to_json
 from strandline.journal.ion.values import SymbolToken, Timestamp
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
-from tests.journal.ion.test_hash import CASES, CONFORMANCE
+from tests.journal.ion.conformance import CASES, CONFORMANCE
 from tests.native.odd_journals import SCALARS
 
 native: Any = pytest.importorskip("strandline_native", reason="not built: make native")
@@ -71,8 +71,8 @@ def test_every_scalar_is_the_same(scalar: str) -> None:
     assert of_native(text) == (ion_hash(value), to_json(value), ion.write(value))
 
 
-def test_a_nan_hashes_as_the_one_nan_there_is() -> None:
-    """But its bits, which no hash covers, are not those that amazon.ion writes."""
+def test_nan_hashes_as_the_only_nan() -> None:
+    """Its bits, which no hash covers, are not those that amazon.ion writes."""
     value = ion.read_one(b"nan")
 
     digest, json, written = of_native(b"nan")
@@ -80,7 +80,7 @@ def test_a_nan_hashes_as_the_one_nan_there_is() -> None:
     assert ion_hash(ion.read_one(written)) == digest
 
 
-def test_the_conformance_files_values_are_the_same() -> None:
+def test_values_of_conformance_file_are_equal() -> None:
     compared = 0
     for case in CASES:
         value = case.values[0]
@@ -92,7 +92,7 @@ def test_the_conformance_files_values_are_the_same() -> None:
     assert compared == 2 * len(CASES)
 
 
-def test_the_conformance_file_itself_is_read() -> None:
+def test_conformance_file_itself_is_read() -> None:
     simpleion.c_ext = False  # the C extension cannot read this file: too many annotations
     try:
         expected = [ion_hash(value) for value in simpleion.loads(CONFORMANCE.read_text(), single_value=False)]
@@ -112,7 +112,7 @@ def test_simulated_journals_give_the_same_rows(form: Format, tmp_path: Path) -> 
         assert fuzzing.compare(path.read_bytes())
 
 
-def test_a_share_of_the_fuzzing() -> None:
+def test_fuzzing_finds_no_difference() -> None:
     counts = fuzzing.fuzz(4_000, seed=2)
 
     assert counts["both"] > 300
@@ -121,11 +121,11 @@ def test_a_share_of_the_fuzzing() -> None:
 @pytest.mark.parametrize(
     "text", ["1d999999", "1" + "0" * 5000, "2020-01-01T00:00:00.1234567891Z", "[" * 101 + "]" * 101]
 )
-def test_what_takes_long_or_is_read_otherwise_is_handed_over(text: str) -> None:
+def test_slow_or_ambiguous_input_is_handed_over(text: str) -> None:
     assert isinstance(native.values(text.encode()), str)
 
 
-def test_a_long_name_that_many_ids_stand_for_takes_bounded_memory() -> None:
+def test_long_name_behind_many_ids_is_handed_over() -> None:
     name = "n" * 100_000
     data = ion.write([SymbolToken(name, None)] * 20_000)
 

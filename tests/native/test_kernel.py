@@ -1,4 +1,4 @@
-"""Both kernels, held to one contract; and which of them a process takes."""
+"""The contract for both kernels, and the choice between them."""
 
 import gzip
 import os
@@ -30,7 +30,7 @@ class TestPlainPython(KernelContract):
 
 
 class TestNative(KernelContract):
-    """With the plain Python behind it for what it hands over, as it is used."""
+    """The native kernel as used: the plain Python decodes input that it hands over."""
 
     @pytest.fixture(autouse=True)
     def _built(self) -> None:
@@ -42,7 +42,7 @@ class TestNative(KernelContract):
     def decode_record(self, data: bytes, *, trust_deletions: bool = False) -> list[DecodedRecord]:
         return list(kernel.decode_record(data, trust_deletions=trust_deletions))
 
-    def test_what_streams_hold_is_not_handed_over(self) -> None:
+    def test_stream_records_are_not_handed_over(self) -> None:
         native: Any = pytest.importorskip("strandline_native")
 
         for data in [record.data for block in small_journal() for record in stream.block_records(ARN, block)]:
@@ -51,7 +51,7 @@ class TestNative(KernelContract):
             )
 
     @FORMS
-    def test_what_exports_hold_is_not_handed_over(self, write: Write) -> None:
+    def test_exports_are_not_handed_over(self, write: Write) -> None:
         native: Any = pytest.importorskip("strandline_native")
         blocks = small_journal()
         blocks[3]["revisions"][0]["data"]["status"] = "Changed"  # nor is it for a fault
@@ -60,20 +60,20 @@ class TestNative(KernelContract):
         assert kernel.decode_natively(native, data, False, True) == objects.decode(data)
         assert kernel.decode_natively(native, gzip.compress(data), False, True) == objects.decode(data)
 
-    def test_why_it_hands_over_is_said_without_payload(self) -> None:
+    def test_reason_to_hand_over_has_no_payload(self) -> None:
         native: Any = pytest.importorskip("strandline_native")
 
         assert native.decode(json_lines(small_journal()), False, True) == "JSON"
         assert native.decode(b"{a:1,a:2}", False, True) == "a struct with a repeated field"
         assert native.decode(b"\xff", False, True) == "not UTF-8"
 
-    def test_the_values_a_few_levels_deep_are_not_handed_over(self) -> None:
+    def test_nested_values_are_not_handed_over(self) -> None:
         native: Any = pytest.importorskip("strandline_native")
 
         for structure in STRUCTURES:
             assert not isinstance(native.values(f"[{structure.replace('#', '1')}]".encode()), str)
 
-    def test_the_hash_and_json_of_a_value(self) -> None:
+    def test_hash_and_json_equal_pythons(self) -> None:
         pytest.importorskip("strandline_native")
         documents = [revision["data"] for block in small_journal() for revision in block.get("revisions", ())
                      if "data" in revision]  # fmt: skip
@@ -84,7 +84,7 @@ class TestNative(KernelContract):
         for left in (b"", b"{a:1}{a:2}", b"{a:1,a:2}", b"{a:", b"\xe0\x01\x00\xea\xd5"):
             assert kernel.hash_and_json(left) is None
 
-    def test_the_texts_of_statements(self) -> None:
+    def test_statement_texts_equal_pythons(self) -> None:
         pytest.importorskip("strandline_native")
         infos = [block["transactionInfo"] for block in small_journal() if "transactionInfo" in block]
         repeated = b'{statements: [{statement: "SELECT 1"}], statements: []}'
@@ -103,25 +103,25 @@ def kernel_of_a_process(**environment: str) -> str:
     return result.stdout.strip()
 
 
-def test_the_plain_python_can_be_asked_for() -> None:
+def test_python_kernel_is_used_on_request() -> None:
     assert kernel_of_a_process(STRANDLINE_KERNEL="python") == "python"
 
 
-def test_the_native_kernel_is_taken_where_it_is_there() -> None:
+def test_native_kernel_is_used_if_installed() -> None:
     pytest.importorskip("strandline_native", reason="not built: make native")
 
     assert kernel_of_a_process(STRANDLINE_KERNEL="") == "native"
 
 
-def test_a_build_of_another_seam_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_of_another_seam_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     native: Any = pytest.importorskip("strandline_native", reason="not built: make native")
     monkeypatch.setattr(native, "SEAM", 0)
 
     assert kernel._native() is None
 
 
-def test_threads_decode_side_by_side() -> None:
-    """The same bytes in several threads, as the worker does it; each has its own names and buffers."""
+def test_threads_decode_in_parallel() -> None:
+    """Several threads decode the same bytes, as the worker does; each has its own names and buffers."""
     from concurrent.futures import ThreadPoolExecutor
 
     data = [ion_binary(small_journal()), ion_text(small_journal())] * 20

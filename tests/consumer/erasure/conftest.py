@@ -1,4 +1,4 @@
-"""A store that journals of canaries are replayed into, with the licence ledger's read models."""
+"""Fixtures: a store for journals of canaries, with the licence ledger's read models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ PROJECTIONS = discover(("strandline.projections",))
 
 @dataclass
 class Replayed:
-    """A database, and the ways to fill it."""
+    """A database, and methods to fill it."""
 
     url: str
     folder: Path
@@ -33,7 +33,7 @@ class Replayed:
     stores: Stores = DATABASE_ONLY
 
     def replay(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
-        """As the command does: take in, project, write the receipts."""
+        """Replay as the command does: intake, projection, receipts."""
         result = self.take(blocks, format)
         assert hide(self.url, self.projections, self.stores) == []
         return result

@@ -1,5 +1,7 @@
-"""Replays, projects, writes receipts and expunges in a process that ends itself by SIGKILL at its n-th step: a
-statement to PostgreSQL, or the first request of its kind to OpenSearch. Prints how many steps it made."""
+"""Replays, projects, issues receipts and expunges in a process that kills itself (SIGKILL) at its n-th step.
+
+A step is a statement to PostgreSQL, or the first request of its kind to OpenSearch. Prints the number of steps.
+"""
 
 import argparse
 import os
@@ -39,7 +41,7 @@ def main() -> None:
     found = hide(given.url, projections, stores)
     done = expunge(given.url, projections, stores=stores if given.merge else Stores(given.url), physical=True)
     assert not found
-    assert not done.found
+    assert not done.residue
     print(next(made))
 
 

@@ -1,4 +1,4 @@
-"""QLDB's redaction patterns, each replayed at once and block by block, and what every kind of read model then says."""
+"""QLDB's redaction patterns, each replayed at once and block by block, against every kind of read model."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.ion.hash import ion_hash, sha256
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from tests.consumer.erasure.conftest import Replayed
 from tests.consumer.erasure.dump import relations_with
 from tests.consumer.erasure.searched import COMPOSED
@@ -27,7 +27,7 @@ BY_NAME = "SELECT document, name FROM read.by_name"
 
 
 def journal(*steps: Any) -> list[Block]:
-    """A block a step: data to write, None to delete, or the number of the version to redact."""
+    """Make a block a step: data to write, None to delete, or the number of the version to redact."""
     maker = BlockMaker(STRAND)
     blocks: list[Block] = []
     written: list[int] = []
@@ -43,7 +43,7 @@ def journal(*steps: Any) -> list[Block]:
     make("CREATE TABLE Licence", system_revisions=[sha256(b"table")])
     for step in steps:
         if isinstance(step, int):
-            make("EXEC redact_revision ?, ?, ?", redactions=[Redaction(written[step], TABLE, DOCUMENT, step)])
+            make("EXEC redact_revision ?, ?, ?", redactions=[NewRedaction(written[step], TABLE, DOCUMENT, step)])
             continue
         revision = NewRevision(DOCUMENT, TABLE, "Licence", len(written), step)
         written.append(maker.next_sequence_no)
@@ -75,7 +75,7 @@ PATTERNS: dict[str, tuple[list[Any], list[Any], list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("step_by_step", [False, True], ids=["at once", "block by block"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_each_pattern(store: Replayed, pattern: str, step_by_step: bool) -> None:
+def test_pattern_reaches_its_receipt(store: Replayed, pattern: str, step_by_step: bool) -> None:
     store.projections = {**store.projections, COMPOSED.name: COMPOSED}
     steps, history, register, by_name = PATTERNS[pattern]
     blocks = journal(*steps)

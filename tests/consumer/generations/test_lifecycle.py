@@ -299,8 +299,8 @@ def test_progress_is_told(strand: StrandRows, database: str) -> None:
     licensing(strand)
     told: list[tuple[str, int, int]] = []
     project(database, named(REGISTER), progress=lambda *step: told.append(step))
-    assert told[0] == ("licence_register", -1, 5)
-    assert told[-1] == ("licence_register", 5, 5)
+    assert told[0] == ("licence_register", 0, 6)
+    assert told[-1] == ("licence_register", 6, 6)
 
 
 def test_no_error_or_row_of_control_holds_payload(

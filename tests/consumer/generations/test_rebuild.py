@@ -12,22 +12,18 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations import (
-    generation,
-    rebuild,
-    view_swap,
-)
+from strandline.consumer.generations import exclusion, generation, stages
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.rebuild import rebuild as rebuild_one
 from strandline.consumer.generations.rollback import rollback as roll_back
 from strandline.consumer.generations.state import statuses
-from strandline.consumer.generations.summary import beforehand
-from strandline.consumer.generations.view_swap import ReadersInTheWay, ViewInUse
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, Unprojectable
 from strandline.consumer.projector import backfill, lease
 from strandline.consumer.projector.filler import BackfillBatch, Filler
-from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.sinks import patience
+from strandline.consumer.sinks.patience import ReadersInTheWay
+from strandline.consumer.sinks.read_view import ViewInUse
 from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.projector import test_composed_filler, test_projector
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
@@ -268,14 +264,14 @@ class TestRebuild:
         """No receipt waits for a generation that was not there: it must not hold the data for a moment."""
         history(strand)
         project(database, named(CURRENT))
-        begin, complete = rebuild._begin, Filler.complete
+        prepare, complete = stages.Prepare.run, Filler.complete
         filled: list[str] = []
 
-        def redact(*parameters: Any) -> generation.Generation:
+        def redact(*parameters: Any) -> None:
             strand.block(("a", 2, "T", good("a2")))
             strand.block(redact=("a", 1))
             project(database, named(CURRENT))
-            return begin(*parameters)
+            prepare(*parameters)
 
         def read(filler: Filler) -> None:
             complete(filler)
@@ -285,7 +281,7 @@ class TestRebuild:
             rows = filler._connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
             filled.extend(label for (label,) in rows)
 
-        monkeypatch.setattr(rebuild, "_begin", redact)
+        monkeypatch.setattr(stages.Prepare, "run", redact)
         monkeypatch.setattr(Filler, "complete", read)
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
@@ -316,25 +312,6 @@ class TestRebuild:
         assert rebuild_one(database, named(projection), projection.name).swapped
         assert found == [[]]
 
-    @pytest.mark.parametrize("write", ["a batch", "a retry"])
-    def test_a_summary_taken_beforehand_holds_until_something_is_written(
-        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, write: str
-    ) -> None:
-        history(strand)
-        project(database, named(CURRENT))
-        live = generation.live(connection, CURRENT)
-        assert live is not None
-        with beforehand(database, CURRENT, live) as taken:
-            assert taken.summary(connection) == PostgresqlSink(connection, CURRENT, live.relation).summary()
-            if write == "a batch":
-                strand.block(("e", 0, "T", good("e0")))
-                project(database, named(CURRENT))
-            else:
-                mended = replace(CURRENT, rows=lambda _: [{"label": "mended"}])
-                assert test_projector.projector(connection, mended)[0].retry() == (2, 0)
-                assert "mended" in labels(connection)
-            assert taken.summary(connection) is None
-
     def test_only_the_swap_has_to_be_durable(
         self, strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -352,11 +329,11 @@ class TestRebuild:
             monkeypatch.setattr(module, name, watched)
 
         watch(lease, "move")
-        watch(view_swap, "serve")
+        watch(generation, "retire")
         rebuild_one(database, named(CURRENT), "now")
-        assert set(found) == {("move", "off"), ("serve", "on")}
+        assert set(found) == {("move", "off"), ("retire", "on")}
 
-    @pytest.mark.parametrize("at", ["_build", "cutover", "killed in the first fill"])
+    @pytest.mark.parametrize("at", ["Backfill", "CatchUp", "Compare", "CutOver", "killed in the first fill"])
     def test_a_killed_one_leaves_nothing_in_the_way(
         self,
         connection: psycopg.Connection[Any],
@@ -369,7 +346,7 @@ class TestRebuild:
         project(database, ALL)
         for name in ALL:
             with monkeypatch.context() as patch:
-                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (rebuild, at)
+                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (getattr(stages, at), "run")
                 patch.setattr(*target, None)
                 if at.startswith("killed") and name != "now":
                     continue
@@ -388,7 +365,7 @@ class TestRebuild:
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        with rebuild.alone(database, "now"):
+        with exclusion.alone(database, "now"):
             for again in (rebuild_one, roll_back):
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(database, named(CURRENT), "now")
@@ -487,8 +464,7 @@ class TestView:
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.projected(strand, database)
-        monkeypatch.setattr(view_swap, "PATIENCE_SECONDS", 1.0)
-        monkeypatch.setattr(view_swap.with_patience, "__defaults__", (1.0,))
+        monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
         with connect(database) as reader:
             reader.execute("SELECT FROM read.now")
             with pytest.raises(ReadersInTheWay, match=r"read\.now was in use"):

@@ -13,26 +13,20 @@ from opensearchpy import OpenSearch
 from psycopg import errors
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations import (
-    alias_swap,
-    cutover,
-    generation,
-    rebuild,
-    rollback,
-)
+from strandline.consumer.generations import exclusion, generation, rebuild, rollback, stages
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.state import parked, statuses
 from strandline.consumer.generations.stores import Stores, open_stores
-from strandline.consumer.generations.view_swap import ReadersInTheWay
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection
 from strandline.consumer.projector import backfill, lease
 from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.settings import Settings
 from strandline.consumer.sinks.contract import StoreFailed
-from strandline.consumer.sinks.opensearch import bulk
-from strandline.consumer.sinks.opensearch import sink as opensearch_sink
+from strandline.consumer.sinks.opensearch import bulk, initial_writer
+from strandline.consumer.sinks.opensearch.index_rows import IndexRows
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
+from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.generations.test_rebuild import LIFT, check_records
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
@@ -202,50 +196,6 @@ class TestRebuild:
         assert not rebuilt(stores, NOW).swapped
 
     @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
-    def test_an_index_that_is_as_it_was_summed_up_is_not_read_again(
-        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
-        monkeypatch: pytest.MonkeyPatch, projection: Projection,
-    ) -> None:  # fmt: skip
-        history(strand)
-        project(stores.url, named(projection), stores=stores)
-        read: list[str] = []
-        summary = opensearch_sink.summary
-
-        def watched(client: OpenSearch, name: str, stop: threading.Event | None) -> tuple[int, int]:
-            read.append(name)
-            return summary(client, name, stop)
-
-        monkeypatch.setattr(opensearch_sink, "summary", watched)
-        assert rebuilt(stores, projection).swapped
-        assert rebuilt(stores, projection).swapped
-        rolled_back(stores, projection)
-        (live,) = opensearch.indices.get_alias(name=projection.name)
-        read.clear()
-        assert rebuilt(stores, projection).swapped
-        assert live not in read
-        # Whatever is done to it shows, also where that changes nothing that is said of it.
-        (live,) = opensearch.indices.get_alias(name=projection.name)
-        (row,) = opensearch.search(index=live, body={"size": 1})["hits"]["hits"]
-        opensearch.index(index=live, id=row["_id"], body={**row["_source"], "label": "tampered"})
-        assert not rebuilt(stores, projection).swapped
-        assert live in read
-
-    @pytest.mark.parametrize("projection", [PAST, COMPOSED], ids=lambda one: one.name)
-    def test_no_summary_of_what_was_erased_is_left(
-        self, connection: Connection, strand: StrandRows, stores: Stores, projection: Projection
-    ) -> None:
-        history(strand)
-        project(stores.url, named(projection), stores=stores)
-        assert rebuilt(stores, projection).swapped
-        summed_up = "SELECT count(*) FROM projection.outside_summary"
-        assert connection.execute(summed_up).fetchone() == (2,)
-        strand.block(("a", 2, "T", good("a2")), line("l1", "A", "x", 1))
-        strand.block(redact=("a", 1))
-        strand.block(redact=("l1", 0))
-        project(stores.url, named(projection), stores=stores)
-        assert connection.execute(summed_up).fetchone() == (0,)
-
-    @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
     def test_all_is_recorded_however_much_at_once(
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch,
         projection: Projection,
@@ -256,7 +206,7 @@ class TestRebuild:
         project(stores.url, named(projection), stores=stores)
         monkeypatch.setattr(backfill, "KEYS", 3)
         monkeypatch.setattr(backfill, "KEYS_AT_ONCE", 1)
-        monkeypatch.setattr(opensearch_sink, "RECORDED_AT_ONCE", 3)
+        monkeypatch.setattr(initial_writer, "RECORDED_AT_ONCE", 3)
         assert rebuilt(stores, projection).swapped
         of_state = "WHERE generation = (SELECT generation FROM projection.generation WHERE state = %s) ORDER BY 1, 2, 3"
         for columns in (
@@ -276,17 +226,17 @@ class TestRebuild:
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
 
-        def fail(_: OpensearchSink) -> None:
+        def fail(_: IndexRows) -> None:
             raise StoreFailed("It does not answer.")
 
         with monkeypatch.context() as patch:
-            patch.setattr(OpensearchSink, "drop", fail)
+            patch.setattr(IndexRows, "drop", fail)
             with pytest.raises(StoreFailed, match="It does not answer"):
-                alias_swap.drop(connection, NOW, kept, stores)
+                exclusion.drop(connection, kept, stores)
         assert states(connection) == ["kept", "live"]
         recorded = "SELECT count(*) FROM projection.outside_row WHERE generation = %s"
         assert connection.execute(recorded, [kept.generation]).fetchone() == (2,)
-        alias_swap.drop(connection, NOW, kept, stores)
+        exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
         assert connection.execute(recorded, [kept.generation]).fetchone() == (0,)
 
@@ -299,10 +249,10 @@ class TestRebuild:
         kept = generation.retired(connection, NOW)[0]
         with connect(database) as reading:
             reading.execute("SELECT FROM projection.outside_row")
-            with pytest.raises(ReadersInTheWay, match=f"generation {kept.generation} was in use"):
-                alias_swap.drop(connection, NOW, kept, stores, patience=0.2)
+            with pytest.raises(ReadersInTheWay, match=f"Generation {kept.generation} of now was in use"):
+                exclusion.drop(connection, kept, stores, patience=0.2)
             assert states(connection) == ["kept", "live"]
-        alias_swap.drop(connection, NOW, kept, stores)
+        exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
 
     def test_nobody_takes_over_one_that_is_being_dropped(
@@ -314,18 +264,18 @@ class TestRebuild:
         project(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
-        drop = OpensearchSink.drop
+        drop = IndexRows.drop
 
-        def slow(sink: OpensearchSink) -> None:
+        def slow(sink: IndexRows) -> None:
             with connect(database, autocommit=True) as other:
                 other.execute("SET lock_timeout = '100ms'")
                 with pytest.raises(errors.LockNotAvailable):
                     lease.take(other, kept.generation)
             drop(sink)
 
-        monkeypatch.setattr(OpensearchSink, "drop", slow)
+        monkeypatch.setattr(IndexRows, "drop", slow)
         monkeypatch.setattr(lease, "SECONDS", 0)
-        alias_swap.drop(connection, NOW, kept, stores)
+        exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
 
     @pytest.mark.parametrize("back", [False, True])
@@ -405,7 +355,7 @@ class TestRebuild:
     def test_a_second_one_is_refused(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         project(stores.url, named(NOW), stores=stores)
-        with rebuild.alone(stores.url, "now"):
+        with exclusion.alone(stores.url, "now"):
             for again in (rebuilt, rolled_back):
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(stores, NOW)
@@ -490,9 +440,9 @@ ENDS: dict[str, tuple[Any, str]] = {
     "before the index is made": (OpensearchSink, "create"),
     "in the fill": (bulk.Bulk, "send"),
     "after the fill": (OpensearchSink, "complete"),
-    "before it is compared": (cutover, "_summaries"),
-    "before the alias is moved": (OpensearchSink, "serve"),
-    "before the old ones are dropped": (rebuild, "_drop_retired"),
+    "before it is compared": (stages.Compare, "run"),
+    "before the alias is moved": (OpensearchSink, "show"),
+    "before the old ones are dropped": (stages.Retire, "run"),
 }
 
 
@@ -542,19 +492,19 @@ class TestCrashes:
         history(strand)
         project(stores.url, named(PAST), stores=stores)
         with monkeypatch.context() as patch:
-            patch.setattr(OpensearchSink, "serve", cut)
+            patch.setattr(OpensearchSink, "show", cut)
             with pytest.raises(Cut):
                 rebuilt(stores, PAST)
         strand.block(("a", 2, "T", good("a2")))
         strand.block(redact=("a", 1))
         seen: list[list[str]] = []
-        serve = OpensearchSink.serve
+        show = OpensearchSink.show
 
         def watched(sink: OpensearchSink) -> None:
-            serve(sink)
+            show(sink)
             seen.append(labels(opensearch, "past"))
 
-        monkeypatch.setattr(OpensearchSink, "serve", watched)
+        monkeypatch.setattr(OpensearchSink, "show", watched)
         project(stores.url, named(PAST), stores=stores)
         assert len(seen) == 1
         assert "a1" not in seen[0]
@@ -621,14 +571,14 @@ class TestCrashes:
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         (before,) = opensearch.indices.get_alias(name="now")
-        serve = OpensearchSink.serve
+        show = OpensearchSink.show
 
         def late(sink: OpensearchSink) -> None:
-            serve(sink)
+            show(sink)
             raise Cut
 
         with monkeypatch.context() as patch:
-            patch.setattr(OpensearchSink, "serve", late)
+            patch.setattr(OpensearchSink, "show", late)
             with pytest.raises(Cut):
                 rebuilt(stores, NOW)
         assert set(opensearch.indices.get_alias(name="now")) != {before}

@@ -21,7 +21,7 @@ from strandline.consumer.verification.verify import verify_store
 from strandline.journal.check import merkle
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import BlockMaker, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, Statement, timestamp
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
@@ -257,7 +257,7 @@ class TestGaps:
             tx_time=timestamp(1_600_000_009_000),
             block_time=timestamp(1_600_000_009_007),
             statements=[Statement("EXEC redact_revision ?, ?, ?", timestamp(1_600_000_008_990))],
-            redactions=[Redaction(8, TABLE, ADA, 2)],
+            redactions=[NewRedaction(8, TABLE, ADA, 2)],
         )
         result = replay(database, write_export(tmp_path, [*small_journal(), misnamed]))
         assert (result.mark, result.rejected, rejected(database)) == (8, 1, [(9, "redactionInfo")])

@@ -16,8 +16,9 @@ from strandline.consumer.mark.mark import advance, read_mark
 from strandline.consumer.store.streams import hear, read_streams
 from strandline.journal.decode.objects import decode
 from strandline.journal.decode.stream import block_records, control_record, revision_details
-from tests.consumer.intake.test_stream_records import ARN, changed_data
+from tests.consumer.intake.test_stream_records import changed_data
 from tests.journals import STRAND, ion_binary, small_journal
+from tests.streamed import ARN, streamed
 
 
 @pytest.fixture
@@ -29,11 +30,6 @@ def connection(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]
 @pytest.fixture
 def intake(connection: psycopg.Connection[tuple[object, ...]]) -> StreamIntake:
     return StreamIntake(connection, stream="licences", shard="shard-1", origin=0, trust_deletions=False)
-
-
-def streamed(strand: str = STRAND) -> list[Received]:
-    records = [one.data for block in small_journal(strand) for one in block_records(ARN, block)]
-    return [Received(data, f"{at}.0") for at, data in enumerate(records)]
 
 
 @pytest.mark.parametrize("seed", range(3))

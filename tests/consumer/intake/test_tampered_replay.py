@@ -19,7 +19,7 @@ from strandline.consumer.settings import Settings
 from strandline.consumer.sinks.postgresql import PostgresqlSink
 from strandline.journal.decode import kernel
 from strandline.journal.sources.source import local_sources
-from tests.consumer.verification import test_tampering as tampering
+from tests import tampering
 from tests.databases import migrated_database
 from tests.journals import Block, ion_binary, small_journal
 

@@ -113,7 +113,7 @@ def test_the_command(
     assert "#   to.town: string in 100 %" in text
     assert "Fife" not in text
     for arguments, told in (
-        (["init-projection", "Parcel"], "exists already"),
+        (["init-projection", "Parcel"], "already exists"),
         (["init-projection", "Nothing"], "Empty, Parcel, StrandlineGraft"),
         (["init-projection", "Empty"], "no documents"),
         (["init-projection", "Parcel", "--name", "licence_register"], "another name"),

@@ -132,7 +132,7 @@ class SinkContract(ABC):
         first = [self.replacement(sink, f"d{n}", version, 1, "a", "b") for n in range(3)]
         assert sink.write_first([first[:1], first[1:]]) == []
         sink.complete()
-        sink.serve()
+        sink.show()
         sink.write([self.replacement(sink, "d1", version, 2, "b", "c"), self.replacement(sink, "d2", version, 2)])
         found = self.contents(sink, projection)
         source = "source_key" if projection is COMPOSED else "source_document"
@@ -162,7 +162,7 @@ class SinkContract(ABC):
         sink.drop()
         sink.drop()
         sink.create()
-        sink.serve()
+        sink.show()
         assert self.contents(sink, COMPOSED) == []
 
     def test_purge_takes_exactly_its_sources(self) -> None:

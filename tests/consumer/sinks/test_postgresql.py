@@ -37,7 +37,7 @@ class TestPostgresqlSink(SinkContract):
         sink = PostgresqlSink(self.connection, projection, f"{projection.name}_1")
         sink.create(bare=bare)
         if not bare:
-            sink.serve()
+            sink.show()
         return sink
 
     def contents(self, sink: Sink, projection: Projection) -> list[Row]:
@@ -110,7 +110,7 @@ class TestPostgresqlSink(SinkContract):
         (refusal,) = sink.write_first([iter(rows[:2_000]), iter(rows[2_000:])])
         assert refusal.replacement == rows[at]
         sink.complete()
-        sink.serve()
+        sink.show()
         assert len(self.labels(sink, CURRENT)) == 2_999
 
     def test_an_error_of_what_makes_the_rows_is_not_taken_for_theirs(self) -> None:
@@ -128,7 +128,7 @@ class TestPostgresqlSink(SinkContract):
         sink.write_first([[self.replacement(sink, f"d{n}", 0, 1, "a") for n in range(3)]])
         self.connection.commit()
         with connect(database) as other:
-            expected = PostgresqlSink(self.connection, CURRENT, "current_1").over(other).summary()
+            expected = PostgresqlSink(other, CURRENT, "current_1").summary()
             other.commit()
             with pytest.MonkeyPatch.context() as patch:
                 execute = sink._execute  # type: ignore[attr-defined]

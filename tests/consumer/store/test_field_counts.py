@@ -12,7 +12,7 @@ from strandline.consumer.mark.gaps import accept_gap
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.store import field_counts
 from strandline.journal.decode.objects import decode
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, redact, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, redact, timestamp
 from tests.journals import ADA, BOB, OTHER_TABLE, STRAND, TABLE, Block, ion_binary, json_lines
 
 ALL = """
@@ -28,7 +28,7 @@ def written() -> list[Block]:
     version 0, 6 a SELECT. As streamed when written."""
     maker = BlockMaker(STRAND)
 
-    def make(text: str, *revisions: NewRevision, redactions: tuple[Redaction, ...] = ()) -> Block:
+    def make(text: str, *revisions: NewRevision, redactions: tuple[NewRedaction, ...] = ()) -> Block:
         number = maker.next_sequence_no
         at = 1_600_000_000_000 + number * 1_000
         return maker.make(
@@ -50,7 +50,7 @@ def written() -> list[Block]:
         make("UPDATE", licence(ADA, 1, {"points": Decimal("1.5"), "events": [{"name": "x"}]})),
         make("INSERT", licence(BOB, 0, {"points": 2, "since": timestamp(0)})),
         make("DELETE", licence(BOB, 1, None)),
-        make("EXEC redact_revision ?", redactions=(Redaction(1, TABLE, ADA, 0),)),
+        make("EXEC redact_revision ?", redactions=(NewRedaction(1, TABLE, ADA, 0),)),
         make("SELECT"),
     ]
 

@@ -1,4 +1,4 @@
-"""A stored revision, proved up to a digest, in all three states; by `check_proof` and by the auditor's own script."""
+"""A stored revision in each state is proved up to a digest, for `check_proof` and for the auditor's script."""
 
 import subprocess
 import sys
@@ -52,23 +52,23 @@ def test_every_state_is_proved_up_to_the_digest(
     assert store_digest(database, tip).digest == expected
 
 
-def test_another_digest_does_not_hold(database: str) -> None:
+def test_proof_fails_against_another_digest(database: str) -> None:
     hold(database, ion_binary(small_journal()))
 
     assert not check_proof(prove(database, ADA, 0).to_json().encode(), bytes(32)).ok
 
 
-def test_a_revision_that_is_not_held_or_above_the_tip_is_refused(database: str) -> None:
+def test_revision_that_is_missing_or_above_the_tip_is_refused(database: str) -> None:
     hold(database, ion_binary(small_journal()))
 
     with pytest.raises(StrandlineError, match="holds no version 9"):
         prove(database, ADA, 9)
-    with pytest.raises(StrandlineError, match="wants a tip from 8 on"):
+    with pytest.raises(StrandlineError, match="give a tip of 8"):
         prove(database, ADA, 2, 7)
 
 
 def test_what_came_from_json_is_not_proved(database: str) -> None:
-    """Its chain holds, but not that the data are what was hashed: no success."""
+    """The chain holds, but nothing shows that the data have the hash."""
     hold(database, json_lines(small_journal()))
 
     assert not check_proof(prove(database, ADA, 0).to_json().encode()).ok

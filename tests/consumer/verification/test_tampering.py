@@ -1,4 +1,4 @@
-"""Every change that a hash covers is found and named: one case a row (block, member)."""
+"""Every change that a hash covers is a named fault: one case a row (block, member)."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -15,6 +15,24 @@ from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, later, timestamp
 from strandline.journal.sources.source import local_sources
 from tests.journals import ADA, BOB, Block, ion_binary, ion_text, json_lines, small_journal
+from tests.tampering import (
+    TABLE,
+    add_redaction,
+    change_address,
+    change_entry,
+    change_transaction_id,
+    cut_link,
+    drop_all_revisions,
+    drop_block,
+    drop_data,
+    drop_revision,
+    forge_redaction,
+    move_revision,
+    other_strand,
+    relink,
+    swap_blocks,
+    twice_with_other_content,
+)
 
 
 def verify(folder: Path, blocks: list[Block], write: Callable[[list[Block]], bytes] = ion_binary) -> Verification:
@@ -22,140 +40,8 @@ def verify(folder: Path, blocks: list[Block], write: Callable[[list[Block]], byt
     return verify_sources(local_sources(str(folder / "export.ion")), workers=1)
 
 
-def change_data(blocks: list[Block]) -> None:
-    blocks[3]["revisions"][0]["data"]["status"] = "Valid"
-
-
-def change_type_only(blocks: list[Block]) -> None:
-    blocks[3]["revisions"][0]["data"]["status"] = b"Revoked"
-
-
-def change_metadata(blocks: list[Block]) -> None:
-    blocks[3]["revisions"][0]["metadata"]["version"] = 7
-
-
-def drop_block(blocks: list[Block]) -> None:
-    del blocks[4]
-
-
-def swap_blocks(blocks: list[Block]) -> None:
-    blocks[3], blocks[4] = blocks[4], blocks[3]
-
-
-def swap_numbers(blocks: list[Block]) -> None:
-    blocks[4]["blockAddress"]["sequenceNo"], blocks[5]["blockAddress"]["sequenceNo"] = 5, 4
-    blocks[4], blocks[5] = blocks[5], blocks[4]
-
-
-def twice_with_other_content(blocks: list[Block]) -> None:
-    forged = small_journal()[4]
-    forged["entriesHashList"][0] = ion_hash("forged")
-    forged["entriesHash"] = merkle.root(forged["entriesHashList"])
-    forged["blockHash"] = merkle.dot(forged["entriesHash"], forged["previousBlockHash"])
-    blocks.append(forged)
-
-
-def drop_revision(blocks: list[Block]) -> None:
-    del blocks[2]["revisions"][1]
-
-
-def drop_all_revisions(blocks: list[Block]) -> None:
-    del blocks[3]["revisions"]
-
-
-def drop_system_revision(blocks: list[Block]) -> None:
-    blocks[1]["revisions"] = [{"hash": ion_hash("other")}]
-
-
-def move_revision(blocks: list[Block]) -> None:
-    blocks[5]["revisions"].append(blocks[3]["revisions"].pop())
-
-
-def false_data_hash(blocks: list[Block]) -> None:
-    revision = blocks[3]["revisions"][0]
-    del revision["data"]
-    revision["dataHash"] = ion_hash("forged")
-
-
-def drop_data(blocks: list[Block]) -> None:
-    del blocks[3]["revisions"][0]["data"]
-
-
-def change_statement(blocks: list[Block]) -> None:
-    blocks[3]["transactionInfo"]["statements"][0]["statement"] = "UPDATE Licence SET points = ?"
-
-
-def drop_transaction_info(blocks: list[Block]) -> None:
-    del blocks[3]["transactionInfo"]
-
-
-def forge_redaction(blocks: list[Block]) -> None:
-    blocks[7]["redactionInfo"]["revisions"][0]["version"] = 1
-
-
-def add_redaction(blocks: list[Block]) -> None:
-    blocks[4]["redactionInfo"] = small_journal()[7]["redactionInfo"]
-
-
-def cut_link(blocks: list[Block]) -> None:
-    blocks[5]["previousBlockHash"] = ion_hash("elsewhere")
-
-
-def relink(blocks: list[Block]) -> None:
-    cut_link(blocks)
-    blocks[5]["blockHash"] = merkle.dot(blocks[5]["entriesHash"], blocks[5]["previousBlockHash"])
-
-
-def change_entry(blocks: list[Block]) -> None:
-    blocks[4]["entriesHashList"][2] = ion_hash("other")
-
-
-def change_address(blocks: list[Block]) -> None:
-    blocks[3]["revisions"][0]["blockAddress"] = {"strandId": "Strand0000000000000000", "sequenceNo": 2}
-
-
-def change_transaction_id(blocks: list[Block]) -> None:
-    blocks[3]["transactionId"] = "Transaction99999999999"
-
-
-def drop_member(blocks: list[Block]) -> None:
-    del blocks[3]["entriesHashList"]
-
-
-def other_strand(blocks: list[Block]) -> None:
-    blocks[8] = small_journal("OtherStrand00000000000")[8]
-
-
-TABLE = [
-    (change_data, (3, "revision-hash")),
-    (change_type_only, (3, "revision-hash")),
-    (change_metadata, (3, "revision-hash")),
-    (drop_block, (4, "missing")),
-    (swap_blocks, (4, "order")),
-    (swap_numbers, (5, "previousBlockHash")),
-    (twice_with_other_content, (4, "conflict")),
-    (drop_revision, (2, "revisions")),
-    (drop_all_revisions, (3, "documents")),
-    (drop_system_revision, (1, "revisions")),
-    (move_revision, (5, "revisions")),
-    (false_data_hash, (3, "revision-hash")),
-    (drop_data, (3, "deletion-hash")),
-    (change_statement, (3, "transactionInfo")),
-    (drop_transaction_info, (3, "documents")),
-    (forge_redaction, (7, "redactionInfo")),
-    (add_redaction, (4, "redactionInfo")),
-    (cut_link, (5, "blockHash")),
-    (relink, (5, "previousBlockHash")),
-    (change_entry, (4, "entriesHash")),
-    (change_address, (3, "revision-address")),
-    (change_transaction_id, (3, "transactionId")),
-    (drop_member, (3, "shape")),
-    (other_strand, (8, "strand")),
-]
-
-
 @pytest.mark.parametrize("write", [ion_binary, ion_text])
-def test_the_journal_verifies_untouched(tmp_path: Path, write: Callable[[list[Block]], bytes]) -> None:
+def test_untouched_journal_verifies(tmp_path: Path, write: Callable[[list[Block]], bytes]) -> None:
     result = verify(tmp_path, small_journal(), write)
 
     assert result.ok
@@ -167,7 +53,7 @@ def test_the_journal_verifies_untouched(tmp_path: Path, write: Callable[[list[Bl
 
 @pytest.mark.parametrize(("tamper", "expected"), TABLE, ids=[tamper.__name__ for tamper, _ in TABLE])
 @pytest.mark.parametrize("write", [ion_binary, ion_text])
-def test_a_change_is_found_and_named(
+def test_change_is_a_named_fault(
     tmp_path: Path, write: Callable[[list[Block]], bytes], tamper: Callable[[list[Block]], None], expected: Any
 ) -> None:
     blocks = small_journal()
@@ -190,7 +76,7 @@ CHAIN_TABLE = [row for row in TABLE if row[0] in {
 
 
 @pytest.mark.parametrize(("tamper", "expected"), CHAIN_TABLE, ids=[tamper.__name__ for tamper, _ in CHAIN_TABLE])
-def test_json_shows_what_does_not_need_its_types(
+def test_change_in_json_is_found_if_no_types_are_needed(
     tmp_path: Path, tamper: Callable[[list[Block]], None], expected: Any
 ) -> None:
     blocks = small_journal()
@@ -209,7 +95,7 @@ def test_json_verifies_at_level_chain(tmp_path: Path) -> None:
     assert result.digest == merkle.root([block["blockHash"] for block in small_journal()])
 
 
-def test_a_redacted_revision_that_nothing_names_is_counted(tmp_path: Path) -> None:
+def test_redacted_revision_that_no_redaction_names_is_counted(tmp_path: Path) -> None:
     blocks = small_journal()
     revision = blocks[3]["revisions"][0]
     revision["dataHash"] = ion_hash(revision.pop("data"))
@@ -220,7 +106,7 @@ def test_a_redacted_revision_that_nothing_names_is_counted(tmp_path: Path) -> No
     assert result.unexplained_redactions == 1
 
 
-def test_trusted_deletions_are_let_through(tmp_path: Path) -> None:
+def test_trusted_deletions_pass(tmp_path: Path) -> None:
     blocks = small_journal()
     drop_data(blocks)
     (tmp_path / "export.ion").write_bytes(ion_binary(blocks))
@@ -231,7 +117,7 @@ def test_trusted_deletions_are_let_through(tmp_path: Path) -> None:
     assert result.deletions == {"nothing": 1, "trusted": 1}
 
 
-def test_a_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> None:
+def test_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> None:
     blocks = small_journal()
     blocks[3]["blockTimestamp"] = later(blocks[3]["blockTimestamp"], timedelta(hours=1))
 
@@ -241,8 +127,8 @@ def test_a_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> N
     assert [(warning.sequence_no, warning.fault) for warning in result.warnings] == [(3, "blockTimestamp")]
 
 
-def test_a_repeated_field_is_read_with_all_its_values(tmp_path: Path) -> None:
-    """A dict keeps the last of them only; the hash covers both."""
+def test_repeated_field_is_hashed_with_all_its_values(tmp_path: Path) -> None:
+    """A dict keeps only the last value; the hash covers both."""
 
     data = simpleion.loads('{name: "first", name: "second"}')
     block = BlockMaker("Strand0000000000000000").make(
@@ -258,7 +144,7 @@ def test_a_repeated_field_is_read_with_all_its_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [-1, -40, -400])
 @pytest.mark.parametrize("write", [ion_binary, ion_text, json_lines])
-def test_a_truncated_object_keeps_its_whole_blocks(
+def test_truncated_object_yields_its_complete_blocks(
     tmp_path: Path, write: Callable[[list[Block]], bytes], end: int
 ) -> None:
     (tmp_path / "Strand0000000000000000.0-8.ion").write_bytes(write(small_journal())[:end])
@@ -270,7 +156,7 @@ def test_a_truncated_object_keeps_its_whole_blocks(
     assert {"unreadable", "object"} & {fault.fault for fault in result.faults}
 
 
-def test_base64_that_is_none_is_a_fault_of_shape(tmp_path: Path) -> None:
+def test_invalid_base64_is_a_shape_fault(tmp_path: Path) -> None:
     blocks = small_journal()
     blocks[3]["entriesHash"] = b64encode(b"short")
 

@@ -7,7 +7,7 @@ from strandline.journal.ion.hash import sha256
 HASHES = st.lists(st.binary(min_size=32, max_size=32), max_size=40)
 
 
-def test_dot_with_nothing_is_the_other() -> None:
+def test_dot_with_empty_operand_returns_the_other() -> None:
     a = sha256(b"a")
 
     assert merkle.dot(a, b"") == merkle.dot(b"", a) == a
@@ -19,7 +19,7 @@ def test_dot_orders_by_signed_bytes_from_the_last() -> None:
     assert merkle.dot(high, low) == merkle.dot(low, high) == sha256(low + high)
 
 
-def test_an_odd_last_node_moves_up() -> None:
+def test_odd_last_node_moves_up() -> None:
     a, b, c = (sha256(text) for text in (b"a", b"b", b"c"))
 
     assert merkle.root([a, b, c]) == merkle.dot(merkle.dot(a, b), c)
@@ -30,7 +30,7 @@ def test_no_hashes_have_an_empty_root() -> None:
 
 
 @given(HASHES)
-def test_the_frontier_gives_the_root_of_every_prefix(hashes: list[bytes]) -> None:
+def test_frontier_gives_the_root_of_every_prefix(hashes: list[bytes]) -> None:
     frontier = merkle.Frontier()
     for count, leaf in enumerate(hashes, 1):
         frontier.append(leaf)
@@ -44,7 +44,7 @@ def test_every_path_leads_to_the_root(hashes: list[bytes], data: st.DataObject) 
     assert merkle.fold(hashes[index], merkle.path(hashes, index)) == merkle.root(hashes)
 
 
-def test_hashes_that_end_alike_are_ordered_by_the_bytes_before_as_signed_ones() -> None:
+def test_dot_compares_earlier_bytes_as_signed() -> None:
     one, minus_one = bytes(30) + b"\x01\x05", bytes(30) + b"\xff\x05"
 
     assert merkle.dot(one, minus_one) == merkle.dot(minus_one, one) == sha256(minus_one + one)

@@ -1,4 +1,4 @@
-"""The chain of a strand's blocks, and the digests it gives."""
+"""The chain of a strand's blocks, and its digests."""
 
 from strandline.journal.check import merkle
 from strandline.journal.check.strand import Chain
@@ -15,30 +15,30 @@ def faults_of(
     return chain, [(fault.sequence_no, fault.fault) for block in blocks for fault in chain.add(*block)]
 
 
-def test_a_whole_strand() -> None:
+def test_unbroken_strand_has_no_faults() -> None:
     chain, faults = faults_of(BLOCKS)
     assert faults == []
     assert (chain.first_no, chain.last_no) == (0, 8)
     assert chain.digest == merkle.root(HASHES)
 
 
-def test_the_digest_of_every_tip() -> None:
+def test_digest_is_computed_for_every_tip() -> None:
     for tip in range(9):
         assert faults_of(BLOCKS, tip)[0].digest == merkle.root(HASHES[: tip + 1])
 
 
-def test_no_digest_beyond_the_end_nor_from_the_middle_nor_over_a_gap() -> None:
+def test_digest_is_none_without_all_blocks() -> None:
     assert faults_of(BLOCKS, 9)[0].digest is None
     assert faults_of(BLOCKS[1:])[0].digest is None
     assert faults_of(BLOCKS[:3] + BLOCKS[4:])[0].digest is None
     assert faults_of([])[0].digest is None
 
 
-def test_a_digest_below_a_gap_still_holds() -> None:
+def test_digest_below_a_gap_still_holds() -> None:
     assert faults_of(BLOCKS[:5] + BLOCKS[6:], 4)[0].digest == merkle.root(HASHES[:5])
 
 
-def test_what_does_not_hold_is_named() -> None:
+def test_broken_links_are_faults() -> None:
     assert faults_of(BLOCKS[:3] + BLOCKS[5:])[1] == [(3, "missing")]
     assert faults_of([(0, HASHES[0], b"before")])[1] == [(0, "previousBlockHash")]
     assert faults_of([*BLOCKS[:4], (4, b"x" * 32, b"y" * 32)])[1] == [(4, "previousBlockHash")]

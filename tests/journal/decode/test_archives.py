@@ -1,4 +1,4 @@
-"""Archived raw records: verified one by one, kept where they are not."""
+"""Archived raw records: each is verified, or kept as refused."""
 
 import gzip
 import struct
@@ -51,7 +51,7 @@ def test_qldbs_own_record_verifies() -> None:
     assert [*differences(summary, revision), *out_of_time(summary, revision)] == []
 
 
-def test_the_same_rows_as_from_an_export() -> None:
+def test_rows_equal_those_of_export() -> None:
     blocks = small_journal()
     exported, streamed = decode(ion_binary(blocks)).rows, decoded(*records_of(blocks)).rows
     assert exported is not None
@@ -63,7 +63,7 @@ def test_the_same_rows_as_from_an_export() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_order_packing_and_repetition(seed: int) -> None:
+def test_rows_do_not_depend_on_order_packing_or_repetition(seed: int) -> None:
     records = records_of(small_journal()) * 2
     Random(seed).shuffle(records)
     packed = list(stream.aggregate([stream.UserRecord("0", data) for data in records], 2_000))
@@ -74,7 +74,7 @@ def test_any_order_packing_and_repetition(seed: int) -> None:
     assert sum(result.records.values()) >= 30
 
 
-def test_records_one_after_another_in_a_file() -> None:
+def test_concatenated_records_are_split() -> None:
     result = decoded(b"".join(records_of(small_journal())))
     assert (len(result.links), result.revision_count, result.faults) == (9, 6, [])
 
@@ -85,7 +85,7 @@ def test_control_records_are_counted() -> None:
     assert (result.rows, result.faults) == (None, [])
 
 
-def test_a_repeated_field_is_read_with_all_its_values() -> None:
+def test_repeated_field_is_read_with_all_its_values() -> None:
     text = b'{name: "first", name: "second"}'
     value = next(iter(ion.read_typed(text)))
     payload = details()
@@ -121,7 +121,7 @@ FAULTY = [
 
 
 @pytest.mark.parametrize(("data", "expected"), FAULTY)
-def test_what_does_not_verify_is_kept_and_gives_no_rows(data: bytes, expected: tuple[int | None, str]) -> None:
+def test_faulty_record_is_kept_without_rows(data: bytes, expected: tuple[int | None, str]) -> None:
     result = decoded(RAW, data)
     assert [(fault.sequence_no, fault.fault) for fault in result.faults] == [expected]
     ((fault, name, position, kept),) = result.refused
@@ -131,7 +131,7 @@ def test_what_does_not_verify_is_kept_and_gives_no_rows(data: bytes, expected: t
     assert (result.rows.first_no, result.rows.last_no) == (14, 14)
 
 
-def test_of_many_in_a_file_only_the_faulty_one_is_kept() -> None:
+def test_only_faulty_record_of_file_is_kept() -> None:
     records = records_of(small_journal())
     bad = record("REVISION_DETAILS", changed(data={"name": "Eve"}))
     ((fault, _, position, kept),) = decoded(records[0] + bad + records[1]).refused
@@ -146,7 +146,7 @@ def test_deletions_may_be_trusted() -> None:
     assert (result.faults, result.deletions) == ([], {"trusted": 1})
 
 
-def test_what_a_record_says_otherwise_than_its_block() -> None:
+def test_differences_between_record_and_block_are_faults() -> None:
     result = decoded(*records_of(small_journal()[3:4]))
     ((summary,), (revision,)) = result.summaries, result.arrived
     assert (revision.strand_id, revision.document_id) == (STRAND, ADA)
@@ -173,6 +173,6 @@ def test_damaged_bytes_never_raise(seed: int) -> None:
     assert len(result.refused) == len(result.faults)
 
 
-def test_a_stream_record_is_decoded_as_before() -> None:
+def test_stream_record_is_decoded() -> None:
     with pytest.raises(UnreadableError):
         stream.as_record(7)

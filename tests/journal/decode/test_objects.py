@@ -1,4 +1,4 @@
-"""The seam: bytes of an export object in, verified rows out; nothing raised, whatever the bytes hold."""
+"""The seam: bytes of an export object to verified rows, without an exception for any bytes."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -25,21 +25,21 @@ def block_with(text: str) -> Block:
 
 
 @pytest.mark.parametrize("write", [ion_binary, ion_text, json_lines])
-def test_what_is_gzipped_decodes_the_same(write) -> None:  # type: ignore[no-untyped-def]
+def test_gzipped_object_decodes_the_same(write) -> None:  # type: ignore[no-untyped-def]
     data = write(small_journal())
 
     assert decode(gzip.compress(data, mtime=0)) == decode(data)
     assert decode(gzip.compress(data, mtime=0)[:-9]).faults[0].fault == "unreadable"
 
 
-def test_rows_are_left_out_where_not_wanted() -> None:
+def test_rows_are_omitted_on_request() -> None:
     data = ion_binary(small_journal())
 
     assert decode(data, with_rows=False).rows is None
     assert decode(data, with_rows=False).links == decode(data).links
 
 
-def test_a_faulty_block_gives_no_rows_but_its_neighbours_do() -> None:
+def test_faulty_block_gives_no_rows_and_its_neighbours_do() -> None:
     blocks = small_journal()
     blocks[3]["revisions"][0]["data"]["status"] = "Forged"
 
@@ -51,7 +51,7 @@ def test_a_faulty_block_gives_no_rows_but_its_neighbours_do() -> None:
     assert {fault.sequence_no for fault in decoded.faults} == {3}
 
 
-def test_a_value_that_cannot_be_written_again_is_a_fault() -> None:
+def test_unwritable_value_is_fault() -> None:
     """Its instant in UTC lies beyond the year 9999, where amazon.ion's writer stops."""
     text = ion_text([block_with("{at: 2020-01-01T00:00:00.000Z}")]).replace(
         b"at:2020-01-01T00:00:00.000Z", b"at:9999-12-31T23:59:59.999-01:00"
@@ -67,7 +67,7 @@ PLAIN_METADATA = b'{id: "a", version: 0, txTime: 2023-01-02T04:09:28.466Z, txId:
 
 
 @pytest.mark.parametrize("read", [ion.read, ion.read_typed])
-def test_metadata_is_plain_whichever_way_it_was_read(read: Callable[[bytes], Iterator[Any]]) -> None:
+def test_plain_metadata_is_recognised_in_both_value_models(read: Callable[[bytes], Iterator[Any]]) -> None:
     assert is_plain_metadata(next(read(PLAIN_METADATA)))
     for member in (b'"a"', b'"t"', b"0,", b"2023"):
         assert not is_plain_metadata(next(read(PLAIN_METADATA.replace(member, b"b::" + member))))
@@ -76,7 +76,7 @@ def test_metadata_is_plain_whichever_way_it_was_read(read: Callable[[bytes], Ite
 
 
 @pytest.mark.parametrize("number", ["123456789012345678901234567890123456789012345.5", "'$1000000000'"])
-def test_text_is_read_as_utf_8_whichever_way_it_is_read(number: str) -> None:
+def test_text_is_read_as_utf_8_by_both_readers(number: str) -> None:
     text = f"{{name: \"Zoë \\U0001F600\", 'ü': {number}, blob: {{{{w6k=}}}}, lines: '''a\r\nb'''}}"
     block = block_with(text)
     assert ion.read_one(text.encode())["name"] == "Zoë \U0001f600"
@@ -85,10 +85,10 @@ def test_text_is_read_as_utf_8_whichever_way_it_is_read(number: str) -> None:
         assert decode(data).faults == []
 
 
-def test_values_before_what_is_not_utf_8_are_kept() -> None:
+def test_values_before_invalid_utf_8_are_kept() -> None:
     values = ion.read(b'"\xc3\xab" \'$1000000000\' 1d40 "\xff" 2')
 
     assert next(values) == "ë"
     assert len([next(values), next(values)]) == 2
-    with pytest.raises(UnreadableError, match="after 3 whole values"):
+    with pytest.raises(UnreadableError, match="after 3 complete values"):
         next(values)

@@ -1,4 +1,4 @@
-"""Stream records, held to the raw Kinesis record that QLDB itself wrote."""
+"""Stream records, compared with a raw Kinesis record of QLDB's own."""
 
 from hashlib import md5
 from pathlib import Path
@@ -17,7 +17,7 @@ DETAILS = (VECTORS / "01_REVISION_DETAILS.10n").read_bytes()
 ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/AYj8gSIUcxiHijsjEKob30"
 
 
-def test_qldbs_record_is_taken_apart() -> None:
+def test_qldbs_record_is_deaggregated() -> None:
     assert stream.deaggregate(RAW) == [SUMMARY, DETAILS]
     summary, details = map(stream.decode, stream.deaggregate(RAW))
     assert (summary.type, details.type) == ("BLOCK_SUMMARY", "REVISION_DETAILS")
@@ -26,7 +26,7 @@ def test_qldbs_record_is_taken_apart() -> None:
     assert str(summary.stream_arn).startswith("arn:aws:qldb:")
 
 
-def test_a_block_gives_the_very_bytes_that_qldb_wrote() -> None:
+def test_block_records_equal_qldbs_bytes() -> None:
     summary, details = stream.decode(SUMMARY), stream.decode(DETAILS)
     block = {name: value for name, value in summary.payload.items() if name != "revisionSummaries"}
     block["revisions"] = [details.payload["revision"]]
@@ -35,11 +35,11 @@ def test_a_block_gives_the_very_bytes_that_qldb_wrote() -> None:
     assert list(stream.aggregate(records)) == [RAW]
 
 
-def test_a_record_that_is_not_packed_is_itself() -> None:
+def test_unaggregated_record_is_returned_unchanged() -> None:
     assert stream.deaggregate(SUMMARY) == [SUMMARY]
 
 
-def test_packing_keeps_order_and_size_and_sends_what_is_too_large_as_it_is() -> None:
+def test_packing_keeps_order_and_size_limit() -> None:
     records = [stream.UserRecord(f"{n:064x}", bytes([n]) * 300 * (n + 1)) for n in range(40)]
     raws = list(stream.aggregate(records, 8_000))
     assert all(len(raw) <= 8_000 for raw in raws if raw.startswith(b"\xf3\x89\x9a\xc2"))
@@ -60,7 +60,7 @@ def test_system_revisions_have_a_summary_and_no_details() -> None:
     assert [stream.decode(record.data).type for record in stream.block_records(ARN, block)] == ["BLOCK_SUMMARY"]
 
 
-def test_a_block_that_only_read_has_no_revision_summaries() -> None:
+def test_read_only_block_has_no_revision_summaries() -> None:
     block = BlockMaker("KmA3ZZca7vAIiJAK9S5Iwl").make(
         transaction_id="FnQeJBAicTX0Ah32ZnVtSX",
         tx_time=timestamp(0),
@@ -71,7 +71,7 @@ def test_a_block_that_only_read_has_no_revision_summaries() -> None:
 
 
 @pytest.mark.parametrize("event", ["CREATED", "COMPLETED"])
-def test_control_records(event: str) -> None:
+def test_control_records_are_read(event: str) -> None:
     record = stream.decode(stream.control_record(ARN, event).data)  # type: ignore[arg-type]
     assert (record.type, record.payload) == ("CONTROL", {"controlRecordType": event})
 
@@ -84,12 +84,12 @@ def test_control_records(event: str) -> None:
         (RAW[:4], "checksum"),
     ],
 )
-def test_a_damaged_packed_record_is_refused(raw: bytes, message: str) -> None:
+def test_damaged_packed_record_is_refused(raw: bytes, message: str) -> None:
     with pytest.raises(UnreadableError, match=message):
         stream.deaggregate(raw)
 
 
-def test_a_packed_record_that_is_not_framed_as_one_is_refused() -> None:
+def test_wrong_framing_of_packed_record_is_refused() -> None:
     message = b"\xff\xff\xff"
     with pytest.raises(UnreadableError, match="framed"):
         stream.deaggregate(RAW[:4] + message + md5(message).digest())
@@ -108,6 +108,6 @@ def test_a_packed_record_that_is_not_framed_as_one_is_refused() -> None:
         ion.write({"recordType": "BLOCK_SUMMARY", "payload": None}),
     ],
 )
-def test_what_is_not_qldbs_is_refused(data: bytes) -> None:
+def test_foreign_record_is_refused(data: bytes) -> None:
     with pytest.raises(UnreadableError):
         stream.decode(data)

@@ -1,4 +1,4 @@
-"""One pass gives the same hash, JSON and Ion, byte for byte, as the general ways do one after another."""
+"""One pass gives the same hash, JSON and Ion, byte for byte, as the separate functions."""
 
 import math
 from collections.abc import Iterator
@@ -44,22 +44,22 @@ def structs_in(value: Any) -> Iterator[dict[str, Any]]:
             yield from structs_in(member)
 
 
-def test_an_ordinary_document_is_encoded_in_one_pass() -> None:
+def test_ordinary_document_is_encoded_in_one_pass() -> None:
     assert type(check_same(as_written(LICENCE))) is Encoded
 
 
 @pytest.mark.parametrize("scalar", SCALARS)
-def test_scalars(scalar: str) -> None:
+def test_scalars_are_encoded_alike(scalar: str) -> None:
     for _ in range(2):  # the second time from what is kept in mind
         check_same(as_written(f"{{v: {scalar}, name: [{scalar}, {{w: {scalar}}}]}}"))
 
 
-def test_equal_values_of_different_types_are_told_apart() -> None:
+def test_equal_values_of_different_types_differ() -> None:
     check_same(as_written("{a: [1, true, 1.0, 1., 1e0], b: true, c: 1, d: 1.00, e: '1', f: \"1\"}"))
     check_same(as_written("{a: 1, b: 1., c: 1e0, d: true}"))
 
 
-def test_odd_journals() -> None:
+def test_odd_journals_are_encoded_alike() -> None:
     for seed in range(100):
         for block in odd_journal(Random(seed)):
             for struct in structs_in(block):
@@ -67,17 +67,17 @@ def test_odd_journals() -> None:
 
 
 @pytest.mark.parametrize("count", [13, 14, 118, 119, 246, 247, 300])
-def test_many_names(count: int) -> None:
+def test_many_names_are_encoded_alike(count: int) -> None:
     check_same({f"n{number}": {f"n{count - number}": number} for number in range(count)})
 
 
 @pytest.mark.parametrize("length", [0, 13, 14, 127, 128, 255, 256, 20_000])
-def test_lengths(length: int) -> None:
+def test_all_lengths_are_encoded_alike(length: int) -> None:
     check_same({"text": "x" * length, "blob": bytes(length), "list": [0] * length, "int": 256 ** min(length, 300)})
 
 
 @pytest.mark.parametrize("depth", [3, 49, 50, 51, 100])
-def test_deep_nesting(depth: int) -> None:
+def test_deep_nesting_is_encoded_alike(depth: int) -> None:
     value: Any = {"text": "x"}
     for _ in range(depth):
         value = {"a": [value]}
@@ -85,13 +85,13 @@ def test_deep_nesting(depth: int) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=4), st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=4))
-def test_text(value: dict[str, str]) -> None:
+def test_text_is_encoded_alike(value: dict[str, str]) -> None:
     check_same(value)
 
 
 @given(st.lists(st.text('\\u0"d\x01\n'), max_size=4))
 @example(["\\u0000", '"\\u0000', '\\u0000\\u0000"', "\\u0000\\u0000", "\\\\u0000\\\\u0000", '"'])
-def test_no_text_is_taken_for_what_marks_a_number_in_json(texts: list[str]) -> None:
+def test_text_is_never_mistaken_for_number_mark(texts: list[str]) -> None:
     check_same({"texts": texts, "n": Decimal("-1.50"), **{text: Decimal(1) for text in texts}})
 
 
@@ -100,7 +100,7 @@ def test_no_text_is_taken_for_what_marks_a_number_in_json(texts: list[str]) -> N
     [math.inf, -math.inf, math.nan, 2**20_000, Decimal("1e131072"), Decimal("1e-16384")],
     ids=lambda value: type(value).__name__,
 )
-def test_json_of_what_the_encoder_in_c_does_not_write(value: Any) -> None:
+def test_json_of_rare_numbers_is_written(value: Any) -> None:
     document = {**as_written(LICENCE), "v": value, "w": 1.5}
     assert type(encode(document)) is Encoded
     assert to_json(encode(document)) == to_json(document)
@@ -145,33 +145,33 @@ def check_info(info: dict[str, Any]) -> Any:
     | TEXTS,
     st.dictionaries(NAMES, TEXTS, max_size=1),
 )
-def test_a_transaction_info_is_encoded_as_any_struct(statements: Any, documents: Any, more: dict[str, Any]) -> None:
+def test_transaction_info_is_encoded_as_any_struct(statements: Any, documents: Any, more: dict[str, Any]) -> None:
     check_info({"statements": statements, "documents": documents, **more})
     check_info({"documents": documents, "statements": statements})
 
 
 @pytest.mark.parametrize("count", [1, 2, 40, 110, 111, 112, 2_000])
-def test_a_transaction_info_of_many_documents(count: int) -> None:
+def test_transaction_info_of_many_documents_is_encoded_alike(count: int) -> None:
     info = as_written(INFO)
     info["documents"] = {f"document{number}": info["documents"]["d1"] for number in range(count)}
     check_info(info)
 
 
 @pytest.mark.parametrize("name", ["statements", "startTime", "documents", "tableId", "name", "$ion", "\x0b"])
-def test_a_transaction_info_with_a_document_of_an_odd_id(name: str) -> None:
+def test_transaction_info_with_odd_document_id_is_encoded_alike(name: str) -> None:
     info = as_written(INFO)
     info["documents"] = {name: info["documents"]["d1"], **info["documents"]}
     check_info(info)
 
 
-def test_equal_numbers_of_statements_are_told_apart() -> None:
+def test_equal_statement_numbers_of_other_types_differ() -> None:
     info = as_written(INFO)
     for numbers in ([1], [True], [Decimal(1)], [1.0]):
         info["documents"]["d1"]["statements"] = numbers
         check_info(info)
 
 
-def test_a_transaction_info_has_a_short_cut() -> None:
+def test_transaction_info_takes_fast_path() -> None:
     assert _transaction_info(as_written(INFO)) is not None
     check_info(as_written(INFO))
 
@@ -201,13 +201,13 @@ def test_metadata_is_hashed_as_any_struct(
     assert metadata_digest(metadata) in (None, ion_hash(metadata))
 
 
-def test_what_metadata_has_a_short_cut() -> None:
+def test_plain_metadata_takes_fast_path() -> None:
     metadata = {"id": "a", "version": 300, "txTime": as_written(TIMES[0]), "txId": "b\x0b"}
     assert metadata_digest(metadata) == ion_hash(metadata)
     assert metadata_digest({**metadata, "other": 1}) is None
     assert metadata_digest({**metadata, "version": True}) is None
 
 
-def test_what_jsonb_refuses_is_left_to_the_general_way() -> None:
+def test_characters_that_jsonb_refuses_skip_fast_path() -> None:
     for text in ("\0", "\ufdd0", "a\0b"):
         assert type(check_same({"text": text})) is dict

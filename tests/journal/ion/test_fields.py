@@ -1,4 +1,4 @@
-"""The shape of a document: its fields and their types, and nothing of what stands in them."""
+"""The shape of a document: its fields and their types, without values."""
 
 import json
 from typing import Any
@@ -34,29 +34,29 @@ def shape(text: str) -> list[list[str]]:
         ('"text"', [["string"]]),
     ],
 )
-def test_of_ion(document: str, expected: list[list[str]]) -> None:
+def test_shape_of_ion_has_its_types(document: str, expected: list[list[str]]) -> None:
     assert shape(document) == expected
 
 
-def test_a_field_twice_has_both_types() -> None:
+def test_repeated_field_has_both_types() -> None:
     value: Any = next(ion.read_typed(b'{a: 1, a: "x"}'))
     assert json.loads(fields.shape_of(value)[1]) == [["int", "a"], ["string", "a"]]
 
 
-def test_of_json_the_types_are_those_of_json() -> None:
+def test_shape_of_json_has_json_types() -> None:
     value = next(read_json('{"a": 1, "b": 1.5, "c": "2020-01-01", "d": [null], "e": true}'))
     assert json.loads(fields.shape_of(value)[1]) == [
         ["bool", "e"], ["decimal", "b"], ["int", "a"], ["list", "d"], ["null", "d", "[]"], ["string", "c"],
     ]  # fmt: skip
 
 
-def test_documents_of_other_values_and_another_order_share_one() -> None:
+def test_shape_ignores_values_and_order() -> None:
     one, other = (ion.read_one(text) for text in (b'{a: 1, b: ["x", "y"]}', b'{b: ["z"], a: 10}'))
     assert fields.shape_of(one) == fields.shape_of(other)
     assert fields.shape_of(one) != fields.shape_of({"a": 1, "b": [1]})
 
 
-def test_it_is_bounded() -> None:
+def test_shape_is_bounded() -> None:
     wide = {f"k{number}": {"x": 1} for number in range(fields.MOST_FIELDS)}
     assert len(json.loads(fields.shape_of(wide)[1])) == 2 * fields.MOST_FIELDS
     assert json.loads(fields.shape_of({**wide, "more": 1})[1]) == [["struct"]]

@@ -10,7 +10,7 @@ WHOLE = ion.write({"value": [1, 1.5, "text", b"blob", {"a": None}, next(ion.read
 BETWEEN_VALUES = (4, WHOLE.index(b"\xde", 10))  # behind the version marker, behind the symbol table
 
 
-def test_what_amazon_ion_writes_is_whole() -> None:
+def test_ion_of_library_passes() -> None:
     check_shape(WHOLE)
     check_shape(WHOLE + WHOLE)
     check_shape(ion.write("x" * 20_000))
@@ -34,7 +34,7 @@ def test_what_amazon_ion_writes_is_whole() -> None:
         "7b7d",
     ],
 )
-def test_what_is_not_whole_is_refused(data: str) -> None:
+def test_damaged_ion_is_refused(data: str) -> None:
     with pytest.raises(UnreadableError):
         check_shape(bytes.fromhex(data))
 
@@ -49,7 +49,7 @@ def _length(number: int) -> bytes:
 
 
 @given(st.integers(0, len(WHOLE) - 1))
-def test_a_part_is_not_whole_unless_it_ends_between_values(length: int) -> None:
+def test_truncated_ion_is_refused_within_values(length: int) -> None:
     assume(length not in BETWEEN_VALUES)
 
     with pytest.raises(UnreadableError):
@@ -99,7 +99,7 @@ def _container(given: tuple[tuple[int, bytes], int, int]) -> bytes:
 
 
 @given(st.lists(_containers(st.recursive(st.sampled_from(VALUES), _containers, max_leaves=8)), max_size=3))
-def test_an_export_is_found_sound_as_far_as_the_check_passes_it(values: list[bytes]) -> None:
+def test_sound_length_agrees_with_full_check(values: list[bytes]) -> None:
     data = WHOLE[:4] + b"".join(values)
     sound = sound_length(data)
 

@@ -40,24 +40,24 @@ from strandline.journal.ion.json import escape, read_json, to_json, unescape
         ("{'': 1, 'with space': 2}", '{"":1,"with space":2}'),
     ],
 )
-def test_each_type_has_its_json(text: str, expected: str) -> None:
+def test_each_type_is_written_as_json(text: str, expected: str) -> None:
     assert to_json(ion.read_one(text.encode())) == expected
 
 
-def test_an_integer_of_any_length_keeps_its_digits() -> None:
+def test_integer_of_any_length_keeps_its_digits() -> None:
     number = 7 * 10**6000
 
     assert to_json(number) == "7" + "0" * 6000
 
 
-def test_what_jsonb_refuses_is_escaped_everywhere() -> None:
+def test_characters_that_jsonb_refuses_are_escaped() -> None:
     value = {"a\0": ["\0", "\ud800", "\ufdd0"]}
 
     assert json.loads(to_json(value)) == {"a\ufdd00000": ["\ufdd00000", "\ufdd0d800", "\ufdd0fdd0"]}
 
 
 @given(st.text(st.characters(codec=None)))
-def test_the_escape_can_be_undone(text: str) -> None:
+def test_escape_can_be_undone(text: str) -> None:
     assert unescape(escape(text)) == text
 
 
@@ -68,6 +68,6 @@ def test_json_is_read_without_losing_digits() -> None:
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}\n{"a": ', "{", "[" * 100_000])
-def test_json_that_ends_early_is_unreadable_after_its_whole_values(text: str) -> None:
-    with pytest.raises(UnreadableError, match=r"not readable as JSON after [01] whole values"):
+def test_truncated_json_is_read_up_to_its_damage(text: str) -> None:
+    with pytest.raises(UnreadableError, match=r"not readable as JSON after [01] complete values"):
         list(read_json(text))

@@ -1,4 +1,4 @@
-"""A block just made is taken as a check finds it."""
+"""A newly made block as a CheckedBlock."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from strandline.journal.check.block import check_block
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.make.as_checked import as_checked
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 
 TABLE, ADA, BOB = "TableLicence0000000000", "DocumentAda00000000000", "DocumentBob00000000000"
 DATA = {"licenceId": "A1", "price": ion.read_one(b"1.50"), "events": [{"at": timestamp(1_600_000_000_007)}]}
@@ -31,12 +31,12 @@ DATA = {"licenceId": "A1", "price": ion.read_one(b"1.50"), "events": [{"at": tim
         {
             "statements": [Statement("DELETE FROM Licence", timestamp(1)), Statement("EXEC redact", timestamp(1))],
             "revisions": [NewRevision(BOB, TABLE, "Licence", 4, None)],
-            "redactions": [Redaction(0, TABLE, BOB, 0)],
+            "redactions": [NewRedaction(0, TABLE, BOB, 0)],
         },
     ],
     ids=["system", "select", "define", "insert", "delete and redact"],
 )
-def test_is_what_a_check_finds(parts: dict[str, Any]) -> None:
+def test_result_equals_that_of_check(parts: dict[str, Any]) -> None:
     time = timestamp(1_600_000_000_123)
     maker = BlockMaker("Strand0000000000000000", 7, sha256(b"before"))
     block = maker.make(transaction_id="Transaction00000000001", tx_time=time, block_time=time, **parts)

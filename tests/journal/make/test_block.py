@@ -1,4 +1,4 @@
-"""Blocks made here, recomputed from QLDB.md's rules without the maker's help."""
+"""Made blocks, recomputed from QLDB's rules (docs/qldb-formats.md) without the maker."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ import pytest
 from strandline.journal.check.merkle import dot, root
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, later, redact, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, later, redact, timestamp
 
 STRAND = "KmA3ZZca7vAIiJAK9S5Iwl"
 TABLE = "BFJKdXgzt9oF4wjMbuxy4G"
@@ -51,7 +51,7 @@ def assert_hashes_hold(block: dict[str, Any]) -> None:
     assert block["blockHash"] == dot(block["entriesHash"], block["previousBlockHash"])
 
 
-def test_a_block_is_what_the_rules_say_and_stays_so_when_written_and_read() -> None:
+def test_block_follows_rules_and_survives_round_trip() -> None:
     block = insertion(BlockMaker(STRAND))
     assert list(block) == [
         "blockAddress",
@@ -73,13 +73,13 @@ def test_a_block_is_what_the_rules_say_and_stays_so_when_written_and_read() -> N
     assert documents == {DOCUMENT: {"tableName": "Licence", "tableId": TABLE, "statements": [0]}}
 
 
-def test_a_statements_digest_takes_its_parameters_in_turn() -> None:
+def test_statement_digest_covers_parameters_in_order() -> None:
     statement = insertion(BlockMaker(STRAND))["transactionInfo"]["statements"][0]
     expected = dot(dot(ion_hash("INSERT INTO Licence ?"), ion_hash(DATA)), ion_hash("second"))
     assert statement["statementDigest"] == expected
 
 
-def test_blocks_are_linked_and_a_strand_can_be_taken_up_anywhere() -> None:
+def test_blocks_are_linked_from_any_start() -> None:
     maker = BlockMaker(STRAND)
     first, second = insertion(maker), insertion(maker, version=1)
     assert first["previousBlockHash"] == b""
@@ -89,31 +89,31 @@ def test_blocks_are_linked_and_a_strand_can_be_taken_up_anywhere() -> None:
     assert ion_hash(again) == ion_hash(second)
 
 
-def test_a_deletion_has_neither_data_nor_its_hash() -> None:
+def test_deletion_has_neither_data_nor_hash() -> None:
     block = insertion(BlockMaker(STRAND), data=None, version=3)
     assert list(block["revisions"][0]) == ["blockAddress", "hash", "metadata"]
     assert_hashes_hold(block)
 
 
-def test_a_select_has_no_documents_and_no_revisions() -> None:
+def test_select_has_no_documents_and_no_revisions() -> None:
     block = make(BlockMaker(STRAND), statements=[Statement("SELECT * FROM Licence", timestamp(NOW))])
     assert "revisions" not in block
     assert "documents" not in block["transactionInfo"]
     assert_hashes_hold(block)
 
 
-def test_a_system_block_has_no_transaction_info() -> None:
+def test_system_block_has_no_transaction_info() -> None:
     block = make(BlockMaker(STRAND), system_revisions=[bytes(32)])
     assert "transactionInfo" not in block
     assert block["revisions"] == [{"hash": bytes(32)}]
     assert_hashes_hold(block)
 
 
-def test_a_redaction_names_the_revision_and_has_none() -> None:
+def test_redaction_names_revision_and_holds_none() -> None:
     block = make(
         BlockMaker(STRAND, 9, bytes(32)),
         statements=[Statement("EXEC redact_revision ?, 'T', 'D'", timestamp(NOW))],
-        redactions=[Redaction(4, TABLE, DOCUMENT, 1)],
+        redactions=[NewRedaction(4, TABLE, DOCUMENT, 1)],
     )
     address = {"strandId": STRAND, "sequenceNo": 4}
     named = {"blockAddress": address, "tableId": TABLE, "documentId": DOCUMENT, "version": 1}
@@ -122,7 +122,7 @@ def test_a_redaction_names_the_revision_and_has_none() -> None:
     assert_hashes_hold(block)
 
 
-def test_redact_leaves_every_hash_and_the_block_it_was_given() -> None:
+def test_redact_keeps_hashes_and_input() -> None:
     block = insertion(BlockMaker(STRAND))
     redacted = redact(block, DOCUMENT, 0)
     assert list(redacted["revisions"][0]) == ["blockAddress", "hash", "dataHash", "metadata"]
@@ -133,7 +133,7 @@ def test_redact_leaves_every_hash_and_the_block_it_was_given() -> None:
     assert redact(redacted, DOCUMENT, 0) == redacted
 
 
-def test_redact_refuses_what_is_not_there() -> None:
+def test_redact_refuses_missing_revision() -> None:
     block = insertion(BlockMaker(STRAND), data=None)
     with pytest.raises(ValueError, match="holds no version 5"):
         redact(block, DOCUMENT, 5)
@@ -149,6 +149,6 @@ def test_two_revisions_of_one_document_share_its_entry() -> None:
     assert_hashes_hold(block)
 
 
-def test_times_have_three_digits_and_utc() -> None:
+def test_times_are_in_utc_with_milliseconds() -> None:
     assert ion.write_text(timestamp(NOW)) == "2023-01-02T03:00:00.123Z"
     assert ion.write_text(later(timestamp(NOW), timedelta(days=1))) == "2023-01-03T03:00:00.123Z"

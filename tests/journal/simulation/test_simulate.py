@@ -1,4 +1,4 @@
-"""Simulated journals: the right number of blocks, a chain that holds, and what each folder should show."""
+"""Simulated journals: number of blocks, a valid chain, and the contents of each folder."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def redacted_by(blocks: list[dict[str, Any]]) -> dict[tuple[str, int], int]:
     }
 
 
-def test_the_chain_holds_and_leads_to_the_digest(journal: tuple[Path, Simulated]) -> None:
+def test_chain_verifies_up_to_digest(journal: tuple[Path, Simulated]) -> None:
     directory, simulated = journal
     blocks = read(directory / "full")
     assert [block["blockAddress"]["sequenceNo"] for block in blocks] == list(range(BLOCKS))
@@ -122,7 +122,7 @@ def test_only_inactive_revisions_with_data_are_redacted_once(journal: tuple[Path
             assert revision["hash"] == merkle.dot(ion_hash(revision["metadata"]), data_hash)
 
 
-def test_the_early_export_knows_only_its_own_redactions(journal: tuple[Path, Simulated]) -> None:
+def test_early_export_has_only_its_own_redactions(journal: tuple[Path, Simulated]) -> None:
     directory, _ = journal
     full, early, late = (read(directory / name) for name in ("full", "early", "late"))
     assert (len(early), len(late)) == (BLOCKS // 2, BLOCKS // 2)
@@ -135,7 +135,7 @@ def test_the_early_export_knows_only_its_own_redactions(journal: tuple[Path, Sim
     assert all("data" in revisions(early)[key] for key in later)
 
 
-def test_the_stream_holds_everything_as_written_out_of_order_and_some_twice(journal: tuple[Path, Simulated]) -> None:
+def test_stream_is_unordered_with_repetitions(journal: tuple[Path, Simulated]) -> None:
     directory, simulated = journal
     raws = [path.read_bytes() for path in sorted((directory / "stream").iterdir())]
     records = [stream.decode(data) for raw in raws for data in stream.deaggregate(raw)]
@@ -150,7 +150,7 @@ def test_the_stream_holds_everything_as_written_out_of_order_and_some_twice(jour
     assert not any("dataHash" in revision for revision in details)
 
 
-def test_names_and_manifests_are_as_qldb_writes_them(journal: tuple[Path, Simulated]) -> None:
+def test_names_and_manifests_are_qldbs(journal: tuple[Path, Simulated]) -> None:
     directory, simulated = journal
     keys = manifest_keys(directory / "full")
     assert len(keys) > 2
@@ -174,7 +174,7 @@ def test_other_formats_hold_the_same_journal(journal: tuple[Path, Simulated], tm
         assert [ion_hash(block) for block in found] == [ion_hash(block) for block in expected]
 
 
-def test_the_same_seed_gives_the_same_bytes(journal: tuple[Path, Simulated], tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_bytes(journal: tuple[Path, Simulated], tmp_path: Path) -> None:
     directory, simulated = journal
     assert simulate(tmp_path, BLOCKS, 3, Format.ION_TEXT) == simulated
     files = [path.relative_to(directory) for path in directory.rglob("*") if path.is_file()]
@@ -183,31 +183,31 @@ def test_the_same_seed_gives_the_same_bytes(journal: tuple[Path, Simulated], tmp
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 9, 10, 13, 20])
-def test_small_journals(tmp_path: Path, blocks: int) -> None:
+def test_small_journals_verify(tmp_path: Path, blocks: int) -> None:
     assert simulate(tmp_path / "j", blocks, 1, Format.ION_TEXT).blocks == blocks
     assert len(read(tmp_path / "j" / "full")) == blocks
     assert len(read(tmp_path / "j" / "early")) + len(read(tmp_path / "j" / "late")) == blocks
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_hundred_blocks_delete_and_redact(tmp_path: Path, seed: int) -> None:
+def test_hundred_blocks_contain_deletion_and_redaction(tmp_path: Path, seed: int) -> None:
     simulated = simulate(tmp_path, 100, seed, Format.ION_BINARY, redactions=0.001)
     assert simulated.redactions == 1
     assert simulated.deletions >= 1
 
 
-def test_the_share_of_redactions_is_kept(tmp_path: Path) -> None:
+def test_share_of_redactions_is_kept(tmp_path: Path) -> None:
     assert simulate(tmp_path / "none", 200, 1, Format.ION_BINARY, redactions=0).redactions == 0
     assert simulate(tmp_path / "many", 200, 1, Format.ION_BINARY, redactions=0.4).redactions == 80
 
 
-def test_progress_comes_to_its_end(tmp_path: Path) -> None:
+def test_progress_reaches_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     simulate(tmp_path, 12, 1, Format.JSON, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(n, 24) for n in range(1, 25)]
 
 
-def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="not empty"):
         simulate(tmp_path, 10, 1, Format.JSON)
@@ -220,7 +220,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LedgerName)
-def test_every_ledger_has_a_chain_that_holds_and_redactions_where_asked_for(name: LedgerName, tmp_path: Path) -> None:
+def test_every_ledger_verifies_and_redacts_on_request(name: LedgerName, tmp_path: Path) -> None:
     plain = simulate(tmp_path / "plain", 120, 5, Format.ION_BINARY, kind=LEDGERS[name])
     redacting = simulate(tmp_path / "redacting", 120, 5, Format.ION_BINARY, redactions=0.1, kind=LEDGERS[name])
     assert plain.redactions == (10 if name is LedgerName.LICENSING else 0)

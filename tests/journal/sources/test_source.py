@@ -1,4 +1,4 @@
-"""Finding what a user names: exports by manifest or by names, and archives of raw records."""
+"""Sources as a user names them: exports by manifest or by names, and archives of raw records."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def names(source: Source) -> list[str]:
     return [item.name for item in source.items]
 
 
-def test_without_a_manifest_the_numbers_give_the_order(tmp_path: Path) -> None:
+def test_objects_without_manifest_are_ordered_by_numbers(tmp_path: Path) -> None:
     for numbers in ("10-19", "0-9", "100-120"):
         put(tmp_path, f"2020/01/02/03/{STRAND}.{numbers}.ion")
     put(tmp_path, "README.txt")
@@ -38,13 +38,13 @@ def test_without_a_manifest_the_numbers_give_the_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["ion", "json", "10n", "ion.gz", "json.gz"])
-def test_only_the_end_of_a_name_is_certain(tmp_path: Path, end: str) -> None:
+def test_object_name_is_matched_at_its_end(tmp_path: Path, end: str) -> None:
     put(tmp_path, f"some.prefix.2020/{STRAND}.3-4.{end}")
     (source,) = local_sources(str(tmp_path))
     assert [(item.first_no, item.last_no) for item in source.items] == [(3, 4)]
 
 
-def test_a_manifest_gives_the_order_wherever_its_keys_were_copied_to(tmp_path: Path) -> None:
+def test_manifest_orders_objects_copied_elsewhere(tmp_path: Path) -> None:
     keys = [f"a.b/c/2020/{STRAND}.{numbers}.ion" for numbers in ("5-9", "0-4")]
     for below in ("a.b/c/2020", "2020", ""):
         folder = tmp_path / (below.replace("/", "-") or "flat")
@@ -57,27 +57,27 @@ def test_a_manifest_gives_the_order_wherever_its_keys_were_copied_to(tmp_path: P
             assert all(item.files for item in source.items)
 
 
-def test_an_object_that_is_not_there_stays_named(tmp_path: Path) -> None:
+def test_missing_object_keeps_its_name(tmp_path: Path) -> None:
     manifest(tmp_path, f"x/{STRAND}.0-4.ion")
     (source,) = local_sources(str(tmp_path))
     assert [(item.name, item.files) for item in source.items] == [(f"x/{STRAND}.0-4.ion", ())]
 
 
-def test_keys_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+def test_keys_do_not_escape_the_folder(tmp_path: Path) -> None:
     put(tmp_path, "secret.ion")
     manifest(tmp_path / "export", "../secret.ion", "/etc/passwd")
     (source,) = local_sources(str(tmp_path / "export"))
     assert [item.files for item in source.items] == [(), ()]
 
 
-def test_several_exports_come_by_their_first_blocks(tmp_path: Path) -> None:
+def test_exports_are_ordered_by_first_block(tmp_path: Path) -> None:
     for name, numbers in (("a", "9-12"), ("b", "0-8")):
         put(tmp_path, f"{name}/{STRAND}.{numbers}.ion")
         manifest(tmp_path / name, f"{name}/{STRAND}.{numbers}.ion")
     assert [source.first_no for source in local_sources(str(tmp_path))] == [0, 9]
 
 
-def test_what_two_sources_name_is_read_once(tmp_path: Path) -> None:
+def test_shared_object_is_read_once(tmp_path: Path) -> None:
     put(tmp_path, f"{STRAND}.0-8.ion")
     manifest(tmp_path, f"{STRAND}.0-8.ion")
     sources = local_sources(str(tmp_path)) + local_sources(str(tmp_path / f"{STRAND}.0-8.ion"))
@@ -85,19 +85,19 @@ def test_what_two_sources_name_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{objects: []}", "{keys: 7}", "{keys: [1]}", "[1]", "not { ion", ""])
-def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_manifest_is_refused(tmp_path: Path, text: str) -> None:
     put(tmp_path, MANIFEST, text.encode())
-    with pytest.raises(UnreadableError, match="is no completed manifest"):
+    with pytest.raises(UnreadableError, match="not a completed manifest"):
         local_sources(str(tmp_path))
 
 
-def test_a_manifest_without_objects_is_refused(tmp_path: Path) -> None:
+def test_manifest_without_objects_is_refused(tmp_path: Path) -> None:
     for address in (manifest(tmp_path), tmp_path):
         with pytest.raises(StrandlineError, match="no"):
             local_sources(str(address))
 
 
-def test_what_is_not_there_or_holds_no_journal_is_refused(tmp_path: Path) -> None:
+def test_missing_or_empty_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         local_sources(str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="no such file"):
@@ -107,13 +107,13 @@ def test_what_is_not_there_or_holds_no_journal_is_refused(tmp_path: Path) -> Non
         local_sources(str(tmp_path))
 
 
-def test_a_data_object_may_have_any_name(tmp_path: Path) -> None:
+def test_single_object_can_have_any_name(tmp_path: Path) -> None:
     (source,) = local_sources(str(put(tmp_path, "journal.bin", ion_binary(small_journal()))))
     assert (source.kind, names(source)) == ("export", ["journal.bin"])
 
 
 @pytest.mark.parametrize("name", ["evidence-store_kpl_0.bin", "00_BLOCK_SUMMARY.10n"])
-def test_records_are_told_by_their_content(tmp_path: Path, name: str) -> None:
+def test_records_are_recognised_by_content(tmp_path: Path, name: str) -> None:
     data = (VECTORS / name).read_bytes()
     path = put(tmp_path, "0001.ion", data)
     put(tmp_path, ".DS_Store")

@@ -1,0 +1,31 @@
+"""The command `project`."""
+
+from strandline.cli.options import AsJson
+from strandline.cli.output import show_json
+from strandline.cli.progress import meter
+from strandline.cli.session import discover_projections, open_store
+from strandline.cli.status import projection_json, say_projections
+
+
+def project(as_json: AsJson = False) -> int:
+    """Bring every read model up to the mark.
+
+    A worker does this continuously. Without one, run it after writing to the ledger.
+    """
+    from strandline.consumer.database.connection import connect
+    from strandline.consumer.erasure.purge import hide
+    from strandline.consumer.generations.state import statuses
+    from strandline.consumer.generations.stores import open_stores
+
+    projections = discover_projections()
+    with open_store() as (settings, url):
+        stores = open_stores(settings, url)
+        with meter() as shown:
+            hide(url, projections, stores, shown.report)
+        with connect(url) as connection:
+            models = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
+    if as_json:
+        show_json({"projections": [projection_json(one) for one in models]})
+    else:
+        say_projections(models)
+    return 1 if any(one.state == "failing" for one in models) else 0

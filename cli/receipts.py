@@ -1,0 +1,86 @@
+"""The command `receipts`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_json, show_table
+from strandline.cli.session import discover_projections, open_store
+from strandline.cli.texts import count, note_residue, residue_json
+
+if TYPE_CHECKING:
+    from strandline.consumer.erasure.receipt_chain import Receipt
+    from strandline.consumer.erasure.receipt_check import ReceiptCheck
+
+
+def receipts(
+    document: Annotated[str | None, typer.Option(help="Only the receipts of this document.", metavar="ID")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Check the chain of receipts, and probe every store for the erased data."),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """List what was erased, where, when and how checked."""
+    from strandline.consumer.database.connection import connect
+    from strandline.consumer.erasure.receipt_chain import read_receipts
+    from strandline.consumer.erasure.receipt_check import check_receipts
+    from strandline.consumer.generations.stores import open_stores
+
+    projections = discover_projections()
+    with open_store() as (settings, url), connect(url) as connection:
+        checked = check_receipts(connection, projections, open_stores(settings, url)) if verify else None
+        issued = list(read_receipts(connection, document))
+    if as_json:
+        listed: dict[str, object] = {"receipts": [{**one.content(), "hash": one.hash.hex()} for one in issued]}
+        show_json(listed if checked is None else {**listed, "verified": _checked_json(checked)})
+    else:
+        _say_receipts(issued)
+        if checked is not None:
+            _say_checked(checked)
+    return 0 if checked is None or checked.holds else 1
+
+
+def _checked_json(checked: "ReceiptCheck") -> dict[str, object]:
+    return {
+        "ok": checked.holds,
+        "receipts": checked.receipts,
+        "broken_at": checked.broken_at,
+        "unsearched": checked.unsearched,
+        "residue": [residue_json(one) for one in checked.residue],
+    }
+
+
+def _say_receipts(issued: "list[Receipt]") -> None:
+    if not issued:
+        say("There are no receipts.")
+        return
+    bodies = [one.content() for one in issued]
+    show_table(
+        ("receipt", "document", "version", "block", "redacted by", "store", "level", "found", "issued at"),
+        [
+            (
+                body["receipt"],
+                body["documentId"],
+                str(body["version"]),
+                body["blockAddress"]["sequenceNo"],
+                body["redactedBy"],
+                body["store"],
+                body["level"],
+                body["found"],
+                body["issuedAt"],
+            )
+            for body in bodies
+        ],
+    )
+
+
+def _say_checked(checked: "ReceiptCheck") -> None:
+    if checked.broken_at is not None:
+        note(f"The chain of receipts is broken at receipt {checked.broken_at}.")
+    note_residue(checked.residue)
+    for store in checked.unsearched:
+        note(f"Not probed: {store} has read models but is off. Set STRANDLINE_OPENSEARCH_URL and run this again.")
+    if checked.holds:
+        say(f"Verified {count(checked.receipts, 'receipt')}: the chain holds, and no store has the erased data.")

@@ -1,0 +1,231 @@
+"""The stages of a rebuild, and the runner of any list of them.
+
+A rebuild runs all of `REBUILD`. After a crash the next one resumes after the backfill (`RESUME`). A rollback, and a
+cut-over that was interrupted, need the generation that is chosen to catch up and to be shown (`SHOW`).
+
+The one served goes on meanwhile: only the stages that are `held` keep both generations at one position.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, ClassVar, TypeGuard
+
+import psycopg
+
+from strandline.consumer.generations import exclusion, generation
+from strandline.consumer.generations.comparison import difference
+from strandline.consumer.generations.generation import Generation
+from strandline.consumer.generations.hold import Hold, hold
+from strandline.consumer.generations.stores import Stores
+from strandline.consumer.projection.definition import ComposedProjection, Projection, RowProjection
+from strandline.consumer.projection.fingerprint import fingerprint
+from strandline.consumer.projector import backfill as projector_backfill
+from strandline.consumer.projector import lease
+from strandline.consumer.projector.backfill import ComposedBackfill, RowBackfill
+from strandline.consumer.projector.projector import Progress, Projector
+from strandline.consumer.sinks.contract import Sink, StoreFailed, StoreLacks
+from strandline.consumer.sinks.patience import ReadersInTheWay
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# How long a rebuild waits for readers of a generation that it drops; the next rebuild tries again.
+RETIRED_SECONDS = 2.0
+
+
+class JournalChanged(Exception):
+    """The journal changed below the position of the generation that is being built."""
+
+
+@dataclass
+class Run:
+    """One rebuild or rollback of a read model: `chosen` is to be shown in place of `live`. Its stages share it."""
+
+    url: str
+    connection: Connection
+    projection: Projection
+    stores: Stores
+    live: Generation
+    chosen: Generation | None = None
+    progress: Progress | None = None
+    hold: Hold | None = None
+    rows: int = 0
+    difference: str | None = None
+    accepted: bool = True
+    live_goes_on: bool = True
+
+    @property
+    def target(self) -> Generation:
+        """The chosen generation, which exists after `Prepare`."""
+        assert self.chosen is not None
+        return self.chosen
+
+    @property
+    def held(self) -> Hold:
+        """The hold on both generations, during a stage that is held."""
+        assert self.hold is not None
+        return self.hold
+
+    @property
+    def same_definition(self) -> bool:
+        """Whether the generation that is served was filled by the current definition."""
+        return self.live.fingerprint == fingerprint(self.projection)
+
+    def sink(self) -> Sink:
+        """Return the sink of the chosen generation."""
+        return self.stores.sink(self.connection, self.projection, self.target.generation, self.target.relation)
+
+    def projector(self) -> Projector:
+        """Return the projector of the chosen generation."""
+        return Projector(self.connection, self.projection, self.target.generation, self.sink())
+
+
+class Stage(ABC):
+    """One step. After a crash it runs again from its beginning, or the list of stages begins again."""
+
+    held: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(self, run: Run) -> None: ...
+
+
+@dataclass(frozen=True)
+class Prepare(Stage):
+    """Insert the generation, and create its table or index, unless the backfill creates it."""
+
+    def run(self, run: Run) -> None:
+        bare = _has_backfill(run.projection)
+        with run.connection.transaction():
+            run.chosen = generation.insert(run.connection, run.projection, bare=bare)
+            sink = run.sink()
+            if not sink.outside:
+                sink.create(bare=bare)
+        if sink.outside and not bare:
+            # Under its lease: a late request of an interrupted rebuild must not create the index after it was dropped.
+            with lease.taken(run.connection, run.target.generation) as held:
+                lease.renew(run.connection, held)
+                sink.create()
+
+
+@dataclass(frozen=True)
+class Backfill(Stage):
+    """Write what is current, if the projection keeps only that; its position moves when all is written."""
+
+    def run(self, run: Run) -> None:
+        if not _has_backfill(run.projection):
+            return
+        backfill: projector_backfill.Backfill
+        if isinstance(run.projection, ComposedProjection):
+            backfill = ComposedBackfill(run.url, run.projection)
+        else:
+            same_definition = run.live.generation if run.same_definition else None
+            counted = run.progress is not None
+            backfill = RowBackfill(run.url, run.projection, same_definition, counted=counted)
+        run.projector().backfill(backfill, run.progress)
+
+
+@dataclass(frozen=True)
+class CatchUp(Stage):
+    """Bring the chosen generation to the mark, if the current definition can fill it."""
+
+    def run(self, run: Run) -> None:
+        if run.target.fingerprint == fingerprint(run.projection):
+            run.projector().run_to_mark(run.progress)
+
+
+@dataclass(frozen=True)
+class Compare(Stage):
+    """Bring both generations to one position, and compare them if one definition filled both.
+
+    A difference is accepted only if the journal changed below the mark. Raises `JournalChanged` if it did so below the
+    new generation.
+    """
+
+    held: ClassVar[bool] = True
+
+    def run(self, run: Run) -> None:
+        run.held.fill(run.target)
+        if _reread(run, run.target).passed_change:
+            raise JournalChanged
+        compared = [run.target]
+        if run.same_definition and self._live_goes_on(run):
+            compared.append(run.live)
+        rebuilt, *served = run.held.summaries(compared)
+        run.rows = rebuilt[0]
+        if served:
+            numbers = run.live.generation, run.target.generation
+            run.difference = difference(run.connection, (numbers[0], served[0]), (numbers[1], rebuilt))
+        run.accepted = run.difference is None or _reread(run, run.live).passed_change
+
+    def _live_goes_on(self, run: Run) -> bool:
+        """Return whether the one served reaches the position; not if it fails, or its index is missing."""
+        try:
+            run.held.fill(run.live)
+        except (StoreFailed, psycopg.Error) as exc:
+            if not run.live.failure and not isinstance(exc, StoreLacks):
+                raise
+            run.live_goes_on = False
+        return run.live_goes_on
+
+
+@dataclass(frozen=True)
+class CutOver(Stage):
+    """Show the chosen generation, if it was accepted."""
+
+    held: ClassVar[bool] = True
+
+    def run(self, run: Run) -> None:
+        if run.accepted:
+            run.held.show(run.target)
+
+
+@dataclass(frozen=True)
+class Retire(Stage):
+    """Drop the new generation if it was not accepted; else every retired one but the last that served.
+
+    A retired one that is being read, or that is out of reach, stays.
+    """
+
+    def run(self, run: Run) -> None:
+        if not run.accepted:
+            exclusion.drop(run.connection, run.target, run.stores)
+            return
+        keep = {run.live.generation} if run.live_goes_on else set()
+        with run.connection.transaction():
+            retired = generation.retired(run.connection, run.projection)
+        for one in retired:
+            if one.generation not in keep:
+                with suppress(ReadersInTheWay, StoreFailed):
+                    exclusion.drop(run.connection, one, run.stores, RETIRED_SECONDS)
+
+
+REBUILD = (Prepare(), Backfill(), CatchUp(), Compare(), CutOver(), Retire())
+RESUME = REBUILD[2:]
+SHOW = (CatchUp(), CutOver())
+
+
+def run_stages(stages: Sequence[Stage], run: Run) -> None:
+    """Run the stages in order; those that are held, within one hold on both generations."""
+    for held, group in groupby(stages, attrgetter("held")):
+        with (
+            hold(run.connection, run.projection, run.stores, [run.live, run.target])
+            if held
+            else nullcontext() as run.hold
+        ):
+            for stage in group:
+                stage.run(run)
+
+
+def _reread(run: Run, one: Generation) -> Generation:
+    with run.connection.transaction():
+        return generation.read(run.connection, one.generation) or one
+
+
+def _has_backfill(projection: Projection) -> TypeGuard[RowProjection | ComposedProjection]:
+    """Return whether a backfill reads only what is current: histories and blocks need every revision or block."""
+    return isinstance(projection, ComposedProjection) or (
+        isinstance(projection, RowProjection) and projection.keeps == "current"
+    )

@@ -1,0 +1,89 @@
+-- Schema read: what analysts see. Projectors create its views, one for each read model; these functions query some of them.
+GRANT USAGE ON SCHEMA read TO strandline_analyst, strandline_cleared;
+
+-- Everything that a thing comes from, and everything that comes from it, level by level. Each relation is visited once:
+-- cycles end, and a thing that is reached by many paths costs no more than one that is reached by one.
+CREATE FUNCTION read.provenance_sources(start text)
+RETURNS TABLE (depth integer, thing text, relation text, source text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    level integer := 0;
+    frontier text[] := ARRAY[start];
+    seen text[] := ARRAY[start];
+BEGIN
+    IF to_regclass('read.provenance_lineage') IS NULL THEN
+        RAISE EXCEPTION 'There is no read model provenance_lineage: the ledger has no provenance yet.'
+            USING ERRCODE = 'undefined_table';
+    END IF;
+    WHILE cardinality(frontier) > 0 LOOP
+        level := level + 1;
+        RETURN QUERY
+            SELECT DISTINCT level, l.thing, l.relation, l.source FROM read.provenance_lineage l
+            WHERE l.thing = ANY (frontier) AND l.relation IS NOT NULL ORDER BY 2, 3, 4;
+        frontier := ARRAY(
+            SELECT DISTINCT l.source FROM read.provenance_lineage l
+            WHERE l.thing = ANY (frontier) AND l.relation IS NOT NULL AND l.source <> ALL (seen));
+        seen := seen || frontier;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION read.provenance_sources IS 'Every relation on the way back from a thing to all that it comes from; depth 1 is its own.';
+REVOKE EXECUTE ON FUNCTION read.provenance_sources FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION read.provenance_sources TO strandline_analyst, strandline_cleared;
+
+CREATE FUNCTION read.provenance_results(start text)
+RETURNS TABLE (depth integer, thing text, relation text, source text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    level integer := 0;
+    frontier text[] := ARRAY[start];
+    seen text[] := ARRAY[start];
+BEGIN
+    IF to_regclass('read.provenance_lineage') IS NULL THEN
+        RAISE EXCEPTION 'There is no read model provenance_lineage: the ledger has no provenance yet.'
+            USING ERRCODE = 'undefined_table';
+    END IF;
+    WHILE cardinality(frontier) > 0 LOOP
+        level := level + 1;
+        RETURN QUERY
+            SELECT DISTINCT level, l.thing, l.relation, l.source FROM read.provenance_lineage l
+            WHERE l.source = ANY (frontier) AND l.relation IS NOT NULL ORDER BY 2, 3, 4;
+        frontier := ARRAY(
+            SELECT DISTINCT l.thing FROM read.provenance_lineage l
+            WHERE l.source = ANY (frontier) AND l.relation IS NOT NULL AND l.thing <> ALL (seen));
+        seen := seen || frontier;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION read.provenance_results IS 'Every relation on the way from a thing to all that comes from it; depth 1 is what comes from it directly.';
+REVOKE EXECUTE ON FUNCTION read.provenance_results FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION read.provenance_results TO strandline_analyst, strandline_cleared;
+
+-- Alterations of audit events, which should stay as they were recorded. Runs with the rights of its caller, who needs to
+-- read the timeline.
+CREATE FUNCTION read.ai_audit_alterations()
+RETURNS TABLE (event_id text, alteration text, altered_at timestamptz, document_id text, version bigint, block bigint)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF to_regclass('read.ai_audit_timeline') IS NULL THEN
+        RAISE EXCEPTION 'There is no read model ai_audit_timeline: the ledger has no audit events yet.'
+            USING ERRCODE = 'undefined_table';
+    END IF;
+    RETURN QUERY
+        SELECT coalesce(t.event_id, first.event_id), t.entry, t.recorded_at, t.source_document, t.source_version,
+               t.source_block
+        FROM read.ai_audit_timeline t
+        LEFT JOIN read.ai_audit_timeline first
+               ON first.source_document = t.source_document AND first.source_version = 0
+        WHERE t.entry <> 'recorded'
+        UNION ALL
+        SELECT again.event_id, 'recorded again', again.recorded_at, again.source_document, again.source_version,
+               again.source_block
+        FROM read.ai_audit_timeline again
+        WHERE again.source_version = 0 AND EXISTS (
+            SELECT FROM read.ai_audit_timeline before
+            WHERE before.event_id = again.event_id AND before.source_document <> again.source_document
+              AND before.source_version = 0
+              AND (before.source_block, before.source_document) < (again.source_block, again.source_document))
+        ORDER BY 6, 4, 5;
+END $$;
+REVOKE EXECUTE ON FUNCTION read.ai_audit_alterations FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION read.ai_audit_alterations TO strandline_cleared;
