@@ -2,8 +2,10 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 from strandline.consumer.projection.definition import Projection
@@ -15,8 +17,11 @@ from strandline.journal.errors import UsageError
 def discover(packages: Sequence[str]) -> dict[str, Projection]:
     """Return every projection in the packages (or single modules) and in those below them, by name.
 
-    Raises `UsageError` if a module cannot be imported or defines nothing, or if a declaration is invalid.
+    Packages in the working directory are found, after all others. Raises `UsageError` if a module cannot be imported or
+    defines nothing, or if a declaration is invalid.
     """
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     found: dict[str, Projection] = {}
     others: list[str] = []
     imported: set[str] = set()
