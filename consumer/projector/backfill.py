@@ -24,7 +24,7 @@ from strandline.consumer.projector.document_cache import DocumentCache
 from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.projector.lease import READ_POSITION
 from strandline.consumer.projector.parking import Parked
-from strandline.consumer.projector.revision_reader import read_for
+from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.projector.row_batch import RowBatch
 from strandline.consumer.sinks.contract import Sink
 
@@ -75,7 +75,7 @@ class Backfill(ABC):
 
     def __init__(self, url: str, projection: RowProjection | ComposedProjection) -> None:
         self._url = url
-        self._read = read_for(projection)
+        self._reader = reader_for(projection)
         self._parameters: dict[str, Any] = {"tables": list(projection.tables)}
         self._reading: Connection | None = None
         self._changes = 0
@@ -120,13 +120,13 @@ class Backfill(ABC):
     def _latest(self, reading: Connection) -> Iterator[tuple[list[Revision], int]]:
         """Yield some current documents at a time, with their size in bytes."""
         reading.execute(BY_HASH)
-        statement = SQL(READ_LATEST).format(columns=self._read.columns)
+        statement = SQL(READ_LATEST).format(columns=self._reader.columns)
         with reading.cursor() as cursor:
             rows = cast(Generator[Any, None, None], cursor.stream(statement, self._parameters, binary=True, size=FETCH))
             with closing(rows):
                 while some := list(islice(rows, DECODED)):
-                    documents = self._read.json(some)
-                    yield self._read.made(some, documents), len(documents)
+                    documents = self._reader.json(some)
+                    yield self._reader.make(some, documents), len(documents)
 
 
 class RowBackfill(Backfill):

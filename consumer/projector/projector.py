@@ -53,7 +53,7 @@ class Projector:
     def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
         """Bring the generation to the mark, or wait until the projector that holds its lease has done so.
 
-        Raises `StoreFailed` where the read model is in a store outside the database.
+        Raises `StoreFailed` if the read model is in a store outside the database.
         """
         while not self._at_mark(progress) and not (stop and stop.is_set()):
             held = lease.take(self._connection, self._generation)
@@ -73,8 +73,8 @@ class Projector:
             pass
 
     def step(self, held: Lease, last: int | None = None) -> bool:
-        """One batch, up to the mark or to `last`; False where there is none. Raises `LeaseLost`, and then nothing is
-        written."""
+        """Write one batch, up to the mark or to `last`; returns False if there is none. Raises `LeaseLost`: then
+        nothing is written."""
         deadline = self._renew(held)
         with self._connection.transaction():
             position = lease.hold(self._connection, held)
@@ -132,15 +132,15 @@ class Projector:
         self._connection.execute(SET_POSITION, [position, self._generation])
 
     def retry(self) -> tuple[int, int]:
-        """Run every parked document again, up to the position; how many were tried, and how many are parked still."""
-        # In the database the row keeps batches out; a lease would have to wait for the one who has it.
+        """Run every parked document again, as of the position; returns how many were run, and how many park again."""
+        # In the database the row's lock keeps batches out: a lease would wait for its holder.
         if not isinstance(self._sink, ExternalSink):
             return self._retry(None)
         with lease.taken(self._connection, self._generation) as held:
             return self._retry(held)
 
     def _retry(self, held: Lease | None) -> tuple[int, int]:
-        tried = still = 0
+        tried = again = 0
         last: str | None = None
         while True:
             deadline = self._renew(held)
@@ -148,22 +148,22 @@ class Projector:
                 locked = self._connection.execute(LOCK, [self._generation]).fetchone()
                 parked = parking.page(self._connection, self._generation, last, AGAIN)
                 if not parked or locked is None:
-                    return tried, still
+                    return tried, again
                 with self._turn(held, deadline, partial(int, locked[0])):
                     self._filler.again(parked, locked[0])
-                still += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
+                again += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
             tried += len({key for key, _ in parked})
             last = parked[-1][0]
 
     def _renew(self, held: Lease | None) -> float:
-        """By when all that is sent outside must have ended; nothing where nothing is."""
+        """Renew the lease if the sink writes outside the database; returns when its requests must have ended."""
         if held is None or not isinstance(self._sink, ExternalSink):
             return 0.0
         return lease.renew(self._connection, held)
 
     @contextmanager
     def _turn(self, held: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
-        """What is written within belongs to this lease and position."""
+        """A turn of the sink: its writes belong to this lease and position."""
         if held is None or not isinstance(self._sink, ExternalSink):
             yield
             return

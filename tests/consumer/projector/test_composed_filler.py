@@ -28,7 +28,7 @@ from strandline.consumer.projector import lookup as finding
 from strandline.consumer.projector.feed import Limits
 from strandline.consumer.projector.lookup import ensure_indexes, find
 from strandline.consumer.projector.projector import Projector
-from strandline.consumer.projector.revision_reader import read_for
+from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.sinks.postgresql import PostgresqlSink
 from tests.consumer.projector.test_projector import Connection, undone
 from tests.strand_rows import StrandRows
@@ -382,7 +382,7 @@ class TestSpeed:
             ensure_indexes(connection, ORDERS)
             connection.execute("ANALYZE journal.revision")
             connection.execute(finding.BY_INDEX)
-            statement = finding._find(read_for(ORDERS), "Order", "order")
+            statement = finding._find(reader_for(ORDERS), "Order", "order")
             plan = connection.execute(SQL("EXPLAIN ") + statement, {"values": ["A1"], "position": 9}).fetchall()
             text = "\n".join(line for (line,) in plan)
             assert "Seq Scan" not in text
