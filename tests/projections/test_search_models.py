@@ -29,7 +29,7 @@ SEARCH = {
 
 
 @pytest.mark.parametrize("ledger", SEARCH, ids=str)
-def test_a_simulated_ledger_can_be_searched(
+def test_simulated_ledger_can_be_searched(
     ledger: LedgerName, database: str, opensearch: OpenSearch, tmp_path: Path
 ) -> None:
     simulate(tmp_path, 150, 3, Format.ION_BINARY, kind=LEDGERS[ledger])

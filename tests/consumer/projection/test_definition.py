@@ -73,7 +73,7 @@ def test_declarations_of_each_kind_are_valid(package: Callable[..., str]) -> Non
     assert list(discover(["valid"])) == ["composed", "sample"]
 
 
-def test_comments_docstrings_and_layout_are_not_the_definition(package: Callable[..., str]) -> None:
+def test_fingerprint_ignores_comments_docstrings_and_layout(package: Callable[..., str]) -> None:
     other = MODULE.replace("Module docstring", "Another\n\none").replace("What it means", "Otherwise")
     other = other.replace("  # a comment", "").replace("LIMITS = {", "\n\n# why\nLIMITS = {\n    # more\n    ")
     other = other.replace("        yield", "              yield")
@@ -92,7 +92,7 @@ def test_comments_docstrings_and_layout_are_not_the_definition(package: Callable
         ("    if label:\n        yield", "    if label:\n        pass\n    yield"),
     ],
 )
-def test_any_other_change_is(package: Callable[..., str], old: str, new: str) -> None:
+def test_fingerprint_covers_any_other_change(package: Callable[..., str], old: str, new: str) -> None:
     assert old in MODULE
     changed = MODULE.replace(old, new)
     assert sample_fingerprint(package, "one", MODULE) != sample_fingerprint(package, "two", changed)
@@ -149,7 +149,7 @@ def test_fingerprint_of_a_single_module_is_that_of_its_package(package: Callable
     assert fingerprint(discover(["one.sample"])["sample"]) == whole
 
 
-def test_the_fingerprint_is_the_same_in_every_python_version(package: Callable[..., str]) -> None:
+def test_fingerprint_is_the_same_in_every_python_version(package: Callable[..., str]) -> None:
     # Taken in Python 3.11, where an f-string is one token.
     expected = "b267f824b400ee3f8f403932cb4f40237a337a27b8d2f2140477881a745f0634"
     assert sample_fingerprint(package, "one", MODULE) == expected
@@ -235,12 +235,12 @@ def test_invalid_declaration_is_refused_with_module_and_field(
         discover(["broken"])
 
 
-def test_two_projections_of_one_name_are_refused(package: Callable[..., str]) -> None:
+def test_two_projections_of_the_same_name_are_refused(package: Callable[..., str]) -> None:
     package("twice", one=MODULE, two=textwrap.dedent(MODULE))
     with pytest.raises(UsageError, match=r"twice\.two: another projection is named 'sample'"):
         discover(["twice"])
 
 
-def test_an_unknown_package_is_a_wrong_setting() -> None:
+def test_unknown_package_is_refused_with_its_setting() -> None:
     with pytest.raises(UsageError, match="STRANDLINE_PROJECTIONS"):
         discover(["no_such_package_of_projections"])
