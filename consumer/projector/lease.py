@@ -64,16 +64,16 @@ def take(connection: Connection, generation: int) -> Lease | None:
 
 
 @contextmanager
-def taken(connection: Connection, generation: int) -> Iterator[Lease]:
+def acquire(connection: Connection, generation: int) -> Iterator[Lease]:
     """Take the lease as soon as nobody else has it; release it at the end."""
     while (lease := take(connection, generation)) is None:
         time.sleep(BUSY_SECONDS)
-    with giving_back(connection, lease):
+    with release_after(connection, lease):
         yield lease
 
 
 @contextmanager
-def giving_back(connection: Connection, lease: Lease) -> Iterator[None]:
+def release_after(connection: Connection, lease: Lease) -> Iterator[None]:
     """Release the lease at the end. It expires by itself if the connection is broken, or if a request that was sent
     outside the database may be under way."""
     unanswered = False

@@ -1,4 +1,4 @@
-"""How to reach the holder of a licence: restricted."""
+"""Contacts of the holders of licences: restricted."""
 
 from strandline import Column, Revision, RowProjection, Rows
 

@@ -1,4 +1,4 @@
-"""What things there are and what each comes from, for the functions that follow it from thing to thing."""
+"""Things and the relations between them, for functions that follow these from thing to thing."""
 
 from strandline import Column, Revision, RowProjection, Rows
 from strandline.projections.provenance.things import THINGS

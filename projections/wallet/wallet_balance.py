@@ -1,4 +1,4 @@
-"""What each account of the wallet holds now: restricted."""
+"""Current balance of each account of the wallet: restricted."""
 
 from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 

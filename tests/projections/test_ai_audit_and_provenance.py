@@ -1,4 +1,4 @@
-"""What the read models of AI audit events and of provenance make of one revision."""
+"""Rows of one revision in the read models of AI audit events and of provenance."""
 
 from datetime import UTC, datetime
 from typing import Any

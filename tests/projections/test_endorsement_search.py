@@ -1,4 +1,4 @@
-"""What the search index makes of one endorsement; real data has fields missing or of another type."""
+"""The search document of an endorsement; real data has fields missing or of another type."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a licence's document for search is made of; real data has fields missing or of another type."""
+"""The search document of a licence; real data has fields missing or of another type."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

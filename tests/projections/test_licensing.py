@@ -1,4 +1,4 @@
-"""What each read model of the licence ledger makes of one revision; real data has fields missing or of another type."""
+"""Rows of one revision in the read models of licences; real data has fields missing or of another type."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

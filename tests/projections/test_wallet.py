@@ -1,4 +1,4 @@
-"""What the wallet's read models make of one revision; real data has fields missing or of another type."""
+"""Rows of one revision in the wallet's read models; real data has fields missing or of another type."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What is written as JSON many at once is, text for text, what it is one by one; or it is left to that."""
+"""The fast path writes the same JSON text as `to_json`, or leaves a value to it."""
 
 import enum
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A composed projection over a journal: what its keys' rows are, wherever batches end, and what they come from."""
+"""A composed projection over a journal: the rows of its keys and their sources, wherever batches end."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ from strandline.consumer.projection.definition import (
     Rows,
     Unprojectable,
 )
-from strandline.consumer.projector import lease
+from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector import lookup as finding
 from strandline.consumer.projector.feed import Limits
 from strandline.consumer.projector.lookup import ensure_indexes, find
@@ -194,10 +194,10 @@ class TestComposition:
         strand.block(("l1", 1, "Line", None))
         projecting = projector(connection, limits=Limits(blocks=1))
         (number,) = read(connection, "SELECT generation FROM projection.generation")[0]
-        held = lease.take(connection, number)
-        assert held
+        lease = leases.take(connection, number)
+        assert lease
         seen = []
-        while projecting.step(held):
+        while projecting.step(lease):
             seen.append([(label, names[0]) for _, label, names, _ in contents(connection)])
         assert seen == [[("o1 l1 p1", "first")], [("o1 l1 p1", "second"), ("o1 l1 p2", "second")], []]
 
@@ -207,8 +207,8 @@ class TestComposition:
         strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
         projecting = projector(connection)
         (number,) = read(connection, "SELECT generation FROM projection.generation")[0]
-        held = lease.take(connection, number)
-        assert held
+        lease = leases.take(connection, number)
+        assert lease
 
         def moving(*parameters: Any) -> Any:
             with suppress(psycopg.errors.UniqueViolation):
@@ -216,7 +216,7 @@ class TestComposition:
             return find(*parameters)
 
         monkeypatch.setattr("strandline.consumer.projector.composed_filler.find", moving)
-        projecting.step(held)
+        projecting.step(lease)
         assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 0)]
 
 
@@ -235,7 +235,7 @@ class TestRedaction:
     def test_redacted_document_without_successor_leaves_its_rows(
         self, connection: Connection, strand: StrandRows
     ) -> None:
-        """QLDB redacts inactive revisions only; a row that held more would have to go all the same."""
+        """QLDB redacts inactive revisions only; a row that lease more would have to go all the same."""
         strand.block(order("o1", "A", name="Ada"), line("l1", "A", "x"), product("p1", "x"))
         run(connection)
         strand.block(redact=("o1", 0))
@@ -365,7 +365,7 @@ class TestParked:
         run(connection)
         assert [row[0] for row in parked(connection)] == ["A", "p2"]
         assert projector(connection).retry() == (2, 2)
-        # The data is what it takes now; what stands above the position is not for the retry.
+        # The data is what it takes now; blocks above the position are not for the retry.
         strand.block(line("l1", "A", "elsewhere", version=1))
         fixed = {"code": "x", "name": "fixed"}
         strand.connection.execute("UPDATE journal.revision SET data = %s WHERE table_name = 'Product'", [Jsonb(fixed)])

@@ -1,4 +1,4 @@
-"""What documents name is the same at once and one by one."""
+"""Keys and look-ups that documents name, in batches with and without faults."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

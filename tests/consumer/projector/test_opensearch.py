@@ -243,7 +243,7 @@ def test_both_stores_have_the_same_rows_for_any_batches_and_crashes(
     connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Batches of any size, some cut off after they were sent, and revisions that are erased or run again meanwhile."""
+    """Batches of any size, some cut off after they were sent; between them revisions are redacted or run again."""
     chance = random.Random(seed)
     versions: dict[str, int] = {}
     strand.block(("z", 0, "T", {"labels": ["z"]}))

@@ -1,4 +1,4 @@
-"""A projector over a journal: what ends up in the read model, and what waits."""
+"""A projector over a journal: the rows of the read model, and parked documents."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ from strandline.consumer.projection.definition import (
     RowProjection,
     Unprojectable,
 )
-from strandline.consumer.projector import lease
+from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector.feed import Limits
 from strandline.consumer.projector.projector import Projector
 from strandline.consumer.sinks.contract import LeaseLost
@@ -190,11 +190,11 @@ class TestRedaction:
         strand.block(("a", 1, "T", good("a1")))
         strand.block(redact=("a", 0))
         projecting, generation = projector(connection, CURRENT, Limits(blocks=1))
-        held = lease.take(connection, generation.generation)
-        assert held
-        projecting.step(held)
+        lease = leases.take(connection, generation.generation)
+        assert lease
+        projecting.step(lease)
         assert contents(connection, CURRENT) == [("a", 1, "a1")]
-        lease.release(connection, held)
+        leases.release(connection, lease)
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("a", 1, "a1")]
 
@@ -286,7 +286,7 @@ class TestParked:
         strand.block(("a", 1, "T", BAD))
         strand.block(("a", 2, "T", good("a2")))
         run(connection, projection)
-        # What stands above the position is not for the retry.
+        # Blocks above the position are not for the retry.
         strand.block(("a", 3, "T", good("a3")))
         mended = replace(projection, rows=lambda revision: [{"label": f"mended {revision.version}"}])
         assert projector(connection, mended)[0].retry() == (2, 0)
@@ -324,10 +324,10 @@ class TestBatches:
         for number in range(6):
             strand.block(*[(f"{number}/{n}", 0, "T", good("x")) for n in range(3)])
         projecting, generation = projector(connection, CURRENT, Limits(revisions=4))
-        held = lease.take(connection, generation.generation)
-        assert held
+        lease = leases.take(connection, generation.generation)
+        assert lease
         moved = []
-        while projecting.step(held):
+        while projecting.step(lease):
             moved.append((position(connection), len(contents(connection, CURRENT))))
         assert moved[0] == (1, 6)
         assert all(rows == 3 * (at + 1) for at, rows in moved)
@@ -337,9 +337,9 @@ class TestBatches:
         for number in range(2_000):
             strand.block((str(number), 0, "T", good("x" * 500)))
         projecting, generation = projector(connection, CURRENT, Limits(size=100_000))
-        held = lease.take(connection, generation.generation)
-        assert held
-        projecting.step(held)
+        lease = leases.take(connection, generation.generation)
+        assert lease
+        projecting.step(lease)
         assert 100 < position(connection) < 500
 
     def test_rows_and_position_are_committed_together(
@@ -347,7 +347,7 @@ class TestBatches:
     ) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", BAD))
         with monkeypatch.context() as patch:
-            patch.setattr(lease, "move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(leases, "move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 run(connection, CURRENT)
         assert (contents(connection, CURRENT), parked(connection), position(connection)) == ([], set(), -1)
@@ -357,17 +357,17 @@ class TestBatches:
     def test_stolen_lease_cannot_write(self, connection: Connection, strand: StrandRows, database: str) -> None:
         strand.block(("a", 0, "T", good("a0")))
         projecting, generation = projector(connection, CURRENT)
-        held = lease.take(connection, generation.generation)
-        assert held
+        lease = leases.take(connection, generation.generation)
+        assert lease
         with connect(database) as thief:
-            assert lease.take(thief, generation.generation) is None
+            assert leases.take(thief, generation.generation) is None
             with thief.transaction():
                 thief.execute("UPDATE projection.generation SET expires_at = now() - interval '1 s'")
-            assert lease.take(thief, generation.generation) is not None
+            assert leases.take(thief, generation.generation) is not None
         with pytest.raises(LeaseLost):
-            projecting.step(held)
+            projecting.step(lease)
         with pytest.raises(LeaseLost), connection.transaction():
-            lease.move(connection, held, 0)
+            leases.move(connection, lease, 0)
         assert (contents(connection, CURRENT), position(connection)) == ([], -1)
 
     def test_lease_of_a_dead_process_expires(
@@ -375,8 +375,8 @@ class TestBatches:
     ) -> None:
         strand.block(("a", 0, "T", good("a0")))
         projecting, generation = projector(connection, CURRENT)
-        monkeypatch.setattr(lease, "SECONDS", 0.5)
-        assert lease.take(connection, generation.generation)
+        monkeypatch.setattr(leases, "SECONDS", 0.5)
+        assert leases.take(connection, generation.generation)
         started = time.monotonic()
         projecting.run_to_mark()
         assert time.monotonic() - started > 0.3
@@ -412,7 +412,7 @@ PROJECTIONS = (CURRENT, HISTORY, SQUEAMISH)
 
 
 class Written:
-    """A history as it is written: which versions each document has, and which may still be redacted."""
+    """A history as it is written: the versions of each document, and those that may be redacted."""
 
     def __init__(self, strand: StrandRows) -> None:
         self.strand = strand
