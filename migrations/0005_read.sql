@@ -3,7 +3,7 @@ GRANT USAGE ON SCHEMA read TO strandline_analyst, strandline_cleared;
 
 -- The read models and how fresh they are. An analyst sees that a restricted one exists, but not how large it is.
 CREATE VIEW read.read_models AS
-SELECT g.projection AS name, g.purpose, g.readers, g.store,
+SELECT g.projection AS name, g.purpose, access.readers, g.store,
        CASE WHEN g.failure IS NOT NULL THEN 'failing' WHEN g.passed_change THEN 'needs_rebuild' ELSE 'live' END AS state,
        g.position AS as_of_block,
        (SELECT max(b.block_time) FROM journal.block b WHERE b.sequence_no = g.position) AS as_of_time,
@@ -11,12 +11,17 @@ SELECT g.projection AS name, g.purpose, g.readers, g.store,
        seen.rows, seen.parked
 FROM projection.generation g
 CROSS JOIN journal.mark m
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN view IS NULL THEN g.readers WHEN has_table_privilege('strandline_analyst', view, 'SELECT')
+                THEN 'analysts' ELSE 'cleared' END AS readers
+    FROM to_regclass(format('read.%I', g.projection)) AS view
+) AS access
 LEFT JOIN LATERAL (
     SELECT pg_stat_get_live_tuples(CASE g.store
                WHEN 'postgresql' THEN to_regclass(format('generation.%I', g.relation))
                ELSE to_regclass(format('projection.%I', 'outside_row_' || g.generation)) END) AS rows,
            (SELECT count(*) FROM projection.parked p WHERE p.generation = g.generation) AS parked
-) AS seen ON g.readers = 'analysts' OR pg_has_role('strandline_cleared', 'USAGE')
+) AS seen ON access.readers = 'analysts' OR pg_has_role('strandline_cleared', 'USAGE')
 WHERE g.state = 'live';
 COMMENT ON VIEW read.read_models IS 'The read models, and how fresh they are.';
 COMMENT ON COLUMN read.read_models.name IS 'Name of the view in schema read, or of the alias in OpenSearch.';
