@@ -39,7 +39,7 @@ DELETE = "DELETE FROM projection.generation WHERE generation = %s"
 # No code can make the view of a frozen generation again: its query and its readers are recorded.
 RETIRE = """
     UPDATE projection.generation
-    SET state = CASE WHEN fingerprint = %(fingerprint)s THEN 'kept' ELSE 'frozen' END, served_at = NULL,
+    SET state = CASE WHEN fingerprint = %(fingerprint)s THEN 'kept' ELSE 'frozen' END,
         view_query = pg_get_viewdef(view), view_readers = ARRAY(
             SELECT rolname::text FROM pg_roles
             WHERE rolname = ANY (%(readers)s) AND has_table_privilege(rolname, view, 'SELECT') ORDER BY 1)
