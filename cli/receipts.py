@@ -43,7 +43,7 @@ def receipts(
         with open_store() as (_, url), connect(url) as connection:
             last = read_head(connection)
         if as_json:
-            show_json({"head": str(last), "receipts": last.count, "hash": last.hash.hex()})
+            show_json({"head": str(last), "receipts": last.number, "hash": last.hash.hex()})
         else:
             say(str(last))
         return 0

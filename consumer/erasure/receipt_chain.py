@@ -30,13 +30,13 @@ INSERT = """
 
 
 class Head(NamedTuple):
-    """The end of the chain: the number of receipts, and the hash of the last one."""
+    """The end of the chain: the number of the last receipt, and its hash."""
 
-    count: int
+    number: int
     hash: bytes
 
     def __str__(self) -> str:
-        return f"{self.count}:{self.hash.hex()}"
+        return f"{self.number}:{self.hash.hex()}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def parse_head(text: str) -> Head:
         head = Head(int(count), bytes.fromhex(digest))
     except ValueError:
         head = None
-    if head is None or head.count < 0 or len(head.hash) != len(FIRST_PREVIOUS):
+    if head is None or head.number < 0 or len(head.hash) != len(FIRST_PREVIOUS):
         raise UsageError(f"{text} is not a head of receipts: expected COUNT:HASH as `receipts --head` prints it")
     return head
 

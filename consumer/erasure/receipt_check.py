@@ -57,14 +57,14 @@ def check_receipts(
             if broken_at is None and not receipt.follows(count, previous):
                 broken_at, reason = receipt.number, "it, or the one before it, was changed or deleted"
             previous = receipt.hash
-            if broken_at is None and any(one.count == count and one.hash != previous for one in heads):
+            if broken_at is None and any(one.number == count and one.hash != previous for one in heads):
                 broken_at, reason = count, "it is not the one that the head names"
             content = receipt.content()
             keys.add((content["documentId"], content["version"]))
-        if broken_at is None and count != head.count:
-            broken_at, reason = min(count, head.count) + 1, f"the stored head counts {head.count:,} receipts"
-        if broken_at is None and saved is not None and count < saved.count:
-            broken_at, reason = count + 1, f"the head given counts {saved.count:,} receipts"
+        if broken_at is None and count != head.number:
+            broken_at, reason = min(count, head.number) + 1, f"the stored head counts {head.number:,} receipts"
+        if broken_at is None and saved is not None and count < saved.number:
+            broken_at, reason = count + 1, f"the head given counts {saved.number:,} receipts"
         without_receipt = count_due(connection)
     residue: list[Residue] = []
     ordered = sorted(keys)

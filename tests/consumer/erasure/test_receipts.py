@@ -50,7 +50,7 @@ def test_deleted_receipts_are_missed_after_new_ones(replayed: Replayed) -> None:
     replayed.rows("DELETE FROM projection.receipt WHERE number > 10", returns=False)
     assert hide(replayed.url, PROJECTIONS, DATABASE_ONLY) == []
     found = check(replayed)
-    assert (found.receipts, found.head.count, found.broken_at) == (RECEIPTS, RECEIPTS + 2, 13)
+    assert (found.receipts, found.head.number, found.broken_at) == (RECEIPTS, RECEIPTS + 2, 13)
     assert found.without_receipt == 0
 
 
