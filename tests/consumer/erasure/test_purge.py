@@ -13,7 +13,8 @@ from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
 from strandline.consumer.worker.checks import store_faults
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.journal.check.block import Redaction
+from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries
 from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
