@@ -13,8 +13,7 @@ from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
 from strandline.consumer.worker.checks import store_faults
-from strandline.journal.check.block import Redaction
-from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries
 from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
@@ -138,7 +137,7 @@ def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replay
     assert store_faults(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
 
 
-def misnaming(named: Redaction) -> list[Block]:
+def misnaming(named: NewRedaction) -> list[Block]:
     """Make a document with two versions, and a redaction."""
     maker = BlockMaker(STRAND)
     blocks = []
@@ -157,13 +156,13 @@ def misnaming(named: Redaction) -> list[Block]:
 @pytest.mark.parametrize(
     ("named", "reason"),
     [
-        (Redaction(1, TABLE, "Document00000000000000", 1), "which is active"),
-        (Redaction(0, TABLE, "Document00000000000000", 1), "which is not there"),
-        (Redaction(0, TABLE, "DocumentOfNobody000000", 0), "which is not there"),
-        (Redaction(2, TABLE, "Document00000000000000", 0), "which is not there"),
+        (NewRedaction(1, TABLE, "Document00000000000000", 1), "which is active"),
+        (NewRedaction(0, TABLE, "Document00000000000000", 1), "which is not there"),
+        (NewRedaction(0, TABLE, "DocumentOfNobody000000", 0), "which is not there"),
+        (NewRedaction(2, TABLE, "Document00000000000000", 0), "which is not there"),
     ],
 )
-def test_mark_stops_before_an_invalid_redaction(store: Replayed, named: Redaction, reason: str) -> None:
+def test_mark_stops_before_an_invalid_redaction(store: Replayed, named: NewRedaction, reason: str) -> None:
     result = store.replay(misnaming(named))
     assert result.mark == 1
     ((number, fault, detail),) = store.rows("SELECT sequence_no, fault, detail FROM journal.rejected")
