@@ -184,3 +184,12 @@ CREATE TABLE projection.receipt (
     hash        bytea NOT NULL,
     UNIQUE (document_id, version, store, level)
 );
+
+-- The end of the chain of receipts: how many were issued, and the hash of the last. Receipts that are deleted are missed by
+-- it. A copy of it with an outsider (`receipts --head`) shows a change of both.
+CREATE TABLE projection.receipt_head (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    count    bigint NOT NULL,
+    hash     bytea NOT NULL
+);
+INSERT INTO projection.receipt_head (count, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
