@@ -14,6 +14,8 @@ CREATE TABLE projection.generation (
     state         text NOT NULL CHECK (state IN ('building', 'live', 'kept', 'frozen')),
     fingerprint   text NOT NULL,              -- of the definition that fills it
     relation      text NOT NULL,              -- table in schema generation, or index
+    purpose       text NOT NULL DEFAULT '',   -- of the definition, for read.read_models
+    readers       text NOT NULL DEFAULT 'cleared' CHECK (readers IN ('analysts', 'cleared')),
     position      bigint NOT NULL,            -- last block that it reflects
     owner         text,                       -- process that holds the lease
     token         bigint NOT NULL DEFAULT 0,  -- rises with every lease
