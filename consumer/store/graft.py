@@ -1,4 +1,4 @@
-"""Where QLDB's blocks end and those appended since begin, as the journal itself tells it.
+"""The graft: the first block that Strandline appended, as the journal itself shows it.
 
 The first append writes a *graft*: an ordinary block that inserts a document into the table StrandlineGraft. Blocks
 from it on are Strandline's.
@@ -13,11 +13,11 @@ READ_GRAFT = "SELECT min(first_no) FROM journal.user_table WHERE name = 'Strandl
 
 
 def read_graft(connection: Connection) -> int | None:
-    """The number of the first block that was appended since QLDB; None where all are QLDB's."""
+    """Return the number of the first block that Strandline appended; None if all are QLDB's."""
     row = connection.execute(READ_GRAFT).fetchone()
     return None if row is None else row[0]
 
 
 def written_by(sequence_no: int, graft: int | None) -> Writer:
-    """Who wrote a block."""
+    """Return the writer of a block."""
     return "qldb" if graft is None or sequence_no < graft else "strandline"
