@@ -29,7 +29,7 @@ Sources = Annotated[
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay read, the status after it, and redacted data that a probe found again."""
+    """A replay: what it read, the status after it, and redacted data that a probe found again."""
 
     replay: "Replay"
     status: "Status"

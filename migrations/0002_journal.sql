@@ -38,6 +38,7 @@ CREATE TABLE journal.block (
     PRIMARY KEY (sequence_no, block_hash)
 );
 CREATE INDEX block_redacting ON journal.block (sequence_no) WHERE redactions IS NOT NULL;
+CREATE INDEX block_chain ON journal.block (sequence_no) WHERE level = 'chain';
 CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> '{}';
 -- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
 ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;
@@ -137,7 +138,8 @@ CREATE TABLE journal.stream (
     name         text PRIMARY KEY,
     created_at   timestamptz,  -- intake of QLDB's CREATED record
     completed_at timestamptz,  -- intake of QLDB's COMPLETED record: no more records follow
-    heard_at     timestamptz NOT NULL
+    heard_at     timestamptz NOT NULL,
+    fault        text          -- why nothing of the last batch could be stored: ids and kinds only
 );
 
 -- Records and blocks refused at intake, or rejected by the chain. `rejected` shows them; a replay that covers them

@@ -63,6 +63,15 @@ def _reading(fields: frozenset[str] | None) -> Reading:
     return Reading(fields)
 
 
+def narrow(projection: Projection, revision: Revision) -> Revision:
+    """Return a revision as it is read for the projection: with no other fields than those that it names."""
+    fields = fields_read(projection)
+    if fields is None:
+        return revision
+    data = revision.data and {name: value for name, value in revision.data.items() if name in fields}
+    return _narrow(fields)._make(revision._replace(data=data))
+
+
 def read_for(projection: Projection) -> Reading:
     """How revisions are read for the projection."""
     return _reading(fields_read(projection))

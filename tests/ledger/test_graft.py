@@ -76,7 +76,7 @@ class TestGraft:
         assert data["lastBlockAddress"] == {"strandId": STRAND, "sequenceNo": 8}
         assert last["blockAddress"] == data["lastBlockAddress"]
         with connect(grafted) as connection:
-            assert read_status(connection, []).graft == 9
+            assert read_status(connection, []).claims.graft == 9
             graft = read_graft(connection)
             connection.commit()
             assert read_mark(connection).sequence_no == 10
