@@ -1,5 +1,7 @@
-"""What the person who runs Strandline may set: `STRANDLINE_…` in the environment, or in the file that
-`STRANDLINE_SETTINGS_FILE` names (`NAME=value` lines; the environment wins)."""
+"""Settings: `STRANDLINE_…` in the environment, or in the file that `STRANDLINE_SETTINGS_FILE` names.
+
+The file has lines `NAME=value`; the environment wins.
+"""
 
 import os
 import socket

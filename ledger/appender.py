@@ -1,9 +1,8 @@
-"""Appending: transactions become blocks at the journal's end, several in one database transaction.
+"""Appends transactions as blocks at the journal's end, several in one database transaction.
 
-The strand's lock is held alone from the look at the end to the commit, so however many processes write, each block
-follows the one before. The mark moves with the blocks; a crash leaves all of them or none.
-
-The blocks are sent in one trip, as a pipeline.
+The writer holds the strand's lock alone from the look at the tail to the commit: however many processes write, each
+block follows the one before. The mark moves with the blocks; a crash leaves all of them or none. The statements are
+sent in one trip, as a pipeline.
 """
 
 from collections.abc import Sequence

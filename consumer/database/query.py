@@ -1,4 +1,4 @@
-"""A user's own query in a read-only transaction, its values exact: as JSON text, not as Python would round them."""
+"""Runs a user's query in a read-only transaction, with exact values: JSON text that Python does not round."""
 
 import json
 from collections.abc import Generator, Iterator
@@ -17,12 +17,13 @@ from strandline.journal.errors import StrandlineError
 
 Row = tuple[Any, ...]
 
-SETTINGS = "SET datestyle = 'ISO'; SET bytea_output = 'hex'; SET default_transaction_read_only = on"
+# A query finds tables by the search_path of its login.
+SETTINGS = "RESET search_path; SET default_transaction_read_only = on"
 NUMBERS = ("int2", "int4", "int8", "oid", "float4", "float8", "numeric")
 
 
 class QueryError(StrandlineError):
-    """PostgreSQL refused the query; its own words, since the query is the user's."""
+    """PostgreSQL refused the query; in its own words, since the query is the user's."""
 
 
 class Exact(str):
@@ -33,7 +34,7 @@ class Exact(str):
 
 @dataclass(frozen=True)
 class Answer:
-    """Columns, each with a name of its own, and rows in the same order, read as they are asked for.
+    """Columns with distinct names, and rows in the same order, read when they are asked for.
 
     A value is None, bool, str, `Exact`, or a list of these.
     """
@@ -44,12 +45,12 @@ class Answer:
 
 @contextmanager
 def query(url: str, text: str) -> Iterator[Answer]:
-    """Run one statement that gives rows, as the login of the URL; memory does not grow with the answer.
+    """Run one statement that returns rows, as the login of the URL; memory does not grow with the answer.
 
     Raises `QueryError`, also while rows are read, `DatabaseUnreachable`.
     """
-    # Closed, not committed or rolled back: rows may still be on their way.
-    with closing(connect(url, role=None, application_name="strandline sql")) as connection, _told():
+    # Closed, not committed or rolled back: rows may be in transit.
+    with closing(connect(url, role=None, application_name="strandline sql")) as connection, _described_errors():
         connection.execute(SETTINGS)
         connection.commit()
         connection.read_only = True
@@ -67,7 +68,7 @@ def query(url: str, text: str) -> Iterator[Answer]:
 
 
 def json_text(value: Any) -> str:
-    """A value of an answer as JSON."""
+    """Return a value of an answer as JSON."""
     if isinstance(value, Exact):
         return value
     if isinstance(value, list):
@@ -76,14 +77,14 @@ def json_text(value: Any) -> str:
 
 
 def _described(connection: Connection, text: str) -> list[str]:
-    """The columns of a query that gave no rows: psycopg tells those of a stream by its first row only."""
+    """Return the columns of a query without rows: psycopg knows those of a stream from its first row only."""
     connection.pgconn.prepare(b"", text.encode())
     described = connection.pgconn.describe_prepared(b"")
     return [(described.fname(index) or b"").decode() for index in range(described.nfields)]
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The names, those that repeat with a number: a JSON object would lose all but one of them."""
+    """Number names that repeat: a JSON object would lose all but one of them."""
     result: list[str] = []
     for name in names:
         candidate, number = name, 1
@@ -95,7 +96,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _described_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
@@ -130,7 +131,7 @@ class _Number(Loader):
 
 
 class _Time(Loader):
-    """RFC 3339; what it cannot say (infinity, years before Christ) stays as PostgreSQL writes it."""
+    """RFC 3339; values that it lacks (infinity, years before Christ) stay as PostgreSQL writes them."""
 
     def load(self, data: Buffer) -> str:
         text = bytes(data).decode()
