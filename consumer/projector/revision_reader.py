@@ -63,6 +63,15 @@ def _reader(fields: frozenset[str] | None) -> RevisionReader:
     return RevisionReader(fields)
 
 
+def narrow(projection: Projection, revision: Revision) -> Revision:
+    """Return a revision as it is read for the projection: with no other fields than those that it names."""
+    fields = fields_read(projection)
+    if fields is None:
+        return revision
+    data = revision.data and {name: value for name, value in revision.data.items() if name in fields}
+    return _narrow(fields)._make(revision._replace(data=data))
+
+
 def reader_for(projection: Projection) -> RevisionReader:
     """Return the reader of the fields that the projection names."""
     return _reader(fields_read(projection))

@@ -88,7 +88,7 @@ def test_readers_are_compared_with_the_declaration(
     assert not analysts_may_read()
 
 
-def test_the_read_models_of_a_licence_ledger(
+def test_licence_read_models_follow_the_ledger(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -123,7 +123,7 @@ def test_the_read_models_of_a_licence_ledger(
     ]
 
 
-def test_the_points_of_a_licence_are_counted_at_the_time_of_asking(
+def test_licence_points_are_counted_when_queried(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     dates = {"past": ("2001-01-01", "2005-01-01"), "now": ("2001-01-01", "2901-01-01"), "none": (None, None)}
@@ -154,7 +154,7 @@ def test_the_points_of_a_licence_are_counted_at_the_time_of_asking(
         ("strandline_cleared", {*OPEN, "licence_history", "contact_directory"}),
     ],
 )
-def test_readers_see_what_is_theirs_and_nothing_else(
+def test_readers_see_only_their_read_models(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, role: str, readable: set[str]
 ) -> None:
     licensing(strand)
@@ -176,9 +176,7 @@ def test_readers_see_what_is_theirs_and_nothing_else(
             reading.execute("DELETE FROM read.licence_register")
 
 
-def test_analysts_read_what_a_model_is_for(
-    connection: psycopg.Connection[Any], strand: StrandRows, database: str
-) -> None:
+def test_view_has_comments_for_analysts(connection: psycopg.Connection[Any], strand: StrandRows, database: str) -> None:
     licensing(strand)
     project(database, named(REGISTER))
     view = "'read.licence_register'::regclass"
@@ -186,7 +184,7 @@ def test_analysts_read_what_a_model_is_for(
     assert row == (REGISTER.purpose, REGISTER.columns[0].description)
 
 
-def test_a_projection_without_tables_in_the_ledger_is_idle(
+def test_projection_without_tables_in_the_ledger_is_idle(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     contacts = LICENSING["contact_directory"]
@@ -202,7 +200,7 @@ def test_a_projection_without_tables_in_the_ledger_is_idle(
     assert connection.execute("SELECT licence_id FROM read.contact_directory").fetchall() == [("L-1",)]
 
 
-def test_one_broken_projection_stops_no_other(
+def test_failing_projection_stops_no_other(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -218,7 +216,7 @@ def test_one_broken_projection_stops_no_other(
     assert (broken.position, broken.lag_blocks, broken.lag_seconds) == (5, 1, 1.0)
 
 
-def test_a_view_of_that_name_that_is_not_ours_stops_no_other(
+def test_foreign_view_of_the_same_name_stops_no_other_projection(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -233,7 +231,7 @@ def test_a_view_of_that_name_that_is_not_ours_stops_no_other(
     ]
 
 
-def test_another_definition_leaves_the_generation_as_it_is(
+def test_generation_of_another_definition_is_not_filled(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strand.block(("a", 0, "Licence", ADA), ("b", 0, "Licence", {}))
@@ -272,7 +270,7 @@ def test_parked_documents_are_listed_and_retried(
         retry(database, LICENSING, "nope")
 
 
-def test_a_change_below_the_position_wants_a_rebuild(
+def test_change_below_the_position_needs_a_rebuild(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -285,7 +283,7 @@ def test_a_change_below_the_position_wants_a_rebuild(
     assert not status(connection, REGISTER).needs_rebuild
 
 
-def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
+def test_change_waits_for_a_batch_that_may_not_have_seen_it(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -304,7 +302,7 @@ def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
     assert status(connection, REGISTER).needs_rebuild
 
 
-def test_two_that_start_at_once_make_one_generation(strand: StrandRows, database: str) -> None:
+def test_concurrent_starts_create_one_generation(strand: StrandRows, database: str) -> None:
     strand.block(("a", 0, "Licence", ADA))
     made = []
 
@@ -321,7 +319,7 @@ def test_two_that_start_at_once_make_one_generation(strand: StrandRows, database
     assert len(set(made)) == 1
 
 
-def test_progress_is_told(strand: StrandRows, database: str) -> None:
+def test_progress_is_reported(strand: StrandRows, database: str) -> None:
     licensing(strand)
     told: list[tuple[str, int, int]] = []
     project(database, named(REGISTER), progress=lambda *step: told.append(step))
@@ -329,7 +327,7 @@ def test_progress_is_told(strand: StrandRows, database: str) -> None:
     assert told[-1] == ("licence_register", 6, 6)
 
 
-def test_no_error_or_row_of_control_holds_payload(
+def test_errors_and_control_rows_hold_no_payload(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     def careless(revision: Any) -> Any:
@@ -348,7 +346,7 @@ def test_no_error_or_row_of_control_holds_payload(
             assert "Ada" not in repr(row)
 
 
-def test_a_block_projection_needs_no_tables(
+def test_block_projection_needs_no_tables(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     def refuse(_: object) -> Any:

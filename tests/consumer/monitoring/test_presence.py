@@ -85,9 +85,7 @@ def test_status_shows_streams(
     assert run(["status"]) == 0
     said = capsys.readouterr().out
     assert "Stream live: live since " in said
-    assert (
-        "Stream silent: silent since 2025-01-02 00:00:00 UTC; last record at 2025-01-02 00:00:00 UTC." in said
-    )
+    assert "Stream silent: silent since 2025-01-02 00:00:00 UTC; last record at 2025-01-02 00:00:00 UTC." in said
     assert "Stream completed: completed since 2025-01-03 00:00:00 UTC; last record at " in said
     assert run(["status", "--json"]) == 0
     streams = json.loads(capsys.readouterr().out)["streams"]
