@@ -7,7 +7,7 @@ import typer
 
 from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
-from strandline.cli.output import note, plain, say
+from strandline.cli.output import note, say
 from strandline.cli.session import open_store
 from strandline.cli.texts import count
 
@@ -43,7 +43,7 @@ def lineage(
         sys.stdout.write(prov_json(found) + "\n")
         return 0
     for line in tree(found):
-        say(plain(line))
+        say(line)
     return 0
 
 

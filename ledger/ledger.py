@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from strandline.consumer.database.connection import CONNECT_SECONDS, connect
 from strandline.consumer.database.errors import DatabaseError, describe_error
-from strandline.consumer.database.migrate import ensure_migrated
+from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active
 from strandline.journal.make.ids import new_id
@@ -64,7 +64,7 @@ class Ledger:
 
     def __init__(self, url: str, *, origin: int = 0) -> None:
         """Apply missing migrations. `origin` is the number of the first block of an empty journal."""
-        ensure_migrated(url)
+        migrate(url)
         self.url = url
         self._appender = Appender(url, origin)
         self._group: Group[Prepared, Appended | Conflict] = Group(self._append)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-import psycopg
+from strandline.consumer.database.connection import Connection
 
 HEAR = """
     INSERT INTO journal.stream AS s (name, created_at, completed_at, heard_at, fault)
@@ -33,7 +33,7 @@ class StreamState:
 
 
 def hear(
-    connection: psycopg.Connection[Any],
+    connection: Connection,
     name: str,
     *,
     created: bool = False,
@@ -45,7 +45,7 @@ def hear(
         connection.execute(HEAR, {"name": name, "created": created, "completed": completed, "fault": fault})
 
 
-def read_streams(connection: psycopg.Connection[Any], silent_after: timedelta) -> list[StreamState]:
+def read_streams(connection: Connection, silent_after: timedelta) -> list[StreamState]:
     """How each stream stands; one that was not heard of for `silent_after` is silent, unless it is completed."""
     states = []
     with connection.transaction():

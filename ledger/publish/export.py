@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.mark.mark import CHANNEL, read_mark
+from strandline.consumer.mark.effects import CHANNEL
+from strandline.consumer.mark.mark import read_mark
 from strandline.journal.decode.kernel import decode
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion import values as ion

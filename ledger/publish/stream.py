@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.mark.effects import CHANNEL
 from strandline.consumer.mark.lock import strand_lock
-from strandline.consumer.mark.mark import CHANNEL, read_mark
+from strandline.consumer.mark.mark import read_mark
 from strandline.journal.decode.stream import block_records, control_record
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.ledger.publish.blocks import AT_A_TIME, Block, read_blocks
