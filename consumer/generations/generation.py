@@ -30,7 +30,7 @@ INSERT = f"""
     WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
     INSERT INTO projection.generation (generation, projection, store, state, fingerprint, relation, position)
     OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, origin - 1
+    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(prefix)s || %(name)s || '_' || id, origin - 1
     FROM new, journal.mark
     RETURNING {COLUMNS}"""
 DELETE = "DELETE FROM projection.generation WHERE generation = %s"
@@ -102,14 +102,15 @@ def lock(connection: Connection, numbers: Sequence[int]) -> list[Generation]:
     return [found[number] for number in numbers]
 
 
-def insert(connection: Connection, projection: Projection, *, bare: bool = False) -> Generation:
+def insert(connection: Connection, projection: Projection, *, prefix: str = "", bare: bool = False) -> Generation:
     """Insert a new generation, building, before the first block, without its table or index.
 
-    Its record tables are created, bare if a backfill is to fill it.
+    Its record tables are created, bare if a backfill is to fill it. `prefix` is that of its table's or index's name.
     """
     if isinstance(projection, ComposedProjection):
         ensure_indexes(connection, projection)
-    parameters = {"name": projection.name, "store": projection.store, "fingerprint": fingerprint(projection)}
+    named = {"name": projection.name, "prefix": prefix}
+    parameters = {**named, "store": projection.store, "fingerprint": fingerprint(projection)}
     new = Generation(*connection.execute(INSERT, parameters).fetchone() or ())
     record_tables.create(connection, projection, new.generation, bare=bare)
     return new
