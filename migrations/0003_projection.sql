@@ -3,6 +3,10 @@ CREATE SCHEMA IF NOT EXISTS projection;
 CREATE SCHEMA IF NOT EXISTS generation;
 CREATE SCHEMA IF NOT EXISTS read;
 
+-- The identity of this store. Its indexes in OpenSearch carry it, so that no other store writes to them or deletes them.
+CREATE TABLE projection.store (id uuid NOT NULL DEFAULT gen_random_uuid());
+INSERT INTO projection.store DEFAULT VALUES;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Generations and what is parked
 
