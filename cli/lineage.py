@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say
 from strandline.cli.session import open_store
 from strandline.cli.texts import count
-from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,13 +48,6 @@ def lineage(
 
 
 def _prov_json() -> "Callable[[Lineage], str]":
-    try:
+    with needs_extra("provenance", "prov"):
         from strandline.ledger.provenance.prov_json import prov_json
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "prov":
-            raise
-        raise UsageError(
-            "PROV-JSON needs the package prov, which is not installed.\n"
-            "Install it with the extra `provenance`: pip install '.[provenance]' in a clone; the tree works without."
-        ) from None
     return prov_json

@@ -56,14 +56,14 @@ def sql(
 def _database(*, write: bool) -> Iterator[str]:
     """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
     from strandline.consumer.database.readers import embedded_reader_url, read_only_url
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
         if settings.database_url is None:
-            ensure_migrated(url)
+            migrate(url)
             url = url if write else embedded_reader_url(url, "cleared")
         yield url if write else read_only_url(url)
 

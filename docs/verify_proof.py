@@ -283,18 +283,34 @@ def timestamp(body: bytes) -> bytes:
     """The offset, then year, month, day, hour, minute, second as far as they are known, then a fraction."""
     sign, offset, position = read_var_int(body, 0)
     out = write_var_int(sign, offset)  # negative zero: the offset is not known
-    for _ in range(6):
-        if position == len(body):
-            return out
+    parts = []
+    while position < len(body) and len(parts) < 6:
         number, position = read_var_uint(body, position)
+        parts.append(number)
         out += write_var_uint(number)
+    if len(parts) < 4 and (offset or not sign):
+        raise NotProved("the revision's Ion has a day with an offset")
+    check_time(parts, -offset if sign else offset)
     if position == len(body):
         return out
     sign, exponent, position = read_var_int(body, position)
-    _, fraction = read_int(body[position:])
+    fraction_sign, fraction = read_int(body[position:])
+    if fraction_sign or (fraction and not sign) or fraction >= 10**exponent:
+        raise NotProved("the revision's Ion has a time whose fraction of a second is none")
     if not sign or not exponent:
         return out  # no digits behind the point
     return out + write_var_int(sign, exponent) + write_int(0, fraction)
+
+
+def check_time(parts: list[int], offset: int) -> None:
+    try:
+        if len(parts) not in (1, 2, 3, 5, 6) or abs(offset) >= 24 * 60:
+            raise ValueError
+        whole = datetime(*(parts + [1, 1][len(parts) - 1 :] if len(parts) < 3 else parts))
+        if len(parts) > 3:
+            whole += timedelta(minutes=offset)
+    except (ValueError, OverflowError):
+        raise NotProved("the revision's Ion has a time that is none") from None
 
 
 SCALARS: dict[int, Callable[[bytes], bytes]] = {
@@ -419,10 +435,18 @@ def is_metadata(value: Value) -> bool:
     if value.kind != STRUCT or value.content is None or value.annotations or len(value.content) != len(METADATA):
         return False
     fields = dict(value.content)
-    return fields.keys() == METADATA.keys() and all(
-        fields[name].kind == kind and fields[name].content is not None and not fields[name].annotations
-        for name, kind in METADATA.items()
+    return (
+        fields.keys() == METADATA.keys()
+        and all(
+            fields[name].kind == kind and fields[name].content is not None and not fields[name].annotations
+            for name, kind in METADATA.items()
+        )
+        and all(is_id(fields[name].content.decode()) for name in ("id", "txId"))
     )
+
+
+def is_id(name: str) -> bool:
+    return 0 < len(name) <= 128 and name.isprintable()
 
 
 def number_of(value: Value) -> int:

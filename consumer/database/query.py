@@ -12,7 +12,7 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 from psycopg.postgres import types
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import DatabaseError, describe_error
 from strandline.journal.errors import StrandlineError
 
@@ -92,7 +92,7 @@ def _encoded(text: str) -> bytes:
     return statement
 
 
-def _described(connection: psycopg.Connection[Row], statement: bytes) -> list[str]:
+def _described(connection: Connection, statement: bytes) -> list[str]:
     """Return the columns of a query without rows: psycopg describes those of a stream with its first row only."""
     connection.pgconn.prepare(b"", statement)
     described = connection.pgconn.describe_prepared(b"")

@@ -14,11 +14,12 @@ import psycopg
 
 from strandline.consumer.database import vacuum
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.probe import Key, Residue
+from strandline.consumer.erasure.probe import Residue
 from strandline.consumer.erasure.receipt_chain import Level
 from strandline.consumer.erasure.receipts import issue, issue_hidden
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
 from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -6,11 +6,12 @@ from typing import Any
 
 import psycopg
 
-from strandline.consumer.erasure.probe import Key, Residue, probe
+from strandline.consumer.erasure.probe import Residue, probe
 from strandline.consumer.erasure.receipt_chain import FIRST_PREVIOUS, read_receipts
 from strandline.consumer.erasure.receipts import REDACTIONS_AT_ONCE, unsearched_stores
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 
-from strandline.consumer.erasure.probe import Key, Residue, key_columns, probe
+from strandline.consumer.erasure.probe import Residue, key_columns, probe
 from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
 from strandline.consumer.store.redactions import IS_HIDDEN
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -152,7 +152,7 @@ def hold(
             yield TransactionHold(connection, projection, stores, feed.read_mark(connection))
         return
     with ExitStack() as stack:
-        leases = {number: stack.enter_context(lease.taken(connection, number)) for number in numbers}
+        leases = {number: stack.enter_context(lease.acquire(connection, number)) for number in numbers}
         with connection.transaction():
             mark = feed.read_mark(connection)
         yield LeaseHold(connection, projection, stores, mark, leases)

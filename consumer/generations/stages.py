@@ -105,7 +105,7 @@ class Prepare(Stage):
                 sink.create(bare=bare)
         if sink.outside and not bare:
             # Under its lease: a late request of an interrupted rebuild must not create the index after it was dropped.
-            with lease.taken(run.connection, run.target.generation) as held:
+            with lease.acquire(run.connection, run.target.generation) as held:
                 lease.renew(run.connection, held)
                 sink.create()
 

@@ -4,10 +4,7 @@ The first append writes a *graft*: an ordinary block that inserts a document int
 from it on are Strandline's.
 """
 
-from typing import Any
-
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.journal.proofs.file import Writer
 
 TABLE = "StrandlineGraft"
@@ -15,7 +12,7 @@ TABLE = "StrandlineGraft"
 READ_GRAFT = "SELECT min(first_no) FROM journal.user_table WHERE name = 'StrandlineGraft'"
 
 
-def read_graft(connection: psycopg.Connection[Any]) -> int | None:
+def read_graft(connection: Connection) -> int | None:
     """The number of the first block that was appended since QLDB; None where all are QLDB's."""
     row = connection.execute(READ_GRAFT).fetchone()
     return None if row is None else row[0]

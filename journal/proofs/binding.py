@@ -21,6 +21,7 @@ from strandline.journal.ion import values as ion
 from strandline.journal.ion.framing import check_shape
 from strandline.journal.ion.hash import escape, serialize, sha256, symbol_bytes
 from strandline.journal.proofs.path import PathCollector, levels_shared, path_length
+from strandline.journal.proofs.times import check_times
 
 _DOCUMENTS = "documents"
 
@@ -118,6 +119,7 @@ def _field_hash(name: str, value: Any) -> bytes:
 
 def _read(data: bytes) -> Any:
     check_shape(data)
+    check_times(data)
     values = list(ion.read_typed(data))
     if len(values) != 1:
         raise ShapeError(f"not one Ion value but {len(values)}")

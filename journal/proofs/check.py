@@ -19,6 +19,7 @@ from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.proofs.binding import binding_fault, documents_in
 from strandline.journal.proofs.file import Proof, read_proof
 from strandline.journal.proofs.saved_digest import SavedDigest, parse_saved_digest
+from strandline.journal.proofs.times import check_times
 
 Answer = Literal["holds", "does not hold", "cannot be checked"]
 
@@ -201,6 +202,7 @@ def _revision_value(proof: Proof, read: Any) -> dict[str, Any]:
 
 def _read(data: bytes) -> Any:
     check_shape(data)
+    check_times(data)
     values = list(ion.read_typed(data))
     if len(values) != 1:
         raise UnreadableError(f"not one Ion value but {len(values)}")

@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from strandline.consumer.generations import generation
 from strandline.consumer.generations.lifecycle import project
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import load_settings
 from strandline.journal.make.export import Format
@@ -57,7 +57,7 @@ def filled(postgres_url: str, migrated_template: str, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("roles") / "journal"
     simulate(folder, 120, 3, Format.ION_BINARY)
     with migrated_database(postgres_url, migrated_template) as url:
-        take_in(url, local_sources(str(folder / "full")), load_settings())
+        replay_sources(url, local_sources(str(folder / "full")), load_settings())
         project(url, PROJECTIONS)
         yield url
 

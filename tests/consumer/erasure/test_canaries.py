@@ -14,7 +14,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.expunge import expunge
 from strandline.consumer.erasure.receipts import open_for
 from strandline.consumer.generations.stores import DATABASE_ONLY
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.logging import log_json
 from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.status import read_status
@@ -96,7 +96,7 @@ def test_logs_metrics_and_parked_documents_have_no_payload(
     try:
         store.take(made.blocks[: made.first_redaction])
         wait_for(lambda: len(store.rows("SELECT FROM projection.parked")) >= len(made.strings))
-        before = shown()[2].decode()
+        before = shown.text().decode()
         assert "strandline_projection_parked" in before
         assert relations_with(store.url, made.strings)["read.licence_history"] == set(made.strings)
         parked = store.rows("SELECT reason FROM projection.parked")
@@ -105,8 +105,9 @@ def test_logs_metrics_and_parked_documents_have_no_payload(
         store.take(made.blocks)
         wait_for(is_done)
     finally:
-        assert worker.stop(30)
-    log, metrics = logged.getvalue(), shown()[2].decode()
+        worker.stop()
+        assert worker.join(30)
+    log, metrics = logged.getvalue(), shown.text().decode()
     assert "receipts written" in log
     assert strings_in(log + before + metrics, made.strings) == set()
     assert relations_with(store.url, made.strings) == {}
@@ -152,7 +153,7 @@ def test_each_probe_finds_a_planted_canary(store: Replayed, logged: io.StringIO,
         assert set(relations_with(store.url, [canary])) - {"pg_stats"} == {where}
         store.rows(take_away, returns=False)
     store.rows("INSERT INTO journal.stream (name, heard_at) VALUES (%s, now())", canary, returns=False)
-    metrics = Exposition(store.url, tmp_path, PROJECTIONS, timedelta(hours=1))()[2].decode()
+    metrics = Exposition(store.url, tmp_path, PROJECTIONS, timedelta(hours=1)).text().decode()
     assert strings_in(metrics, made.strings) == {canary}
 
 
@@ -162,7 +163,7 @@ def test_rejected_records_are_purged_and_never_shown(store: Replayed, tmp_path: 
     folder = tmp_path / "records"
     folder.mkdir()
     (folder / "one").write_bytes(forged(made.blocks[1]))
-    refused = take_in(store.url, local_sources(str(folder)), Settings(workers=1))
+    refused = replay_sources(store.url, local_sources(str(folder)), Settings(workers=1))
     assert refused.rejected == 1
     assert set(relations_with(store.url, made.strings)) == {"journal.rejected"}
     with connect(store.url) as connection:

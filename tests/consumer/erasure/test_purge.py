@@ -12,8 +12,8 @@ from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
-from strandline.consumer.worker.checks import store_faults
-from strandline.journal.make.block import BlockMaker, NewRevision, Redaction, Statement, timestamp
+from strandline.consumer.worker.checks import check_store
+from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries
 from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
@@ -126,18 +126,18 @@ def test_residue_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatc
 def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
-    assert store_faults(store.url, Settings()) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings()) == {"store": None, "redactions": None}
     store.take(made.blocks)
-    assert store_faults(store.url, Settings(redaction_seconds=3600)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=3600)) == {"store": None, "redactions": None}
     store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h' WHERE version = 0", returns=False)
-    fault = store_faults(store.url, Settings(redaction_seconds=3600))["redactions"]
+    fault = check_store(store.url, Settings(redaction_seconds=3600))["redactions"]
     assert fault is not None
     assert fault.startswith("one is open for 72")
     store.replay(made.blocks)
-    assert store_faults(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
 
 
-def misnaming(named: Redaction) -> list[Block]:
+def misnaming(named: NewRedaction) -> list[Block]:
     """Make a document with two versions, and a redaction."""
     maker = BlockMaker(STRAND)
     blocks = []
@@ -156,13 +156,13 @@ def misnaming(named: Redaction) -> list[Block]:
 @pytest.mark.parametrize(
     ("named", "reason"),
     [
-        (Redaction(1, TABLE, "Document00000000000000", 1), "which is active"),
-        (Redaction(0, TABLE, "Document00000000000000", 1), "which is not there"),
-        (Redaction(0, TABLE, "DocumentOfNobody000000", 0), "which is not there"),
-        (Redaction(2, TABLE, "Document00000000000000", 0), "which is not there"),
+        (NewRedaction(1, TABLE, "Document00000000000000", 1), "which is active"),
+        (NewRedaction(0, TABLE, "Document00000000000000", 1), "which is not there"),
+        (NewRedaction(0, TABLE, "DocumentOfNobody000000", 0), "which is not there"),
+        (NewRedaction(2, TABLE, "Document00000000000000", 0), "which is not there"),
     ],
 )
-def test_mark_stops_before_an_invalid_redaction(store: Replayed, named: Redaction, reason: str) -> None:
+def test_mark_stops_before_an_invalid_redaction(store: Replayed, named: NewRedaction, reason: str) -> None:
     result = store.replay(misnaming(named))
     assert result.mark == 1
     ((number, fault, detail),) = store.rows("SELECT sequence_no, fault, detail FROM journal.rejected")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
+from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, RowProjection, Unprojectable
 from strandline.consumer.projection.discovery import discover
@@ -60,6 +62,30 @@ def endorsed(strand: StrandRows) -> None:
         ("e", 0, "Endorsement", {"endorsementId": "E-1", "points": 3}),
         ("m", 0, "Mapping", {"licenceId": "L-1", "endorsementId": "E-1"}),
     )
+
+
+def test_readers_are_compared_with_the_declaration(
+    connection: psycopg.Connection[Any], strand: StrandRows, database: str
+) -> None:
+    """Who may no longer read loses the view at once; who newly may gets it with a view of the new declaration."""
+
+    def analysts_may_read() -> bool:
+        statement = "SELECT has_table_privilege('strandline_analyst', 'read.licence_register', 'SELECT')"
+        return connection.execute(statement).fetchone() == (True,)
+
+    licensing(strand)
+    restricted = replace(REGISTER, readers="cleared")
+    project(database, named(REGISTER))
+    assert analysts_may_read()
+    project(database, named(restricted))
+    assert not analysts_may_read()
+    assert status(connection, restricted).state == "needs_rebuild"
+    project(database, named(REGISTER))  # taken back: it is what the generation was built with
+    assert analysts_may_read()
+    project(database, named(restricted))
+    assert rebuild(database, named(restricted), REGISTER.name).swapped
+    project(database, named(replace(REGISTER, columns=(*REGISTER.columns, Column("more", "text", "")))))
+    assert not analysts_may_read()
 
 
 def test_licence_read_models_follow_the_ledger(

@@ -689,6 +689,7 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
         max_size=8,
     ),
     at_once=st.integers(1, 5),
+    most_bytes=st.sampled_from([0, 200, backfill.MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
     database: str,
@@ -697,6 +698,7 @@ def test_live_equals_rebuilt_at_any_time(
     stops: set[int],
     composed: Any,
     at_once: int,
+    most_bytes: int,
 ) -> None:
     connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
     for (relation,) in connection.execute(
@@ -716,6 +718,7 @@ def test_live_equals_rebuilt_at_any_time(
     with pytest.MonkeyPatch.context() as patch:
         for limit in ("DOCUMENTS", "DECODED", "KEYS", "KEYS_AT_ONCE"):
             patch.setattr(backfill, limit, at_once)
+        patch.setattr(backfill, "MOST_BYTES", most_bytes)
         for name in ALL:
             done = rebuild_one(database, ALL, name)
             assert isinstance(done, Served)

@@ -15,7 +15,9 @@ from strandline.consumer.verification.prove import prove
 from strandline.journal.check import merkle
 from strandline.journal.decode.objects import decode
 from strandline.journal.errors import StrandlineError
+from strandline.journal.ion import values as ion
 from strandline.journal.proofs.check import check_proof
+from tests.consumer.erasure.canaries import canaries
 from tests.journals import ADA, BOB, STRAND, ion_binary, json_lines, small_journal
 
 SCRIPT = Path(__file__).parents[3] / "docs/verify_proof.py"
@@ -47,7 +49,7 @@ def test_every_state_is_proved_up_to_the_digest(
     )
 
     assert result.ok, result.reasons
-    assert (result.document, result.version) == (document, version)
+    assert (result.document, result.version, result.bound) == (document, version, True)
     assert script.returncode == 0, script.stdout
     assert store_digest(database, tip).digest == expected
 
@@ -67,8 +69,29 @@ def test_revision_that_is_missing_or_above_the_tip_is_refused(database: str) -> 
         prove(database, ADA, 2, 7)
 
 
-def test_what_came_from_json_is_not_proved(database: str) -> None:
+def test_block_from_json_is_not_proved(database: str) -> None:
     """The chain holds, but nothing shows that the data have the hash."""
     hold(database, json_lines(small_journal()))
 
-    assert not check_proof(prove(database, ADA, 0).to_json().encode()).ok
+    with pytest.raises(StrandlineError, match="block 2 came only as JSON"):
+        prove(database, ADA, 0)
+
+
+def test_proof_that_does_not_verify_is_not_given(database: str) -> None:
+    hold(database, ion_binary(small_journal()))
+    with connect(database) as connection:
+        connection.execute("UPDATE journal.revision SET data_ion = %s WHERE document_id = %s", [ion.write({}), ADA])
+        connection.commit()
+
+    with pytest.raises(StrandlineError, match="does not verify") as error:
+        prove(database, ADA, 0)
+    assert "Ada" not in str(error.value)
+
+
+def test_proof_in_a_block_with_erased_statements_is_weaker(database: str) -> None:
+    hold(database, ion_binary(canaries(documents=1).blocks))
+
+    proof = prove(database, "Document00000000000000", 0)
+    result = check_proof(proof.to_json().encode(), proof.digest)
+    assert (result.ok, result.bound) == (True, False)
+    assert "statement texts are erased" in " ".join(result.notes)
