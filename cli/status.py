@@ -200,5 +200,6 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
             say(f"{one.name} has {count(one.parked, 'parked document')}: see `strandline parked`.")
     if stale := [one.name for one in shown if one.state == "needs_rebuild"]:
         say(
-            f"Changed since it was built (the definition, or blocks already read): `strandline rebuild {' '.join(stale)}`."
+            "Changed since it was built (the definition, or blocks already read): "
+            f"`strandline rebuild {' '.join(stale)}`."
         )
