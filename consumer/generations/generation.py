@@ -31,8 +31,8 @@ INSERT = f"""
     INSERT INTO projection.generation
         (generation, projection, store, state, fingerprint, relation, purpose, readers, position)
     OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, %(purpose)s, %(readers)s,
-        origin - 1
+    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(prefix)s || %(name)s || '_' || id, %(purpose)s,
+        %(readers)s, origin - 1
     FROM new, journal.mark
     RETURNING {COLUMNS}"""
 DELETE = "DELETE FROM projection.generation WHERE generation = %s"
@@ -105,15 +105,16 @@ def lock(connection: Connection, numbers: Sequence[int]) -> list[Generation]:
     return [found[number] for number in numbers]
 
 
-def insert(connection: Connection, projection: Projection, *, bare: bool = False) -> Generation:
+def insert(connection: Connection, projection: Projection, *, prefix: str = "", bare: bool = False) -> Generation:
     """Insert a new generation, building, before the first block, without its table or index.
 
-    Its record tables are created, bare if a backfill is to fill it.
+    Its record tables are created, bare if a backfill is to fill it. `prefix` is that of its table's or index's name.
     """
     if isinstance(projection, ComposedProjection):
         ensure_indexes(connection, projection)
     parameters = {
         "name": projection.name,
+        "prefix": prefix,
         "store": projection.store,
         "fingerprint": fingerprint(projection),
         "purpose": projection.purpose,

@@ -99,7 +99,9 @@ class Prepare(Stage):
     def run(self, run: Run) -> None:
         bare = _has_backfill(run.projection)
         with run.connection.transaction():
-            run.chosen = generation.insert(run.connection, run.projection, bare=bare)
+            run.chosen = generation.insert(
+                run.connection, run.projection, prefix=run.stores.prefix_of(run.projection), bare=bare
+            )
             sink = run.sink()
             if not sink.outside:
                 sink.create(bare=bare)
