@@ -426,7 +426,7 @@ class TestWorse:
         history(strand)
         project(database, named(CURRENT))
         redefined("second")
-        silent = replace(CURRENT, rows=lambda revision: [] if revision.document_id == "a" else [{"label": "x"}])
+        silent = replace(CURRENT, rows=lambda revision: [] if revision.document_id in "ac" else [{"label": "x"}])
         done = rebuild_one(database, named(silent), "now")
         assert (done.swapped, done.worse, done.rows_before, done.rows) == (False, True, 2, 1)
         assert done.newly_parked == 0
