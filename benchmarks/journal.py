@@ -12,7 +12,7 @@ from statistics import median
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import project
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_sources, verify_store
@@ -96,7 +96,7 @@ def verify_alone(folder: str, workers: int) -> tuple[int, float]:
 def replay(folder: str, url: str) -> tuple[int, float]:
     checkpoint(url)
     with timed() as seconds:
-        done = take_in(url, local_sources(folder), Settings())
+        done = replay_sources(url, local_sources(folder), Settings())
     assert done.mark == done.blocks - 1
     return done.revisions, seconds[0]
 

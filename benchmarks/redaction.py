@@ -12,7 +12,7 @@ from strandline.consumer.erasure.purge import hide
 from strandline.consumer.erasure.receipts import issue_hidden
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.stores import DATABASE_ONLY
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.projection.discovery import discover
@@ -67,7 +67,7 @@ def replay_and_purge(folder: str, url: str) -> tuple[int, float]:
     """Ingest and project until no redaction is open, as the command does."""
     checkpoint(url)
     with timed() as seconds:
-        done = take_in(url, local_sources(folder), Settings())
+        done = replay_sources(url, local_sources(folder), Settings())
         found = hide(url, discover(("strandline.projections",)), DATABASE_ONLY)
     assert (done.mark, found) == (done.blocks - 1, [])
     return done.revisions, seconds[0]

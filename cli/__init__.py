@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, by default that of this process's arguments. Returns the exit status."""
-    from strandline.cli.app import run
+    try:
+        from strandline.cli.app import run
+    except KeyboardInterrupt:
+        return 130
 
     gc.freeze()  # imported modules stay: the garbage collector can skip them
     return run(arguments)

@@ -2,13 +2,10 @@
 
 import errno
 import os
-import signal
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +20,7 @@ from strandline.cli import (
     lineage,
     migrate,
     parked,
+    preview,
     project,
     prove,
     rebuild,
@@ -39,11 +37,12 @@ from strandline.cli import (
     verify,
     worker,
 )
+from strandline.cli.interrupts import INTERRUPTED, handled_signals, interrupted_text
 from strandline.cli.output import complain
 from strandline.journal.errors import StrandlineError, UsageError
 
 NAME = "strandline"
-SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, FAILURE, USAGE = 0, 1, 2
 
 app = typer.Typer(
     name=NAME,
@@ -66,6 +65,7 @@ for command in (
     project.project,
     parked.parked,
     parked.retry,
+    preview.preview,
     rebuild.rebuild,
     rebuild.rollback,
     rejected.rejected,
@@ -102,7 +102,8 @@ def _strandline(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name. Prints its errors; returns its exit status."""
-    with _clean_exit_on_signals():
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with handled_signals():
         return _flushed(_invoke(arguments))
 
 
@@ -118,28 +119,31 @@ def _flushed(status: int) -> int:
     return status
 
 
-def _invoke(arguments: Sequence[str] | None) -> int:
+def _invoke(arguments: Sequence[str]) -> int:
+    def fail(text: str, status: int) -> int:
+        return complain(text, status, as_json="--json" in arguments)
+
     command = typer.main.get_command(app)
     try:
-        result: Any = command.main(args=arguments, prog_name=NAME, standalone_mode=False)
+        result: Any = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
     except UsageError as exc:
-        return complain(str(exc), USAGE)
+        return fail(str(exc), USAGE)
     except StrandlineError as exc:
-        return complain(str(exc), FAILURE)
+        return fail(str(exc), FAILURE)
     except typer.TyperException as exc:
-        return complain(_usage_text(exc), exc.exit_code)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return fail(_usage_text(exc), exc.exit_code)
     except BrokenPipeError:
         return FAILURE
     except OSError as exc:
-        return complain(_system_text(exc), FAILURE)
+        return fail(_system_text(exc), FAILURE)
     except sqlite3.OperationalError as exc:
-        return complain(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", FAILURE)
+        return fail(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", FAILURE)
     except Exception as exc:
         if (text := _database_text(exc)) is None:
             raise
-        return complain(text, FAILURE)
+        return fail(text, FAILURE)
+    if result == INTERRUPTED:  # typer turns KeyboardInterrupt into this
+        return fail(interrupted_text(next((one for one in arguments if not one.startswith("-")), None)), INTERRUPTED)
     return result if isinstance(result, int) else SUCCESS
 
 
@@ -165,20 +169,3 @@ def _database_text(exc: Exception) -> str | None:
     from strandline.consumer.database.errors import describe_error
 
     return str(describe_error(exc)) if isinstance(exc, psycopg.Error) else None
-
-
-@contextmanager
-def _clean_exit_on_signals() -> Iterator[None]:
-    """Let a command clean up on SIGTERM or SIGHUP: the embedded PostgreSQL must not be left running."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)

@@ -161,10 +161,10 @@ def _read_models(url: str, projections: Mapping[str, "Projection"], settings: "S
 
 
 def _say(models: Sequence[ReadModel], folder: Path, ledger: LedgerName, verified: bool, settings: "Settings") -> None:
+    say("Read models (in PostgreSQL, schema read; in OpenSearch, aliases):")
     show_table(
         ("read model", "purpose", "rows", "store", "readers"),
         [(model.name, model.purpose, model.rows, model.store, model.readers) for model in models],
-        title="Read models: in PostgreSQL in schema read, in OpenSearch as aliases",
     )
     say(VERIFIED if verified else "NOT VERIFIED: the journal or its digest does not match.")
     say("Try:")

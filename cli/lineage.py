@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
-from strandline.cli.output import note, plain, say
+from strandline.cli.output import note, say
 from strandline.cli.session import open_store
 from strandline.cli.texts import count
-from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,18 +43,11 @@ def lineage(
         sys.stdout.write(prov_json(found) + "\n")
         return 0
     for line in tree(found):
-        say(plain(line))
+        say(line)
     return 0
 
 
 def _prov_json() -> "Callable[[Lineage], str]":
-    try:
+    with needs_extra("provenance", "prov"):
         from strandline.ledger.provenance.prov_json import prov_json
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "prov":
-            raise
-        raise UsageError(
-            "PROV-JSON needs the package prov, which is not installed.\n"
-            "Install it with the extra `provenance`: pip install '.[provenance]' in a clone; the tree works without."
-        ) from None
     return prov_json

@@ -3,10 +3,12 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
+
+from strandline.cli.interrupts import between_steps, end_step
 
 if TYPE_CHECKING:
     from strandline.journal.sources.source import Source
@@ -22,12 +24,12 @@ class Meter(Protocol):
 
 @contextmanager
 def meter(unit: str = "blocks") -> Iterator[Meter]:
-    """Give a meter that shows the number of `unit` done, for each label that is reported."""
-    if not sys.stderr.isatty():
-        yield _Lines(unit)
-        return
-    with _bars(unit) as bars:
-        yield bars
+    """Give a meter that shows the number of `unit` done, for each label that is reported.
+
+    Until the block ends, a report is the end of a step: it raises `KeyboardInterrupt` if Ctrl-C was pressed.
+    """
+    with between_steps(), _bars(unit) if sys.stderr.isatty() else nullcontext(_Lines(unit)) as shown:
+        yield shown
 
 
 class Counter:
@@ -84,6 +86,7 @@ class _Lines:
         self._starts: dict[str, _Start] = {}
 
     def report(self, label: str, done: int, total: int | None) -> None:
+        end_step()
         now = time.monotonic()
         with self._lock:
             start = self._starts.setdefault(label, _Start(now, done, now))
@@ -113,6 +116,7 @@ def _bars(unit: str) -> Iterator[Meter]:
 
         class Bars:
             def report(self, label: str, done: int, total: int | None) -> None:
+                end_step()
                 with lock:
                     if label not in tasks:
                         tasks[label] = shown.add_task(label, total=total, completed=done, rate="")

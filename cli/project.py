@@ -1,7 +1,7 @@
 """The command `project`."""
 
 from strandline.cli.options import AsJson
-from strandline.cli.output import show_json
+from strandline.cli.output import complain, show_json
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
 from strandline.cli.status import projection_json, say_projections
@@ -23,9 +23,17 @@ def project(as_json: AsJson = False) -> int:
         with meter() as shown:
             hide(url, projections, stores, shown.report)
         with connect(url) as connection:
-            models = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
+            found = statuses(connection, projections.values(), stores)
+        unreachable = stores.unreachable()
+    models = [one for one in found if one.generation is not None or one.state == "failing"]
     if as_json:
         show_json({"projections": [projection_json(one) for one in models]})
     else:
         say_projections(models)
+    if unreachable:
+        return complain(
+            f"OpenSearch at {settings.shown_opensearch_url} does not answer, so its read models are not up to date.\n"
+            "Check STRANDLINE_OPENSEARCH_URL and the node, then run `strandline project` again.",
+            1,
+        )
     return 1 if any(one.state == "failing" for one in models) else 0

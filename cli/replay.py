@@ -29,7 +29,7 @@ Sources = Annotated[
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay read, the status after it, and redacted data that a probe found again."""
+    """A replay: what it read, the status after it, and redacted data that a probe found again."""
 
     replay: "Replay"
     status: "Status"
@@ -73,13 +73,13 @@ def replay_and_project(
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.purge import hide
     from strandline.consumer.generations.stores import open_stores
-    from strandline.consumer.intake.replay import take_in
+    from strandline.consumer.intake.replay import replay_sources
     from strandline.consumer.monitoring.status import read_status
 
     stores = open_stores(settings, url)
     with meter() as shown:
         progress = Counter(shown, "ingesting", total_blocks(sources))
-        result = take_in(url, sources, settings, trust_deletions=trust_deletions, progress=progress)
+        result = replay_sources(url, sources, settings, trust_deletions=trust_deletions, progress=progress)
     started = time.monotonic()
     with meter() as shown:
         residue = hide(url, projections, stores, shown.report)

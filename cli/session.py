@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def open_store() -> Iterator[tuple["Settings", str]]:
     """Give the settings and the URL of the migrated database. An embedded server runs until the block ends."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
-        ensure_migrated(url)
+        migrate(url)
         yield settings, url
 
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from strandline.cli.options import AsJson
-from strandline.cli.output import note, say, show_table
+from strandline.cli.output import json_escaped, note, say, show_table
 from strandline.cli.texts import count
 from strandline.journal.errors import StrandlineError, UsageError
 
@@ -50,13 +50,13 @@ def sql(
 def _database() -> Iterator[str]:
     """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
         if settings.database_url is None:
-            ensure_migrated(url)
+            migrate(url)
         yield url
 
 
@@ -72,10 +72,10 @@ def _write_json(answer: "Answer", file: IO[str]) -> None:
     from strandline.consumer.database.query import json_text
 
     names = [json_text(name) for name in answer.columns]
-    file.write(f'{{"columns": [{", ".join(names)}], "rows": [')
+    file.write(json_escaped(f'{{"columns": [{", ".join(names)}], "rows": ['))
     for number, row in enumerate(answer.rows):
         members = [f"{name}: {json_text(value)}" for name, value in zip(names, row, strict=True)]
-        file.write(f"{',' if number else ''}\n  {{{', '.join(members)}}}")
+        file.write(json_escaped(f"{',' if number else ''}\n  {{{', '.join(members)}}}"))
     file.write("]}\n")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import gaps_text, mark_text, pending_text, span
+from strandline.cli.texts import count, gaps_text, mark_text, pending_text, span
 
 if TYPE_CHECKING:
     from strandline.consumer.generations.state import ProjectionStatus
@@ -47,6 +47,8 @@ def status(as_json: AsJson = False) -> int:
         _say_status(found)
         for one in streams:
             say(f"Stream {one.name}: {one.state} since {_utc(one.since)}; last record at {_utc(one.heard_at)}.")
+            if one.fault is not None:
+                say(f"Stream {one.name}: {one.fault}.")
         for worker in workers:
             say(f"Worker {worker.id}: {_WORKER[worker.state]} {_utc(worker.since)}.")
         if not opensearch:
@@ -66,7 +68,7 @@ def _status_json(found: "Status") -> dict[str, object]:
         "other_generations": [asdict(one) for one in found.other_generations],
         "redactions": asdict(found.redactions),
         "strand_id": found.strand_id,
-        "graft": found.graft,
+        **found.claims.as_dict(),
     }
 
 
@@ -76,6 +78,7 @@ def _stream_json(one: "StreamState") -> dict[str, object]:
         "state": one.state,
         "since": one.since.isoformat(),
         "heard_at": one.heard_at.isoformat(),
+        "fault": one.fault,
     }
 
 
@@ -109,8 +112,11 @@ def _say_status(found: "Status") -> None:
         else "The store is empty: ingest an export with `strandline replay SOURCE`."
     )
     say(mark_text(found))
-    if found.graft is not None:
-        say(f"Blocks {found.graft:,} and later were written by Strandline, not QLDB.")
+    if not found.claims.data_verified:
+        blocks = count(found.claims.unverified_blocks, "block")
+        say(f"Data not verified: {blocks} known only from JSON (level chain); replay the export in Ion.")
+    if found.claims.graft is not None:
+        say(f"Blocks {found.claims.graft:,} and later were written by Strandline, not QLDB.")
     if found.head is not None and found.head != found.mark:
         say(f"The highest block present is {found.head:,}.")
     if found.gaps:

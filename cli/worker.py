@@ -1,5 +1,6 @@
 """The command `worker`."""
 
+from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import show_json
 from strandline.cli.session import discover_projections, open_store
@@ -17,7 +18,11 @@ def worker(
     from strandline.consumer.database.connection import connect
     from strandline.consumer.logging import log_json
     from strandline.consumer.monitoring.status import read_status
-    from strandline.consumer.worker.service import run_worker
+
+    with needs_extra("worker", "amazon_kclpy", "prometheus_client"):
+        import amazon_kclpy  # noqa: F401  # the shards' processes import it
+
+        from strandline.consumer.worker.service import run_worker
 
     projections = discover_projections()
     log_json()

@@ -74,7 +74,7 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedEvent:
     """The document of an event; `new` is false if it was recorded before."""
 
     document_id: str
@@ -95,27 +95,27 @@ class AuditLog:
             except (TableExists, IndexExists):
                 continue
 
-    def record(self, event: AuditEvent) -> Recorded:
+    def record(self, event: AuditEvent) -> RecordedEvent:
         """Record an event once. A repetition with the same members returns its document.
 
         Raises EventRecorded if another event has its id.
         """
         document = event.document()
 
-        def work(txn: Transaction) -> Recorded:
+        def work(txn: Transaction) -> RecordedEvent:
             for found in txn.find(TABLE, INDEXED, event.event_id):
                 _check_same(as_json(found.data), document)
-                return Recorded(found.document_id, False)
-            return Recorded(txn.insert(TABLE, document), True)
+                return RecordedEvent(found.document_id, False)
+            return RecordedEvent(txn.insert(TABLE, document), True)
 
         key = f"ai-audit/{event.event_id}"
         done = self._ledger.run(work, request_id=key, retries=RETRIES)
-        recorded: Recorded = done.result
+        recorded: RecordedEvent = done.result
         if not done.repeated:
             return recorded
         for stored in written(self._ledger.url, key, TABLE):
             _check_same(stored, document)
-        return Recorded(recorded.document_id, False)
+        return RecordedEvent(recorded.document_id, False)
 
 
 def _check_same(stored: Any, document: dict[str, Any]) -> None:

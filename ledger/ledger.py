@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from strandline.consumer.database.connection import CONNECT_SECONDS, connect
 from strandline.consumer.database.errors import DatabaseError, describe_error
-from strandline.consumer.database.migrate import ensure_migrated
+from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active
 from strandline.journal.make.ids import new_id
@@ -35,7 +35,7 @@ DEFINED_SINCE = """
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecutionResult:
     """A transaction's result, and its place in the journal (None if it wrote nothing).
 
     `repeated` says that its request had happened before, and that the result was derived again.
@@ -64,7 +64,7 @@ class Ledger:
 
     def __init__(self, url: str, *, origin: int = 0) -> None:
         """Apply missing migrations. `origin` is the number of the first block of an empty journal."""
-        ensure_migrated(url)
+        migrate(url)
         self.url = url
         self._appender = Appender(url, origin)
         self._group: Group[Prepared, Appended | Conflict] = Group(self._append)
@@ -100,7 +100,7 @@ class Ledger:
 
     def run(
         self, work: Callable[[Transaction], Any], *, request_id: str | None = None, retries: int = RETRIES
-    ) -> Executed:
+    ) -> ExecutionResult:
         """Run as `execute` does; also returns the transaction's place in the journal."""
         for attempt in stamina.retry_context(
             on=_may_pass, attempts=retries + 1, timeout=None,
@@ -110,7 +110,7 @@ class Ledger:
                 executed = self._try(work, request_id)
         return executed
 
-    def _try(self, work: Callable[[Transaction], Any], request_id: str | None) -> Executed:
+    def _try(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
         try:
             if request_id is not None and (done := self._request(request_id)) is not None:
                 return self._again(work, done)
@@ -123,7 +123,7 @@ class Ledger:
             self._pool.check()
             raise describe_error(error) from error
 
-    def _once(self, work: Callable[[Transaction], Any], request_id: str | None) -> Executed:
+    def _once(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
         tables = self._tables()
         try:
             with Reading(self._pool) as reading:
@@ -137,16 +137,16 @@ class Ledger:
                 raise Conflict("the ledger's tables were changed") from None
             raise
         if prepared is None:
-            return Executed(result)
+            return ExecutionResult(result)
         outcome = self._group.submit(prepared)
         if isinstance(outcome, Conflict):
             raise Conflict(str(outcome))
         if outcome.repeated:
             return self._again(work, outcome)
         self._learn(tables, prepared, outcome.sequence_no)
-        return Executed(result, outcome.transaction_id, outcome.sequence_no)
+        return ExecutionResult(result, outcome.transaction_id, outcome.sequence_no)
 
-    def _again(self, work: Callable[[Transaction], Any], done: Appended) -> Executed:
+    def _again(self, work: Callable[[Transaction], Any], done: Appended) -> ExecutionResult:
         """Derive the result of a transaction that has happened, as of the block before it; writes nothing."""
         before = done.sequence_no - 1
         with self._pool.connection() as connection, connection.transaction():
@@ -157,7 +157,7 @@ class Ledger:
                 result = work(Transaction(done.transaction_id, strand_id, active, before, reading))
         except RequestDone as error:
             raise RequestDone(f"transaction {done.transaction_id}, block {done.sequence_no}: {error}") from None
-        return Executed(result, done.transaction_id, done.sequence_no, repeated=True)
+        return ExecutionResult(result, done.transaction_id, done.sequence_no, repeated=True)
 
     def _request(self, request_id: str) -> Appended | None:
         with self._pool.connection() as connection:

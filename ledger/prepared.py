@@ -17,7 +17,7 @@ class UserTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
+class RedactedRevision:
     """A revision that a transaction redacts."""
 
     strand_id: str

@@ -14,7 +14,7 @@ from strandline.journal.make.block import NewRedaction, NewRevision, Statement, 
 from strandline.journal.make.ids import derived_id
 from strandline.ledger import errors, partiql
 from strandline.ledger.changes import Reads
-from strandline.ledger.prepared import Prepared, Redacted, UserTable
+from strandline.ledger.prepared import Prepared, RedactedRevision, UserTable
 from strandline.ledger.reading import Reading
 from strandline.ledger.values import Document, as_document, as_ion, as_json, comparable
 
@@ -126,7 +126,7 @@ class Transaction:
         index = self._record(partiql.delete(table), document_id)
         self._rewrite(known, before, None, index)
 
-    def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> Redacted:
+    def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> RedactedRevision:
         """Redact the revision of a document in the block at this address: `{strandId, sequenceNo}`.
 
         Raises NoSuchRevision, ActiveRevision, NothingToRedact, TooManyRedactions (a transaction may redact one).
@@ -150,7 +150,7 @@ class Transaction:
         address = {"strandId": strand_id, "sequenceNo": number}
         self._record(partiql.REDACT, address, table_id, document_id)
         self._redactions.append(NewRedaction(number, table_id, document_id, version))
-        return Redacted(self._strand_id, number, table_id, document_id, version)
+        return RedactedRevision(self._strand_id, number, table_id, document_id, version)
 
     def get(self, table: str, document_id: str) -> Document | None:
         """Return the current document of this id, None if the table has none."""

@@ -38,6 +38,7 @@ CREATE TABLE journal.block (
     PRIMARY KEY (sequence_no, block_hash)
 );
 CREATE INDEX block_redacting ON journal.block (sequence_no) WHERE redactions IS NOT NULL;
+CREATE INDEX block_chain ON journal.block (sequence_no) WHERE level = 'chain';
 CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> '{}';
 -- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
 ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;
@@ -137,7 +138,8 @@ CREATE TABLE journal.stream (
     name         text PRIMARY KEY,
     created_at   timestamptz,  -- intake of QLDB's CREATED record
     completed_at timestamptz,  -- intake of QLDB's COMPLETED record: no more records follow
-    heard_at     timestamptz NOT NULL
+    heard_at     timestamptz NOT NULL,
+    fault        text          -- why nothing of the last batch could be stored: ids and kinds only
 );
 
 -- Records and blocks refused at intake, or rejected by the chain. `rejected` shows them; a replay that covers them
@@ -420,56 +422,3 @@ BEGIN
     END IF;
 END $$;
 
--- Append blocks in one statement, for a writer that knows the journal's end. Returns false and writes nothing if the end
--- is another one, or if candidates lie above it. The strand's lock is held from the look at the end to the commit; each
--- query of a function sees what was committed before it, so the look is made with the lock held.
-CREATE FUNCTION journal.append(
-    strand_lock bigint, channel text, at bigint, at_hash bytea,
-    blocks journal.block[], revisions journal.revision[], requests text[],
-    shapes bigint[], shape_fields jsonb[])
-RETURNS boolean LANGUAGE plpgsql
-SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-    last_no bigint := blocks[cardinality(blocks)].sequence_no;
-    as_left boolean;
-    rewritten text[];
-BEGIN
-    PERFORM pg_advisory_xact_lock(strand_lock);
-    SELECT e.sequence_no = at AND e.block_hash = at_hash AND NOT e.candidates INTO as_left FROM journal.strand_end() e;
-    IF as_left IS NOT TRUE THEN
-        RETURN false;
-    END IF;
-    IF shapes IS NOT NULL THEN
-        INSERT INTO journal.shape (shape, fields) SELECT * FROM unnest(shapes, shape_fields) ON CONFLICT DO NOTHING;
-    END IF;
-    INSERT INTO journal.block SELECT * FROM unnest(blocks);
-    INSERT INTO journal.revision SELECT * FROM unnest(revisions);
-    IF requests IS NOT NULL THEN
-        INSERT INTO journal.request (request_id, transaction_id, sequence_no)
-        SELECT r.request_id, blocks[r.place].transaction_id, blocks[r.place].sequence_no
-        FROM unnest(requests) WITH ORDINALITY AS r (request_id, place)
-        WHERE r.request_id IS NOT NULL;
-    END IF;
-    IF at / 1000 <> last_no / 1000 THEN
-        PERFORM journal.count_shapes(1000);
-    END IF;
-    UPDATE journal.mark SET sequence_no = last_no, block_hash = blocks[cardinality(blocks)].block_hash, moved_at = now();
-    -- If the look-ups reflect the journal's end, replace those of the documents that the new revisions belong to.
-    UPDATE journal.lookup_position SET sequence_no = last_no
-    WHERE sequence_no = at AND change_id = coalesce((SELECT max(id) FROM journal.change), 0);
-    IF FOUND THEN
-        rewritten := ARRAY(SELECT r.document_id FROM unnest(revisions) r WHERE r.version > 0);
-        IF rewritten <> '{}' THEN
-            DELETE FROM journal.lookup WHERE document_id = ANY (rewritten);
-        END IF;
-        INSERT INTO journal.lookup (table_id, field, value_hash, document_id)
-        SELECT r.table_id, i.field, journal.value_hash(r.data -> i.field), r.document_id
-        FROM (SELECT DISTINCT ON (document_id) * FROM unnest(revisions) ORDER BY document_id, version DESC) r
-        JOIN journal.lookup_index i ON i.table_id = r.table_id
-        WHERE r.data -> i.field IS NOT NULL;
-    ELSE
-        PERFORM journal.follow_lookups();
-    END IF;
-    PERFORM pg_notify(channel, '');
-    RETURN true;
-END $$;

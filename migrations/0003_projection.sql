@@ -19,6 +19,7 @@ CREATE TABLE projection.generation (
     token         bigint NOT NULL DEFAULT 0,  -- rises with every lease
     expires_at    timestamptz,
     passed_change boolean NOT NULL DEFAULT false, -- the journal changed below its position: it needs a rebuild
+    forced        boolean NOT NULL DEFAULT false, -- served although it was worse than the one before (rebuild --accept)
     failed_at     timestamptz,                -- since when it has failed, and why (no payload)
     failure       text,
     created_at    timestamptz NOT NULL DEFAULT now(),

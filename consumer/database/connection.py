@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+import stamina.instrumentation
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import set_json_loads
@@ -17,6 +18,9 @@ from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachab
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.ion.json import exact
+
+# Every process that retries imports this module. stamina's own hooks log an error's text, which may hold payload.
+stamina.instrumentation.set_on_retry_hooks(())
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+import stamina
 
 from strandline.journal.errors import StrandlineError
 
@@ -117,16 +118,14 @@ class EmbeddedServer:
         socket_dir = self._make_socket_dir(account)
         options = shlex.join(["-h", "", "-p", str(PORT), "-k", f'"{socket_dir}"'])
         command = ("start", "-w", "-t", str(START_SECONDS), "-o", options, "-l", str(self._pgdata / "log"))
-        for last in (False, False, True):
-            try:
-                self._run("pg_ctl", *command, "-D", str(self._pgdata))
-                return
-            except StrandlineError as exc:
-                if last:
-                    self._drop_socket_dir(socket_dir)
-                    raise StrandlineError(f"{exc} Its log is {self._pgdata / 'log'}.") from exc
-                # Backends of a server that was killed may still hold its memory for a moment.
-                time.sleep(1)
+        try:
+            # Backends of a server that was killed may hold its memory for a moment.
+            for attempt in stamina.retry_context(on=StrandlineError, attempts=3, timeout=None, wait_initial=1.0):
+                with attempt:
+                    self._run("pg_ctl", *command, "-D", str(self._pgdata))
+        except StrandlineError as exc:
+            self._drop_socket_dir(socket_dir)
+            raise StrandlineError(f"{exc} Its log is {self._pgdata / 'log'}.") from exc
 
     def _make(self, account: pwd.struct_passwd | None) -> None:
         """Make the cluster beside its place and move it there: a kill must leave no half-made one in place."""

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 from psycopg.postgres import types
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import DatabaseError, describe_error
 from strandline.journal.errors import StrandlineError
 
@@ -75,7 +75,7 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _described(connection: psycopg.Connection[Row], text: str) -> list[str]:
+def _described(connection: Connection, text: str) -> list[str]:
     """The columns of a query that gave no rows: psycopg tells those of a stream by its first row only."""
     connection.pgconn.prepare(b"", text.encode())
     described = connection.pgconn.describe_prepared(b"")

@@ -6,13 +6,11 @@ begun if it would take longer than the time left.
 """
 
 import time
-from typing import Any
 
-import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+from strandline.consumer.database.connection import Connection
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0

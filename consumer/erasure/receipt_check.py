@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.erasure.probe import Residue, probe
 from strandline.consumer.erasure.receipt_chain import FIRST_PREVIOUS, Head, lock_chain, read_head, read_receipts
 from strandline.consumer.erasure.receipts import REDACTIONS_AT_ONCE, count_due, unsearched_stores
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import Key
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The comparison of a rebuilt generation with the one that is served."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -8,10 +9,39 @@ from strandline.consumer.sinks.contract import Summary
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+# Distinct reasons to show of documents that park: a mistake in a projection has one, or a few.
+REASONS = 3
+
 COUNT_ONLY_PARKED = """
     SELECT count(*) FROM (
         SELECT key, version, sequence_no, reason FROM projection.parked WHERE generation = %s
         EXCEPT SELECT key, version, sequence_no, reason FROM projection.parked WHERE generation = %s) AS found"""
+# Whatever its reason: a document that is parked in both generations is no worse in one of them.
+READ_NEWLY_PARKED = """
+    SELECT reason, count(*), sum(count(*)) OVER () FROM projection.parked new
+    WHERE generation = %(rebuilt)s AND NOT EXISTS (
+        SELECT FROM projection.parked old WHERE old.generation = %(served)s AND old.key = new.key)
+    GROUP BY reason ORDER BY 2 DESC, 1 LIMIT %(most)s"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a rebuilt generation differs from the one served before.
+
+    `rows_before` is None if the one served cannot be read. `reasons` are the most frequent ones of the `newly_parked`
+    documents, with their counts; they hold no payload. `difference` is of generations that one definition filled.
+    """
+
+    rows: int
+    rows_before: int | None = None
+    newly_parked: int = 0
+    reasons: tuple[tuple[str, int], ...] = ()
+    difference: str | None = None
+
+    @property
+    def worse(self) -> bool:
+        """Whether documents park that did not, or rows are missing."""
+        return self.newly_parked > 0 or (self.rows_before is not None and self.rows < self.rows_before)
 
 
 def difference(connection: Connection, served: tuple[int, Summary], rebuilt: tuple[int, Summary]) -> str | None:
@@ -30,6 +60,13 @@ def difference(connection: Connection, served: tuple[int, Summary], rebuilt: tup
     if gone or new:
         found.append(f"parked: {gone:,} only in the one served, {new:,} only in the rebuilt one")
     return "; ".join(found) or None
+
+
+def newly_parked(connection: Connection, served: int, rebuilt: int) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """Return how many documents, or keys, are parked in the rebuilt generation alone, and the most frequent reasons."""
+    parameters = {"served": served, "rebuilt": rebuilt, "most": REASONS}
+    rows = connection.execute(READ_NEWLY_PARKED, parameters).fetchall()
+    return int(rows[0][2]) if rows else 0, tuple((reason, count) for reason, count, _ in rows)
 
 
 def _count(connection: Connection, one: int, other: int) -> int:

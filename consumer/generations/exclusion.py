@@ -62,7 +62,7 @@ def unfilled(connection: Connection, one: Generation, stored: StoredRows) -> Ite
             mark = feed.read_mark(connection)
             yield Turn(0, lambda: mark, time.monotonic())
         return
-    with lease.taken(connection, one.generation) as held:
+    with lease.acquire(connection, one.generation) as held:
         deadline = lease.renew(connection, held)
         with connection.transaction():
             lease.hold(connection, held)

@@ -15,14 +15,14 @@ from strandline.consumer.sinks.read_view import READERS
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-COLUMNS = "generation, projection, store, relation, fingerprint, position, passed_change, failure, failed_at"
+COLUMNS = "generation, projection, store, relation, fingerprint, position, passed_change, forced, failure, failed_at"
 READ_STATE = f"SELECT {COLUMNS} FROM projection.generation WHERE projection = %s AND state = %s"
 READ_KEPT = f"""
     SELECT {COLUMNS} FROM projection.generation WHERE projection = %s AND state = 'kept' AND fingerprint = %s"""
-# The one that was served last comes first.
+# The last that served comes first, of those that served well.
 READ_RETIRED = f"""
     SELECT {COLUMNS} FROM projection.generation WHERE projection = %s AND state IN ('kept', 'frozen')
-    ORDER BY served_at DESC NULLS LAST, generation DESC"""
+    ORDER BY forced, served_at DESC NULLS LAST, generation DESC"""
 READ_ONE = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = %s"
 # In the order of their numbers, as everyone who locks several does.
 LOCK = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = ANY(%s) ORDER BY generation FOR NO KEY UPDATE"
@@ -44,7 +44,8 @@ RETIRE = """
     FROM to_regclass(format('read.%%I', %(projection)s::text)) AS view
     WHERE projection = %(projection)s AND state = 'live'"""
 GO_LIVE = f"""
-    UPDATE projection.generation SET state = 'live', served_at = now(), failed_at = NULL, failure = NULL
+    UPDATE projection.generation
+    SET state = 'live', served_at = now(), forced = forced OR %s, failed_at = NULL, failure = NULL
     WHERE generation = %s RETURNING {COLUMNS}"""
 RECORD_FAILURE = """
     UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
@@ -52,7 +53,10 @@ RECORD_FAILURE = """
 
 @dataclass(frozen=True)
 class Generation:
-    """One build of a projection; its rows are those of all blocks up to `position`."""
+    """One build of a projection; its rows are those of all blocks up to `position`.
+
+    `forced`: it was accepted although it was worse than the one served before.
+    """
 
     generation: int
     projection: str
@@ -61,6 +65,7 @@ class Generation:
     fingerprint: str
     position: int
     passed_change: bool
+    forced: bool
     failure: str | None
     failed_at: datetime | None
 
@@ -81,7 +86,7 @@ def kept(connection: Connection, projection: Projection) -> list[Generation]:
 
 
 def retired(connection: Connection, projection: Projection) -> list[Generation]:
-    """Return the generations that were served before, kept and frozen ones; the last served comes first."""
+    """Return the generations that were served before, kept and frozen ones: the best to go back to comes first."""
     return [Generation(*row) for row in connection.execute(READ_RETIRED, [projection.name])]
 
 
@@ -116,9 +121,9 @@ def retire(connection: Connection, projection: Projection) -> None:
     connection.execute(RETIRE, {**parameters, "readers": list(READERS["analysts"])})
 
 
-def go_live(connection: Connection, number: int) -> Generation:
-    """Record that this generation is served, without a failure."""
-    return Generation(*connection.execute(GO_LIVE, [number]).fetchone() or ())
+def go_live(connection: Connection, number: int, *, forced: bool = False) -> Generation:
+    """Record that this generation is served, without a failure. `forced`: although it is worse than the one before."""
+    return Generation(*connection.execute(GO_LIVE, [forced, number]).fetchone() or ())
 
 
 def record_failure(connection: Connection, number: int, failure: str) -> None:

@@ -49,8 +49,8 @@ class Hold(ABC):
         """Return the summary of each generation."""
 
     @abstractmethod
-    def show(self, chosen: Generation) -> None:
-        """Show readers this generation, and retire the one they saw."""
+    def show(self, chosen: Generation, *, forced: bool = False) -> None:
+        """Show readers this generation, and retire the one they saw. `forced`: although it is worse."""
 
     def _sink(self, one: Generation) -> Sink:
         return self._stores.sink(self._connection, self._projection, one.generation, one.relation)
@@ -73,10 +73,10 @@ class TransactionHold(Hold):
     def summaries(self, generations: Sequence[Generation]) -> list[Summary]:
         return [self._sink(one).summary() for one in generations]
 
-    def show(self, chosen: Generation) -> None:
+    def show(self, chosen: Generation, *, forced: bool = False) -> None:
         generation.retire(self._connection, self._projection)
         self._show(chosen)
-        generation.go_live(self._connection, chosen.generation)
+        generation.go_live(self._connection, chosen.generation, forced=forced)
 
 
 class LeaseHold(Hold):
@@ -105,7 +105,7 @@ class LeaseHold(Hold):
                 self._renew()
         return [one.result() for one in found]
 
-    def show(self, chosen: Generation) -> None:
+    def show(self, chosen: Generation, *, forced: bool = False) -> None:
         """Raises `StoreFailed`: then nothing has changed, or, if it is `unanswered`, the cut-over is to be finished."""
         name = self._projection.name
         with self._connection.transaction():
@@ -122,7 +122,7 @@ class LeaseHold(Hold):
         with self._connection.transaction():
             if self._connection.execute(FORGET, [name, chosen.generation]).rowcount == 1:
                 generation.retire(self._connection, self._projection)
-                generation.go_live(self._connection, chosen.generation)
+                generation.go_live(self._connection, chosen.generation, forced=forced)
 
     def take_back(self, chosen: Generation, live: Generation) -> None:
         """Show readers the live generation again instead of the one that a cut-over was to show."""
@@ -152,7 +152,7 @@ def hold(
             yield TransactionHold(connection, projection, stores, feed.read_mark(connection))
         return
     with ExitStack() as stack:
-        leases = {number: stack.enter_context(lease.taken(connection, number)) for number in numbers}
+        leases = {number: stack.enter_context(lease.acquire(connection, number)) for number in numbers}
         with connection.transaction():
             mark = feed.read_mark(connection)
         yield LeaseHold(connection, projection, stores, mark, leases)

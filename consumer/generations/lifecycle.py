@@ -19,6 +19,7 @@ from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import StoreFailed
+from strandline.consumer.sinks.read_view import READERS, ReadView
 from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -132,11 +133,17 @@ class ProjectorSet:
 
 def keep_house(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> None:
     """Do what must be done before a projection is filled: clean up after an interrupted rebuild, create the first
-    generation, and purge, up to the mark, generations that no code fills. A no-op if the projection's store is off."""
+    generation, compare its readers with the declaration, and purge, up to the mark, generations that no code fills.
+    A no-op if the projection's store is off."""
     if stores.off(projection.store):
         return
     leftover.clean_up(connection, projection, stores)
-    ensure_generation(connection, projection, stores)
+    live = ensure_generation(connection, projection, stores)
+    if live and projection.store != OPENSEARCH:
+        with connection.transaction():
+            changed = live.fingerprint != fingerprint(projection)
+            view = ReadView(connection, projection.name)
+            view.set_readers(READERS[projection.readers], withdraw_only=changed)
     purge_by_source(connection, projection.name, stores, fingerprint(projection))
 
 

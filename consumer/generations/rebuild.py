@@ -27,7 +27,7 @@ ATTEMPTS = 3
 class Served:
     """The outcome for one read model: the generation that was built or chosen, and whether it is served now.
 
-    `difference` describes, in counts, how it differs from the one served before.
+    The other fields describe how a rebuilt one differs from the one served before (see `comparison.Comparison`).
     """
 
     name: str
@@ -36,6 +36,10 @@ class Served:
     seconds: float
     swapped: bool
     difference: str | None = None
+    rows_before: int | None = None
+    newly_parked: int = 0
+    reasons: tuple[tuple[str, int], ...] = ()
+    worse: bool = False
 
 
 def rebuild(
@@ -45,10 +49,12 @@ def rebuild(
     *,
     progress: Progress | None = None,
     stores: Stores = DATABASE_ONLY,
+    accept: bool = False,
 ) -> Served:
     """Build a new generation up to the mark, and show it if it equals the one served.
 
-    A difference is accepted if the definition, or the journal below the mark, has changed. Raises `UsageError` for an
+    A difference is accepted if the definition, or the journal below the mark, has changed, but not if rows are missing
+    or documents newly park. `accept` accepts any difference. Raises `UsageError` for an
     unknown name; raises `StrandlineError` if the read model is idle or is being rebuilt already, if its view cannot be
     replaced, or if its store fails: then the one served stays. If a rebuild is interrupted, the next one resumes or
     restarts it.
@@ -68,7 +74,7 @@ def rebuild(
         started = time.monotonic()
         for _ in range(ATTEMPTS):
             stages, left = leftover.remaining(connection, projection, stores)
-            run = Run(url, connection, projection, stores, live, left, progress)
+            run = Run(url, connection, projection, stores, live, left, progress, accept)
             try:
                 run_stages(stages, run)
                 break
@@ -84,7 +90,12 @@ def rebuild(
         else:
             raise StrandlineError(f"The journal kept changing below the mark while {name} was built: run it again.")
     seconds = time.monotonic() - started
-    return Served(name, run.target.generation, run.rows, seconds, run.accepted, run.difference)
+    found = run.comparison
+    assert found is not None
+    return Served(
+        name, run.target.generation, found.rows, seconds, run.accepted, found.difference,
+        found.rows_before, found.newly_parked, found.reasons, found.worse,
+    )  # fmt: skip
 
 
 def known(projections: Mapping[str, Projection], name: str, stores: Stores) -> Projection:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeGuard
 import psycopg
 
 from strandline.consumer.generations import exclusion, generation
-from strandline.consumer.generations.comparison import difference
+from strandline.consumer.generations.comparison import Comparison, difference, newly_parked
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.hold import Hold, hold
 from strandline.consumer.generations.stores import Stores
@@ -27,7 +27,7 @@ from strandline.consumer.projector import backfill as projector_backfill
 from strandline.consumer.projector import lease
 from strandline.consumer.projector.backfill import ComposedBackfill, RowBackfill
 from strandline.consumer.projector.projector import Progress, Projector
-from strandline.consumer.sinks.contract import Sink, StoreFailed, StoreLacks
+from strandline.consumer.sinks.contract import Sink, StoreFailed, StoreLacks, Summary
 from strandline.consumer.sinks.patience import ReadersInTheWay
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -51,9 +51,9 @@ class Run:
     live: Generation
     chosen: Generation | None = None
     progress: Progress | None = None
+    accept: bool = False
     hold: Hold | None = None
-    rows: int = 0
-    difference: str | None = None
+    comparison: Comparison | None = None
     accepted: bool = True
     live_goes_on: bool = True
 
@@ -105,7 +105,7 @@ class Prepare(Stage):
                 sink.create(bare=bare)
         if sink.outside and not bare:
             # Under its lease: a late request of an interrupted rebuild must not create the index after it was dropped.
-            with lease.taken(run.connection, run.target.generation) as held:
+            with lease.acquire(run.connection, run.target.generation) as held:
                 lease.renew(run.connection, held)
                 sink.create()
 
@@ -138,10 +138,11 @@ class CatchUp(Stage):
 
 @dataclass(frozen=True)
 class Compare(Stage):
-    """Bring both generations to one position, and compare them if one definition filled both.
+    """Bring both generations to one position, and compare them.
 
-    A difference is accepted only if the journal changed below the mark. Raises `JournalChanged` if it did so below the
-    new generation.
+    If one definition filled both, a difference is accepted only if the journal changed below the mark. One that is
+    worse, with fewer rows or with documents newly parked, is never accepted. `Run.accept` overrules both. Raises
+    `JournalChanged` if the journal changed below the new generation.
     """
 
     held: ClassVar[bool] = True
@@ -154,11 +155,25 @@ class Compare(Stage):
         if run.same_definition and self._live_goes_on(run):
             compared.append(run.live)
         rebuilt, *served = run.held.summaries(compared)
-        run.rows = rebuilt[0]
-        if served:
-            numbers = run.live.generation, run.target.generation
-            run.difference = difference(run.connection, (numbers[0], served[0]), (numbers[1], rebuilt))
-        run.accepted = run.difference is None or _reread(run, run.live).passed_change
+        run.comparison = self._compare(run, rebuilt, served[0] if served else None)
+        explained = run.comparison.difference is None or _reread(run, run.live).passed_change
+        run.accepted = run.accept or (explained and not run.comparison.worse)
+
+    def _compare(self, run: Run, rebuilt: Summary, served: Summary | None) -> Comparison:
+        live, target = run.live.generation, run.target.generation
+        with run.connection.transaction():
+            parked, reasons = newly_parked(run.connection, live, target)
+            differs = difference(run.connection, (live, served), (target, rebuilt)) if served else None
+        before = served[0] if served else self._rows_before(run)
+        return Comparison(rebuilt[0], before, parked, reasons, differs)
+
+    def _rows_before(self, run: Run) -> int | None:
+        """Return the number of rows of a generation that was not summed up; None if it cannot be read."""
+        try:
+            with run.connection.transaction():
+                return run.stores.count(run.connection, run.projection)
+        except (StoreFailed, psycopg.Error):
+            return None
 
     def _live_goes_on(self, run: Run) -> bool:
         """Return whether the one served reaches the position; not if it fails, or its index is missing."""
@@ -179,23 +194,30 @@ class CutOver(Stage):
 
     def run(self, run: Run) -> None:
         if run.accepted:
-            run.held.show(run.target)
+            run.held.show(run.target, forced=bool(run.comparison and run.comparison.worse))
 
 
 @dataclass(frozen=True)
 class Retire(Stage):
-    """Drop the new generation if it was not accepted; else every retired one but the last that served.
+    """Drop the new generation if it was not accepted; else the retired ones but the last that served, and the last
+    that served well.
 
-    A retired one that is being read, or that is out of reach, stays.
+    One that was accepted although it was worse has not served well. One that is being read, or that is out of reach,
+    stays.
     """
 
     def run(self, run: Run) -> None:
         if not run.accepted:
             exclusion.drop(run.connection, run.target, run.stores)
             return
-        keep = {run.live.generation} if run.live_goes_on else set()
         with run.connection.transaction():
             retired = generation.retired(run.connection, run.projection)
+        well = [
+            one.generation
+            for one in retired
+            if not one.forced and (one.generation != run.live.generation or run.live_goes_on)
+        ]
+        keep = {*well[:1], *([run.live.generation] if run.live_goes_on else [])}
         for one in retired:
             if one.generation not in keep:
                 with suppress(ReadersInTheWay, StoreFailed):

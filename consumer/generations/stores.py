@@ -45,6 +45,10 @@ class Stores:
                 f"The read model {projection.name} is in OpenSearch, which is off: set STRANDLINE_OPENSEARCH_URL."
             )
 
+    def unreachable(self) -> bool:
+        """Return whether OpenSearch is on, but does not answer."""
+        return self.opensearch is not None and not self.opensearch.ping()
+
     def sink(self, connection: Connection, projection: Projection, generation: int, relation: str) -> Sink:
         """Return the sink of one generation; `connection` is the control transaction's."""
         if projection.store != OPENSEARCH:

@@ -6,11 +6,10 @@ registered as redacted) needs something held in their range, and then they are s
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
-import psycopg
 from psycopg import errors
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake import writer_sql as sql
 from strandline.consumer.store.field_counts import add_shapes
 from strandline.journal.decode.copy_format import COPY_HEADER, COPY_TRAILER, Rows, shapes_of
@@ -18,7 +17,7 @@ from strandline.journal.decode.copy_format import COPY_HEADER, COPY_TRAILER, Row
 _LARGEST_SPAN = 100_000  # blocks, so that a range with holes in it makes no partitions for nothing
 
 
-def copy_rows(connection: psycopg.Connection[Any], statement: str, parts: Sequence[bytes]) -> int:
+def copy_rows(connection: Connection, statement: str, parts: Sequence[bytes]) -> int:
     """Tuples into a table, by the binary COPY that `statement` names; gives how many."""
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
@@ -29,17 +28,17 @@ def copy_rows(connection: psycopg.Connection[Any], statement: str, parts: Sequen
         return cursor.rowcount
 
 
-def copy_blocks(connection: psycopg.Connection[Any], rows: Sequence[Rows]) -> int:
+def copy_blocks(connection: Connection, rows: Sequence[Rows]) -> int:
     """Blocks of which nothing is held; gives how many."""
     return copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows])
 
 
-def copy_revisions(connection: psycopg.Connection[Any], rows: Sequence[Rows]) -> int:
+def copy_revisions(connection: Connection, rows: Sequence[Rows]) -> int:
     """Revisions of which nothing is held, whose partitions are there; gives how many."""
     return copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows])
 
 
-def copy_fresh(connection: psycopg.Connection[Any], rows: Sequence[Rows], mark_no: int) -> tuple[int, int] | None:
+def copy_fresh(connection: Connection, rows: Sequence[Rows], mark_no: int) -> tuple[int, int] | None:
     """Take rows in, in the caller's transaction; gives the counts of blocks and revisions, or None, with nothing done.
 
     The caller holds the strand's lock. Who brings the same rows meanwhile is met as a key that is there twice; since

@@ -12,7 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from strandline.journal.check.block import Fault
 from strandline.journal.decode.archives import decode_records
@@ -53,6 +53,20 @@ class _Content(NamedTuple):
         return hashlib.sha256(b"".join(hashlib.sha256(data).digest() for _, data in self.files)).digest()
 
 
+class _Processes(ProcessPoolExecutor):
+    """Starts its processes, which it does when it is given work, with SIGINT blocked.
+
+    Ctrl-C goes to every process of the terminal, and would interrupt them before they can ignore it.
+    """
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def executor(workers: int, items: Iterable[Item] | None = None) -> Iterator[Executor]:
     """Where to decode: threads of this process where the native kernel takes the items, or there is one worker.
@@ -64,7 +78,7 @@ def executor(workers: int, items: Iterable[Item] | None = None) -> Iterator[Exec
         pool = ThreadPoolExecutor(workers, thread_name_prefix="decoder")
     else:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+        pool = _Processes(workers, mp_context=context, initializer=_start)
     try:
         yield pool
     except BrokenExecutor:

@@ -1,6 +1,6 @@
 """A batch of stream records into the journal store, in one transaction; what cannot be taken is refused and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -25,6 +25,8 @@ class StreamResult:
     revisions: int
     refused: int
     mark: int
+    fault: str | None = None
+    """Why nothing of the batch, or nothing of another strand's records, could be stored: ids and kinds only."""
 
 
 class StreamIntake:
@@ -42,15 +44,19 @@ class StreamIntake:
     def take(self, records: Sequence[Received]) -> StreamResult:
         """Store a batch; when this returns, all of it is durable and the mark has moved as far as it can."""
         found = sort_out(records, self._source, trust_deletions=self._trust_deletions)
-        refusals, own = found.refusals, []
+        refusals, own, strands = found.refusals, [], dict[str, ForeignStrand]()
         for part in found.parts:
             if (foreign := self._foreign(part.strand_id)) is None:
                 own.append(part)
             else:
+                strands[part.strand_id] = foreign
                 fault = Fault(part.rows.first_no, "foreign-strand", str(foreign))
                 refusals.append(refuse(part.record, self._source, fault))
+        unstored = len(refusals)
         results = self._intake(own, refusals)
-        hear(self._connection, self._stream, created=found.created, completed=found.completed)
+        some_stored = len(own) > len(refusals) - unstored or found.created or found.completed
+        stream_fault = _fault(strands, refusals, some_stored=some_stored)
+        hear(self._connection, self._stream, created=found.created, completed=found.completed, fault=stream_fault)
         mark = advance(self._connection).mark
         return StreamResult(
             len(records),
@@ -58,6 +64,7 @@ class StreamIntake:
             sum(result.new_revisions for result in results),
             sum(result.refused for result in results),
             mark.sequence_no,
+            stream_fault,
         )
 
     def _foreign(self, strand_id: str) -> ForeignStrand | None:
@@ -69,9 +76,8 @@ class StreamIntake:
                 self._strands[strand_id] = error
         return self._strands[strand_id]
 
-    def _intake(self, parts: Sequence[Part], refusals: Sequence[Refusal]) -> list[IntakeResult]:
-        """Store the parts; a record that PostgreSQL refuses is recorded as rejected, and the others are stored."""
-        rejected = list(refusals)
+    def _intake(self, parts: Sequence[Part], rejected: list[Refusal]) -> list[IntakeResult]:
+        """Store the parts. A record that PostgreSQL refuses is added to `rejected`; the others are stored."""
 
         def store(some: Sequence[Part]) -> list[IntakeResult]:
             return [self._store.intake([part.rows for part in some], source=self._source)]
@@ -83,3 +89,13 @@ class StreamIntake:
 
         results = attempt_all(parts, store, reject, ROW_ERRORS)
         return [*results, self._store.intake((), source=self._source, refusals=rejected)] if rejected else results
+
+
+def _fault(strands: Mapping[str, ForeignStrand], refusals: Sequence[Refusal], *, some_stored: bool) -> str | None:
+    """Return what an operator must know of a batch: its records are of another strand, or all of it was rejected."""
+    if strands:
+        return f"records of another strand are rejected: {next(iter(strands.values()))}"
+    if refusals and not some_stored:
+        kinds = ", ".join(sorted({one.fault for one in refusals}))
+        return f"every record of the last batch was rejected ({kinds}): see `strandline rejected`"
+    return None

@@ -1,21 +1,20 @@
 """The journal store's intake: verified rows in, any order, any repetition."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-import psycopg
 from psycopg import errors
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake import writer_sql as sql
 from strandline.consumer.intake.bulk_copy import copy_fresh, copy_rows
-from strandline.consumer.intake.fast_path import InvalidRedaction, Run, take_onward
+from strandline.consumer.intake.fast_path import Run, store_run
+from strandline.consumer.mark.effects import change_below
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import READ_MARK, Mark
-from strandline.consumer.store import catalog
-from strandline.consumer.store.field_counts import Change, add_shapes, change_shapes, found_shapes
-from strandline.consumer.store.redactions import erase_statements, take_redactions
+from strandline.consumer.store.field_counts import Change, add_shapes, change_shapes
+from strandline.consumer.store.redactions import erase_statements
 from strandline.consumer.store.rejected import Refusal, reject
 from strandline.journal.decode.copy_format import Rows, shapes_of
 from strandline.journal.errors import StrandlineError
@@ -45,20 +44,18 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class IntakeResult:
-    """What an intake brought: rows that were not held before, and what was refused; `by_mark` where the mark has passed
-    them, too."""
+    """The result of an intake: how many rows are new, how many were refused, and the refusals."""
 
     new_blocks: int
     new_revisions: int
     refused: int
     refusals: Sequence[Refusal] = field(default=(), compare=False)
-    by_mark: bool = field(default=False, compare=False)
 
 
 class JournalWriter:
     """Takes verified rows into the journal store, over a connection of its own that is outside a transaction."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def begin_strand(self, strand_id: str, origin: int) -> None:
@@ -113,30 +110,20 @@ class JournalWriter:
                 self._add_objects(taken)
         return IntakeResult(blocks, revisions, len(refused), list(refused))
 
-    def intake_onward(
-        self,
-        way: Run,
-        taken: Sequence[StoredObject],
-        beside: "JournalWriter",
-        threads: Executor,
-        copied: Callable[[], None],
-    ) -> IntakeResult | None:
-        """Take in what goes straight on from the mark, the objects as taken, and raise the mark: one transaction, after
-        one of the store `beside`.
+    def intake_run(self, run: Run, objects: Sequence[StoredObject]) -> IntakeResult | None:
+        """Store a run of blocks that directly continues the chain, with its objects, and raise the mark over it.
 
-        None, with no block taken in, where that takes a closer look. `copied` is called between the two.
+        One transaction, whose commit is not durable before a later one. Returns None, with nothing stored, if the run
+        needs the general path: `intake`, then a step of the mark.
         """
+        counts = None
         with self._connection.transaction():
-            self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [way.first.sequence_no, way.last.sequence_no])
-        try:
-            with strand_lock(self._connection, alone=True, for_two=True):
-                counts = take_onward(self._connection, beside._connection, threads, way, copied)
-                if counts is None:
-                    return None
-                self._add_objects(taken)
-        except (InvalidRedaction, errors.UniqueViolation):
-            return None
-        return IntakeResult(*counts, 0, by_mark=True)
+            self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [run.first.sequence_no, run.last.sequence_no])
+        with suppress(errors.UniqueViolation), strand_lock(self._connection, alone=True):
+            stored = store_run(self._connection, run)
+            self._add_objects(objects)
+            counts = stored
+        return None if counts is None else IntakeResult(*counts, 0)
 
     def _take(
         self, rows: Sequence[Rows], first: int, last: int, source: str, filling: bool
@@ -161,11 +148,10 @@ class JournalWriter:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
         add_shapes(self._connection, shapes_of(rows))
-        differing = self._upgrade_blocks(between) if blocks < staged_blocks else []
-        changes = self._upgrade_revisions(between) if revisions < staged_revisions else []
-        changes += found_shapes(self._connection, [number for number, _ in found]) if found else []
-        behind = [number for number in differing if number <= mark.sequence_no]
-        self._settle([number for number, _ in found], behind, alone=filling)
+        upgraded = self._upgrade_blocks(between) if blocks < staged_blocks else {}
+        changes = self._upgrade_revisions(between, upgraded) if revisions < staged_revisions else []
+        below = {number: differs for number, differs in upgraded.items() if number <= mark.sequence_no}
+        change_below(self._connection, [number for number, _ in found], below, alone=filling)
         change_shapes(self._connection, changes)
         return blocks, revisions, refused
 
@@ -215,32 +201,18 @@ class JournalWriter:
             for number, digest, id_, version in self._connection.execute(sql.REFUSE_REVISIONS, prepare=False)
         ]
 
-    def _upgrade_blocks(self, between: dict[str, int]) -> list[int]:
-        """Put full blocks in the place of those from JSON; gives the numbers where that shows a difference."""
+    def _upgrade_blocks(self, between: dict[str, int]) -> dict[int, bool]:
+        """Replace blocks from JSON by the staged Ion copies. Returns for each whether that changed a value."""
         self._connection.execute(sql.COMPLETE_BLOCKS, between, prepare=False)
-        lifted = self._connection.execute(sql.UPGRADE_BLOCKS, between, prepare=False).fetchall()
-        self._add_changes("upgraded", lifted)
-        return [number for number, differs in lifted if differs]
+        return dict(self._connection.execute(sql.UPGRADE_BLOCKS, between, prepare=False).fetchall())
 
-    def _upgrade_revisions(self, between: dict[str, int]) -> list[Change]:
-        lifted = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
-        self._add_changes("upgraded", [(number, differs) for number, differs, *_ in lifted])
+    def _upgrade_revisions(self, between: dict[str, int], upgraded: dict[int, bool]) -> list[Change]:
+        """Replace revisions from JSON by the staged Ion copies, and add their blocks to `upgraded`."""
+        rows = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
+        for number, differs, *_ in rows:
+            upgraded[number] = upgraded.get(number, False) or differs
         self._connection.execute(sql.COMPLETE_REGISTER, between, prepare=False)
-        return [Change(number, table_id, before, after) for number, _, table_id, before, after in lifted]
-
-    def _settle(self, found: Sequence[int], differing: Sequence[int], *, alone: bool) -> None:
-        """What the mark did for the blocks that it passed is done for those that turn up, or show more, below it."""
-        if found:
-            self._add_changes("found", [(number, False) for number in found])
-            catalog.apply(self._connection, min(found), max(found))
-        if behind := [*found, *differing]:
-            take_redactions(self._connection, min(behind), max(behind), alone=alone)
-
-    def _add_changes(self, kind: str, changes: Sequence[tuple[int, bool]]) -> None:
-        if not changes:
-            return
-        numbers, differ = zip(*changes, strict=True)
-        self._connection.execute(sql.ADD_CHANGES, [kind, list(numbers), list(differ)])
+        return [Change(number, table_id, before, after) for number, _, table_id, before, after in rows]
 
     def _touches_accepted_gap(self, first: int, last: int) -> bool:
         with self._connection.transaction():

@@ -152,12 +152,6 @@ UPGRADE_REVISIONS = """
     WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash
     RETURNING r.sequence_no, better.differs, r.table_id, better.shape_before, r.shape"""
 
-ADD_CHANGES = """
-    INSERT INTO journal.change (sequence_no, kind, differs)
-    SELECT number, %s, bool_or(differs) FROM unnest(%s::bigint[], %s::boolean[]) AS changed (number, differs)
-    WHERE number <= (SELECT sequence_no FROM journal.mark)
-    GROUP BY number ORDER BY number"""
-
 TOUCHES_ACCEPTED_GAP = """
     SELECT EXISTS (
         SELECT FROM journal.accepted_gap g, journal.mark m

@@ -1,18 +1,15 @@
-"""What waits above the mark, taken in, or refused where it can never come in.
+"""Rejects candidates that descend from a rejected block.
 
-Blocks of QLDB's beyond the graft are such: the first of them contends with the graft and was refused.
+QLDB's blocks beyond the graft are such: the first of them contends with the graft and was rejected.
 """
 
-from typing import Any
-
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.mark import mark
 from strandline.consumer.mark.checks import CHAIN
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.store.rejected import Refusal, reject
 
-# Candidates whose chain leads down to a block that was refused can never come in.
+# Candidates whose chain leads down to a rejected block can never pass the mark.
 DESCENDANTS = """
     WITH RECURSIVE lost AS (
         SELECT b.sequence_no, b.block_hash, b.previous_hash
@@ -43,8 +40,8 @@ DROP_CANDIDATES = """
                 WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
 
 
-def settle(connection: psycopg.Connection[Any]) -> list[Refusal]:
-    """Let the mark take in what waits above it, and refuse what hangs on refused blocks; gives what was refused."""
+def reject_orphans(connection: Connection) -> list[Refusal]:
+    """Advance the mark, then reject the candidates that descend from rejected blocks. Returns all refusals."""
     refused = list(mark.advance(connection).refused)
     with strand_lock(connection, alone=True):
         lost = connection.execute(DESCENDANTS).fetchall()
@@ -53,10 +50,10 @@ def settle(connection: psycopg.Connection[Any]) -> list[Refusal]:
         keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
         connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
         connection.execute(mark.FORGET_OBJECTS, [keys[0]])
-        detail = "its chain leads to a refused block, {}"
-        hanging = [
+        detail = "its chain leads to a rejected block, {}"
+        orphans = [
             Refusal(number, block_hash, CHAIN, None, "fork", detail.format(previous.hex()))
             for number, block_hash, previous in lost
         ]
-        reject(connection, hanging)
-    return refused + hanging
+        reject(connection, orphans)
+    return refused + orphans

@@ -96,6 +96,12 @@ def _journal(status: Status, oldest: float) -> Iterator[Metric]:
     missing = sum(last - first + 1 for first, last in status.gaps)
     yield _gauge("gap_blocks", "Blocks that are missing between mark and head.", missing)
     yield _gauge("accepted_gaps", "Accepted gaps.", len(status.accepted_gaps))
+    unverified = "Blocks up to the mark whose data no hash covers: known only from JSON."
+    yield _gauge("unverified_blocks", unverified, status.claims.unverified_blocks)
+    if status.claims.graft is not None:
+        yield _gauge(
+            "graft", "The first block that Strandline appended; absent if QLDB wrote all.", status.claims.graft
+        )
     yield _gauge("rejected", "Rejections that are kept for inspection.", status.rejected)
     redactions = GaugeMetricFamily("strandline_redactions", "Redactions by state.", labels=["state"])
     redactions.add_metric(["pending"], status.redactions.pending)

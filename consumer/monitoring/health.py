@@ -10,9 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 Faults = Mapping[str, str | None]
+Facts = Mapping[str, object]
 
 
-def application(live: Callable[[], Faults], ready: Callable[[], Faults], metrics: Callable[[], bytes]) -> Starlette:
+def application(
+    live: Callable[[], Faults], ready: Callable[[], tuple[Faults, Facts]], metrics: Callable[[], bytes]
+) -> Starlette:
     """The ASGI application. `live` must return at once; `ready` and `metrics` may wait for a store."""
 
     # On the event loop: it answers while every thread waits for a store that does not.
@@ -20,7 +23,7 @@ def application(live: Callable[[], Faults], ready: Callable[[], Faults], metrics
         return checks(live())
 
     def readyz(_: Request) -> Response:
-        return checks(ready())
+        return checks(*ready())
 
     def show_metrics(_: Request) -> Response:
         return Response(metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
@@ -28,8 +31,11 @@ def application(live: Callable[[], Faults], ready: Callable[[], Faults], metrics
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)])
 
 
-def checks(faults: Faults) -> Response:
-    """200 if no check has a fault, else 503. The body names each check and its fault: ids and kinds, no payload."""
+def checks(faults: Faults, facts: Facts | None = None) -> Response:
+    """200 if no check has a fault, else 503. The body names each check and its fault: ids and kinds, no payload.
+
+    `facts` stand beside `ok`: what the store vouches for.
+    """
     ok = not any(faults.values())
-    body = {"ok": ok, "checks": {name: fault or "ok" for name, fault in faults.items()}}
+    body = {"ok": ok, **(facts or {}), "checks": {name: fault or "ok" for name, fault in faults.items()}}
     return Response(json.dumps(body) + "\n", 200 if ok else 503, media_type="application/json")

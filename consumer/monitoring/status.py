@@ -10,8 +10,8 @@ from strandline.consumer.generations.state import ProjectionStatus, statuses
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
-from strandline.consumer.store.graft import read_graft
 from strandline.consumer.store.redactions import IS_HIDDEN
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
@@ -69,10 +69,7 @@ class OtherGeneration:
 
 @dataclass(frozen=True)
 class Status:
-    """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all.
-
-    `graft` is the first block that Strandline appended, None if there is none.
-    """
+    """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all."""
 
     strand_id: str | None
     origin: int
@@ -84,7 +81,7 @@ class Status:
     redactions: RedactionCounts
     projections: list[ProjectionStatus]
     other_generations: list[OtherGeneration]
-    graft: int | None = None
+    claims: Claims
 
     @property
     def waits(self) -> bool:
@@ -112,7 +109,7 @@ def read_status(
             redactions=RedactionCounts(_row(connection, COUNT_PENDING)[0], *_row(connection, COUNT_REGISTERED)),
             projections=served,
             other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
-            graft=read_graft(connection),
+            claims=read_claims(connection),
         )
 
 

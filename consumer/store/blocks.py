@@ -4,9 +4,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.store.column_checks import check_columns
 from strandline.journal.check import merkle
 from strandline.journal.check.block import CheckedBlock, check_block, metadata_value
@@ -32,7 +32,7 @@ Reader = Callable[[bytes], Any]
 
 
 def check_stored(
-    connection: psycopg.Connection[Any], first_no: int, last_no: int, *, trust_deletions: bool = False
+    connection: Connection, first_no: int, last_no: int, *, trust_deletions: bool = False
 ) -> Iterator[CheckedBlock]:
     """Check the stored blocks from first_no to last_no, none above the mark; bounded memory for bounded ranges."""
     strand_id, rows = read_rows(connection, first_no, last_no)
@@ -40,9 +40,7 @@ def check_stored(
         yield _check(strand_id, block, revisions, trust_deletions)
 
 
-def read_rows(
-    connection: psycopg.Connection[Any], first_no: int, last_no: int
-) -> tuple[str, list[tuple[Row, dict[bytes, Row]]]]:
+def read_rows(connection: Connection, first_no: int, last_no: int) -> tuple[str, list[tuple[Row, dict[bytes, Row]]]]:
     """Return the strand's id and the blocks from first_no to last_no, none above the mark.
 
     Each block comes with its revisions' rows by hash. The caller's transaction decides whether all is one snapshot.

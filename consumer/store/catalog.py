@@ -10,11 +10,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.make.ids import derived_id
 
@@ -146,9 +145,7 @@ class Tables:
             table.indexes.append(indexed)
 
 
-def apply(
-    connection: psycopg.Connection[Any], first: int, last: int, named: Mapping[str, tuple[str, int]] | None = None
-) -> None:
+def apply(connection: Connection, first: int, last: int, named: Mapping[str, tuple[str, int]] | None = None) -> None:
     """Let the tables that blocks `first` to `last` tell of be seen, in the caller's transaction.
 
     `named` are the tables of their documents, where these are known (journal.rows.Tally).
@@ -177,7 +174,7 @@ def apply(
         cursor.executemany(ADD_TABLE, _rows(tables, names))
 
 
-def read_active(connection: psycopg.Connection[Any], last: int) -> dict[str, Table]:
+def read_active(connection: Connection, last: int) -> dict[str, Table]:
     """The active tables as of a block that is not above the mark, by name, also those that have had no document."""
     held = connection.execute(KNOWN_TABLES).fetchall()
     seen = [(number, table_id, name) for table_id, name, number, *_ in held if number <= last]
@@ -230,7 +227,7 @@ def _told(definitions: Iterable[tuple[int, Sequence[str], str | None]], seen: It
     return tables
 
 
-def _rename_views(connection: psycopg.Connection[Any], views: Iterable[tuple[str, str]], plain: set[str]) -> None:
+def _rename_views(connection: Connection, views: Iterable[tuple[str, str]], plain: set[str]) -> None:
     changed = [(before, after) for before, after in views if before != after]
     # A plain name may be one that another is about to leave, for a name with a suffix of its own.
     for before, after in sorted(changed, key=lambda names: names[1] in plain):
@@ -238,7 +235,7 @@ def _rename_views(connection: psycopg.Connection[Any], views: Iterable[tuple[str
         connection.execute(RENAME.format(old=Identifier(COMMITTED + before), new=Identifier(COMMITTED + after)))
 
 
-def _create_views(connection: psycopg.Connection[Any], table_id: str, name: str) -> None:
+def _create_views(connection: Connection, table_id: str, name: str) -> None:
     for template, view in ((CREATE_CURRENT, name), (CREATE_COMMITTED, COMMITTED + name)):
         connection.execute(_filled(template, view, table_id))
         connection.execute(GRANT.format(view=Identifier(view)))

@@ -2,10 +2,9 @@
 (migrations/0002_journal.sql, journal/fields.py)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.journal.decode.copy_format import Count
 
 # The mark is so far ahead of the counts before they follow: what is between is counted when it is asked for.
@@ -39,36 +38,34 @@ class Change(NamedTuple):
     after: int | None
 
 
-def add_shapes(connection: psycopg.Connection[Any], shapes: Mapping[int, str]) -> None:
+def add_shapes(connection: Connection, shapes: Mapping[int, str]) -> None:
     """Say what the shapes are of the revisions that are about to come in."""
     if shapes:
         connection.execute(ADD, [list(shapes), list(shapes.values())])
 
 
-def count_shapes(connection: psycopg.Connection[Any]) -> None:
+def count_shapes(connection: Connection) -> None:
     """Let the counts follow the mark. The strand's lock is held alone."""
     connection.execute(COUNT, [LEAST_BLOCKS])
 
 
-def add_counts(
-    connection: psycopg.Connection[Any], counts: Iterable[Mapping[tuple[str, int], Count]], last: int
-) -> None:
+def add_counts(connection: Connection, counts: Iterable[Mapping[tuple[str, int], Count]], last: int) -> None:
     """Let the counts, which are known, follow the mark to block `last`, where it is about to be raised to.
 
     The strand's lock is held alone.
     """
     connection.execute(COUNT, [1])
     if rows := [(*key, *count) for part in counts for key, count in part.items()]:
-        connection.execute(ADD_COUNTS, [list(column) for column in zip(*rows, strict=True)])
+        connection.execute(ADD_COUNTS, columns_of(rows))
     connection.execute(COUNTED, [last])
 
 
-def found_shapes(connection: psycopg.Connection[Any], numbers: Sequence[int]) -> list[Change]:
+def found_shapes(connection: Connection, numbers: Sequence[int]) -> list[Change]:
     """The revisions of blocks that have turned up below the mark, as changes from nothing."""
     return [Change(*row) for row in connection.execute(FOUND, [list(numbers)])]
 
 
-def change_shapes(connection: psycopg.Connection[Any], changes: Iterable[Change]) -> None:
+def change_shapes(connection: Connection, changes: Iterable[Change]) -> None:
     """Let the counts follow what changed below the mark; what is not counted yet changes nothing."""
     parts = [
         (change.table_id, shape, more, change.sequence_no)
@@ -77,10 +74,10 @@ def change_shapes(connection: psycopg.Connection[Any], changes: Iterable[Change]
         if shape is not None
     ]
     if parts:
-        connection.execute(CHANGE, [list(column) for column in zip(*parts, strict=True)])
+        connection.execute(CHANGE, columns_of(parts))
 
 
-def forget_shapes(connection: psycopg.Connection[Any], changes: Sequence[Change]) -> None:
+def forget_shapes(connection: Connection, changes: Sequence[Change]) -> None:
     """Let shapes go that no revision has any more. The strand's lock is held alone."""
     if gone := sorted({change.before for change in changes if change.before is not None}):
         connection.execute(FORGET, [gone])

@@ -4,10 +4,7 @@ The first append writes a *graft*: an ordinary block that inserts a document int
 and all later ones are Strandline's.
 """
 
-from typing import Any
-
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.journal.decode.graft import GRAFT_TABLE as TABLE
 from strandline.journal.proofs.file import Writer
 
@@ -16,7 +13,7 @@ __all__ = ["TABLE", "read_graft", "written_by"]
 READ_GRAFT = "SELECT min(first_no) FROM journal.user_table WHERE name = 'StrandlineGraft'"
 
 
-def read_graft(connection: psycopg.Connection[Any]) -> int | None:
+def read_graft(connection: Connection) -> int | None:
     """Return the number of the first block that Strandline appended; None if all are QLDB's."""
     row = connection.execute(READ_GRAFT).fetchone()
     return None if row is None else row[0]

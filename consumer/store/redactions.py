@@ -2,10 +2,8 @@
 texts, in the caller's transaction."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
 from strandline.consumer.store.field_counts import Change, change_shapes, forget_shapes
 from strandline.journal.check.statements import ERASED, erased, has_literal
@@ -62,7 +60,7 @@ REPLACE_TRANSACTIONS = """
     WHERE b.sequence_no = left_over.sequence_no AND b.block_hash = left_over.block_hash AND b.level = left_over.level"""
 
 
-def take_redactions(connection: psycopg.Connection[Any], first: int, last: int, *, alone: bool = True) -> int:
+def take_redactions(connection: Connection, first: int, last: int, *, alone: bool = True) -> int:
     """Let the redactions of the blocks `first` to `last` take effect; gives how many are new to the register.
 
     To repeat it changes nothing. `alone` says whether the strand's lock is held so.
@@ -79,7 +77,7 @@ def take_redactions(connection: psycopg.Connection[Any], first: int, last: int, 
     return len(registered)
 
 
-def erase_statements(connection: psycopg.Connection[Any], numbers: Sequence[int], table: str = "journal.block") -> None:
+def erase_statements(connection: Connection, numbers: Sequence[int], table: str = "journal.block") -> None:
     """Erase the statement texts of blocks, in the store or in an intake's stage, where one of them holds a literal."""
     if not numbers:
         return
@@ -90,7 +88,7 @@ def erase_statements(connection: psycopg.Connection[Any], numbers: Sequence[int]
         return
     rows = connection.execute(TRANSACTIONS.format(table), [quoting], binary=True, prepare=False)
     if replaced := list(_without_texts(rows.fetchall())):
-        columns = [list(column) for column in zip(*replaced, strict=True)]
+        columns = columns_of(replaced)
         connection.execute(REPLACE_TRANSACTIONS.format(table), columns, prepare=False)
 
 

@@ -5,9 +5,8 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-import psycopg
+from strandline.consumer.database.connection import Connection, columns_of
 
 INSERT = """
     INSERT INTO journal.rejected (digest, sequence_no, block_hash, source, position, fault, detail, record)
@@ -46,14 +45,14 @@ class Refusal:
         return hashlib.sha256(json.dumps(named).encode()).digest()
 
 
-def reject(connection: psycopg.Connection[Any], refusals: Collection[Refusal]) -> None:
+def reject(connection: Connection, refusals: Collection[Refusal]) -> None:
     """Record the refusals, in the caller's transaction; those that are recorded already stay as they are."""
     if not refusals:
         return
     rows = [
         (r.digest, r.sequence_no, r.block_hash, r.source, r.position, r.fault, r.detail, r.record) for r in refusals
     ]
-    connection.execute(INSERT, [list(column) for column in zip(*rows, strict=True)])
+    connection.execute(INSERT, columns_of(rows))
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Kept:
         }
 
 
-def read_rejected(connection: psycopg.Connection[Any], limit: int) -> tuple[int, list[Kept]]:
+def read_rejected(connection: Connection, limit: int) -> tuple[int, list[Kept]]:
     """How much was refused in all, and the oldest of it."""
     with connection.transaction():
         row = connection.execute(COUNT).fetchone()

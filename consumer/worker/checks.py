@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 import psycopg
 
 from strandline.consumer.background import Background
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.receipts import open_for
+from strandline.consumer.monitoring.claims import read_claims
 from strandline.consumer.settings import Settings
+from strandline.consumer.store.streams import read_streams
 from strandline.consumer.worker.daemon import Daemon
 from strandline.consumer.worker.projectors import ProjectorThreads
 from strandline.journal.errors import StrandlineError
@@ -43,18 +46,29 @@ class Checks:
             "services": f"ended: {', '.join(ended)}" if ended else None,
         }
 
-    def ready(self) -> dict[str, str | None]:
-        """Decide whether the worker does its work; asks the store."""
+    def ready(self) -> tuple[dict[str, str | None], dict[str, object]]:
+        """Decide whether the worker does its work; asks the store. Also returns what the store vouches for."""
         projectors = {f"projector {name}": fault for name, fault in self._projectors.faults().items()}
-        return {**self.live(), **store_faults(self._url, self._settings), **projectors}
+        faults, facts = check_store(self._url, self._settings)
+        return {**self.live(), **faults, **projectors}, facts
 
 
-def store_faults(url: str, settings: Settings) -> dict[str, str | None]:
-    """Check that the store can be reached, and that no redaction is open for longer than it may be."""
+def check_store(url: str, settings: Settings) -> tuple[dict[str, str | None], dict[str, object]]:
+    """Check that the store can be reached and accepts the stream, and that no redaction is open for too long.
+
+    Also returns what the store vouches for (`Claims`), nothing if it cannot be reached.
+    """
     try:
         with connect(url, application_name="strandline health") as connection:
             waiting = open_for(connection)
+            streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
+            claims = read_claims(connection)
     except (psycopg.Error, StrandlineError) as error:
-        return {"store": f"cannot be reached ({type(error).__name__})"}
+        return {"store": f"cannot be reached ({type(error).__name__})"}, {}
     late = waiting is not None and waiting > settings.redaction_seconds
-    return {"store": None, "redactions": f"one is open for {waiting:.0f} s" if late else None}
+    faults = {
+        "store": None,
+        "redactions": f"one is open for {waiting:.0f} s" if late else None,
+        **{f"stream {one.name}": one.fault for one in streams if one.name == settings.stream},
+    }
+    return faults, claims.as_dict()

@@ -193,7 +193,7 @@ def _die_with_parent() -> None:
 def _jars() -> Path:
     spec = find_spec("amazon_kclpy")
     if spec is None or spec.origin is None:
-        raise StrandlineError("The worker needs KCL: install it with `pip install 'strandline[worker]'`.")
+        raise StrandlineError("The worker needs KCL: in a clone, install it with `pip install '.[worker]'`.")
     return Path(spec.origin).parent / "jars"
 
 

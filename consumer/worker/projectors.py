@@ -20,6 +20,7 @@ from strandline.consumer.erasure.purge import purge_and_issue
 from strandline.consumer.generations.lifecycle import keep_house, projectors, record_failure
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark import mark
+from strandline.consumer.mark.effects import CHANNEL
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import StoreFailed
 from strandline.journal.errors import StrandlineError
@@ -180,7 +181,7 @@ class _Listener(Background):
                 with connect(
                     self._url, autocommit=True, application_name="strandline listener", idle_seconds=IDLE_SECONDS
                 ) as connection:
-                    connection.execute(f"LISTEN {mark.CHANNEL}")
+                    connection.execute(f"LISTEN {CHANNEL}")
                     self._listen(connection)
             except (psycopg.Error, StrandlineError) as error:
                 log.warning("listener failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))

@@ -96,6 +96,8 @@ class ShardProcessor:
             with attempt:
                 result = self._try_to_store(batch)
         metrics.count(result)
+        if result.fault is not None:
+            log.error("batch rejected", fault=result.fault, records=result.records, refused=result.refused)
         log.info(
             "batch", records=result.records, blocks=result.blocks, revisions=result.revisions, refused=result.refused,
             mark=result.mark,

@@ -5,14 +5,17 @@ The objects at the destination show how far the export is. An interrupted or a l
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.mark.mark import CHANNEL, read_mark
+from strandline.consumer.mark.effects import CHANNEL
+from strandline.consumer.mark.mark import read_mark
+from strandline.journal.decode.kernel import decode
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import timestamp
@@ -29,7 +32,7 @@ _STARTED = re.compile(r"([0-9A-Za-z]+)\.started\.manifest$")
 
 
 @dataclass(slots=True)
-class Exported:
+class ExportResult:
     """The blocks and objects that an export wrote. `last_no` is the last block at the destination, None if empty."""
 
     blocks: int = 0
@@ -52,17 +55,17 @@ class Exporter:
         self._strand_id = mark.strand_id
         self._names = self._objects(mark.origin)
         self._next_no = self._numbers(self._names[-1])[1] + 1 if self._names else mark.origin
-        self.exported = Exported(last_no=self._next_no - 1 if self._names else None)
+        self.exported = ExportResult(last_no=self._next_no - 1 if self._names else None)
         self._export_id = self._started() or self._start()
 
-    def run(self, progress: Callable[[int], None] = lambda _: None) -> Exported:
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> ExportResult:
         """Export up to the present mark."""
         with connect(self._url) as connection:
             self._catch_up(connection, progress)
         self._complete()
         return self.exported
 
-    def follow(self, stopping: Callable[[], bool], progress: Callable[[int], None] = lambda _: None) -> Exported:
+    def follow(self, stopping: Callable[[], bool], progress: Callable[[int], None] = lambda _: None) -> ExportResult:
         """Export, then follow the journal until `stopping` returns true."""
         with connect(self._url) as connection, connect(self._url, autocommit=True) as listening:
             listening.execute(f"LISTEN {CHANNEL}")
@@ -85,7 +88,9 @@ class Exporter:
         last_no = read_mark(connection).sequence_no
         for blocks in _batches(read_blocks(connection, self._next_no, last_no)):
             name = object_name(blocks, self._strand_id, self._format)
-            self._target.put(name, encode(blocks, self._format))
+            data = encode(blocks, self._format)
+            _check(name, data, blocks)
+            self._target.put(name, data)
             self._names.append(name)
             self._next_no = blocks[-1]["blockAddress"]["sequenceNo"] + 1
             self.exported.blocks += len(blocks)
@@ -148,6 +153,24 @@ class Exporter:
     def _numbers(self, name: str) -> tuple[int, int]:
         match = self._match(name)
         return int(match[2]), int(match[3])
+
+
+def _check(name: str, data: bytes, blocks: Sequence[Block]) -> None:
+    """Read an encoded object as `replay` does. Raises StrandlineError if it does not have the blocks' hashes."""
+    decoded = decode(data, trust_deletions=True, with_rows=False)
+    expected = [(block["blockAddress"]["sequenceNo"], _hash(block["blockHash"])) for block in blocks]
+    if decoded.faults or [(link.sequence_no, link.block_hash) for link in decoded.links] != expected:
+        fault = decoded.faults[0] if decoded.faults else None
+        number = fault.sequence_no if fault and fault.sequence_no is not None else expected[0][0]
+        raise StrandlineError(
+            f"{name}: block {number} would not have its hash when read back ({fault.fault if fault else 'blockHash'}), "
+            "so the object was not written: export in another --format, and report this."
+        )
+
+
+def _hash(value: bytes | str) -> bytes:
+    """Return a block's hash, which JSON has in base64."""
+    return b64decode(value) if isinstance(value, str) else bytes(value)
 
 
 def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:

@@ -7,7 +7,7 @@ packed shard by shard. The shards are listed again each time, because a reshard 
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import boto3
 from aws_kinesis_agg import DIGEST_SIZE, MAGIC
 from aws_kinesis_agg.aggregator import AggRecord
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from strandline.consumer.intake.aws_errors import describe_aws_errors
 from strandline.journal.decode import stream
 from strandline.journal.decode.stream import UserRecord
 from strandline.journal.errors import StrandlineError
@@ -31,7 +31,7 @@ ATTEMPTS = 12  # in a row in which Kinesis accepts no record: three quarters of 
 
 def feed(name: str, records: Iterable[UserRecord], progress: Callable[[int], None] = lambda _: None) -> int:
     """Send user records to a stream, in their order within each shard. Returns how many. Raises `StrandlineError`."""
-    with _told(name):
+    with _errors(name):
         client = kinesis()
         count, left = 0, iter(records)
         while some := list(islice(left, AT_ONCE)):
@@ -53,7 +53,7 @@ def put(client: Any, name: str, records: Iterable[UserRecord]) -> int:
     some of the records may be in the stream then.
     """
     count = 0
-    with _told(name):
+    with _errors(name):
         for call in _calls(_packed(records, _shards(client, name))):
             _put(client, name, call)
             count += len(call)
@@ -77,20 +77,9 @@ def unpacked(raw: bytes) -> Iterator[UserRecord]:
         yield UserRecord(packed.partition_key_table[record.partition_key_index], bytes(record.data))
 
 
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    """What boto3 fails with, by its code alone: its texts may quote a key or a signature."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        raise StrandlineError(
-            f"Kinesis refuses stream {name} ({code}): check its name, the region and your rights."
-        ) from None
-    except BotoCoreError as error:
-        raise StrandlineError(
-            f"Kinesis cannot be used ({type(error).__name__}): check AWS_REGION, the credentials and AWS_ENDPOINT_URL."
-        ) from None
+def _errors(name: str) -> AbstractContextManager[None]:
+    needs = "kinesis:ListShards and kinesis:PutRecords are needed"
+    return describe_aws_errors("Kinesis", f"stream {name}", needs=needs)
 
 
 def _shards(client: Any, name: str) -> list[tuple[int, int]]:

@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.mark.effects import CHANNEL
 from strandline.consumer.mark.lock import strand_lock
-from strandline.consumer.mark.mark import CHANNEL, read_mark
+from strandline.consumer.mark.mark import read_mark
 from strandline.journal.decode.stream import block_records, control_record
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.ledger.publish.blocks import AT_A_TIME, Block, read_blocks
@@ -37,7 +38,7 @@ LAST = """
 
 
 @dataclass(slots=True)
-class Streamed:
+class StreamingResult:
     """The blocks and raw records that were streamed. `last_no` is the last block of which all records are sent."""
 
     blocks: int = 0
@@ -56,12 +57,12 @@ class Streamer:
         self._name = name
         # In milliseconds, as block times are: a block that is appended later is not before it.
         self._ends_at = ends_at and ends_at.replace(microsecond=ends_at.microsecond // 1000 * 1000)
-        self.streamed = Streamed()
+        self.streamed = StreamingResult()
 
     def run(
         self, *, follow: bool = False, stopping: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Streamed:  # fmt: skip
+    ) -> StreamingResult:  # fmt: skip
         """Stream up to the mark; with `follow`, until `stopping` returns true or the end time has passed.
 
         Raises StrandlineError if the store is empty, another process streams there, or Kinesis refuses the records;

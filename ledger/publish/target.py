@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from strandline.consumer.intake.aws_errors import describe_aws_errors
 from strandline.consumer.intake.s3 import SCHEME
 from strandline.journal.errors import StrandlineError, UsageError
+
+_errors = partial(describe_aws_errors, "S3", needs="s3:ListBucket and s3:PutObject are needed")
 
 
 class Target(Protocol):
@@ -64,18 +67,18 @@ class BucketTarget:
         self.prefix = prefix
 
     def names(self) -> Iterator[str]:
-        with _told(self._address("")):
+        with _errors(self._address("")):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self.prefix)
             for page in pages:
                 yield from (item["Key"].removeprefix(self.prefix) for item in page.get("Contents", ()))
 
     def read(self, name: str) -> bytes:
-        with _told(self._address(name)):
+        with _errors(self._address(name)):
             data: bytes = self._client.get_object(Bucket=self._bucket, Key=self.prefix + name)["Body"].read()
             return data
 
     def put(self, name: str, data: bytes) -> None:
-        with _told(self._address(name)):
+        with _errors(self._address(name)):
             self._client.put_object(Bucket=self._bucket, Key=self.prefix + name, Body=data)
 
     def _address(self, name: str) -> str:
@@ -91,22 +94,6 @@ def target(address: str) -> Target:
     bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise UsageError(f"{address}: names no bucket; write {SCHEME}bucket/prefix")
-    with _told(address):
+    with _errors(address):
         client = boto3.client("s3")
     return BucketTarget(client, bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/")
-
-
-@contextmanager
-def _told(address: str) -> Iterator[None]:
-    """What boto3 fails with, by its code alone: its texts may quote a key or a signature."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        raise StrandlineError(f"{address}: S3 refuses ({code}); s3:ListBucket and s3:PutObject are needed") from None
-    except BotoCoreError as error:
-        raise StrandlineError(
-            f"{address}: S3 cannot be reached ({type(error).__name__}); check region, credentials and network"
-        ) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from strandline.ledger import Document, Executed, Ledger, Transaction
+from strandline.ledger import Document, ExecutionResult, Ledger, Transaction
 from strandline.ledger.errors import Conflict, IndexExists, NoSuchTable, NotIndexed, RequestDone, TableExists
 from strandline.ledger.requests import written
 from strandline.ledger.wallet.amounts import MOST_BALANCE
@@ -125,7 +125,7 @@ class Wallet:
             self._check_same(key, request)
         return done.result
 
-    def _run(self, work: Callable[[Transaction], Any], request_id: str | None = None) -> Executed:
+    def _run(self, work: Callable[[Transaction], Any], request_id: str | None = None) -> ExecutionResult:
         try:
             return self._ledger.run(work, request_id=request_id, retries=RETRIES)
         except NoSuchTable:

@@ -45,3 +45,21 @@ def test_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
         assert opensearch.get(index="licence_search", id=one["_id"])["_source"] == one["_source"]
     run(["demo"])
     assert "/licence_search/_search?q=" in capsys.readouterr().out
+
+
+def test_project_with_a_dead_opensearch_fails_and_says_so(
+    capsys: pytest.CaptureFixture[str], database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path))
+    assert run(["simulate", str(tmp_path / "sample"), "--blocks", "60"]) == 0
+    assert run(["replay", str(tmp_path / "sample" / "full")]) == 0
+    assert run(["project"]) == 0
+    monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", "http://somebody:secret@127.0.0.1:1")
+    capsys.readouterr()
+    for _ in range(2):  # also when everything in the database is at the mark
+        assert run(["project"]) == 1
+        said = capsys.readouterr()
+        assert "licence_register" in said.out
+        assert "OpenSearch at http://127.0.0.1:1 does not answer" in said.err
+        assert "secret" not in said.err

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from strandline.cli.app import run
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.projection.discovery import discover
+from tests.definitions import redefine
 from tests.strand_rows import StrandRows
 
 
@@ -57,10 +59,29 @@ def test_difference_exits_with_1(capsys: pytest.CaptureFixture[str], strand: Str
     assert "1 rows served, 2 rebuilt" in errors
 
 
+def test_worse_generation_is_refused_unless_accepted(
+    capsys: pytest.CaptureFixture[str], strand: StrandRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projections = discover(["strandline.projections"])
+    register = projections["licence_register"]
+    mistaken = replace(register, rows=lambda revision: [{"licence_id": revision.data["nope"]}])
+    redefine(monkeypatch, lambda one: one.name + " mistaken")
+    monkeypatch.setattr("strandline.cli.rebuild.discover_projections", lambda: {"licence_register": mistaken})
+    assert run(["rebuild", "licence_register"]) == 1
+    said = capsys.readouterr()
+    assert "2 rows served, 0 rebuilt; 2 documents newly parked; the old one stays in service." in said.err
+    assert "2 parked: KeyError" in said.err
+    assert "`strandline rebuild licence_register --accept`" in said.err
+    assert "serving" not in said.out
+    status, found, _ = called(capsys, "rebuild", "licence_register", "--accept")
+    (one,) = found["projections"]
+    assert (status, one["swapped"], one["worse"], one["newly_parked"]) == (0, True, True, 2)
+
+
 def test_unknown_name_exits_with_2(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     for command in (["rebuild", "licence_register", "nope"], ["rollback", "nope"]):
         status, found, errors = called(capsys, *command)
-        assert (status, found) == (2, None)
+        assert (status, found["error"]["status"]) == (2, 2)
         assert "no projection 'nope'" in errors
     status, _, errors = called(capsys, "rollback", "licence_register")
     assert status == 1

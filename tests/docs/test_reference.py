@@ -1,6 +1,7 @@
 """The reference pages are complete, and what pages refer to is there."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,18 @@ def test_settings_page_has_every_setting() -> None:
 
 def _first_cells(page: str) -> str:
     return "\n".join(re.findall(r"^\|([^|]*)\|", (DOCS / page).read_text(), re.MULTILINE))
+
+
+def test_design_page_draws_the_layers_that_are_enforced() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = {contract["containers"][0]: contract["layers"] for contract in contracts if contract["type"] == "layers"}
+    enforced = []
+    for layer in layers["strandline"]:
+        enforced.append(layer)
+        if layer in ("consumer", "journal"):
+            enforced += layers[f"strandline.{layer}"]
+    picture = (DOCS / "design.md").read_text().partition("\n## Layers\n")[2].split("```")[1]
+    assert [re.split(r"\s{2,}", line.strip(" │"))[0] for line in picture.strip().splitlines()] == enforced
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "benchmarks/README.md"], ids=name_of)

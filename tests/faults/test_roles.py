@@ -8,9 +8,9 @@ import pytest
 from psycopg import errors
 from psycopg.sql import SQL, Identifier, Literal
 
-from strandline.consumer.generations.generation import READ_LIVE
+from strandline.consumer.generations import generation
 from strandline.consumer.generations.lifecycle import project
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import load_settings
 from strandline.journal.make.export import Format
@@ -57,7 +57,7 @@ def filled(postgres_url: str, migrated_template: str, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("roles") / "journal"
     simulate(folder, 120, 3, Format.ION_BINARY)
     with migrated_database(postgres_url, migrated_template) as url:
-        take_in(url, local_sources(str(folder / "full")), load_settings())
+        replay_sources(url, local_sources(str(folder / "full")), load_settings())
         project(url, PROJECTIONS)
         yield url
 
@@ -166,11 +166,11 @@ def test_statistics_tell_nothing_of_the_payload(
 def restricted(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, list[str]]:
     """The tables of restricted read models, and their payload columns."""
     found = {}
-    for name, one in PROJECTIONS.items():
+    for one in PROJECTIONS.values():
         if one.readers == "cleared":
-            row = connection.execute(READ_LIVE, [name]).fetchone()
-            assert row is not None
-            found[str(row[2])] = [column.name for column in one.columns]
+            live = generation.live(connection, one)
+            assert live is not None
+            found[live.relation] = [column.name for column in one.columns]
     assert found
     return found
 

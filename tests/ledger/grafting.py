@@ -11,7 +11,7 @@ from typing import Any
 from moto import mock_aws
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.digest import store_digest
 from strandline.consumer.verification.verify import verify_sources, verify_store
@@ -54,7 +54,7 @@ def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def replay(url: str, folder: Path) -> None:
-    take_in(url, local_sources(str(folder)), Settings(workers=1))
+    replay_sources(url, local_sources(str(folder)), Settings(workers=1))
 
 
 def graft(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
@@ -10,36 +10,29 @@ import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.mark.lock import lock_beside
+from strandline.consumer.database.errors import DatabaseError
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
-from strandline.ledger import Ledger, Transaction, errors, own_tail
-from strandline.ledger.appender import Appended, Appender
+from strandline.ledger import Ledger, Transaction, errors
+from strandline.ledger.appender import Appended
 from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.group_commit import Group
 from strandline.ledger.prepared import Prepared
-from strandline.ledger.redaction import redact_revision
 
 
 def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
     return ledger.execute(lambda txn: txn.insert("Licence", document or {}))
 
 
+def tail(url: str) -> tuple[Any, ...] | None:
+    query = "SELECT sequence_no, block_hash, (SELECT max(sequence_no) FROM journal.revision) FROM journal.mark"
+    with connect(url) as connection:
+        return connection.execute(query).fetchone()
+
+
 def run_together(*works: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(works)) as pool:
         return [future.result() for future in [pool.submit(work) for work in works]]
-
-
-def test_append_waits_for_a_concurrent_replay(licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also an append in one round trip: the replay's first connection, which had the other lock, may be lost."""
-    for _ in range(3):
-        insert(licences)
-    monkeypatch.setattr(Appender, "_carefully", None)  # so that it would be seen if it were not one
-    with ThreadPoolExecutor(1) as pool, connect(database) as beside:
-        with lock_beside(beside):
-            appended = pool.submit(insert, licences)
-            assert not wait([appended], timeout=0.3).done
-        assert appended.result(timeout=10)
 
 
 class TestSerializable:
@@ -101,8 +94,6 @@ class TestSerializable:
         self, licences: Ledger, database: str, read: Any, elsewhere: bool
     ) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
-        for _ in range(3):  # from then on it writes straight, and knows itself what it wrote
-            licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "B1"}))
 
         with Ledger(database) as another:
             meddler = another if elsewhere else licences
@@ -147,84 +138,47 @@ class TestSerializable:
         licences.execute(work, retries=0)
 
 
-class TestStraight:
-    """A writer that is alone appends in one trip; it finds out where it is not."""
-
-    @pytest.fixture
-    def looks(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """How many transactions each look at the end was for; the ledger has begun to write straight."""
-        insert(licences)
-        looked: list[int] = []
-        carefully = Appender._carefully
-
-        def counted(self: Appender, connection: Any, end: Any, group: Any) -> Any:
-            looked.append(len(group))
-            return carefully(self, connection, end, group)
-
-        monkeypatch.setattr(Appender, "_carefully", counted)
-        insert(licences)
-        looked.clear()
-        return looked
-
-    def test_single_writer_takes_the_fast_path(self, licences: Ledger, database: str, looks: list[int]) -> None:
+class TestAppender:
+    def test_writes_of_one_ledger_are_found_by_it(self, licences: Ledger, database: str) -> None:
         ids = [insert(licences, {"licenceId": number}) for number in range(5)]
         licences.execute(lambda txn: [txn.update("Licence", id_, {"licenceId": "new"}) for id_ in ids])
         licences.execute(lambda txn: txn.delete("Licence", ids[0]))
-        assert looks == []
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", 3)) == []
         found = licences.execute(lambda txn: txn.find("Licence", "licenceId", "new"))
         assert [one.document_id for one in found] == sorted(ids[1:])
         assert verify_store(database, workers=1).ok
 
-    def test_other_writer_ends_the_fast_path(self, licences: Ledger, database: str, looks: list[int]) -> None:
+    def test_two_ledgers_in_turns_write_one_chain(self, licences: Ledger, database: str) -> None:
         with Ledger(database) as other:
             for _ in range(3):
                 insert(licences)
                 insert(other)
-        assert len(looks) > 3
         assert verify_store(database, workers=1).ok
 
-    def test_request_of_another_writer_is_found(
-        self, licences: Ledger, database: str, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    def test_request_made_by_another_meanwhile_happens_once(
+        self, licences: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def work(txn: Transaction) -> str:
             return txn.insert("Licence", {"licenceId": "A1"})
 
         first = licences.run(work, request_id="r")
-        assert looks == []
         with monkeypatch.context() as patched:
             patched.setattr(licences, "_request", lambda _: None)
             again = licences.run(work, request_id="r")
         assert (again.repeated, again.result, again.sequence_no) == (True, first.result, first.sequence_no)
-        assert looks == [1]
 
-    def test_cache_of_own_writes_is_bounded(
-        self, licences: Ledger, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    def test_nothing_of_a_failed_append_is_written(
+        self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(own_tail, "_MOST_REVISIONS", 3)
-        id_ = insert(licences)
-
-        def meddle(txn: Transaction) -> None:
-            txn.get("Licence", id_)
-            licences.execute(lambda other: other.update("Licence", id_, {"licenceId": "A2"}))
-            for _ in range(5):
+        insert(licences)
+        before = tail(database)
+        with monkeypatch.context() as failing:
+            failing.setattr("strandline.ledger.appender_sql.FOLLOW_LOOKUPS", "SELECT 1 / 0")
+            with pytest.raises(DatabaseError):
                 insert(licences)
-
-        with pytest.raises(errors.Conflict, match=id_):
-            licences.execute(meddle, retries=0)
-        assert looks == [1]  # that one; the journal was asked
-        known = licences._appender._recent
-        assert known is not None
-        assert len(known.changes.revisions) <= 3
-
-    def test_cache_of_own_writes_has_no_redacted_data(self, licences: Ledger, looks: list[int]) -> None:
-        id_ = insert(licences, {"firstName": "Ada"})
-        licences.execute(lambda txn: txn.update("Licence", id_, {"firstName": "Bea"}))
-        known = licences._appender._recent
-        assert known is not None
-        assert len(known.changes.revisions) > 1
-        redact_revision(licences, id_, 0)
-        assert known.changes.revisions == []
+        assert tail(database) == before
+        insert(licences)
+        assert verify_store(database, workers=1).ok
 
     def test_rows_have_the_columns_of_the_table_in_order(self, database: str) -> None:
         with connect(database) as connection:
@@ -262,14 +216,10 @@ class TestMembersOfOneGroup:
 
         return prepare
 
-    @pytest.mark.parametrize("straight", [False, True], ids=["carefully", "straight"])
-    def test_reader_of_changed_data_conflicts_within_a_group(
-        self, licences: Ledger, database: str, prepare: Callable[..., Prepared], straight: bool
+    def test_one_that_read_what_another_changes_conflicts(
+        self, licences: Ledger, database: str, prepare: Callable[..., Prepared]
     ) -> None:
         id_ = insert(licences, {"licenceId": "A1"})
-        insert(licences)
-        insert(licences)
-        licences._appender._alone = straight
 
         def claim(txn: Transaction) -> None:
             if not txn.find("Licence", "licenceId", "B1"):

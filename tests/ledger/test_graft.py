@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance, read_mark
 from strandline.consumer.monitoring.status import read_status
@@ -76,7 +76,7 @@ class TestGraft:
         assert data["lastBlockAddress"] == {"strandId": STRAND, "sequenceNo": 8}
         assert last["blockAddress"] == data["lastBlockAddress"]
         with connect(grafted) as connection:
-            assert read_status(connection, []).graft == 9
+            assert read_status(connection, []).claims.graft == 9
             graft = read_graft(connection)
             connection.commit()
             assert read_mark(connection).sequence_no == 10
@@ -128,7 +128,7 @@ class TestGraft:
         before = contents(grafted)
         (tmp_path / f"{STRAND}.0-14.ion").write_bytes(ion_text(longer_than(small_journal(), 6)))
         for _ in range(2):
-            done = take_in(grafted, local_sources(str(tmp_path)), Settings(workers=1))
+            done = replay_sources(grafted, local_sources(str(tmp_path)), Settings(workers=1))
             assert (done.mark, done.rejected) == (10, 6)
             assert contents(grafted) == before
         refused = query(grafted, "SELECT sequence_no FROM journal.rejected ORDER BY 1")

@@ -9,16 +9,16 @@ from strandline.consumer.projection.definition import (
     Projection,
 )
 
-# How long the versions of deleted rows are remembered: very much longer than a lease, so that whatever a dead projector
-# sent meets them. OpenSearch's own minute is not.
+# How long OpenSearch remembers the versions of deleted rows: far longer than a lease, so that a late request of a dead
+# projector meets them. Its default is a minute.
 GC_DELETES = "1h"
 
-# How soon what was written can be found. Said to each index: one that is not told refreshes once a second, and not at
-# all while nobody has searched it for 30 seconds, so that the next reader waits for it.
+# How soon a write can be found. Set for each index: by default one refreshes once a second, and not at all if nobody
+# has searched it for 30 seconds, so that the next reader waits.
 REFRESH = "200ms"
 COMPLETED = {"index": {"refresh_interval": REFRESH, "translog": {"durability": "request"}}}
-# Nobody reads one that is being filled: that it becomes searchable now and then spares doing all of it at the end. What
-# it has taken a crash of OpenSearch may lose, up to its completion.
+# Nobody reads an index that is being filled; that it refreshes now and then spares doing all of it at the end. A crash
+# of OpenSearch may lose rows until it is complete.
 BARE = {"index": {"refresh_interval": "1s", "translog": {"durability": "async"}}}
 
 _TERM = {"type": "keyword", "ignore_above": 8191}  # Lucene's longest term has 32,766 bytes
@@ -44,14 +44,14 @@ SOURCE_FIELDS = {
 
 
 def source_names(projection: Projection) -> tuple[str, ...]:
-    """The fields that say where a row comes from."""
+    """Return the names of the source fields of a row."""
     return COMPOSED_SOURCE_COLUMNS if isinstance(projection, ComposedProjection) else SOURCE_COLUMNS
 
 
 def index_body(projection: Projection, relation: str, *, bare: bool = False) -> dict[str, Any]:
-    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`.
+    """Return settings and mappings; `_meta` describes the index to people and to `is_ours`.
 
-    A bare one is neither refreshed soon nor durable until it gets the settings `COMPLETED` and is flushed.
+    A bare index is neither refreshed soon nor durable until it gets the settings `COMPLETED` and is flushed.
     """
     properties: dict[str, Any] = {
         column.name: dict(column.mapping or FIELDS[column.type]) for column in projection.columns
@@ -70,9 +70,9 @@ def index_body(projection: Projection, relation: str, *, bare: bool = False) -> 
 
 
 def is_ours(mapping: Any, relation: str) -> bool:
-    """Whether an index, by the answer to GET _mapping, is the one made for this generation.
+    """Return whether an index, by the answer to GET _mapping, was created for this generation.
 
-    A bulk write to an index that somebody deleted makes a new one, with mappings guessed.
+    A bulk write to a deleted index creates a new one, with dynamic mappings.
     """
     found = mapping.get(relation, {}).get("mappings", {}).get("_meta", {})
     return bool(found.get("strandline") == relation)

@@ -72,11 +72,13 @@ class IndexRows(StoredRows):
         self._forgotten |= found
 
     def purge_sources(self, sources: Sequence[Key]) -> None:
-        self.purge(sources)
+        if sources:
+            self.purge(sources)
         # Nobody knows what a failed turn has written of a composed key.
         keys = self.unsettled()
         keys.update(record_tables.forget_keys_of(self._connection, self._generation, sources))
-        self.purge([(short_hash(key), 0) for key in keys])
+        if keys:
+            self.purge([(short_hash(key), 0) for key in keys])
 
     def show_as_before(self, name: str) -> None:
         def point() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from strandline.consumer.erasure.purge import hide
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.intake.replay import Replay, take_in
+from strandline.consumer.intake.replay import Replay, replay_sources
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
@@ -41,7 +41,7 @@ class Replayed:
     def take(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
         self.exports += 1
         source = write_export(self.folder / str(self.exports), blocks, format)
-        return take_in(self.url, local_sources(str(source)), Settings(workers=1))
+        return replay_sources(self.url, local_sources(str(source)), Settings(workers=1))
 
     def rows(self, statement: str, *parameters: Any, returns: bool = True) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:

@@ -16,7 +16,7 @@ from opensearchpy import Transport
 from strandline.consumer.erasure.expunge import expunge
 from strandline.consumer.erasure.purge import hide
 from strandline.consumer.generations.stores import Stores, open_stores
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projector import lease
 from strandline.consumer.settings import Settings
 from strandline.journal.sources.source import local_sources
@@ -37,7 +37,7 @@ def main() -> None:
     lease.MARGIN_SECONDS = 0
     stores = open_stores(Settings(opensearch_url=given.opensearch), given.url)
     projections = PROJECTIONS if given.opensearch else HERE
-    take_in(given.url, local_sources(given.export), Settings(workers=1))
+    replay_sources(given.url, local_sources(given.export), Settings(workers=1))
     found = hide(given.url, projections, stores)
     done = expunge(given.url, projections, stores=stores if given.merge else Stores(given.url), physical=True)
     assert not found

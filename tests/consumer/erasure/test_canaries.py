@@ -14,7 +14,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.expunge import expunge
 from strandline.consumer.erasure.receipts import open_for
 from strandline.consumer.generations.stores import DATABASE_ONLY
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.logging import log_json
 from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.status import read_status
@@ -163,7 +163,7 @@ def test_rejected_records_are_purged_and_never_shown(store: Replayed, tmp_path: 
     folder = tmp_path / "records"
     folder.mkdir()
     (folder / "one").write_bytes(forged(made.blocks[1]))
-    refused = take_in(store.url, local_sources(str(folder)), Settings(workers=1))
+    refused = replay_sources(store.url, local_sources(str(folder)), Settings(workers=1))
     assert refused.rejected == 1
     assert set(relations_with(store.url, made.strings)) == {"journal.rejected"}
     with connect(store.url) as connection:

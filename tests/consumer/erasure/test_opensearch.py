@@ -105,7 +105,7 @@ def test_merged_files_have_no_redacted_data(
         patch.setattr(search_merge, "PATIENCE_SECONDS", 0.0)
         deadline = time.monotonic() + PATIENCE
         while "a search that began before" not in (reason := _left(store, past)):
-            assert "deleted rows still" in reason
+            assert "deleted rows: it is being written to" in reason
             assert time.monotonic() < deadline
             opensearch.indices.put_settings(index=past, body={PERIOD: LOWERED})
             time.sleep(0.5)
@@ -161,6 +161,6 @@ def test_merge_is_not_begun_without_time_or_disk_space(
         proxy.meddle = full
         through = open_stores(Settings(opensearch_url=proxy.url), store.url)
         assert through.opensearch is not None
-        assert "a disk of OpenSearch has 7 left" in merge(through.opensearch, [index], physical=False)[index]
+        assert "a disk of OpenSearch has 7 free" in merge(through.opensearch, [index], physical=False)[index]
         through.opensearch.close()
     assert _period(opensearch, index) is None

@@ -12,7 +12,7 @@ from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
-from strandline.consumer.worker.checks import store_faults
+from strandline.consumer.worker.checks import check_store
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries
@@ -126,15 +126,15 @@ def test_residue_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatc
 def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
-    assert store_faults(store.url, Settings()) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings())[0] == {"store": None, "redactions": None}
     store.take(made.blocks)
-    assert store_faults(store.url, Settings(redaction_seconds=3600)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=3600))[0] == {"store": None, "redactions": None}
     store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h' WHERE version = 0", returns=False)
-    fault = store_faults(store.url, Settings(redaction_seconds=3600))["redactions"]
+    fault = check_store(store.url, Settings(redaction_seconds=3600))[0]["redactions"]
     assert fault is not None
     assert fault.startswith("one is open for 72")
     store.replay(made.blocks)
-    assert store_faults(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=1))[0] == {"store": None, "redactions": None}
 
 
 def misnaming(named: NewRedaction) -> list[Block]:

@@ -28,7 +28,7 @@ from strandline.consumer.sinks.opensearch.index_rows import IndexRows
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.journal.errors import StrandlineError, UsageError
-from tests.consumer.generations.test_rebuild import LIFT, check_records
+from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
@@ -130,7 +130,7 @@ def history(strand: StrandRows) -> None:
 
 class TestRebuild:
     @pytest.mark.parametrize("name", ALL)
-    def test_it_equals_what_is_served(
+    def test_rebuilt_generation_equals_the_served_one(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, name: str
     ) -> None:
         history(strand)
@@ -149,7 +149,7 @@ class TestRebuild:
         assert len({(one.key, one.reason) for one in parked(connection)}) == len(parked(connection)) / 2
         check_whole(connection, opensearch, ALL[name])
 
-    def test_only_one_is_kept(
+    def test_only_the_last_generation_is_kept(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -159,7 +159,7 @@ class TestRebuild:
         assert states(connection) == ["kept", "live"]
         check_whole(connection, opensearch, *ALL.values())
 
-    def test_a_difference_refuses_the_swap(
+    def test_difference_refuses_the_cut_over(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -180,7 +180,7 @@ class TestRebuild:
         assert difference
         assert difference.endswith("parked: 0 only in the one served, 1 only in the rebuilt one")
 
-    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+    def test_writes_to_the_served_generation_during_a_rebuild_are_compared(
         self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -196,7 +196,7 @@ class TestRebuild:
         assert not rebuilt(stores, NOW).swapped
 
     @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
-    def test_all_is_recorded_however_much_at_once(
+    def test_all_rows_are_recorded_whatever_the_batch_size(
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch,
         projection: Projection,
     ) -> None:  # fmt: skip
@@ -218,7 +218,7 @@ class TestRebuild:
             assert before == after
             assert len(after) == (7 if "row_id" in columns else 21 if projection is COMPOSED else 0)
 
-    def test_what_cannot_be_dropped_keeps_its_row_and_record(
+    def test_generation_that_cannot_be_dropped_keeps_its_row_and_record(
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -240,7 +240,7 @@ class TestRebuild:
         assert states(connection) == ["live"]
         assert connection.execute(recorded, [kept.generation]).fetchone() == (0,)
 
-    def test_one_whose_record_is_read_is_dropped_later(
+    def test_generation_whose_record_is_being_read_is_dropped_later(
         self, connection: Connection, strand: StrandRows, database: str, stores: Stores
     ) -> None:
         history(strand)
@@ -255,7 +255,7 @@ class TestRebuild:
         exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
 
-    def test_nobody_takes_over_one_that_is_being_dropped(
+    def test_nobody_takes_over_a_generation_that_is_being_dropped(
         self, connection: Connection, strand: StrandRows, database: str, stores: Stores,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -279,7 +279,7 @@ class TestRebuild:
         assert states(connection) == ["live"]
 
     @pytest.mark.parametrize("back", [False, True])
-    def test_a_node_that_is_killed_while_an_index_is_filled_loses_only_that_one(
+    def test_node_killed_during_a_backfill_loses_only_that_index(
         self, connection: Connection, strand: StrandRows, database: str, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch, back: bool,
     ) -> None:  # fmt: skip
@@ -314,7 +314,7 @@ class TestRebuild:
             check_whole(connection, client, NOW)
             client.close()
 
-    def test_another_definition_takes_over_whatever_differs(
+    def test_another_definition_may_differ(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
@@ -331,7 +331,20 @@ class TestRebuild:
         assert states(connection) == ["frozen", "live"]
         check_whole(connection, opensearch, new)
 
-    def test_a_change_while_it_is_built_is_not_missed(
+    def test_generation_with_newly_parked_documents_is_refused(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        redefined: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        before = shown(opensearch, "now")
+        redefined("second")
+        done = rebuilt(stores, replace(NOW, rows=lambda revision: [{"label": revision.data["nope"]}]))
+        assert (done.swapped, done.rows, done.rows_before, done.newly_parked) == (False, 0, 2, 1)
+        assert shown(opensearch, "now") == before
+        assert states(connection) == ["live"]
+
+    def test_change_during_a_rebuild_is_not_missed(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -352,7 +365,7 @@ class TestRebuild:
         assert "upgraded" in labels(opensearch)
         check_whole(connection, opensearch, NOW)
 
-    def test_a_second_one_is_refused(self, strand: StrandRows, stores: Stores) -> None:
+    def test_concurrent_rebuild_is_refused(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         with exclusion.alone(stores.url, "now"):
@@ -360,7 +373,7 @@ class TestRebuild:
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(stores, NOW)
 
-    def test_it_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
+    def test_rebuild_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         with pytest.raises(UsageError, match="STRANDLINE_OPENSEARCH_URL"):
             rebuild.rebuild(stores.url, named(NOW), "now")
@@ -369,7 +382,7 @@ class TestRebuild:
             rebuilt(stores, NOW)
 
     @pytest.mark.parametrize("noticed", [True, False])
-    def test_one_whose_index_is_gone_is_replaced(
+    def test_generation_whose_index_is_missing_is_replaced(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, noticed: bool
     ) -> None:
         history(strand)
@@ -386,7 +399,7 @@ class TestRebuild:
         assert labels(opensearch) == ["a1", "d0", *(["e0"] if noticed else [])]
         check_whole(connection, opensearch, NOW)
 
-    def test_readers_never_fail_and_never_see_half(
+    def test_readers_never_fail_and_never_see_a_part(
         self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
     ) -> None:
         for number in range(60):
@@ -464,7 +477,7 @@ class TestCrashes:
         ],
         ids=lambda one: one if isinstance(one, str) else one.name,
     )
-    def test_what_is_left_is_gone_on_with(
+    def test_interrupted_rebuild_is_resumed(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch, end: str, projection: Projection, first: str,
     ) -> None:  # fmt: skip
@@ -484,7 +497,7 @@ class TestCrashes:
         assert shown(opensearch, projection.name) == before
         check_whole(connection, opensearch, projection)
 
-    def test_a_redaction_after_a_swap_was_cut_off_is_in_neither(
+    def test_redaction_after_an_interrupted_cut_over_reaches_both_generations(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -515,7 +528,7 @@ class TestCrashes:
         check_whole(connection, opensearch, PAST)
 
     @pytest.mark.parametrize("passed_on", [True, False])
-    def test_an_alias_call_that_was_never_answered(
+    def test_unanswered_alias_request_is_finished(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
         monkeypatch: pytest.MonkeyPatch, passed_on: bool,
     ) -> None:  # fmt: skip
@@ -547,7 +560,7 @@ class TestCrashes:
         assert shown(opensearch, "now") == before
         check_whole(connection, opensearch, NOW)
 
-    def test_a_refused_alias_call_changes_nothing(
+    def test_refused_alias_request_changes_nothing(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
     ) -> None:
         history(strand)
@@ -564,7 +577,7 @@ class TestCrashes:
         assert rebuilt(stores, NOW).swapped
         check_whole(connection, opensearch, NOW)
 
-    def test_a_swap_whose_definition_is_gone_is_taken_back(
+    def test_cut_over_whose_definition_is_gone_is_taken_back(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch, redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
@@ -589,7 +602,7 @@ class TestCrashes:
         assert states(connection) == ["frozen", "live"]
         check_whole(connection, opensearch, NOW)
 
-    def test_a_store_that_goes_away_leaves_what_is_served(
+    def test_failing_store_leaves_the_served_generation(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -610,7 +623,7 @@ class TestCrashes:
         assert rebuilt(stores, NOW).swapped
         check_whole(connection, opensearch, NOW)
 
-    def test_an_index_is_dropped_only_when_nobody_writes_to_it(
+    def test_index_is_dropped_only_when_nobody_writes_to_it(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -643,8 +656,8 @@ class TestCrashes:
         check_whole(connection, opensearch, NOW)
 
 
-class TestKept:
-    def test_it_goes_on_and_serves_again(
+class TestRollback:
+    def test_kept_generation_catches_up_and_serves_again(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -662,7 +675,7 @@ class TestKept:
             assert states(connection, projection.name) == ["live", "kept"]
         check_whole(connection, opensearch, *ALL.values())
 
-    def test_one_that_fails_stops_nothing(
+    def test_failing_kept_generation_stops_nothing(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -678,7 +691,7 @@ class TestKept:
         assert failures == [("OpenSearch does not have the index of this read model.",), (None,)]
 
     @pytest.mark.parametrize("projection", [NOW, PAST, COMPOSED], ids=lambda one: one.name)
-    def test_a_frozen_one_is_purged_and_taken_back_only_when_asked(
+    def test_frozen_generation_is_purged_and_served_only_if_stale(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         redefined: Callable[[str], None], projection: Projection,
     ) -> None:  # fmt: skip

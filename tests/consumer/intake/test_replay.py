@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from strandline.consumer.intake.replay import Replay, take_in
+from strandline.consumer.intake.replay import Replay, replay_sources
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.check import merkle
@@ -49,7 +49,7 @@ STORE = (
 
 def replay(url: str, *addresses: str | Path, origin: int = 0, workers: int = 1) -> Replay:
     sources = [source for address in addresses for source in local_sources(str(address))]
-    return take_in(url, sources, Settings(origin=origin, workers=workers))
+    return replay_sources(url, sources, Settings(origin=origin, workers=workers))
 
 
 def query(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -181,10 +181,10 @@ class TestRecords:
         gone = sorted(folder.iterdir())[4]
         held = gone.read_bytes()
         gone.unlink()
-        result = take_in(database, sources, Settings(origin=0, workers=1))
+        result = replay_sources(database, sources, Settings(origin=0, workers=1))
         assert (result.rejected, rejected(database)) == (1, [(None, "object")])
         gone.write_bytes(held)
-        assert take_in(database, sources, Settings(origin=0, workers=1)).mark == 8
+        assert replay_sources(database, sources, Settings(origin=0, workers=1)).mark == 8
 
 
 class TestGaps:

@@ -105,6 +105,29 @@ def test_another_strand_is_refused_and_the_rest_taken(
     assert "Another" in str(detail)
 
 
+def test_stream_of_another_strand_is_a_fault_until_its_own_records_come(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    assert intake.take(streamed()[:4]).fault is None
+    fault = intake.take(streamed("Another000000000000000")).fault
+    assert fault is not None
+    assert STRAND in fault
+    assert "Another000000000000000" in fault
+    [state] = read_streams(connection, timedelta(hours=1))
+    assert state.fault == fault
+    assert intake.take(streamed()[4:]).fault is None
+    assert read_streams(connection, timedelta(hours=1))[0].fault is None
+
+
+def test_batch_of_which_nothing_is_stored_is_a_fault(intake: StreamIntake) -> None:
+    good, bad = streamed()[0], changed_data()
+    assert intake.take([good, bad]).fault is None
+    assert intake.take([good]).fault is None, "a repetition is no rejection"
+    assert "(revision-hash)" in str(intake.take([bad]).fault)
+    created = Received(control_record(ARN, "CREATED").data, "9.0")
+    assert intake.take([bad, created]).fault is None
+
+
 def test_a_record_that_postgresql_refuses_stops_no_other(
     intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
 ) -> None:

@@ -14,7 +14,7 @@ from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark import mark as mark_module
 from strandline.consumer.mark.chain import Candidate, walk
 from strandline.consumer.mark.gaps import gaps, head
-from strandline.consumer.mark.lock import LOCK_SHARED, STRAND_LOCK, strand_lock
+from strandline.consumer.mark.lock import LOCK_SHARED, strand_lock
 from strandline.consumer.mark.mark import advance, read_mark
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, redacted, strand
 
@@ -341,6 +341,6 @@ class TestConcurrency:
                 with connect(database) as third, third.transaction():
                     third.execute("SET LOCAL lock_timeout = '200ms'")
                     with pytest.raises(psycopg.errors.LockNotAvailable), third.transaction():
-                        third.execute(LOCK_SHARED, [STRAND_LOCK])
+                        third.execute(LOCK_SHARED)
             waiting.join(10)
         assert read_mark(connection).sequence_no == 1

@@ -80,7 +80,7 @@ def test_metric_names_follow_prometheus(database: str, tmp_path: Path) -> None:
 
 
 def test_health_server_answers_its_routes_only() -> None:
-    app = application(lambda: {"a": None}, lambda: {"a": "b"}, lambda: b"strandline_up 1\n")
+    app = application(lambda: {"a": None}, lambda: ({"a": "b"}, {"c": 1}), lambda: b"strandline_up 1\n")
     server = HttpServer(app, listen_on("127.0.0.1:0", "STRANDLINE_LISTEN"))
     server.start()
     answers = {}
@@ -96,7 +96,7 @@ def test_health_server_answers_its_routes_only() -> None:
         assert server.join(10)
     assert answers["/livez"][:2] == (200, "application/json")
     assert answers["/readyz?x=1"][0] == 503
-    assert json.loads(answers["/readyz?x=1"][2]) == {"ok": False, "checks": {"a": "b"}}
+    assert json.loads(answers["/readyz?x=1"][2]) == {"ok": False, "c": 1, "checks": {"a": "b"}}
     assert answers["/metrics"] == (200, CONTENT_TYPE_LATEST, b"strandline_up 1\n")
     assert answers["/other"][0] == 404
 
@@ -105,10 +105,10 @@ def test_liveness_is_answered_while_readiness_waits() -> None:
     """Every thread waits for a store that does not answer."""
     waiting, over = Semaphore(0), Event()
 
-    def ready() -> dict[str, str | None]:
+    def ready() -> tuple[dict[str, str | None], dict[str, object]]:
         waiting.release()
         over.wait()
-        return {}
+        return {}, {}
 
     server = HttpServer(application(dict, ready, bytes), listen_on("127.0.0.1:0", "STRANDLINE_LISTEN"))
     server.start()

@@ -7,6 +7,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.intake.stream import StreamIntake
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.worker.projectors import ProjectorThreads
+from tests.journals import STRAND
 from tests.streamed import streamed
 
 PROJECTIONS = discover(("strandline.projections",))
@@ -25,8 +26,8 @@ def running(url: str) -> Iterator[ProjectorThreads]:
         assert made.join(10)
 
 
-def ingest(url: str, first: int = 0, last: int | None = None) -> None:
+def ingest(url: str, first: int = 0, last: int | None = None, strand: str = STRAND) -> None:
     """Ingest records of the small journal."""
     with connect(url) as connection:
         intake = StreamIntake(connection, stream="licences", shard="s", origin=0, trust_deletions=False)
-        intake.take(streamed()[first:last])
+        intake.take(streamed(strand)[first:last])

@@ -56,7 +56,7 @@ def test_missing_java_or_kcl_is_named(settings: Settings, tmp_path: Path, monkey
     with pytest.raises(StrandlineError, match="Java 17"):
         start_daemon(settings, "postgresql://", tmp_path, trust_deletions=False)
     monkeypatch.setattr(daemon, "find_spec", lambda _: None)
-    with pytest.raises(StrandlineError, match=r"strandline\[worker\]"):
+    with pytest.raises(StrandlineError, match=r"\.\[worker\]"):
         start_daemon(settings, "postgresql://", tmp_path, trust_deletions=False)
 
 

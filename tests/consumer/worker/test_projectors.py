@@ -102,7 +102,7 @@ def test_dead_projector_is_a_fault(database: str, monkeypatch: pytest.MonkeyPatc
     def dies(*_: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(projectors, "projector", dies)
+    monkeypatch.setattr(projectors, "projectors", dies)
     ingest(database)
     with running(database) as made:
         wait_for(lambda: all(made.faults().values()))

@@ -26,6 +26,7 @@ from strandline.consumer.worker.service import run_worker
 from tests.consumer.worker.live import blocked, in_read_models, scalar, wait_for
 from tests.consumer.worker.projecting import FILLED, ingest
 from tests.emulators import free_port
+from tests.journals import STRAND
 from tests.tcp_proxy import Proxy, proxy
 
 PROJECTIONS = discover(("strandline.projections",))
@@ -69,6 +70,7 @@ def settings(between: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "DATABASE_URL": make_conninfo(between.url, connect_timeout="2"),
         "HOME": str(tmp_path),
         "WORKER_ID": "one",
+        "STREAM": "licences",
         "LISTEN": f"127.0.0.1:{free_port()}",
         "DRAIN_SECONDS": "2",
     }.items():
@@ -148,7 +150,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
     database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It dies when it has come to the mark, and nothing more is written."""
-    lives = projectors.projector
+    lives = projectors.projectors
 
     def dies(connection: Any, projection: Any, stores: Any) -> Any:
         if projection.name == "licence_register":
@@ -159,7 +161,7 @@ def test_dead_projector_shows_although_its_lag_is_zero(
         ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
-        monkeypatch.setattr(projectors, "projector", dies)
+        monkeypatch.setattr(projectors, "projectors", dies)
         wait_for(lambda: asked(settings, "livez")[0] == 503)
         assert asked(settings, "livez")[1]["checks"]["services"] == "ended: projector licence_register"
         said = asked(settings, "readyz")
@@ -169,6 +171,25 @@ def test_dead_projector_shows_although_its_lag_is_zero(
     monkeypatch.setattr(projectors, "POLL_SECONDS", 0.1)
     with in_background(watch):
         run_worker(settings, settings.database_url or "", PROJECTIONS)
+
+
+def test_stream_of_another_strand_is_not_ready_but_alive(database: str, settings: Settings, daemon: Daemon) -> None:
+    other = "Another000000000000000"
+
+    def watch() -> None:
+        ingest(database, last=4)
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+        ingest(database, strand=other)
+        status, answer = asked(settings, "readyz")
+        assert status == 503
+        assert STRAND in answer["checks"]["stream licences"]
+        assert other in answer["checks"]["stream licences"]
+        assert asked(settings, "livez")[0] == 200
+        ingest(database, first=4)
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+
+    with in_background(watch):
+        assert run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
 def test_stuck_projector_is_not_ready_but_alive(

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from amazon_kclpy.kcl import KCLProcess
+from structlog.testing import capture_logs
 
 from strandline.consumer import settings as settings_module
 from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import shard
 from strandline.consumer.worker.shard import ShardProcessor
 from tests.consumer.worker.live import mark
+from tests.journals import STRAND
 from tests.streamed import streamed
 from tests.tcp_proxy import Proxy, proxy
 
@@ -98,6 +100,16 @@ def test_batch_is_stored_before_its_checkpoint(database: str, settings: Settings
     # How far the store was when each was asked for.
     assert daemon.checkpoints[0][2] == 1
     assert [one[2] for one in daemon.checkpoints[2:]] == [8, 8]
+
+
+def test_batch_of_another_strand_is_an_error_in_the_log(database: str, settings: Settings) -> None:
+    other = [one.data for one in streamed("Another000000000000000")]
+    with capture_logs() as logs:
+        assert run(Daemon(database, batches()[0], other), settings) == ""
+    [error] = [one for one in logs if one["log_level"] == "error"]
+    assert (error["event"], error["records"]) == ("batch rejected", len(other))
+    assert STRAND in error["fault"]
+    assert "Another000000000000000" in error["fault"]
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "delay"])

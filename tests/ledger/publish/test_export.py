@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import boto3
 import pytest
@@ -11,7 +12,7 @@ from moto import mock_aws
 from strandline.consumer.intake.s3 import s3_sources
 from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
-from strandline.journal.make.export import Format
+from strandline.journal.make.export import Format, encode
 from strandline.journal.sources.source import local_sources
 from strandline.ledger import Ledger
 from strandline.ledger.publish import export
@@ -90,6 +91,30 @@ def test_destination_with_another_journal_or_format_is_refused(
     other.write_bytes(b"")
     with pytest.raises(UsageError, match="another strand"):
         Exporter(database, FolderTarget(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("format", [Format.ION_TEXT, Format.ION_BINARY])
+def test_object_that_does_not_read_back_with_its_hashes_is_not_written(
+    database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
+) -> None:
+    def rounds(blocks: list[dict[str, Any]], format: Format) -> bytes:
+        *others, last = blocks
+        [revision] = last["revisions"]
+        return encode([*others, {**last, "revisions": [{**revision, "data": {"licenceId": 7}}]}], format)
+
+    monkeypatch.setattr(export, "encode", rounds)
+    with pytest.raises(StrandlineError, match=r"block 8 would not have its hash .*\(revision-hash\)"):
+        Exporter(database, FolderTarget(tmp_path), format).run()
+    assert not list(tmp_path.rglob("*.ion"))
+
+
+def test_object_that_lacks_a_block_is_not_written(
+    database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "encode", lambda blocks, format: encode(blocks[:-1], format))
+    with pytest.raises(StrandlineError, match="would not have its hash"):
+        Exporter(database, FolderTarget(tmp_path), Format.JSON).run()
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_empty_store_has_nothing_to_export(database: str, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_malformed_amounts_are_refused(call: Call, amount: object) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     status, problem = call("/AddFunds", accountId="A", amount=amount, requestId="r2")
     assert (status, problem["title"]) == (400, "The request is malformed")
-    assert "amount is to be" in problem["detail"]
+    assert "amount must be" in problem["detail"]
 
 
 def test_largest_amounts_are_exact(call: Call) -> None:
