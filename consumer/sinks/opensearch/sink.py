@@ -41,8 +41,10 @@ class OpensearchSink(IndexRows, ExternalSink):
         projection: Projection,
         generation: int,
         relation: str,
+        *,
+        prefix: str = "",
     ) -> None:
-        super().__init__(client, url, connection, generation, relation)
+        super().__init__(client, url, connection, generation, relation, prefix=prefix)
         self._projection = projection
         self._search_rows = SearchRows(projection)
         self._source_names = source_names(projection)
@@ -50,7 +52,7 @@ class OpensearchSink(IndexRows, ExternalSink):
 
     def create(self, *, bare: bool = False) -> None:
         self.drop()
-        body = index_body(self._projection, self._relation, bare=bare)
+        body = index_body(self._projection, self._relation, self._store, bare=bare)
         asked(lambda: self._client.indices.create(index=self._relation, body=body, params=LIMITS))
 
     def complete(self) -> None:
