@@ -27,6 +27,7 @@ OPENSEARCH_OFF = "OpenSearch is off: STRANDLINE_OPENSEARCH_URL is not set."
 def status(as_json: AsJson = False) -> int:
     """Show the journal, gaps, redactions, read models, workers."""
     from strandline.consumer.database.connection import connect
+    from strandline.consumer.generations.hints import find_hints
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.monitoring.presence import read_workers
     from strandline.consumer.monitoring.status import read_status
@@ -38,13 +39,17 @@ def status(as_json: AsJson = False) -> int:
         streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
         workers = read_workers(connection)
         found = read_status(connection, projections.values(), open_stores(settings, url))
+        hints = find_hints(connection, projections.values())
     opensearch = settings.opensearch_url is not None
     if as_json:
         shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
         shown["workers"] = [_worker_json(one) for one in workers]
+        shown["hints"] = hints
         show_json({**shown, "opensearch": "on" if opensearch else "off", "kernel": KERNEL})
     else:
         _say_status(found)
+        for hint in hints:
+            say(hint)
         for one in streams:
             say(f"Stream {one.name}: {one.state} since {_utc(one.since)}; last record at {_utc(one.heard_at)}.")
             if one.fault is not None:
@@ -135,6 +140,9 @@ def _say_status(found: "Status") -> None:
 
 
 def say_projections(found: "Sequence[ProjectionStatus]") -> None:
+    if not found:
+        say("No read models: name your projections in STRANDLINE_PROJECTIONS (`strandline init-projection TABLE`).")
+        return
     show_table(
         ("read model", "store", "generation", "position", "state", "blocks behind", "parked"),
         [(one.name, one.store, one.generation, one.position, one.state, one.lag_blocks, one.parked) for one in found],
