@@ -1,7 +1,8 @@
-"""The appender: makes transactions the next blocks of the journal, several in one database transaction.
+"""Appends transactions as blocks at the journal's end, several in one database transaction.
 
-It has the strand's lock alone from reading the tail to the commit. So each block follows the one before, whichever
-process writes it. The mark moves with the blocks; a crash leaves all of them or none. The statements are a pipeline.
+The writer holds the strand's lock alone from the look at the tail to the commit: however many processes write, each
+block follows the one before. The mark moves with the blocks; a crash leaves all of them or none. The statements are
+sent in one trip, as a pipeline.
 """
 
 from collections.abc import Sequence

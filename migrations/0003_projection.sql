@@ -18,6 +18,8 @@ CREATE TABLE projection.generation (
     state         text NOT NULL CHECK (state IN ('building', 'live', 'kept', 'frozen')),
     fingerprint   text NOT NULL,              -- of the definition that fills it
     relation      text NOT NULL,              -- table in schema generation, or index
+    purpose       text NOT NULL DEFAULT '',   -- of the definition, for read.read_models
+    readers       text NOT NULL DEFAULT 'cleared' CHECK (readers IN ('analysts', 'cleared')),
     position      bigint NOT NULL,            -- last block that it reflects
     owner         text,                       -- process that holds the lease
     token         bigint NOT NULL DEFAULT 0,  -- rises with every lease
@@ -188,3 +190,12 @@ CREATE TABLE projection.receipt (
     hash        bytea NOT NULL,
     UNIQUE (document_id, version, store, level)
 );
+
+-- The end of the chain of receipts: how many were issued, and the hash of the last. Receipts that are deleted are missed by
+-- it. A copy of it with an outsider (`receipts --head`) shows a change of both.
+CREATE TABLE projection.receipt_head (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    count    bigint NOT NULL,
+    hash     bytea NOT NULL
+);
+INSERT INTO projection.receipt_head (count, hash) VALUES (0, decode(repeat('00', 32), 'hex'));

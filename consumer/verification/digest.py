@@ -8,6 +8,7 @@ import psycopg
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.store.graft import read_graft
 from strandline.journal.check.merkle import Frontier
 from strandline.journal.check.strand import Chain
 from strandline.journal.errors import StrandlineError, UsageError
@@ -22,11 +23,15 @@ Progress = Callable[[int, int], None]  # blocks done, blocks in all
 
 @dataclass(frozen=True)
 class Digest:
-    """The Merkle root over the hashes of all blocks from 0 to `tip`."""
+    """The Merkle root over the hashes of all blocks from 0 to `tip`.
+
+    `graft` is the first block that Strandline wrote, None if QLDB wrote all.
+    """
 
     digest: bytes
     tip: int
     strand_id: str
+    graft: int | None = None
 
 
 class BlockHashes:
@@ -88,4 +93,5 @@ def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambd
         frontier = Frontier()
         for block_hash in hashes:
             frontier.append(block_hash)
-    return Digest(frontier.digest(), hashes.tip, hashes.strand_id)
+        graft = read_graft(connection)
+    return Digest(frontier.digest(), hashes.tip, hashes.strand_id, graft)

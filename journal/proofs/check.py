@@ -48,14 +48,17 @@ class Content:
 class CheckResult:
     """The answer for a proof. `reasons` say why it does not hold or cannot be checked, `notes` what is not shown.
 
-    `document` and `version` are the file's claim, None if it has none; `content` is what was proved, None if nothing
-    was. `digest` is the one compared with. A proof that is not `bound` is weaker: see `proofs.binding`.
+    `document`, `version`, `strand_id` and `sequence_no` are claims of the file, None if it has none. `content` is what
+    was proved, None if nothing was. `digest` is the one compared with. A proof that is not `bound` is weaker: see
+    `proofs.binding`.
     """
 
     answer: Answer
     bound: bool
     document: str | None
     version: int | None
+    strand_id: str | None
+    sequence_no: int | None
     digest: bytes
     content: Content | None
     reasons: tuple[str, ...]
@@ -253,11 +256,13 @@ def _result(
     file: Proof | SavedDigest,
     given: bytes | None,
 ) -> CheckResult:
-    version = file.version if isinstance(file, Proof) else None
+    version, number = (file.version, file.sequence_no) if isinstance(file, Proof) else (None, None)
     if given is None:
         notes = [*notes, "compared with the digest in the file itself: give one saved from QLDB with --digest"]
     digest = given or file.digest
-    return CheckResult(answer, bound, file.document_id, version, digest, content, tuple(reasons), tuple(notes))
+    return CheckResult(
+        answer, bound, file.document_id, version, file.strand_id, number, digest, content, tuple(reasons), tuple(notes)
+    )
 
 
 def _json_object(data: bytes) -> Mapping[str, Any] | None:
