@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.journal.errors import UsageError
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Level = Literal["hidden", "expunged", "physical"]
 
 FIRST_PREVIOUS = bytes(32)  # the hash that the first receipt names as the one before

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.erasure.probe import Residue, key_columns, probe
 from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import Key
 from strandline.consumer.store.redactions import IS_HIDDEN
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 REDACTIONS_AT_ONCE = 1000
 OUT_OF_SCOPE = (

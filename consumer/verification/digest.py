@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.graft import read_graft
 from strandline.journal.check.merkle import Frontier
@@ -42,9 +39,7 @@ class BlockHashes:
     broken link.
     """
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], tip: int | None = None, *, progress: Progress = lambda *_: None
-    ) -> None:
+    def __init__(self, connection: Connection, tip: int | None = None, *, progress: Progress = lambda *_: None) -> None:
         if tip is not None and tip < 0:
             raise UsageError(f"a tip is the number of a block, 0 or higher, not {tip}")
         mark = read_mark(connection)
