@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 from strandline.journal.check.block import Fault
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision
-from strandline.journal.decode import stream
 from strandline.journal.decode.copy_format import Rows, Tally, shapes_of
-from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.kernel import decode_record
 from strandline.journal.decode.objects import Decoded, unreadable, value_at
+from strandline.journal.decode.packaging import user_records
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
@@ -53,9 +52,9 @@ class DecodedRecords(Decoded):
 def decode_records(
     files: Sequence[tuple[str, bytes]], *, trust_deletions: bool = False, with_rows: bool = True
 ) -> DecodedRecords:
-    """Read, verify and pack raw records, each a file's name and bytes: KPL-aggregated or not, optionally gzip'd.
+    """Read, verify and pack the records in files, each a name and bytes (forms: `journal.decode.packaging`).
 
-    A file may also hold concatenated user records. Never raises because of the bytes: an unreadable record is a fault,
+    Never raises because of the bytes: an unreadable record is a fault,
     and kept in `refused`.
     """
     result = DecodedRecords()
@@ -65,7 +64,7 @@ def decode_records(
     ] = {}  # the kinds of the records in a user record's bytes: repetitions are close together
     for name, data in files:
         try:
-            records = stream.deaggregate(decompress(data))
+            records = list(user_records(data))
         except UnreadableError as error:
             _refuse(result, [unreadable(error)], name, 0, data)
             continue

@@ -128,7 +128,7 @@ def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> 
     try:
         data = decompress(data)
         typed: Iterator[tuple[int, Any]] | None = None
-        for index, value in enumerate(_values(data)):
+        for index, value in enumerate(values(data)):
             try:
                 block = check_block(value, trust_deletions=trust_deletions)
             except ShapeError as error:
@@ -157,7 +157,8 @@ def value_at(values: Iterator[tuple[int, Any]], index: int) -> Any:
     return next(value for position, value in values if position == index)
 
 
-def _values(data: bytes) -> Iterator[Any]:
+def values(data: bytes) -> Iterator[Any]:
+    """Read the values of an export object: Ion text, Ion binary or JSON."""
     if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
         return ion.read(data)
     try:

@@ -99,6 +99,23 @@ def scan(data: bytes) -> Framing:
     return Framing(position, inexact)
 
 
+def without_newlines(data: bytes) -> bytes:
+    """Remove newlines that a delivery stream appended to records of binary Ion; return other data unchanged."""
+    position, start, parts = 0, 0, []
+    try:
+        while position < len(data):
+            if data[position] == 10 and data[position + 1 : position + 5] in (b"", _VERSION_MARKER):
+                parts.append(data[start:position])
+                position = start = position + 1
+            elif data.startswith(_VERSION_MARKER, position):
+                position += len(_VERSION_MARKER)
+            else:
+                position = _header(data, position, len(data))[2]
+    except UnreadableError:
+        pass
+    return b"".join([*parts, data[start:]]) if parts else data
+
+
 def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> bool:
     """Check that every value within a container fits into the one around it; written for speed.
 
