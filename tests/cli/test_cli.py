@@ -102,9 +102,10 @@ def test_status_of_an_empty_store_has_all_keys_and_nulls(run: Run) -> None:
         "mark", "head", "origin", "gaps", "accepted_gaps", "rejected", "projections", "other_generations", "redactions"
     }  # fmt: skip
     assert status.json["mark"] is status.json["head"] is None
-    (register,) = [one for one in status.json["projections"] if one["name"] == "licence_register"]
-    assert register["state"] == "idle"
-    assert "OpenSearch is off" in run("status").out
+    assert status.json["projections"] == status.json["hints"] == []
+    shown = run("status").out
+    assert "No read models: name your projections" in shown
+    assert "OpenSearch is off" in shown
 
 
 def test_generation_of_an_unknown_projection_is_listed_separately(

@@ -7,11 +7,12 @@ import msgspec
 import psycopg
 from opensearchpy import OpenSearch
 
-from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection, Rows
+from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import (
     ExternalSink,
     Fields,
+    MadeRows,
     PreparedRows,
     RejectedRow,
     Replacement,
@@ -70,7 +71,7 @@ class OpensearchSink(IndexRows, ExternalSink):
     def show(self) -> None:
         self.show_as_before(self._projection.name)
 
-    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+    def prepare_all(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
         return self._search_rows(many)
 
     def as_stored(self, rows: PreparedRows) -> list[Fields]:
