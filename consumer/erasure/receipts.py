@@ -24,12 +24,12 @@ OUT_OF_SCOPE = (
 CHECKED: dict[tuple[str, Level], str] = {
     ("postgresql", "hidden"): "the revision has no data in the journal, and every generation has passed the redaction; "
     "each read model of a known definition was asked for rows of the revision",
-    ("postgresql", "expunged"): "as hidden; then every table that had held it was vacuumed, and no dead row was left",
-    ("postgresql", "physical"): "as hidden; then every table that had held it was rewritten, and no dead row was left",
+    ("postgresql", "expunged"): "as hidden; then every table that had the data was vacuumed, and no dead row was left",
+    ("postgresql", "physical"): "as hidden; then every table that had the data was rewritten, and no dead row was left",
     ("opensearch", "hidden"): "every generation has passed the redaction; each index of a known definition was "
     "refreshed, and searched for rows of the revision",
     ("opensearch", "expunged"): "as hidden; then every index was flushed and merged, and no deleted row was left",
-    ("opensearch", "physical"): "as expunged; then no search that held former files was open, and no log was left",
+    ("opensearch", "physical"): "as expunged; then no search kept former files open, and no log was left",
 }
 
 COLUMNS = """
