@@ -461,6 +461,9 @@ def documents_in(block: dict[str, Any]) -> tuple[list[str], Value]:
     documents = IonReader(base64(block, "documents")).read_one()
     if documents.kind != STRUCT or documents.content is None:
         raise NotProved("the block's documents are not a struct")
+    for _, document in documents.content:
+        if document.kind != STRUCT or getattr(dict(document.content or ()).get("tableName"), "kind", None) != STRING:
+            raise NotProved("the block's documents have no table")
     return [str(name) for name, _ in documents.content], documents
 
 
@@ -542,6 +545,8 @@ def verify(proof: dict[str, Any], digest: bytes | None) -> bool:
     if digest is not None and end != digest:
         raise NotProved("the proof does not lead to the digest given")
     print_content(proof, state, dict(metadata.content), data)
+    if documents is not None:
+        print(f"table        {text(dict(dict(documents.content)[proof['documentId']].content)['tableName'])}")
     print(f"shown: {len(path)} hashes lead from it to the digest {'given' if digest else 'in the file'}")
     notes = [*proof["notes"], "the block's number and its writer are claims of the file: no hash covers them"]
     if block is None:
@@ -776,7 +781,8 @@ def main() -> int:
     except WrongUse as reason:
         print(reason, file=sys.stderr)
         return 2
-    print(f"THE PROOF HOLDS{'' if bound else ', WEAKLY: see the notes'}")
+    weakly = "" if bound else ", WEAKLY (see the notes)"
+    print(f"THE PROOF HOLDS{weakly}, against the digest {'in the file itself' if digest is None else 'given'}")
     return 0
 
 
