@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from strandline.consumer.erasure.receipt_check import ReceiptCheck
 
 
+# What the redaction met in this store.
+DATA = {"data": "erased here", "redacted": "arrived without", "not held": "never here"}
+
+
 def receipts(
     document: Annotated[str | None, typer.Option(help="Only the receipts of this document.", metavar="ID")] = None,
     verify: Annotated[
@@ -80,7 +84,7 @@ def _say_receipts(issued: "list[Receipt]") -> None:
         return
     bodies = [one.content() for one in issued]
     show_table(
-        ("receipt", "document", "version", "block", "redacted by", "store", "level", "found", "issued at"),
+        ("receipt", "document", "version", "block", "redacted by", "store", "level", "data", "issued at"),
         [
             (
                 body["receipt"],
@@ -90,7 +94,7 @@ def _say_receipts(issued: "list[Receipt]") -> None:
                 body["redactedBy"],
                 body["store"],
                 body["level"],
-                body["found"],
+                DATA[body["found"]],
                 body["issuedAt"],
             )
             for body in bodies

@@ -47,7 +47,8 @@ def export_register(file: RegisterFile, as_json: AsJson = False) -> int:
 def import_register(file: RegisterFile, as_json: AsJson = False) -> int:
     """Import a register of redactions into a new store.
 
-    Revisions that it names are then stored without their data, even from an export made before the redaction.
+    Revisions that it names are then stored without their data, even from an export made before the redaction. An entry
+    that the journal contradicts stops the mark.
     """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.register import import_register, read_file
@@ -56,9 +57,21 @@ def import_register(file: RegisterFile, as_json: AsJson = False) -> int:
     with open_store() as (settings, url), connect(url) as connection:
         new = import_register(connection, register, settings.origin)
     if as_json:
-        show_json({"strand_id": register.strand_id, "redactions": len(register.entries), "new": new})
+        show_json(
+            {
+                "strand_id": register.strand_id,
+                "redactions": len(register.entries),
+                "new": new,
+                "confirmed_by": register.last_redacting_block,
+            }
+        )
     else:
         say(f"Read {count(len(register.entries), 'redaction')} of strand {register.strand_id}; {new:,} were new.")
+        if register.last_redacting_block is not None:
+            say(
+                f"They are unconfirmed until the journal itself shows them, through block "
+                f"{register.last_redacting_block:,}. Only import a register that you trust."
+            )
     return 0
 
 

@@ -36,15 +36,15 @@ from typing import Any
 
 
 class NotProved(Exception):
-    """The proof does not hold; the text says why."""
+    """The proof does not hold; the message says why."""
 
 
 class NotChecked(Exception):
-    """The proof cannot be checked; the text says why."""
+    """The proof cannot be checked; the message says why."""
 
 
 class WrongUse(Exception):
-    """There is no such file, or the digest is none."""
+    """There is no such file, or the digest is not one."""
 
 
 # ---- 1. Reading binary Ion -------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class IonReader:
                 yield value
 
     def _take_symbols(self, table: Value) -> None:
-        """A local symbol table: the texts that the values after it name by number."""
+        """Take a local symbol table: the texts that the values after it name by number."""
         if table.content is None:
             self.symbols = [UNKNOWN, *SYSTEM_SYMBOLS]
             return
@@ -123,7 +123,7 @@ class IonReader:
                 self.symbols.append(symbol.content.decode() if known else UNKNOWN)
 
     def _value(self, end: int) -> Value | None:
-        """The next value, or None for padding. Every value starts with its type and its length."""
+        """Read the next value, or None for padding. Every value starts with its type and its length."""
         descriptor = self._bytes(1, end)[0]
         kind, low = descriptor >> 4, descriptor & 15
         if kind == ANNOTATION:
@@ -203,7 +203,7 @@ class IonReader:
 
 
 def read_var_uint(data: bytes, position: int) -> tuple[int, int]:
-    """An Ion VarUInt: seven bits a byte, the last byte marked by its highest bit. Returns number and next position."""
+    """Read an Ion VarUInt: seven bits a byte, the highest bit marks the last. Returns number and next position."""
     number = 0
     while True:
         byte = data[position]
@@ -214,7 +214,7 @@ def read_var_uint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def read_var_int(data: bytes, position: int) -> tuple[int, int, int]:
-    """An Ion VarInt: as VarUInt, with the sign in the first byte. Returns sign, magnitude, next position."""
+    """Read an Ion VarInt: as VarUInt, with the sign in the first byte. Returns sign, magnitude, next position."""
     sign = data[position] >> 6 & 1
     first = bytes([data[position] & 0xBF])
     magnitude, after = read_var_uint(first + data[position + 1 :], 0)
@@ -241,7 +241,7 @@ def write_var_int(sign: int, magnitude: int) -> bytes:
 
 
 def write_int(sign: int, magnitude: int) -> bytes:
-    """An Ion Int: the sign in the highest bit; no bytes for zero, one for negative zero."""
+    """Write an Ion Int: the sign in the highest bit; no bytes for zero, one for negative zero."""
     if not magnitude:
         return b"\x80" if sign else b""
     out = bytearray(magnitude.to_bytes(magnitude.bit_length() // 8 + 1, "big"))
@@ -280,7 +280,7 @@ def decimal(body: bytes) -> bytes:
 
 
 def timestamp(body: bytes) -> bytes:
-    """The offset, then year, month, day, hour, minute, second as far as they are known, then a fraction."""
+    """Rewrite the offset, then year, month, day, hour, minute, second if known, then a fraction."""
     sign, offset, position = read_var_int(body, 0)
     out = write_var_int(sign, offset)  # negative zero: the offset is not known
     parts = []
@@ -338,7 +338,7 @@ def escape(data: bytes) -> bytes:
 
 
 def serialize(value: Value) -> bytes:
-    """What is hashed for a value: begin, type qualifier, content, end."""
+    """Return the bytes that are hashed for a value: begin, type qualifier, content, end."""
     if value.content is None:
         content = b""
     elif value.kind in (LIST, SEXP):
@@ -359,7 +359,7 @@ def symbol(text: str | None) -> bytes:
 
 
 def ion_hash(value: Value) -> bytes:
-    """The hash of a value; NotProved where it is nested too deeply to compute it."""
+    """Return the hash of a value. Raises NotProved if it is nested too deeply."""
     try:
         return sha256(serialize(value))
     except RecursionError:
@@ -457,10 +457,13 @@ def number_of(value: Value) -> int:
 
 
 def documents_in(block: dict[str, Any]) -> tuple[list[str], Value]:
-    """The documents that the block's transaction names, also as an Ion value."""
+    """Return the documents that the block's transaction names, also as an Ion value."""
     documents = IonReader(base64(block, "documents")).read_one()
     if documents.kind != STRUCT or documents.content is None:
         raise NotProved("the block's documents are not a struct")
+    for _, document in documents.content:
+        if document.kind != STRUCT or getattr(dict(document.content or ()).get("tableName"), "kind", None) != STRING:
+            raise NotProved("the block's documents have no table")
     return [str(name) for name, _ in documents.content], documents
 
 
@@ -497,7 +500,7 @@ def check_block(proof: dict[str, Any], names: list[str], documents: Value) -> No
 
 
 def siblings(leaves: list[bytes], index: int) -> list[bytes]:
-    """The hashes that lead from a leaf to the root of a tree in which an odd last node moves up."""
+    """Return the hashes that lead from a leaf to the root of a tree in which an odd last node moves up."""
     found = []
     while len(leaves) > 1:
         if index ^ 1 < len(leaves):
@@ -526,7 +529,10 @@ WEAK = "the proof is not bound to its block: nothing shows that the block's tran
 
 
 def verify(proof: dict[str, Any], digest: bytes | None) -> bool:
-    """Check all of a proof and print what holds; returns whether it is bound to its block. None: the file's digest."""
+    """Check all of a proof and print the revision; returns whether the proof is bound to its block.
+
+    Without `digest` the one in the file is used.
+    """
     block = proof.get("block")
     names, documents = documents_in(block) if block is not None else (None, None)
     state, metadata, data = check_revision(proof, names)
@@ -539,6 +545,8 @@ def verify(proof: dict[str, Any], digest: bytes | None) -> bool:
     if digest is not None and end != digest:
         raise NotProved("the proof does not lead to the digest given")
     print_content(proof, state, dict(metadata.content), data)
+    if documents is not None:
+        print(f"table        {text(dict(dict(documents.content)[proof['documentId']].content)['tableName'])}")
     print(f"shown: {len(path)} hashes lead from it to the digest {'given' if digest else 'in the file'}")
     notes = [*proof["notes"], "the block's number and its writer are claims of the file: no hash covers them"]
     if block is None:
@@ -570,7 +578,8 @@ ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 
 
 def text(value: Value) -> str:
-    """The value as Ion text (https://amazon-ion.github.io/ion-docs/docs/spec.html), which no terminal obeys."""
+    """Return a value as Ion text (https://amazon-ion.github.io/ion-docs/docs/spec.html) without
+    control characters."""
     names = "".join(f"{symbol_text(name)}::" for name in value.annotations)
     return names + (null_text(value) if value.content is None else TEXTS[value.kind](value))
 
@@ -602,7 +611,7 @@ def decimal_text(value: Value) -> str:
 
 
 def decimal_digits(number: int) -> str:
-    """As str(), which refuses more than 4,300 digits."""
+    """Return a number's digits; str() refuses more than 4,300."""
     parts = []
     while number >= 10**4000:
         number, rest = divmod(number, 10**4000)
@@ -772,7 +781,8 @@ def main() -> int:
     except WrongUse as reason:
         print(reason, file=sys.stderr)
         return 2
-    print(f"THE PROOF HOLDS{'' if bound else ', WEAKLY: see the notes'}")
+    weakly = "" if bound else ", WEAKLY (see the notes)"
+    print(f"THE PROOF HOLDS{weakly}, against the digest {'in the file itself' if digest is None else 'given'}")
     return 0
 
 

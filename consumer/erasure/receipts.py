@@ -12,7 +12,7 @@ from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import Key
-from strandline.consumer.store.redactions import IS_HIDDEN
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 
 REDACTIONS_AT_ONCE = 1000
 OUT_OF_SCOPE = (
@@ -24,12 +24,12 @@ OUT_OF_SCOPE = (
 CHECKED: dict[tuple[str, Level], str] = {
     ("postgresql", "hidden"): "the revision has no data in the journal, and every generation has passed the redaction; "
     "each read model of a known definition was asked for rows of the revision",
-    ("postgresql", "expunged"): "as hidden; then every table that had held it was vacuumed, and no dead row was left",
-    ("postgresql", "physical"): "as hidden; then every table that had held it was rewritten, and no dead row was left",
+    ("postgresql", "expunged"): "as hidden; then every table that had the data was vacuumed, and no dead row was left",
+    ("postgresql", "physical"): "as hidden; then every table that had the data was rewritten, and no dead row was left",
     ("opensearch", "hidden"): "every generation has passed the redaction; each index of a known definition was "
     "refreshed, and searched for rows of the revision",
     ("opensearch", "expunged"): "as hidden; then every index was flushed and merged, and no deleted row was left",
-    ("opensearch", "physical"): "as expunged; then no search that held former files was open, and no log was left",
+    ("opensearch", "physical"): "as expunged; then no search kept former files open, and no log was left",
 }
 
 COLUMNS = """
@@ -37,7 +37,8 @@ COLUMNS = """
     m.strand_id"""
 # All generations, since one that is being built or kept may have been filled before the redaction took effect.
 IS_DUE = f"""
-    d.effective_no <= least(m.sequence_no, (SELECT min(clean_no) FROM projection.generation)) AND NOT {IS_HIDDEN}"""
+    {IS_IN_EFFECT} AND NOT {IS_HIDDEN}
+    AND d.effective_no <= coalesce((SELECT min(clean_no) FROM projection.generation), d.effective_no)"""
 READ_DUE = f"""
     SELECT {COLUMNS} FROM journal.redaction d, journal.mark m
     WHERE {IS_DUE} AND (d.document_id, d.version) > (%s, %s)
@@ -56,7 +57,7 @@ READ_PURGES = """
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)"""
 READ_OPEN_FOR = f"""
     SELECT extract(epoch FROM now() - min(d.registered_at))::float8
-    FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no AND NOT {IS_HIDDEN}"""
+    FROM journal.redaction d, journal.mark m WHERE {IS_IN_EFFECT} AND NOT {IS_HIDDEN}"""
 READ_ISSUED = """
     SELECT document_id, version, store FROM projection.receipt
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)
@@ -182,7 +183,7 @@ def _content(
         "blockAddress": {"strandId": strand_id, "sequenceNo": sequence_no},
         "redactedBy": redacted_by,
         "dataHash": None if data_hash is None else b64encode(data_hash).decode(),
-        "found": found or "not held",
+        "found": found,
         "store": store,
         "level": level,
         "readModels": read_models,

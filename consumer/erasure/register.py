@@ -54,6 +54,11 @@ class Register:
     strand_id: str
     entries: Sequence[Entry]
 
+    @property
+    def last_redacting_block(self) -> int | None:
+        """Return the block that confirms the last of the entries; None without entries."""
+        return max((entry.redacted_by for entry in self.entries), default=None)
+
 
 def read_register(connection: Connection) -> Register:
     """Return the store's register. Raises `StrandlineError` if the store holds no strand."""
@@ -92,6 +97,8 @@ def read_file(path: Path) -> Register:
 
 def import_register(connection: Connection, register: Register, origin: int) -> int:
     """Import the register into a fresh store, and bind the store to its strand. Returns the number of new redactions.
+
+    They are unconfirmed, and get no receipts, until the mark passes the blocks that redacted the revisions.
 
     Raises `StrandlineError` if the store holds blocks: data already there would not be stripped. Raises `ForeignStrand`
     if the store is bound to another strand.

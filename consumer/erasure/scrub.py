@@ -115,9 +115,9 @@ def _check_destination(destination: Path) -> None:
 def _check(found: Verification, problem: str) -> None:
     if found.answer == "does not hold":
         first = found.faults[0] if found.faults else Fault(None, "object", "it holds no blocks")
-        where = "" if first.sequence_no is None else f"block {first.sequence_no}: "
+        place = "" if first.sequence_no is None else f"block {first.sequence_no}: "
         raise StrandlineError(
-            f"{problem}.\n{found.fault_count} faults, the first of them in {where}{first.fault}: {first.detail}"
+            f"{problem}.\n{found.fault_count} faults, the first of them in {place}{first.fault}: {first.detail}"
         )
 
 

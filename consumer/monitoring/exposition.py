@@ -16,7 +16,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.monitoring.status import Status, read_status
 from strandline.consumer.projection.definition import Projection
-from strandline.consumer.store.redactions import IS_HIDDEN
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 from strandline.consumer.store.streams import StreamState, read_streams
 from strandline.journal.errors import StrandlineError
 
@@ -27,7 +27,7 @@ READ_OLDEST = f"""
         WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
         UNION ALL
         SELECT d.registered_at FROM journal.redaction d, journal.mark m
-        WHERE d.effective_no <= m.sequence_no AND NOT {IS_HIDDEN}
+        WHERE {IS_IN_EFFECT} AND NOT {IS_HIDDEN}
     ) AS waiting"""
 STATES = ("live", "completed", "silent")
 

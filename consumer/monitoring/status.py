@@ -12,25 +12,25 @@ from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
-from strandline.consumer.store.redactions import IS_HIDDEN
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
 # An imported redaction is pending until the mark passes the revision that it names.
-COUNT_PENDING = """
+COUNT_PENDING = f"""
     SELECT count(*) FROM (
         SELECT named ->> 'documentId', (named ->> 'version')::bigint
         FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
         WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
         UNION
-        SELECT document_id, version FROM journal.redaction, journal.mark m WHERE effective_no > m.sequence_no
+        SELECT document_id, version FROM journal.redaction d, journal.mark m WHERE NOT {IS_IN_EFFECT}
     ) AS pending"""
 # The transaction that registers a redaction erases the data; a generation that has not applied it keeps it open.
 COUNT_REGISTERED = f"""
     SELECT count(*) FILTER (WHERE NOT done), count(*) FILTER (WHERE done)
     FROM (
         SELECT {IS_HIDDEN} AS done
-        FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no
+        FROM journal.redaction d, journal.mark m WHERE {IS_IN_EFFECT}
     ) AS registered"""
 READ_OTHERS = """
     SELECT projection, store, generation, position, state FROM projection.generation

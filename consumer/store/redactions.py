@@ -13,6 +13,9 @@ from strandline.journal.decode.kernel import statement_texts
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import read_json, to_json
 
+# The redaction `d` is in effect at the mark `m`. An imported one is unconfirmed until the mark passes the block that it
+# says redacted the revision, and that block names it: `found` is set then.
+IS_IN_EFFECT = "(d.effective_no <= m.sequence_no AND d.found IS NOT NULL)"
 # The redaction `d` is applied in every read model, and a receipt says so.
 IS_HIDDEN = """EXISTS (
     SELECT FROM projection.receipt r

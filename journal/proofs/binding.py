@@ -31,7 +31,7 @@ class Binding:
     """The parts of a block that bind a proof to it.
 
     `documents` is that member of transactionInfo as binary Ion; `other_fields` are the hashes of its other fields, so
-    that no statement text is in the proof. `previous_path` leads from the hash of the block before to the node where
+    that no statement text is in the proof. `previous_path` leads from the hash of the block before to the node at which
     its path meets this block's.
     """
 

@@ -227,7 +227,8 @@ def test_verifiers_agree_on_each_state(state: str, tmp_path: Path, capsys: pytes
 
     assert run(proof.to_json(), proof.digest, tmp_path) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[-1] == "THE PROOF HOLDS"
+    assert said.splitlines()[-1] == "THE PROOF HOLDS, against the digest given"
+    assert 'table        "T"' in said
     assert f"document     {state}, version 3" in said
     assert 'transaction  "tx3" at 2020-09-13T12:26:40.003Z' in said
     assert ('data         {name: "normal", number: 3}' in said) == (state == "normal")
@@ -277,7 +278,7 @@ def test_script_calls_an_older_file_weak(tmp_path: Path, capsys: pytest.CaptureF
     content = {**json.loads(proof.to_json()), "format": "strandline-proof/1"}
     assert run(json.dumps(content), proof.digest, tmp_path) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[-1] == "THE PROOF HOLDS, WEAKLY: see the notes"
+    assert said.splitlines()[-1] == "THE PROOF HOLDS, WEAKLY (see the notes), against the digest given"
     assert script.WEAK in said
 
 

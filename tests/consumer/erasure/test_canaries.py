@@ -57,15 +57,14 @@ PROJECTIONS: dict[str, Projection] = {**HERE, FAILING.name: FAILING, REFUSING.na
 def logged() -> Iterator[io.StringIO]:
     """Capture all logs, of structlog and of the standard library, at any level."""
     text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    before = logging.root.level
-    logging.root.addHandler(handler)
-    logging.root.setLevel(logging.DEBUG)
+    level, handlers = logging.root.level, logging.root.handlers[:]
     log_json(text)
+    logging.root.addHandler(logging.StreamHandler(text))
+    logging.root.setLevel(logging.DEBUG)
     yield text
     structlog.reset_defaults()
-    logging.root.setLevel(before)
-    logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
 
 
 def forged(block: Block) -> bytes:
