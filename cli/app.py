@@ -34,6 +34,7 @@ from strandline.cli import (
     simulate,
     sql,
     status,
+    url,
     verify,
     worker,
 )
@@ -74,6 +75,7 @@ for command in (
     scrub.scrub,
     find_subject.find_subject,
     sql.sql,
+    url.url,
     migrate.migrate,
     simulate.simulate,
     redact.redact,

@@ -199,6 +199,5 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
         if one.parked:
             say(f"{one.name} has {count(one.parked, 'parked document')}: see `strandline parked`.")
     if stale := [one.name for one in shown if one.state == "needs_rebuild"]:
-        say(
-            f"Changed since it was built (the definition, or blocks already read): `strandline rebuild {' '.join(stale)}`."
-        )
+        names = " ".join(stale)
+        say(f"The definition, or blocks already read, have changed. To rebuild: `strandline rebuild {names}`.")
