@@ -20,7 +20,7 @@ def rejected(
     with open_store() as (settings, url), connect(url) as connection:
         total, records = read_rejected(connection, limit)
     if as_json:
-        show_json({"rejected": total, "records": [one.told() for one in records]})
+        show_json({"rejected": total, "records": [one.as_dict() for one in records]})
     elif not records:
         say("Nothing was rejected.")
     else:

@@ -1,4 +1,4 @@
-"""Logs for machines: one JSON object a line on standard error, ids and numbers only, never a value of the payload."""
+"""Logs for machines: one JSON object per line on standard error; ids and numbers only, never payload."""
 
 import logging
 import sys

@@ -59,7 +59,8 @@ class Settings(BaseSettings):
     `retention` has the rules of `redact --due` (ledger/retention.py).
 
     Of OpenSearch: `opensearch_user` and `opensearch_password`; `opensearch_ca`, a file of certificates to trust; with
-    `opensearch_region`, requests are signed by AWS SigV4 for `opensearch_service`, with the credentials boto3 finds.
+    `opensearch_region`, requests are signed by AWS SigV4 for `opensearch_service`, with the credentials boto3 finds;
+    `opensearch_prefix` begins the names of indexes and aliases, for several stores in one OpenSearch.
 
     The URLs may hold passwords: the representation omits them, and errors never quote a value.
     """
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     opensearch_ca: Path | None = None
     opensearch_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,32}$")
     opensearch_service: Literal["es", "aoss"] = "es"
+    opensearch_prefix: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$")
     projections: Annotated[tuple[str, ...], NoDecode] = ("strandline.projections",)
     origin: int = Field(default=0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

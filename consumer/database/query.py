@@ -18,7 +18,8 @@ from strandline.journal.errors import StrandlineError
 
 Row = tuple[Any, ...]
 
-SETTINGS = "SET datestyle = 'ISO'; SET bytea_output = 'hex'"
+# A query finds tables by the search_path of its login.
+SETTINGS = "RESET search_path"
 NUMBERS = ("int2", "int4", "int8", "oid", "float4", "float8", "numeric")
 
 

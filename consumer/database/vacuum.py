@@ -43,7 +43,7 @@ def clean_table(
         raise Busy("the time was up")
     name = SQL("{}").format(Identifier(*table)).as_string(connection)
     connection.execute(LOW_PRIORITY)
-    # First, so that no dead row is carried over into the new file.
+    # First, so that no dead row is copied into the new file.
     _vacuum(connection, table, name)
     if physical:
         (size,) = connection.execute(READ_SIZE, [name]).fetchone() or (0,)

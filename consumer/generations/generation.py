@@ -28,16 +28,18 @@ READ_ONE = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = %s"
 LOCK = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = ANY(%s) ORDER BY generation FOR NO KEY UPDATE"
 INSERT = f"""
     WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
-    INSERT INTO projection.generation (generation, projection, store, state, fingerprint, relation, position)
+    INSERT INTO projection.generation
+        (generation, projection, store, state, fingerprint, relation, purpose, readers, position)
     OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, origin - 1
+    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(prefix)s || %(name)s || '_' || id, %(purpose)s,
+        %(readers)s, origin - 1
     FROM new, journal.mark
     RETURNING {COLUMNS}"""
 DELETE = "DELETE FROM projection.generation WHERE generation = %s"
 # No code can make the view of a frozen generation again: its query and its readers are recorded.
 RETIRE = """
     UPDATE projection.generation
-    SET state = CASE WHEN fingerprint = %(fingerprint)s THEN 'kept' ELSE 'frozen' END, served_at = NULL,
+    SET state = CASE WHEN fingerprint = %(fingerprint)s THEN 'kept' ELSE 'frozen' END,
         view_query = pg_get_viewdef(view), view_readers = ARRAY(
             SELECT rolname::text FROM pg_roles
             WHERE rolname = ANY (%(readers)s) AND has_table_privilege(rolname, view, 'SELECT') ORDER BY 1)
@@ -45,8 +47,9 @@ RETIRE = """
     WHERE projection = %(projection)s AND state = 'live'"""
 GO_LIVE = f"""
     UPDATE projection.generation
-    SET state = 'live', served_at = now(), forced = forced OR %s, failed_at = NULL, failure = NULL
+    SET state = 'live', served_at = now(), failed_at = NULL, failure = NULL
     WHERE generation = %s RETURNING {COLUMNS}"""
+SET_FORCED = "UPDATE projection.generation SET forced = %s WHERE generation = %s"
 RECORD_FAILURE = """
     UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
 
@@ -102,14 +105,21 @@ def lock(connection: Connection, numbers: Sequence[int]) -> list[Generation]:
     return [found[number] for number in numbers]
 
 
-def insert(connection: Connection, projection: Projection, *, bare: bool = False) -> Generation:
+def insert(connection: Connection, projection: Projection, *, prefix: str = "", bare: bool = False) -> Generation:
     """Insert a new generation, building, before the first block, without its table or index.
 
-    Its record tables are created, bare if a backfill is to fill it.
+    Its record tables are created, bare if a backfill is to fill it. `prefix` is that of its table's or index's name.
     """
     if isinstance(projection, ComposedProjection):
         ensure_indexes(connection, projection)
-    parameters = {"name": projection.name, "store": projection.store, "fingerprint": fingerprint(projection)}
+    parameters = {
+        "name": projection.name,
+        "prefix": prefix,
+        "store": projection.store,
+        "fingerprint": fingerprint(projection),
+        "purpose": projection.purpose,
+        "readers": projection.readers,
+    }
     new = Generation(*connection.execute(INSERT, parameters).fetchone() or ())
     record_tables.create(connection, projection, new.generation, bare=bare)
     return new
@@ -121,9 +131,14 @@ def retire(connection: Connection, projection: Projection) -> None:
     connection.execute(RETIRE, {**parameters, "readers": list(READERS["analysts"])})
 
 
-def go_live(connection: Connection, number: int, *, forced: bool = False) -> Generation:
-    """Record that this generation is served, without a failure. `forced`: although it is worse than the one before."""
-    return Generation(*connection.execute(GO_LIVE, [forced, number]).fetchone() or ())
+def set_forced(connection: Connection, number: int, forced: bool) -> None:
+    """Record whether this generation was accepted although it is worse than the one served before."""
+    connection.execute(SET_FORCED, [forced, number])
+
+
+def go_live(connection: Connection, number: int) -> Generation:
+    """Record that this generation is served, without a failure."""
+    return Generation(*connection.execute(GO_LIVE, [number]).fetchone() or ())
 
 
 def record_failure(connection: Connection, number: int, failure: str) -> None:

@@ -57,7 +57,7 @@ def ensure_generation(
         connection.execute(LOCK_PROJECTION, [projection.name])
         if found := generation.live(connection, projection):
             return found
-        first = generation.building(connection, projection) or _insert_first(connection, projection)
+        first = generation.building(connection, projection) or _insert_first(connection, projection, stores)
         if first is None or projection.store != OPENSEARCH:
             return first and _go_live(connection, projection, first, stores)
     with connection.transaction():
@@ -197,10 +197,10 @@ def _projector(connection: Connection, projection: Projection, one: Generation, 
     return Projector(connection, projection, one.generation, sink)
 
 
-def _insert_first(connection: Connection, projection: Projection) -> Generation | None:
+def _insert_first(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
     if connection.execute(HAS_STRAND).fetchone() is None or not _has_tables(connection, projection):
         return None
-    return generation.insert(connection, projection)
+    return generation.insert(connection, projection, prefix=stores.prefix_of(projection))
 
 
 def _go_live(connection: Connection, projection: Projection, first: Generation, stores: Stores) -> Generation:

@@ -1,7 +1,7 @@
-"""Rows for numbers of which the store holds nothing go in by COPY alone, without a stage: several times as fast.
+"""Copies rows straight into the journal if the store has nothing for their numbers: several times as fast as a stage.
 
-That is what a replay mostly brings. Whatever else there may be to do at intake (rows that are held, or refused, lifted,
-registered as redacted) needs something held in their range, and then they are staged.
+All other work of an intake (rows that are stored, refused, upgraded or registered as redacted) needs something stored
+in their range; then the rows are staged (writer.py).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _LARGEST_SPAN = 100_000  # blocks, so that a range with holes in it makes no par
 
 
 def copy_rows(connection: Connection, statement: str, parts: Sequence[bytes]) -> int:
-    """Tuples into a table, by the binary COPY that `statement` names; gives how many."""
+    """Run the binary COPY `statement` with the tuples. Returns how many it copied."""
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
             copy.write(COPY_HEADER)
@@ -29,20 +29,20 @@ def copy_rows(connection: Connection, statement: str, parts: Sequence[bytes]) ->
 
 
 def copy_blocks(connection: Connection, rows: Sequence[Rows]) -> int:
-    """Blocks of which nothing is held; gives how many."""
+    """Copy blocks of which nothing is stored. Returns how many."""
     return copy_rows(connection, sql.COPY_FRESH_BLOCKS, [part.blocks for part in rows])
 
 
 def copy_revisions(connection: Connection, rows: Sequence[Rows]) -> int:
-    """Revisions of which nothing is held, whose partitions are there; gives how many."""
+    """Copy revisions of which nothing is stored; their partitions must exist. Returns how many."""
     return copy_rows(connection, sql.COPY_FRESH_REVISIONS, [part.revisions for part in rows])
 
 
 def copy_fresh(connection: Connection, rows: Sequence[Rows], mark_no: int) -> tuple[int, int] | None:
-    """Take rows in, in the caller's transaction; gives the counts of blocks and revisions, or None, with nothing done.
+    """Copy rows in the caller's transaction. Returns how many blocks and revisions, or None if nothing was done.
 
-    The caller holds the strand's lock. Who brings the same rows meanwhile is met as a key that is there twice; since
-    all write in the order of the keys, nobody waits in a circle.
+    The caller holds the strand's lock. Another intake of the same rows shows as a duplicate key. All write in the order
+    of the keys, so they do not wait for each other in a circle.
     """
     first, last = rows[0].first_no, rows[-1].last_no
     ascending = all(part.in_order for part in rows) and all(one.last_no < two.first_no for one, two in pairwise(rows))
@@ -56,6 +56,6 @@ def copy_fresh(connection: Connection, rows: Sequence[Rows], mark_no: int) -> tu
             copied = copy_blocks(connection, rows), copy_revisions(connection, rows)
     except errors.UniqueViolation:
         return None
-    # Last: whoever brings the same new shapes waits for this transaction's end.
+    # Last: another intake of the same new shapes waits until this transaction ends.
     add_shapes(connection, shapes_of(rows))
     return copied

@@ -1,7 +1,7 @@
 """Fast path of a replay: store a batch that directly continues the chain, and raise the mark, in one transaction.
 
 A replay mostly brings complete blocks of exports, each linked to the one before, for numbers of which the store holds
-nothing. A step of the mark would read them back to learn what decoding already told. All else is left to the general
+nothing. A step of the mark would read them back to learn what decoding has found. All else is left to the general
 path: intake (writer.py), then the mark.
 """
 

@@ -1,4 +1,4 @@
-"""A batch of stream records into the journal store, in one transaction; what cannot be taken is refused and kept."""
+"""Stores batches of stream records in the journal; what cannot be stored is rejected, and its bytes are kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from strandline.journal.check.block import Fault
 
 @dataclass(frozen=True)
 class StreamResult:
-    """What a batch brought that was not held before, what was refused of it, and the mark after it."""
+    """The result of a batch: what was new, what was refused, and the mark after it."""
 
     records: int
     blocks: int
@@ -30,7 +30,7 @@ class StreamResult:
 
 
 class StreamIntake:
-    """Takes batches of one shard into the store; a batch that came before changes nothing."""
+    """Stores the batches of one shard; a repeated batch changes nothing."""
 
     def __init__(self, connection: Connection, *, stream: str, shard: str, origin: int, trust_deletions: bool) -> None:
         self._connection = connection
@@ -42,7 +42,7 @@ class StreamIntake:
         self._strands: dict[str, ForeignStrand | None] = {}
 
     def take(self, records: Sequence[Received]) -> StreamResult:
-        """Store a batch; when this returns, all of it is durable and the mark has moved as far as it can."""
+        """Store a batch. On return all of it is durable, and the mark is as high as possible."""
         found = sort_out(records, self._source, trust_deletions=self._trust_deletions)
         refusals, own, strands = found.refusals, [], dict[str, ForeignStrand]()
         for part in found.parts:

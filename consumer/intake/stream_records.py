@@ -1,4 +1,4 @@
-"""A batch as KCL hands it over, sorted: rows to store, and refusals that keep what cannot be stored."""
+"""Sorts a batch of KCL: rows to store, and refusals with the bytes of what cannot be stored."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Received(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one record brings."""
+    """The rows of one record."""
 
     record: Received
     strand_id: str
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Sorted:
-    """What a batch holds; `created` and `completed` are what QLDB's CONTROL records said of the stream."""
+    """The contents of a batch; `created` and `completed`: QLDB's CONTROL records said so of the stream."""
 
     parts: list[Part] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Sorted:
 
 
 def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool = False) -> Sorted:
-    """Decode and verify each record by itself; never raises for what the bytes hold."""
+    """Decode and verify each record by itself. Never raises for the contents of the bytes."""
     result = Sorted()
     for received in records:
         for record in _checked(received, trust_deletions):
@@ -52,7 +52,7 @@ def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool 
 
 
 def refuse(received: Received, source: str, fault: Fault, block_hash: bytes | None = None) -> Refusal:
-    """The record itself is kept: no export need hold it."""
+    """Return a refusal that keeps the record itself: an export may not have it."""
     return Refusal(fault.sequence_no, block_hash, source, received.position, fault.fault, fault.detail, received.data)
 
 

@@ -1,4 +1,4 @@
-"""The journal store's intake: verified rows in, any order, any repetition."""
+"""Intake of the journal store: writes verified rows, in any order and with any repetition."""
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
@@ -23,16 +23,16 @@ __all__ = ["ForeignStrand", "IntakeResult", "JournalWriter", "OtherOrigin", "Ref
 
 
 class ForeignStrand(StrandlineError):
-    """The journal is another ledger's than the one that the store holds."""
+    """The journal belongs to another ledger than the store."""
 
 
 class OtherOrigin(StrandlineError):
-    """The store begins at another block than STRANDLINE_ORIGIN says."""
+    """The store begins at another block than STRANDLINE_ORIGIN."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An export object, by the SHA-256 of its bytes, with what it held."""
+    """An export object that is stored completely, by the SHA-256 of its bytes, with its counts."""
 
     digest: bytes
     name: str
@@ -53,13 +53,13 @@ class IntakeResult:
 
 
 class JournalWriter:
-    """Takes verified rows into the journal store, over a connection of its own that is outside a transaction."""
+    """Writes verified rows to the journal store, over a connection of its own that is outside a transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def begin_strand(self, strand_id: str, origin: int) -> None:
-        """Bind the store to a strand, from block `origin` on; where it is bound already, check that it is the same.
+        """Bind the store to a strand, from block `origin` on; if it is bound already, check that it is the same.
 
         Raises ForeignStrand or OtherOrigin.
         """
@@ -78,7 +78,7 @@ class JournalWriter:
             )
 
     def taken(self, digests: Collection[bytes]) -> set[bytes]:
-        """Those of the objects, named by the SHA-256 of their bytes, that are wholly in."""
+        """Return those of the objects, by the SHA-256 of their bytes, that are stored completely."""
         with self._connection.transaction():
             return {digest for (digest,) in self._connection.execute(sql.TAKEN_OBJECTS, [list(digests)])}
 
@@ -90,14 +90,14 @@ class JournalWriter:
         refusals: Iterable[Refusal] = (),
         taken: Sequence[StoredObject] = (),
     ) -> IntakeResult:
-        """Take in rows, record refusals, and the objects as taken if none of the rows was refused: one transaction.
+        """Store rows and record refusals, and the objects if none of their rows was refused, in one transaction.
 
-        Nothing that is held changes, but that full copies lift what came from JSON. At or below the mark, blocks other
-        than those held, and revisions that none of them names, are refused.
+        Stored rows do not change, except that Ion copies upgrade those from JSON. At or below the mark, other blocks
+        than the stored ones are refused, and revisions that no stored block names.
         """
         first = min((part.first_no for part in rows), default=0)
         last = max((part.last_no for part in rows), default=-1)
-        # What closes an accepted gap may redact, or be redacted, so nothing else may come in beside it.
+        # Blocks found in an accepted gap may redact, or be redacted: no other intake may run at the same time.
         filling = self._touches_accepted_gap(first, last)
         with strand_lock(self._connection, alone=filling):
             blocks = revisions = 0
@@ -156,7 +156,7 @@ class JournalWriter:
         return blocks, revisions, refused
 
     def _found(self) -> list[tuple[int, bytes]]:
-        """Staged blocks, whole, that the chain above an accepted gap leads to, from the last one back."""
+        """Return the complete staged blocks that the chain above an accepted gap leads to, from the last one back."""
         named: dict[int, bytes] = {}
         found = []
         for number, block_hash, previous, complete, before, after in self._connection.execute(sql.FOUND_BLOCKS):
@@ -179,7 +179,7 @@ class JournalWriter:
         ]
 
     def _refuse_misregistered(self, source: str, between: dict[str, int]) -> list[Refusal]:
-        """What the register names comes in without its data, and its block without the texts that may quote it."""
+        """Erase staged statement texts of registered blocks; refuse revisions that contradict the register."""
         numbers = [number for (number,) in self._connection.execute(sql.REGISTERED_BLOCKS, between, prepare=False)]
         if not numbers:
             return []
@@ -235,5 +235,5 @@ def _reason(below: bool, held: bytes | None) -> tuple[str, str]:
     if below:
         return "below-origin", "the store begins above it (STRANDLINE_ORIGIN)"
     if held is None:
-        return "gap", "in an accepted gap, and nothing above leads to it: replay an export that reaches the gap's end"
+        return "gap", "in an accepted gap, and no block above leads to it: replay an export that reaches the gap's end"
     return "conflict", f"the store holds another block of this number, {held.hex()}"

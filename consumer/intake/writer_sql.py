@@ -1,5 +1,8 @@
-"""The statements of an intake. Every writer goes through blocks, then revisions, each in the order of their keys: two
-that overlap wait for each other, and never in a circle."""
+"""The statements of an intake.
+
+Every writer writes blocks, then revisions, each in the order of their keys: two that overlap wait for each other, but
+never in a circle.
+"""
 
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
 
@@ -22,12 +25,12 @@ STAGE_REVISIONS = _stage("staged_revision", REVISION_COLUMNS)
 COPY_BLOCKS = _copy("staged_block", BLOCK_COLUMNS)
 COPY_REVISIONS = _copy("staged_revision", REVISION_COLUMNS)
 
-# Into the journal itself: what a range of which nothing is held needs no stage for (consumer/fresh_rows.py).
+# Into the journal itself: a range of which nothing is stored needs no stage (bulk_copy.py).
 COPY_FRESH_BLOCKS = _copy("journal.block", BLOCK_COLUMNS)
 COPY_FRESH_REVISIONS = _copy("journal.revision", REVISION_COLUMNS)
 ENSURE_PARTITIONS_BETWEEN = "SELECT journal.ensure_partitions(%s, %s)"
 
-# In order, by an index: the planner expects some in any range, and would look for the first of them from the start.
+# Ordered, to use an index: the planner expects rows in any range, and would scan for the first from the start.
 HOLDS = " OR ".join(
     f"(SELECT true FROM journal.{table} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
     " IS NOT NULL"
@@ -35,7 +38,7 @@ HOLDS = " OR ".join(
 )
 HOLDS_SOME = f"SELECT {HOLDS}"
 
-# Room for the sort of one intake, whose rows hold documents.
+# Memory for the sort of one intake, whose rows hold documents.
 WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
 
 ENSURE_PARTITIONS = """
@@ -48,7 +51,7 @@ INSERT_BLOCKS = f"""
     ORDER BY sequence_no, block_hash, level = 'full' DESC
     ON CONFLICT (sequence_no, block_hash) DO NOTHING"""
 
-# What the register names comes in without its data, however old the copy is.
+# Registered revisions are stored without their data, however old the copy is.
 INSERT_REVISIONS = f"""
     INSERT INTO journal.revision ({_names(REVISION_COLUMNS)})
     SELECT s.sequence_no, s.hash, s.document_id, s.version, s.table_id, s.table_name,
@@ -66,11 +69,11 @@ INSERT_REVISIONS = f"""
     ORDER BY s.sequence_no, s.hash, s.level = 'full' DESC, s.state = 'redacted'
     ON CONFLICT (sequence_no, hash) DO NOTHING"""
 
-# Blocks whose statement texts a redaction has erased, or would have.
+# Blocks whose statement texts a redaction has erased, or would erase.
 REGISTERED_BLOCKS = """
     SELECT DISTINCT sequence_no FROM journal.redaction WHERE sequence_no BETWEEN %(first)s AND %(last)s"""
 
-# The register says which data was erased. Other data under the same name is not what it means.
+# The register has the hash of the erased data. Other data under the same name is not the data that it means.
 REFUSE_MISREGISTERED = """
     DELETE FROM staged_revision s
     USING journal.redaction d
@@ -83,7 +86,7 @@ REFUSE_THEIR_BLOCKS = """
     USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
     WHERE b.sequence_no = refused.sequence_no AND refused.hash = ANY (b.revision_hashes)"""
 
-# Of what was redacted in a copy from JSON, an Ion copy tells the hash.
+# For data that was redacted in a copy from JSON, an Ion copy gives the hash.
 COMPLETE_REGISTER = """
     UPDATE journal.redaction d SET data_hash = r.data_hash
     FROM journal.revision r
@@ -104,8 +107,8 @@ COMPLETE_BLOCKS = """
     FROM incomplete i
     WHERE b.sequence_no = i.sequence_no AND b.block_hash = i.block_hash"""
 
-# A verified copy in Ion takes the place of one from JSON. Below the mark that is a change, also where no value differs.
-_LIFTED_BLOCK = (
+# A verified copy in Ion replaces one from JSON. Below the mark that is a change, even if no value differs.
+_UPGRADED_BLOCK = (
     "transaction_id block_time transaction_info redaction_info redactions statement_kinds definitions tables".split()
 )
 _SHOWN_OF_BLOCK = "transaction_id block_time redactions statement_kinds definitions tables".split()
@@ -120,12 +123,12 @@ UPGRADE_BLOCKS = f"""
         FOR UPDATE OF b
     )
     UPDATE journal.block b
-    SET level = 'full', {", ".join(f"{name} = better.{name}" for name in _LIFTED_BLOCK)}
+    SET level = 'full', {", ".join(f"{name} = better.{name}" for name in _UPGRADED_BLOCK)}
     FROM better
     WHERE b.sequence_no = better.sequence_no AND b.block_hash = better.block_hash
     RETURNING b.sequence_no, better.differs"""
 
-# A copy without data is no better than one from JSON with it; and what is redacted stays without data.
+# A copy without data does not replace one from JSON with data. What is redacted stays without data.
 UPGRADE_REVISIONS = """
     WITH better AS (
         SELECT s.*, r.shape AS shape_before,
@@ -157,7 +160,7 @@ TOUCHES_ACCEPTED_GAP = """
         SELECT FROM journal.accepted_gap g, journal.mark m
         WHERE g.first_no <= least(%(last)s, m.sequence_no) AND g.last_no >= %(first)s)"""
 
-# Blocks for numbers that the mark has passed over, with what the held neighbours say of them.
+# Blocks for numbers that the mark has skipped, with the hashes that their stored neighbours give for them.
 FOUND_BLOCKS = """
     SELECT DISTINCT s.sequence_no, s.block_hash, s.previous_hash, s.complete,
            (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no - 1),
@@ -180,7 +183,7 @@ REFUSE_BLOCKS = """
     RETURNING s.sequence_no, s.block_hash, s.revision_hashes, s.sequence_no < m.origin,
               (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no)"""
 
-# The revisions of a refused block go with it; one that a held block names as well is what that block's intake brought.
+# The revisions of a refused block go with it, unless a stored block names them too: its intake brought those.
 REFUSE_THEIR_REVISIONS = """
     DELETE FROM staged_revision s
     USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)

@@ -23,7 +23,8 @@ COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source ha
 SYSTEM_COLUMNS = ("tableoid", "ctid", "xmin", "cmin", "xmax", "cmax")  # of every table in PostgreSQL
 RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS, *SYSTEM_COLUMNS))
 # 40 characters leave room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# The view read.read_models lists the read models.
+NAME = re.compile(r"(?!read_models\Z)[a-z][a-z0-9_]{0,39}")
 
 
 class Unprojectable(Exception):

@@ -75,6 +75,8 @@ def _spec(module: str) -> importlib.machinery.ModuleSpec | None:
 
 def _source(module: str) -> str:
     spec = _spec(module)
+    if spec is not None and spec.origin is None and spec.submodule_search_locations is not None:
+        return ""  # a folder without __init__.py
     try:
         return importlib.util.decode_source(Path(spec.origin if spec and spec.origin else "").read_bytes())
     except (OSError, SyntaxError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Reading blocks back from the journal store in the shape that an export has, so that the same checks hold for both."""
+"""Reads blocks back from the journal store in the shape of an export, so that the same checks apply to both."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -99,8 +99,8 @@ def block_value(
     }
     for name, column in (("transactionInfo", "transaction_info"), ("redactionInfo", "redaction_info")):
         if block[column] is not None:
-            told = info(block[column])
-            value.update(told if ERASED in told else {name: told})
+            fields = info(block[column])
+            value.update(fields if ERASED in fields else {name: fields})
     value["revisions"] = [
         {"hash": as_hash(revision_hash)}
         if document_id is None or revision_hash not in revisions

@@ -1,4 +1,4 @@
-"""What was refused: kept and shown, once, however often it comes again."""
+"""Rejected records and blocks: each is recorded once, however often it arrives."""
 
 import hashlib
 import json
@@ -24,10 +24,10 @@ READ = """
 
 @dataclass(frozen=True)
 class Refusal:
-    """One thing that was not taken in.
+    """A record, block or revision that intake or the mark refused.
 
     `source` is an object's name, or stream and shard; `position` the sequence number in a stream. `detail` holds ids
-    and hashes only. `record` is the bytes themselves where no export holds them.
+    and hashes only. `record` has the bytes themselves if no export holds them.
     """
 
     sequence_no: int | None
@@ -46,7 +46,7 @@ class Refusal:
 
 
 def reject(connection: Connection, refusals: Collection[Refusal]) -> None:
-    """Record the refusals, in the caller's transaction; those that are recorded already stay as they are."""
+    """Record the refusals, in the caller's transaction; those that are recorded already do not change."""
     if not refusals:
         return
     rows = [
@@ -57,7 +57,7 @@ def reject(connection: Connection, refusals: Collection[Refusal]) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """A refusal as the store keeps it; `size` is of its record's bytes, None where there are none (any more)."""
+    """A stored refusal; `size` is that of its record's bytes, None if there are none (any more)."""
 
     rejected_at: datetime
     sequence_no: int | None
@@ -69,8 +69,8 @@ class Kept:
     size: int | None
     purged_at: datetime | None
 
-    def told(self) -> dict[str, object]:
-        """As JSON tells it."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the refusal in the form of `--json`."""
         return {
             "rejected_at": self.rejected_at.isoformat(),
             "sequenceNo": self.sequence_no,
@@ -85,7 +85,7 @@ class Kept:
 
 
 def read_rejected(connection: Connection, limit: int) -> tuple[int, list[Kept]]:
-    """How much was refused in all, and the oldest of it."""
+    """Return how many refusals there are, and the oldest `limit` of them."""
     with connection.transaction():
         row = connection.execute(COUNT).fetchone()
         return row[0] if row else 0, [Kept(*row) for row in connection.execute(READ, [limit])]

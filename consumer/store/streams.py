@@ -21,8 +21,11 @@ State = Literal["live", "completed", "silent"]
 
 @dataclass(frozen=True)
 class StreamState:
-    """`since`: of a live stream its first record as far as is known, of a completed one QLDB's word that it is, of a
-    silent one its last record; `heard_at` is when the last record came."""
+    """A stream and its state.
+
+    `since` is the time of a live stream's first known record, of a completed stream's CONTROL record, or of a silent
+    stream's last record. `heard_at` is the time of the last record.
+    """
 
     name: str
     state: State
@@ -40,13 +43,13 @@ def hear(
     completed: bool = False,
     fault: str | None = None,
 ) -> None:
-    """Note that records of a stream were taken in, and what QLDB's CONTROL records among them said."""
+    """Record that a stream's records arrived, what CONTROL records among them said, and the fault of the batch."""
     with connection.transaction():
         connection.execute(HEAR, {"name": name, "created": created, "completed": completed, "fault": fault})
 
 
 def read_streams(connection: Connection, silent_after: timedelta) -> list[StreamState]:
-    """How each stream stands; one that was not heard of for `silent_after` is silent, unless it is completed."""
+    """Return the streams; one without a record for `silent_after` is silent, unless it is completed."""
     states = []
     with connection.transaction():
         rows = connection.execute(READ).fetchall()

@@ -29,7 +29,7 @@ def documents_of(*documents: tuple[str, dict[str, Any]]) -> list[Any]:
         return [one for one in made if one.table == table and one.text(field) == value and value is not None]
 
     rows = list(licence_search.compose("L-1", lookup))
-    SearchRows(licence_search.PROJECTION)([rows])  # what it makes is what its columns take
+    SearchRows(licence_search.PROJECTION)([rows])  # its columns take the rows
     return rows
 
 

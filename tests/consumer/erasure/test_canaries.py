@@ -169,7 +169,7 @@ def test_rejected_records_are_purged_and_never_shown(store: Replayed, tmp_path: 
     with connect(store.url) as connection:
         total, kept = read_rejected(connection, 10)
     assert (total, kept[0].size is not None) == (1, True)
-    told: list[Any] = [one.told() for one in kept]
+    told: list[Any] = [one.as_dict() for one in kept]
     assert strings_in(str(told) + logged.getvalue() + str(refused), made.strings) == set()
     done = expunge(store.url, store.projections, stores=DATABASE_ONLY, rejected_days=0)
     assert done.rejected_purged == 1

@@ -522,7 +522,7 @@ class TestView:
         redefined("second")
         narrower = replace(CURRENT, columns=CURRENT.columns[:1], rows=lambda _: [{"label": "x"}])
         before = labels(connection)
-        with pytest.raises(ViewInUse, match=r"built on it: read\.built_on"):
+        with pytest.raises(ViewInUse, match=r"depend on it: read\.built_on"):
             rebuild_one(database, named(narrower), "now")
         assert labels(connection) == before
         check_no_orphans(connection)
@@ -651,7 +651,7 @@ class TestRollback:
         ).fetchone() or (0, 0)
         assert (position, clean) == (5, 8)
         with pytest.raises(
-            StrandlineError, match=rf"block 5\.\nTo serve it all the same: `strandline rollback {name} --stale`"
+            StrandlineError, match=rf"block 5\.\nTo serve it nevertheless: `strandline rollback {name} --stale`"
         ):
             roll_back(database, ALL, name)
         done = roll_back(database, ALL, name, stale=True)

@@ -14,9 +14,8 @@ from strandline.journal.decode.archives import decode_records
 from strandline.journal.ion.hash import sha256
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
-from tests.consumer.intake.test_replay import STORE, query
-from tests.consumer.intake.test_replay import replay as take_in
-from tests.consumer.verification.test_verify import ARN, write_export
+from tests.consumer.intake import replays
+from tests.consumer.intake.replays import STORE, export, query
 from tests.databases import migrated_database
 from tests.faults.machine import UNKNOWN_SHAPES
 from tests.journals import small_journal
@@ -67,28 +66,30 @@ def test_store_is_the_same_as_by_the_general_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay, "_BATCH_BLOCKS", 500)
-    take_in(database, *(journal / part for part in parts))
+    replays.replay(database, *(journal / part for part in parts))
     assert any(passed)
     assert query(database, "SELECT p.sequence_no = m.sequence_no FROM journal.shape_position p, journal.mark m") == [
         (True,)
     ]
     with migrated_database(postgres_url, migrated_template) as other:
         monkeypatch.setattr(replay, "run_of", lambda _: None)
-        take_in(other, *(journal / part for part in parts))
+        replays.replay(other, *(journal / part for part in parts))
         assert store(database) == store(other)
 
 
 def test_run_that_begins_elsewhere_is_left_to_the_chain(database: str, tmp_path: Path) -> None:
     blocks = small_journal()
-    take_in(database, write_export(tmp_path / "below", blocks[:5]))
+    replays.replay(database, export(tmp_path / "below", blocks[:5]))
     blocks[5]["previousBlockHash"] = sha256(b"another block 4")
     blocks[5]["blockHash"] = merkle.dot(blocks[5]["entriesHash"], blocks[5]["previousBlockHash"])
-    result = take_in(database, write_export(tmp_path / "above", blocks[5:6]))
+    result = replays.replay(database, export(tmp_path / "above", blocks[5:6]))
     assert (result.mark, [refusal.fault for refusal in result.refusals]) == (4, ["link"])
 
 
 def test_stream_records_are_no_run() -> None:
-    records = [record.data for block in small_journal() for record in stream.block_records(ARN, block)]
+    records = [
+        record.data for block in small_journal() for record in stream.block_records("arn:aws:qldb:::stream/x/y", block)
+    ]
     decoded = decode_records([(str(number), data) for number, data in enumerate(records)])
     assert [link.sequence_no for link in decoded.links] == list(range(9))
     assert fast_path.run_of([decoded]) is None
@@ -100,13 +101,13 @@ def test_nothing_of_a_failed_run_is_stored(
     with monkeypatch.context() as failing:
         failing.setattr("strandline.consumer.intake.fast_path.raise_mark", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            take_in(database, journal / "full")
+            replays.replay(database, journal / "full")
     in_store = "EXISTS (SELECT FROM journal.block), EXISTS (SELECT FROM journal.revision)"
     assert query(database, f"SELECT sequence_no, {in_store} FROM journal.mark") == [(-1, False, False)]
     assert query(database, UNKNOWN_SHAPES) == [(0,)]
-    take_in(database, journal / "full")
+    replays.replay(database, journal / "full")
     with migrated_database(postgres_url, migrated_template) as other:
-        take_in(other, journal / "full")
+        replays.replay(other, journal / "full")
         assert store(database) == store(other)
 
 
@@ -125,6 +126,6 @@ def test_replay_is_durable_at_its_end(database: str, journal: Path, passed: list
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(JournalWriter, "intake_run", seeing)
-            take_in(database, journal / "full")
+            replays.replay(database, journal / "full")
         assert passed[-1] is not None
         assert connection.execute(written, inserted[-1]).fetchone() == (True,)

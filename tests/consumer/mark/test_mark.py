@@ -11,6 +11,7 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.intake.writer import JournalWriter
+from strandline.consumer.mark import effects
 from strandline.consumer.mark import mark as mark_module
 from strandline.consumer.mark.chain import Candidate, walk
 from strandline.consumer.mark.gaps import gaps, head
@@ -197,7 +198,7 @@ class TestRedactions:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(mark_module.catalog, "apply", crash)
+            patched.setattr(effects.catalog, "apply", crash)
             with pytest.raises(KeyboardInterrupt):
                 advance(connection)
         assert read_mark(connection).sequence_no == -1

@@ -73,6 +73,12 @@ def test_declarations_of_each_kind_are_valid(package: Callable[..., str]) -> Non
     assert list(discover(["valid"])) == ["composed", "sample"]
 
 
+def test_folder_without_init_file_is_a_package(package: Callable[..., str], tmp_path: Path) -> None:
+    name = package("bare", sample=MODULE)
+    (tmp_path / name / "__init__.py").unlink()
+    assert list(discover([name])) == ["sample"]
+
+
 def test_fingerprint_ignores_comments_docstrings_and_layout(package: Callable[..., str]) -> None:
     other = MODULE.replace("Module docstring", "Another\n\none").replace("What it means", "Otherwise")
     other = other.replace("  # a comment", "").replace("LIMITS = {", "\n\n# why\nLIMITS = {\n    # more\n    ")
