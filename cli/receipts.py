@@ -31,7 +31,7 @@ def receipts(
     as_json: AsJson = False,
 ) -> int:
     """List what was erased, where, when and how checked."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import OPERATOR, WORKER, connect
     from strandline.consumer.erasure.receipt_chain import parse_head, read_head, read_receipts
     from strandline.consumer.erasure.receipt_check import check_receipts
     from strandline.consumer.generations.stores import open_stores
@@ -40,7 +40,7 @@ def receipts(
     if saved is not None and not verify:
         raise UsageError("--since is only used with --verify: add it.")
     if head:
-        with open_store() as (_, url), connect(url) as connection:
+        with open_store() as (_, url), connect(url, role=OPERATOR) as connection:
             last = read_head(connection)
         if as_json:
             show_json({"head": str(last), "receipts": last.number, "hash": last.hash.hex()})
@@ -48,7 +48,9 @@ def receipts(
             say(str(last))
         return 0
     projections = discover_projections()
-    with open_store() as (settings, url), connect(url) as connection:
+    # A probe looks for the data itself.
+    role = WORKER if verify else OPERATOR
+    with open_store() as (settings, url), connect(url, role=role) as connection:
         checked = check_receipts(connection, projections, open_stores(settings, url), saved) if verify else None
         issued = list(read_receipts(connection, document))
     if as_json:

@@ -40,12 +40,12 @@ def status(
     as_json: AsJson = False,
 ) -> int:
     """Show the journal, gaps, redactions, read models, workers."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import OPERATOR, connect
 
     if watch and as_json:
         raise UsageError("--watch does not go with --json.")
     projections = discover_projections()
-    with open_store() as (settings, url), connect(url) as connection:
+    with open_store() as (settings, url), connect(url, role=OPERATOR) as connection:
         if not watch:
             _show(connection, settings, url, projections, show_all=show_all, as_json=as_json)
             return 0
@@ -66,6 +66,7 @@ def _show(
     as_json: bool = False,
     clear: bool = False,
 ) -> None:
+    from strandline.consumer.generations.hints import find_hints
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.monitoring.presence import read_workers
     from strandline.consumer.monitoring.status import read_status
@@ -75,15 +76,19 @@ def _show(
     streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
     workers = read_workers(connection)
     found = read_status(connection, projections.values(), open_stores(settings, url))
+    hints = find_hints(connection, projections.values())
     opensearch = settings.opensearch_url is not None
     if as_json:
         shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
         shown["workers"] = [_worker_json(one) for one in workers]
+        shown["hints"] = hints
         show_json({**shown, "opensearch": "on" if opensearch else "off", "kernel": KERNEL})
         return
     if clear:
         clear_screen()
     _say_status(found, show_all=show_all)
+    for hint in hints:
+        say(hint)
     for one in streams:
         say(f"Stream {one.name}: {one.state} since {_utc(one.since)}; last record at {_utc(one.heard_at)}.")
         if one.fault is not None:
@@ -183,6 +188,8 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
 
 def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = False) -> None:
     """Print a table of read models, then what a state asks for. Idle ones, and those that are off, are only counted."""
+    if not found:
+        say("No read models: name your projections in STRANDLINE_PROJECTIONS (`strandline init-projection TABLE`).")
     shown = [one for one in found if show_all or one.state not in HIDDEN]
     if shown:
         show_table(

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from strandline.consumer.projection.definition import ComposedProjection, Projection
+from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.lookup import ensure_indexes
 from strandline.consumer.sinks import record_tables
@@ -26,6 +26,8 @@ READ_RETIRED = f"""
 READ_ONE = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = %s"
 # In the order of their numbers, as everyone who locks several does.
 LOCK = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = ANY(%s) ORDER BY generation FOR NO KEY UPDATE"
+HAS_STRAND = "SELECT FROM journal.mark WHERE strand_id IS NOT NULL"
+HAS_TABLES = "SELECT FROM journal.user_table WHERE name = ANY(%s) LIMIT 1"
 INSERT = f"""
     WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
     INSERT INTO projection.generation
@@ -91,6 +93,15 @@ def kept(connection: Connection, projection: Projection) -> list[Generation]:
 def retired(connection: Connection, projection: Projection) -> list[Generation]:
     """Return the generations that were served before, kept and frozen ones: the best to go back to comes first."""
     return [Generation(*row) for row in connection.execute(READ_RETIRED, [projection.name])]
+
+
+def has_source(connection: Connection, projection: Projection) -> bool:
+    """Return whether the journal store has a ledger, and one of the projection's tables is in it."""
+    if connection.execute(HAS_STRAND).fetchone() is None:
+        return False
+    if isinstance(projection, BlockProjection):
+        return True
+    return connection.execute(HAS_TABLES, [list(projection.tables)]).fetchone() is not None
 
 
 def read(connection: Connection, number: int) -> Generation | None:

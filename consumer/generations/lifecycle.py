@@ -14,7 +14,7 @@ from strandline.consumer.generations import generation, leftover
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.purge_by_source import purge_by_source
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
-from strandline.consumer.projection.definition import BlockProjection, Projection
+from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.projector import Progress, Projector
@@ -28,8 +28,6 @@ THREADS = 8
 
 # Two processes that start at once must not both make the first generation.
 LOCK_PROJECTION = "SELECT pg_advisory_xact_lock(hashtextextended('projection.' || %s, 0))"
-HAS_STRAND = "SELECT FROM journal.mark WHERE strand_id IS NOT NULL"
-READ_HAS_TABLES = "SELECT EXISTS (SELECT FROM journal.user_table WHERE name = ANY(%s))"
 # The definition may have changed since a crash between the two transactions.
 SET_FINGERPRINT = "UPDATE projection.generation SET fingerprint = %s WHERE generation = %s"
 
@@ -198,7 +196,7 @@ def _projector(connection: Connection, projection: Projection, one: Generation, 
 
 
 def _insert_first(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
-    if connection.execute(HAS_STRAND).fetchone() is None or not _has_tables(connection, projection):
+    if not generation.has_source(connection, projection):
         return None
     return generation.insert(connection, projection, prefix=stores.prefix_of(projection))
 
@@ -209,10 +207,3 @@ def _go_live(connection: Connection, projection: Projection, first: Generation, 
     sink.show()
     connection.execute(SET_FINGERPRINT, [fingerprint(projection), first.generation])
     return generation.go_live(connection, first.generation)
-
-
-def _has_tables(connection: Connection, projection: Projection) -> bool:
-    if isinstance(projection, BlockProjection):
-        return True
-    row = connection.execute(READ_HAS_TABLES, [list(projection.tables)]).fetchone()
-    return bool(row and row[0])

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.definition import Projection, function
 from strandline.consumer.projection.fingerprint import hash_code, imported_modules
 from strandline.consumer.projection.validation import find_fault
 from strandline.journal.errors import UsageError
+
+SAMPLES = "strandline.projections."
 
 
 def discover(packages: Sequence[str]) -> dict[str, Projection]:
@@ -52,6 +54,11 @@ def find_projection(projections: Mapping[str, Projection], name: str) -> Project
     if name not in projections:
         raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
     return projections[name]
+
+
+def is_sample(projection: Projection) -> bool:
+    """Return whether the projection is one of Strandline's own, for its sample ledgers."""
+    return function(projection).__module__.startswith(SAMPLES)
 
 
 def _modules(name: str) -> Iterator[ModuleType]:

@@ -102,17 +102,16 @@ def test_status_of_an_empty_store_has_all_keys_and_nulls(run: Run) -> None:
         "mark", "head", "origin", "gaps", "accepted_gaps", "rejected", "projections", "other_generations", "redactions"
     }  # fmt: skip
     assert status.json["mark"] is status.json["head"] is None
-    (register,) = [one for one in status.json["projections"] if one["name"] == "licence_register"]
-    assert register["state"] == "idle"
-    assert "off: STRANDLINE_OPENSEARCH_URL is not set" in run("status").out
+    assert status.json["projections"] == status.json["hints"] == []
+    assert "No read models: name your projections" in run("status").out
 
 
-def test_status_lists_idle_read_models_with_all_only(run: Run, journal: tuple[Path, Simulated]) -> None:
+def test_status_lists_read_models_that_are_off_with_all_only(run: Run, journal: tuple[Path, Simulated]) -> None:
     run("replay", str(journal[0] / "full"))
     brief, full = run("status").out, run("status", "--all").out
     assert "licence_register\tpostgresql\tlive\t119\t0\t0" in brief
-    assert ("wallet_balance" in brief, "wallet_balance\tpostgresql\tidle" in full) == (False, True)
-    assert "read models idle: none of their tables is in the ledger; --all lists them." in brief
+    assert ("licence_search" in brief, "licence_search\topensearch\toff" in full) == (False, True)
+    assert "2 read models off: STRANDLINE_OPENSEARCH_URL is not set; --all lists them." in brief
 
 
 def test_status_prints_the_command_for_what_it_asks_for(

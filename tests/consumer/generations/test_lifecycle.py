@@ -187,17 +187,41 @@ def test_view_has_comments_for_analysts(connection: psycopg.Connection[Any], str
 def test_projection_without_tables_in_the_ledger_is_idle(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
-    contacts = LICENSING["contact_directory"]
-    project(database, LICENSING)  # nothing is there at all
+    contacts = replace(LICENSING["contact_directory"], rows=lambda one: [{"licence_id": one.text("licenceId")}])
+    project(database, named(contacts))  # nothing is there at all
     strand.block(("a", 0, "Licence", ADA))
-    project(database, LICENSING)
+    project(database, named(contacts))
     assert status(connection, contacts) == ProjectionStatus(
         "contact_directory", "postgresql", None, None, "idle", 0, 0.0, 0, False, None
     )
     strand.block(("c", 0, "Contact", {"licenceId": "L-1"}))
-    project(database, LICENSING)
+    project(database, named(contacts))
     assert status(connection, contacts).state == "live"
     assert connection.execute("SELECT licence_id FROM read.contact_directory").fetchall() == [("L-1",)]
+
+
+def test_samples_for_other_ledgers_have_no_status(connection: psycopg.Connection[Any], database: str) -> None:
+    """A user's own ledger shows no sample read model that it does not fill, whether its store is on or off."""
+    samples = discover(["strandline.projections"])
+    own = replace(REGISTER, name="own", tables=("Parcel",), rows=lambda _: [])
+    everything = [*samples.values(), own]
+    assert [one.name for one in statuses(connection, everything)] == ["own"]
+    strand = StrandRows(connection)
+    strand.block(("p", 0, "Order", {}))
+    assert [(one.name, one.state) for one in statuses(connection, everything)] == [
+        ("ledger_activity", "idle"),
+        ("own", "idle"),
+    ]
+    strand.block(("a", 0, "Licence", ADA))
+    project(database, samples)
+    assert {one.name: one.state for one in statuses(connection, everything)} == {
+        "ledger_activity": "live",
+        "licence_history": "live",
+        "licence_points": "live",
+        "licence_register": "live",
+        "licence_search": "off",
+        "own": "idle",
+    }
 
 
 def test_failing_projection_stops_no_other(

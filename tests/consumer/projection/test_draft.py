@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strandline.cli import main
-from strandline.consumer.projection.definition import Revision, RowProjection
+from strandline.consumer.projection.definition import RESERVED, Revision, RowProjection
 from strandline.consumer.projection.draft import Field, draft, snake
+from strandline.consumer.projection.validation import find_fault
 from strandline.journal.errors import UsageError
 from strandline.ledger import Ledger
 
@@ -86,6 +87,13 @@ def test_draft_is_valid_for_any_field_names(names: list[str], table: str) -> Non
     revision = Revision("doc", 0, table, 1, "tx", datetime(2026, 1, 1, tzinfo=UTC), "normal", data, b"")
     (row,) = projection.rows(revision)
     assert sorted(map(str, row.values())) == sorted(data.values())
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_draft_has_no_column_of_a_reserved_name(name: str) -> None:
+    projection = compiled(draft("T", "t", [field(name), field(f"{name}_of")]))
+    assert [one.name for one in projection.columns] == [f"{name}_of", f"{name}_of_of"]
+    assert find_fault(projection) is None
 
 
 def test_tables_without_fields_and_invalid_names_are_refused() -> None:
