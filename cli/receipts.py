@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from strandline.consumer.erasure.receipt_chain import Receipt
     from strandline.consumer.erasure.receipt_check import ReceiptCheck
 
+# How a redaction found the data, in the words of the table.
+DATA = {
+    "data": ("erased", "the data was stored here and was erased"),
+    "redacted": ("redacted", "the source had no data any more"),
+    "not held": ("absent", "the revision was never stored here"),
+}
+
 
 def receipts(
     document: Annotated[str | None, typer.Option(help="Only the receipts of this document.", metavar="ID")] = None,
@@ -82,22 +89,22 @@ def _say_receipts(issued: "list[Receipt]") -> None:
         return
     bodies = [one.content() for one in issued]
     show_table(
-        ("receipt", "document", "version", "block", "redacted by", "store", "level", "found", "issued at"),
+        ("no.", "document", "level", "store", "data", "issued"),
         [
             (
                 body["receipt"],
-                body["documentId"],
-                str(body["version"]),
-                body["blockAddress"]["sequenceNo"],
-                body["redactedBy"],
-                body["store"],
+                f"{body['documentId']} v{body['version']}",
                 body["level"],
-                body["found"],
-                body["issuedAt"],
+                body["store"],
+                DATA[body["found"]][0],
+                body["issuedAt"][:10],
             )
             for body in bodies
         ],
     )
+    for word, meaning in (DATA[found] for found in sorted({body["found"] for body in bodies})):
+        say(f"{word}: {meaning}.")
+    say("Blocks and times: `strandline receipts --json`. To check them: `strandline receipts --verify`.")
 
 
 def _say_checked(checked: "ReceiptCheck") -> None:
