@@ -6,6 +6,7 @@ sent in one trip, as a pipeline.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import psycopg
@@ -131,7 +132,7 @@ class Appender:
         if at.block_hash is None or not last or last[0].block_hash != at.block_hash or faults:
             reason = faults[0].fault if faults else "an accepted gap" if at.block_hash is None else "blockHash"
             raise CannotAppend(
-                f"The last block, {at.sequence_no}, does not verify ({reason}), so nothing is appended to it: "
+                f"The last block {at.sequence_no} does not verify ({reason}), so nothing is appended to it: "
                 "run `strandline verify`."
             )
         self._checked = True
@@ -173,7 +174,8 @@ class Appender:
             defines=any(prepared.defines for prepared in following.added),
             redacts=any(block.redactions for block in following.blocks),
         )
-        with connection.pipeline():
+        # A redaction reads rows back, and sets the planner by several statements: no pipeline takes these.
+        with nullcontext() if contents.redacts else connection.pipeline():
             if self._partition != last // _PARTITION:
                 connection.execute(sql.ENSURE_PARTITIONS, [first, last])
             add_shapes(connection, tally.shapes)

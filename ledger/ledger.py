@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import psycopg
 import stamina
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from strandline.consumer.database.connection import CONNECT_SECONDS, connect
-from strandline.consumer.database.errors import DatabaseError, describe_error
+from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable, describe_error
 from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active
@@ -69,7 +69,13 @@ class Ledger:
         self._appender = Appender(url, origin)
         self._group: Group[Prepared, AppendResult | Conflict] = Group(self._append)
         self._pool = ConnectionPool(
-            url, connection_class=_Reader, min_size=0, max_size=MOST_READERS, timeout=CONNECT_SECONDS, open=True
+            url,
+            connection_class=_Reader,
+            min_size=0,
+            max_size=MOST_READERS,
+            timeout=CONNECT_SECONDS,
+            reconnect_timeout=CONNECT_SECONDS,  # no long pauses after an outage
+            open=True,
         )
         self._loading = Lock()
         self._known: _Tables | None = None
@@ -118,6 +124,11 @@ class Ledger:
         except Conflict:
             self._known = None
             raise
+        except PoolTimeout:
+            raise DatabaseUnreachable(
+                f"The ledger got no connection to PostgreSQL within {CONNECT_SECONDS} s: "
+                "check that the server runs, and that it has connections left."
+            ) from None
         except psycopg.OperationalError as error:
             # A connection may have been lost while it was idle. The appender looks after its own connection.
             self._pool.check()

@@ -17,9 +17,11 @@ CROSS JOIN LATERAL (
     FROM to_regclass(format('read.%I', g.projection)) AS view
 ) AS access
 LEFT JOIN LATERAL (
-    SELECT pg_stat_get_live_tuples(CASE g.store
-               WHEN 'postgresql' THEN to_regclass(format('generation.%I', g.relation))
-               ELSE to_regclass(format('projection.%I', 'outside_row_' || g.generation)) END) AS rows,
+    -- By name in the catalog: readers may not look a relation up in these schemas.
+    SELECT (SELECT pg_stat_get_live_tuples(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = CASE g.store WHEN 'postgresql' THEN 'generation' ELSE 'projection' END
+              AND c.relname = CASE g.store WHEN 'postgresql' THEN g.relation ELSE 'outside_row_' || g.generation END
+           ) AS rows,
            (SELECT count(*) FROM projection.parked p WHERE p.generation = g.generation) AS parked
 ) AS seen ON access.readers = 'analysts' OR pg_has_role('strandline_cleared', 'USAGE')
 WHERE g.state = 'live';

@@ -23,6 +23,12 @@ READ_DEPENDENTS = """
     WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%(view)s)
       AND (r.ev_class <> to_regclass(%(view)s) OR d.classid = 'pg_proc'::regclass)
     ORDER BY name"""
+# A read model's view is over a table in schema generation.
+IS_FOREIGN = """
+    SELECT to_regclass(%(view)s) IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+        JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+        WHERE r.ev_class = to_regclass(%(view)s) AND c.relnamespace = 'generation'::regnamespace)"""
 READ_READERS = """
     SELECT pg_get_userbyid(a.grantee) FROM pg_class, aclexplode(relacl) AS a
     WHERE oid = to_regclass(%s) AND a.privilege_type = 'SELECT' AND pg_get_userbyid(a.grantee) = ANY(%s)"""
@@ -36,6 +42,10 @@ GRANT = "GRANT SELECT ON {view} TO {roles}"
 
 class ViewInUse(StrandlineError):
     """The columns of a read model change, and other objects depend on its view."""
+
+
+class ForeignView(StrandlineError):
+    """Somebody else made a view, or another relation, of the read model's name."""
 
 
 class ReadView:
@@ -58,8 +68,10 @@ class ReadView:
         """Create or replace the view, for these roles alone.
 
         `query` is called when the view is about to be replaced, and again after it was dropped because its columns do
-        not allow that. Raises `ViewInUse` or `ReadersInTheWay`; then nothing has changed.
+        not allow that. Raises `ForeignView`, `ViewInUse` or `ReadersInTheWay`; then nothing has changed.
         """
+        if self._connection.execute(IS_FOREIGN, {"view": self._quoted}).fetchone() == (True,):
+            raise ForeignView(f"{self._name} is not of a read model.\nRename it, or give the projection another name.")
         rest = [self._sql(REVOKE, roles=names(READERS["analysts"])), *comments]
         if roles:
             rest.append(self._sql(GRANT, roles=names(roles)))

@@ -3,21 +3,25 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from contextlib import suppress
+from threading import Barrier, Event, Lock
 from typing import Any
 
 import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.database.errors import DatabaseError
+from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
 from strandline.ledger import Ledger, Transaction, errors
+from strandline.ledger import ledger as ledger_module
 from strandline.ledger.appender import AppendResult
 from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.group_commit import Group
 from strandline.ledger.prepared import Prepared
+from tests.consumer.worker.live import wait_for
+from tests.tcp_proxy import proxy
 
 
 def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
@@ -334,3 +338,48 @@ class TestLostConnections:
                 "SELECT sequence_no FROM journal.revision WHERE table_name = 'Licence'"
             ).fetchall()
         assert found == [(done.sequence_no,)]
+
+
+class TestConnections:
+    def test_more_threads_than_connections_take_turns(self, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ledger_module, "MOST_READERS", 2)
+        counting, active, counts = Lock(), [0], set()
+
+        def work(txn: Transaction) -> None:
+            txn.get("Licence", "none")  # takes a connection
+            with counting:
+                active[0] += 1
+                counts.add(active[0])
+            Event().wait(0.01)  # for others to come
+            with counting:
+                active[0] -= 1
+
+        with Ledger(database) as ledger, ThreadPoolExecutor(8) as threads:
+            ledger.execute(lambda txn: txn.create_table("Licence"))
+            for done in [threads.submit(ledger.execute, work) for _ in range(40)]:
+                done.result()
+        assert max(counts) == 2
+
+    def test_server_that_refuses_connections_is_reported_at_once(
+        self, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The pool has waited for a connection already; a retry would only wait again."""
+        monkeypatch.setattr(ledger_module, "CONNECT_SECONDS", 1)
+        tried = []
+        with proxy(database) as between, Ledger(between.url) as ledger:
+            once = ledger._try
+            monkeypatch.setattr(ledger, "_try", lambda *given: tried.append(given) or once(*given))
+            between.mode = "refuse"
+            with pytest.raises(DatabaseUnreachable, match="within 1 s"):
+                ledger.execute(lambda txn: txn.user_tables(), retries=25)
+            assert len(tried) == 1
+            between.mode = "pass"
+            monkeypatch.undo()
+            wait_for(lambda: _works(ledger))
+
+
+def _works(ledger: Ledger) -> bool:
+    with suppress(DatabaseUnreachable):
+        ledger.execute(lambda txn: txn.user_tables())
+        return True
+    return False

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.database.migrate import migrate
 from strandline.consumer.generations.generation import record_failure
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.projection.definition import NAME, Column, RowProjection, Unprojectable
@@ -83,9 +84,11 @@ def test_projection_cannot_take_the_name_of_the_view() -> None:
     assert NAME.fullmatch("read_models_2")
 
 
-def test_reader_roles_find_read_models_without_a_schema(connection: psycopg.Connection[Any], database: str) -> None:
-    settings = connection.execute(
-        "SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole "
-        "WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
-    ).fetchall()
+def test_reader_roles_find_read_models_without_a_schema(empty_database: str) -> None:
+    migrate(empty_database)
+    with connect(empty_database) as connection:
+        settings = connection.execute(
+            "SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole "
+            "WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
+        ).fetchall()
     assert settings == [("strandline_analyst", ["search_path=read"]), ("strandline_cleared", ["search_path=read"])]

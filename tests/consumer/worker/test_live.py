@@ -150,9 +150,10 @@ def test_worker_on_the_store_of_another_ledger_is_not_ready(
     ingest(database)  # the small journal
     feed(cloud.environment["STRANDLINE_STREAM"], streamed[:100])
     with worker(cloud, database, tmp_path) as one:
-        wait_for(lambda: "records of another strand are rejected" in one.get("readyz")[1], [one])
+        wait_for(lambda: any(line["event"] == "batch rejected" for line in one.log()), [one])
         status, body = one.get("readyz")
         assert status == 503
+        assert "records of another strand are rejected" in body
         assert STRAND in body
         assert one.get("livez")[0] == 200
         assert one.stop() == 0
