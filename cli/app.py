@@ -34,6 +34,7 @@ from strandline.cli import (
     simulate,
     sql,
     status,
+    url,
     verify,
     worker,
 )
@@ -49,7 +50,6 @@ app = typer.Typer(
     help="Ingests a QLDB journal, verifies every hash, and keeps erasable, rebuildable read models.",
     epilog="Exit status: 0: success. 1: verification failed, or something was rejected or is still pending. "
     "2: usage or configuration error. 3: it cannot be checked.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,6 +74,7 @@ for command in (
     scrub.scrub,
     find_subject.find_subject,
     sql.sql,
+    url.url,
     migrate.migrate,
     simulate.simulate,
     redact.redact,

@@ -35,19 +35,17 @@ def find_subject(
         say(f"No revision with data has that value in {field}.")
     else:
         show_table(
-            ("table", "document", "version", "block", "state", "time", "has the value", "read models"),
+            ("table", "document", "state", "value", "read models"),
             [
                 (
                     one.table,
-                    one.document_id,
-                    str(one.version),
-                    one.sequence_no,
+                    f"{one.document_id} v{one.version}",
                     one.state,
-                    one.tx_time,
-                    "yes" if one.matches else "",
+                    "yes" if one.named else "",
                     ", ".join(one.read_models),
                 )
                 for one in versions
             ],
         )
+        say("Blocks and times: --json. To erase a version: `strandline redact DOCUMENT VERSION`.")
     return 0

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from strandline.consumer.erasure.receipt_chain import Receipt
     from strandline.consumer.erasure.receipt_check import ReceiptCheck
 
-
-# What the redaction met in this store.
-DATA = {"data": "erased here", "redacted": "arrived without", "not held": "never here"}
+# How a redaction found the data, in the words of the table.
+DATA = {
+    "data": ("erased", "the data was stored here and was erased"),
+    "redacted": ("redacted", "the source had no data any more"),
+    "not held": ("absent", "the revision was never stored here"),
+}
 
 
 def receipts(
@@ -35,7 +38,7 @@ def receipts(
     as_json: AsJson = False,
 ) -> int:
     """List what was erased, where, when and how checked."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import OPERATOR, WORKER, connect
     from strandline.consumer.erasure.receipt_chain import parse_head, read_head, read_receipts
     from strandline.consumer.erasure.receipt_check import check_receipts
     from strandline.consumer.generations.stores import open_stores
@@ -44,7 +47,7 @@ def receipts(
     if saved is not None and not verify:
         raise UsageError("--since is only used with --verify: add it.")
     if head:
-        with open_store() as (_, url), connect(url) as connection:
+        with open_store() as (_, url), connect(url, role=OPERATOR) as connection:
             last = read_head(connection)
         if as_json:
             show_json({"head": str(last), "receipts": last.number, "hash": last.hash.hex()})
@@ -52,7 +55,9 @@ def receipts(
             say(str(last))
         return 0
     projections = discover_projections()
-    with open_store() as (settings, url), connect(url) as connection:
+    # A probe looks for the data itself.
+    role = WORKER if verify else OPERATOR
+    with open_store() as (settings, url), connect(url, role=role) as connection:
         checked = check_receipts(connection, projections, open_stores(settings, url), saved) if verify else None
         issued = list(read_receipts(connection, document))
     if as_json:
@@ -84,22 +89,22 @@ def _say_receipts(issued: "list[Receipt]") -> None:
         return
     bodies = [one.content() for one in issued]
     show_table(
-        ("receipt", "document", "version", "block", "redacted by", "store", "level", "data", "issued at"),
+        ("no.", "document", "level", "store", "data", "issued"),
         [
             (
                 body["receipt"],
-                body["documentId"],
-                str(body["version"]),
-                body["blockAddress"]["sequenceNo"],
-                body["redactedBy"],
-                body["store"],
+                f"{body['documentId']} v{body['version']}",
                 body["level"],
-                DATA[body["found"]],
-                body["issuedAt"],
+                body["store"],
+                DATA[body["found"]][0],
+                body["issuedAt"][:10],
             )
             for body in bodies
         ],
     )
+    for word, meaning in (DATA[found] for found in sorted({body["found"] for body in bodies})):
+        say(f"{word}: {meaning}.")
+    say("Blocks and times: `strandline receipts --json`. To check them: `strandline receipts --verify`.")
 
 
 def _say_checked(checked: "ReceiptCheck") -> None:

@@ -88,7 +88,7 @@ def expunge(
     from strandline.consumer.generations.stores import open_stores
 
     projections = discover_projections()
-    with open_store() as (settings, url), meter() as shown:
+    with open_store() as (settings, url), meter("tables") as shown:
         done = expunge(
             url,
             projections,

@@ -11,6 +11,7 @@ from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import discover_projections, open_store
+from strandline.cli.status import HIDDEN
 from strandline.cli.texts import count, gaps_text, mark_text, note_residue, pending_text, sources_text
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _say_replay(done: ReplayResult) -> None:
         _note_problems(done)
     show_table(
         ("read model", "position", "state", "parked"),
-        [(one.name, one.position, one.state, one.parked) for one in status.projections],
+        [(one.name, one.position, one.state, one.parked) for one in status.projections if one.state not in HIDDEN],
     )
 
 

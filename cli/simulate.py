@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strandline.cli.options import AsJson
-from strandline.cli.output import say, show_json, show_table
+from strandline.cli.output import say, show_json
 from strandline.cli.progress import Counter, labelled, meter
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
@@ -48,7 +48,8 @@ def simulate(
     if as_json:
         show_json(summary)
     else:
-        show_table(("", ""), [(name, str(value)) for name, value in summary.items()])
+        for name, value in summary.items():
+            say(f"{name:<17} {value}")
         say(f"Exports: full/, early/ and late/ in {directory}. Stream records: stream/.")
     return 0
 

@@ -40,12 +40,12 @@ def status(
     as_json: AsJson = False,
 ) -> int:
     """Show the journal, gaps, redactions, read models, workers."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import OPERATOR, connect
 
     if watch and as_json:
         raise UsageError("--watch does not go with --json.")
     projections = discover_projections()
-    with open_store() as (settings, url), connect(url) as connection:
+    with open_store() as (settings, url), connect(url, role=OPERATOR) as connection:
         if not watch:
             _show(connection, settings, url, projections, show_all=show_all, as_json=as_json)
             return 0
@@ -206,7 +206,5 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
         if one.parked:
             say(f"{one.name} has {count(one.parked, 'parked document')}: see `strandline parked`.")
     if stale := [one.name for one in shown if one.state == "needs_rebuild"]:
-        say(
-            "Changed since it was built (the definition, or blocks already read): "
-            f"`strandline rebuild {' '.join(stale)}`."
-        )
+        names = " ".join(stale)
+        say(f"The definition, or blocks already read, have changed. To rebuild: `strandline rebuild {names}`.")

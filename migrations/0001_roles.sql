@@ -2,11 +2,14 @@
 --   strandline_worker   owns every object; Strandline's own connections take this role
 --   strandline_analyst  reads the read models that are not restricted
 --   strandline_cleared  reads all read models and schema ledger
+--   strandline_operator reads what `status` and `receipts` show, which holds no payload (0003_projection.sql)
 DO $$
 DECLARE
     role_name text;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['strandline_worker', 'strandline_analyst', 'strandline_cleared'] LOOP
+    FOREACH role_name IN ARRAY ARRAY[
+        'strandline_worker', 'strandline_analyst', 'strandline_cleared', 'strandline_operator'
+    ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
@@ -29,5 +32,6 @@ BEGIN
     IF NOT pg_has_role(current_user, 'strandline_worker', 'USAGE') THEN
         EXECUTE format('GRANT strandline_worker TO %I', current_user);
     END IF;
+    GRANT strandline_operator TO strandline_worker;
     EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO strandline_worker', current_database());
 END $$;

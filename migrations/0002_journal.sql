@@ -155,7 +155,8 @@ CREATE TABLE journal.rejected (
     record      bytea,             -- the bytes, if no export holds them
     digest      bytea NOT NULL UNIQUE, -- over all of the above but the record: repeating a replay adds no second row
     rejected_at timestamptz NOT NULL DEFAULT now(),
-    purged_at   timestamptz        -- when the record was removed because it may hold redacted data
+    purged_at   timestamptz,       -- when the record was removed because it may hold redacted data
+    acknowledged_at timestamptz    -- when an operator dealt with it: it is no longer counted or listed
 );
 ALTER TABLE journal.rejected ALTER record SET STATISTICS 0;
 

@@ -199,3 +199,15 @@ CREATE TABLE projection.receipt_head (
     hash     bytea NOT NULL
 );
 INSERT INTO projection.receipt_head (count, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The operator reads no payload: neither data nor statements, rejected records, or composed keys.
+GRANT USAGE ON SCHEMA journal, projection TO strandline_operator;
+GRANT SELECT ON journal.migration, journal.mark, journal.stream, journal.accepted_gap, journal.redaction,
+    projection.generation, projection.worker, projection.receipt, projection.receipt_head TO strandline_operator;
+GRANT SELECT (sequence_no, block_hash, previous_hash, level, complete, block_time, revision_hashes, redactions)
+    ON journal.block TO strandline_operator;
+GRANT SELECT (sequence_no, hash, document_id, version, state) ON journal.revision TO strandline_operator;
+GRANT SELECT (first_no, name) ON journal.user_table TO strandline_operator;
+GRANT SELECT (id, sequence_no, rejected_at, acknowledged_at, fault) ON journal.rejected TO strandline_operator;
+GRANT SELECT (generation) ON projection.parked TO strandline_operator;

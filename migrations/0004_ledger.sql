@@ -1,7 +1,7 @@
 -- Schema ledger: any ledger as QLDB showed it, as of the mark, for strandline_cleared. The views of its tables are created
 -- with the tables (consumer/store/catalog.py).
 CREATE SCHEMA IF NOT EXISTS ledger;
-GRANT USAGE ON SCHEMA ledger TO strandline_cleared;
+GRANT USAGE ON SCHEMA ledger TO strandline_cleared, strandline_operator;
 
 -- Every revision up to the mark, in the shape of QLDB's committed view.
 CREATE VIEW journal.committed_revision AS
@@ -70,7 +70,7 @@ CREATE VIEW ledger.user_table_fields AS
         SELECT e ->> 0 AS type, ARRAY(SELECT jsonb_array_elements_text(e - 0)) AS path
         FROM jsonb_array_elements(d.fields) AS e) AS f
     GROUP BY t.table_id, t.name, f.path, f.type;
-GRANT SELECT ON ledger.user_table_fields TO strandline_cleared;
+GRANT SELECT ON ledger.user_table_fields TO strandline_cleared, strandline_operator;
 
 CREATE VIEW ledger.user_tables AS
     SELECT t.table_id, t.name, t.status, t.indexes, t.view_name, f.fields

@@ -25,6 +25,7 @@ stamina.instrumentation.set_on_retry_hooks(())
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 WORKER = "strandline_worker"
+OPERATOR = "strandline_operator"  # reads no payload
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
 # Find out within about a minute that a server's machine or network no longer responds.

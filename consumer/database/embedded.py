@@ -17,16 +17,17 @@ from strandline.journal.errors import StrandlineError
 
 
 @contextmanager
-def embedded_postgres(home: Path) -> Iterator[str]:
+def embedded_postgres(home: Path, *, tcp: bool = False) -> Iterator[str]:
     """Give the URL of database `strandline` on the server of `home`; create and start it if needed.
 
     The server stops when the last process that uses it leaves or dies. A server left by a killed process is adopted by
-    the next. May be nested, and used from threads; a forked child that leaves does not count.
+    the next. May be nested, and used from threads; a forked child that leaves does not count. With `tcp`, the server
+    also listens on the loopback address, for the readers' logins.
     Raises `StrandlineError` if the home cannot be used or the server does not start.
     """
     home = home.expanduser().resolve()
     with _threads:
-        use = _uses.get(home) or _join(home)
+        use = _uses.get(home) or _join(home, tcp=tcp)
         use.count += 1
     try:
         yield use.url
@@ -97,7 +98,7 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _join(home: Path) -> _Use:
+def _join(home: Path, *, tcp: bool) -> _Use:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         use = _Use(_Lock(home), EmbeddedServer(home / "postgres"))
@@ -108,7 +109,7 @@ def _join(home: Path) -> _Use:
         with use.lock.changing():
             alone = use.lock.alone()
             use.lock.use()
-            use.url = use.cluster.ensure_running(alone)
+            use.url = use.cluster.ensure_running(alone, tcp=tcp)
     except BaseException as exc:
         _leave(home)
         if isinstance(exc, OSError):

@@ -29,6 +29,7 @@ def embedded_reader_url(url: str, readers: Readers, password: str | None = None)
     with connect(url, role=None, autocommit=True) as connection:
         if not connection.execute(EXISTS, [login]).rowcount:
             connection.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(login)))
+            connection.execute(SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(Identifier(login)))
         connection.execute(SQL("GRANT {} TO {}").format(Identifier(ROLES[readers]), Identifier(login)))
         if password is not None:
             stored = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256")

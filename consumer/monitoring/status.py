@@ -15,7 +15,7 @@ from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
-COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
+COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
 # An imported redaction is pending until the mark passes the revision that it names.
 COUNT_PENDING = f"""
     SELECT count(*) FROM (

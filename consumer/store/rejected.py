@@ -16,10 +16,14 @@ INSERT = """
     ) AS refused (digest)
     ORDER BY digest  -- every writer in the same order, or two could wait for each other
     ON CONFLICT (digest) DO NOTHING"""
-COUNT = "SELECT count(*) FROM journal.rejected"
 READ = """
-    SELECT rejected_at, sequence_no, block_hash, source, position, fault, detail, octet_length(record), purged_at
-    FROM journal.rejected ORDER BY rejected_at, id LIMIT %s"""
+    SELECT rejected_at, sequence_no, block_hash, source, position, fault, detail, octet_length(record), purged_at,
+           acknowledged_at
+    FROM journal.rejected WHERE %s OR acknowledged_at IS NULL ORDER BY rejected_at, id LIMIT %s"""
+SUMMARIZE = """
+    SELECT fault, count(*), min(sequence_no), max(sequence_no), max(rejected_at)
+    FROM journal.rejected WHERE %s OR acknowledged_at IS NULL GROUP BY fault ORDER BY count(*) DESC, fault"""
+ACKNOWLEDGE = "UPDATE journal.rejected SET acknowledged_at = now() WHERE acknowledged_at IS NULL"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Kept:
     detail: str
     size: int | None
     purged_at: datetime | None
+    acknowledged_at: datetime | None
 
     def as_dict(self) -> dict[str, object]:
         """Return the refusal in the form of `--json`."""
@@ -81,11 +86,44 @@ class Kept:
             "detail": self.detail,
             "bytes": self.size,
             "purged_at": None if self.purged_at is None else self.purged_at.isoformat(),
+            "acknowledged_at": None if self.acknowledged_at is None else self.acknowledged_at.isoformat(),
         }
 
 
-def read_rejected(connection: Connection, limit: int) -> tuple[int, list[Kept]]:
-    """Return how many refusals there are, and the oldest `limit` of them."""
+@dataclass(frozen=True)
+class Reason:
+    """The refusals with one fault: how many, the range of their blocks, and the time of the latest."""
+
+    fault: str
+    number: int
+    first_no: int | None
+    last_no: int | None
+    latest: datetime
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the reason in the form of `--json`."""
+        return {
+            "fault": self.fault,
+            "rejected": self.number,
+            "first": self.first_no,
+            "last": self.last_no,
+            "latest": self.latest.isoformat(),
+        }
+
+
+def read_rejected(connection: Connection, limit: int, *, acknowledged: bool = False) -> list[Kept]:
+    """Return the oldest `limit` refusals, those that are `acknowledged` only on request."""
     with connection.transaction():
-        row = connection.execute(COUNT).fetchone()
-        return row[0] if row else 0, [Kept(*row) for row in connection.execute(READ, [limit])]
+        return [Kept(*row) for row in connection.execute(READ, [acknowledged, limit])]
+
+
+def read_reasons(connection: Connection, *, acknowledged: bool = False) -> list[Reason]:
+    """Return the refusals by fault, the most frequent first; those that are `acknowledged` only on request."""
+    with connection.transaction():
+        return [Reason(*row) for row in connection.execute(SUMMARIZE, [acknowledged])]
+
+
+def acknowledge(connection: Connection) -> int:
+    """Mark every refusal as dealt with, so that it is no longer counted or listed. Returns how many."""
+    with connection.transaction():
+        return connection.execute(ACKNOWLEDGE).rowcount

@@ -103,9 +103,35 @@ def test_status_of_an_empty_store_has_all_keys_and_nulls(run: Run) -> None:
     }  # fmt: skip
     assert status.json["mark"] is status.json["head"] is None
     assert status.json["projections"] == status.json["hints"] == []
-    shown = run("status").out
-    assert "No read models: name your projections" in shown
-    assert "OpenSearch is off" in shown
+    assert "No read models: name your projections" in run("status").out
+
+
+def test_status_lists_read_models_that_are_off_with_all_only(run: Run, journal: tuple[Path, Simulated]) -> None:
+    run("replay", str(journal[0] / "full"))
+    brief, full = run("status").out, run("status", "--all").out
+    assert "licence_register\tpostgresql\tlive\t119\t0\t0" in brief
+    assert ("licence_search" in brief, "licence_search\topensearch\toff" in full) == (False, True)
+    assert "2 read models off: STRANDLINE_OPENSEARCH_URL is not set; --all lists them." in brief
+
+
+def test_status_prints_the_command_for_what_it_asks_for(
+    run: Run, journal: tuple[Path, Simulated], database: str
+) -> None:
+    run("replay", str(journal[0] / "late"))
+    missing = run("status").out
+    assert "Missing: blocks 0 to 59. To fill a gap: `strandline replay SOURCE`." in missing
+    assert "`strandline accept-gap 0 59 --reason WHY`" in missing
+    run("replay", str(journal[0] / "full"))
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE projection.generation SET position = 30 WHERE projection = 'licence_points'")
+        connection.execute("UPDATE projection.generation SET fingerprint = 'x' WHERE projection = 'licence_register'")
+    asked = run("status").out
+    assert "To rebuild: `strandline rebuild licence_register`." in asked
+    assert "No worker is running. To bring the read models up to date: `strandline project`." in asked
+
+
+def test_status_watch_does_not_go_with_json(run: Run) -> None:
+    assert run("status", "--watch", "--json").status == 2
 
 
 def test_generation_of_an_unknown_projection_is_listed_separately(
@@ -116,7 +142,8 @@ def test_generation_of_an_unknown_projection_is_listed_separately(
         connection.execute("UPDATE projection.generation SET projection = 'gone' WHERE projection = 'ledger_activity'")
     (other,) = run("status", "--json").json["other_generations"]
     assert (other["name"], other["state"]) == ("gone", "live")
-    assert "Other generation: gone " in run("status").out
+    assert "Other generation: gone " in run("status", "--all").out
+    assert "1 other generation; --all lists them" in run("status").out
 
 
 def test_verify_of_exports_and_store_with_the_saved_digest(run: Run, journal: tuple[Path, Simulated]) -> None:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -85,3 +86,16 @@ def test_sigterm_stops_the_embedded_server(home: Path) -> None:
     while server.is_running() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not server.is_running()
+
+
+def test_status_watch_repeats_until_ctrl_c(environment: dict[str, str]) -> None:
+    command = [*COMMAND, "status", "--watch"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert sum(line.startswith("The store is empty") for line in islice(lines, 9)) == 2
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")

@@ -118,4 +118,22 @@ def test_rejected_records_are_listed_by_age(run: Run, tmp_path: Path) -> None:
     listed = run("rejected", "--json").json
     assert listed["rejected"] == len(listed["records"]) >= 1
     assert {"sequenceNo", "fault", "detail", "source", "bytes", "rejected_at"} <= set(listed["records"][0])
-    assert "blockHash" in run("rejected").out
+    assert "blockHash" in run("rejected", "--list").out
+    assert [(one["fault"], one["rejected"]) for one in listed["reasons"]] == [
+        (listed["records"][0]["fault"], listed["rejected"])
+    ]
+    assert f"{listed['records'][0]['fault']}\t{listed['rejected']}\tblock 2" in run("rejected").out
+
+
+def test_acknowledged_rejections_are_neither_counted_nor_listed(run: Run, tmp_path: Path) -> None:
+    made = canaries(documents=1)
+    forged = [*made.blocks[:2], {**made.blocks[2], "blockHash": bytes(32)}]
+    run("replay", str(write_export(tmp_path / "forged", forged)))
+    number = run("status", "--json").json["rejected"]
+    assert number >= 1
+    assert run("rejected", "--acknowledge", "--json").json["newly_acknowledged"] == number
+    assert run("status", "--json").json["rejected"] == 0
+    assert run("rejected").out == "Nothing was rejected.\n"
+    assert run("rejected", "--all", "--json").json["rejected"] == number
+    run("replay", str(tmp_path / "forged"))
+    assert run("rejected", "--json").json["rejected"] == 0
