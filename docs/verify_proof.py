@@ -178,10 +178,10 @@ class IonReader:
     def _fields(self, end: int) -> list[tuple[str | None, Value]]:
         fields = []
         while self.position < end:
-            name = self._symbol(self._unsigned(end))
+            name = self._unsigned(end)
             value = self._value(end)
-            if value is not None:
-                fields.append((name, value))
+            if value is not None:  # the name of padding means nothing
+                fields.append((self._symbol(name), value))
         return fields
 
     def _symbol(self, number: int) -> str | None:

@@ -28,14 +28,14 @@ from strandline.ledger.graft import graft_of
 from strandline.ledger.prepared import Prepared
 from strandline.ledger.tail import Tail, TailBlocks
 
-# Transactions that read longer ago conflict without a closer look, so that the look has an end.
+# A transaction that began to read longer ago conflicts without a comparison, which bounds the comparison.
 MOST_BLOCKS_SINCE = 10_000
 _PARTITION = 100_000  # blocks (migrations/0002_journal.sql)
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
-    """Where a transaction is in the journal; `repeated` where its request had happened before."""
+class AppendResult:
+    """The place of a transaction in the journal; `repeated` says that its request had happened before."""
 
     transaction_id: str
     sequence_no: int
@@ -43,7 +43,7 @@ class Appended:
 
 
 class Appender:
-    """Appends to one store over a connection of its own; to be used by one thread at a time."""
+    """Appends to one store over its own connection. Only one thread may use it at a time."""
 
     def __init__(self, url: str, origin: int = 0) -> None:
         self._url = url
@@ -52,11 +52,11 @@ class Appender:
         self._checked = False
         self._forget()
 
-    def append(self, group: Sequence[Prepared]) -> list[Appended | Conflict]:
-        """Append what does not conflict, in this order; gives for each where it is, or the conflict.
+    def append(self, group: Sequence[Prepared]) -> list[AppendResult | Conflict]:
+        """Append the transactions that do not conflict, in this order. Returns the place of each, or its conflict.
 
-        Raises CannotAppend where the journal's end cannot be followed, DatabaseError where PostgreSQL fails: then
-        nothing is in the journal, or all of it; `written` tells.
+        Raises CannotAppend if nothing can be appended to the tail, DatabaseError if PostgreSQL fails. Then all of it or
+        nothing is in the journal: ask `written`.
         """
         connection = self._connected()
         try:
@@ -75,14 +75,14 @@ class Appender:
                 connection.rollback()
             raise
         raise CannotAppend(
-            f"Blocks or revisions above block {end.sequence_no} wait to come in, so nothing can be appended to it: "
-            "`strandline status` shows what is missing; replay it, or let the chain refuse them."
+            f"Candidates above block {end.sequence_no} wait to pass the mark, so nothing can be appended to it: "
+            "`strandline status` shows what is missing; replay it."
         )
 
     def written(self, transaction_id: str, since: int) -> int | None:
-        """The block above `since` that the transaction is, if it is in the journal.
+        """Return the number of the transaction's block, above `since`; None if it is not in the journal.
 
-        Waits until whoever appends has ended, also a connection that was lost in the middle of it.
+        Waits until a concurrent append has ended, also one of a lost connection.
         """
         connection = self._connected()
         with strand_lock(connection, alone=True):
@@ -98,7 +98,7 @@ class Appender:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, autocommit=True, application_name="strandline ledger")
             self._connection.prepare_threshold = 2
-            # At a stricter level a statement would see what was there before its wait for the lock.
+            # At a stricter level a statement would read a snapshot from before its wait for the lock.
             self._connection.execute("SET default_transaction_isolation = 'read committed'")
             row_params.register(self._connection)
             self._block_type = row_params.RowType(self._connection, "journal.block")
@@ -107,13 +107,13 @@ class Appender:
         return self._connection
 
     def _forget(self) -> None:
-        """What was learned in a transaction that failed may not be so."""
+        """Forget what failed transactions may have cached."""
         self._grafted = False
         self._partition: int | None = None
-        self._tables: set[str] = set()  # ids that the catalogue knows
+        self._tables: set[str] = set()  # ids that the catalog knows
 
     def _begin(self, connection: Connection) -> Tail:
-        """The journal's end, in a transaction that holds the strand's lock; an empty journal becomes a strand."""
+        """Begin a transaction with the strand's lock, and return the tail. An empty journal gets a strand."""
         end = _end(connection, sql.BEGIN)
         if end.strand_id is None:
             connection.execute(sql.BEGIN_STRAND, [new_id(), self._origin, self._origin])
@@ -131,12 +131,12 @@ class Appender:
         if at.block_hash is None or not last or last[0].block_hash != at.block_hash or faults:
             reason = faults[0].fault if faults else "an accepted gap" if at.block_hash is None else "blockHash"
             raise CannotAppend(
-                f"The journal's end, block {at.sequence_no}, does not verify ({reason}), so nothing is appended to it: "
-                "`strandline verify` tells more."
+                f"The last block, {at.sequence_no}, does not verify ({reason}), so nothing is appended to it: "
+                "run `strandline verify`."
             )
         self._checked = True
 
-    def _append(self, connection: Connection, end: Tail, group: Sequence[Prepared]) -> list[Appended | Conflict]:
+    def _append(self, connection: Connection, end: Tail, group: Sequence[Prepared]) -> list[AppendResult | Conflict]:
         assert end.strand_id is not None
         if end.block_hash is None and end.sequence_no >= end.origin:
             raise CannotAppend(f"The journal ends in an accepted gap, at block {end.sequence_no}: replay what follows.")
@@ -146,7 +146,7 @@ class Appender:
         if not self._grafted and read_graft(connection) is None:
             following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
         outcomes = _decide(following, group, changes, done)
-        if any(isinstance(outcome, Appended) and not outcome.repeated for outcome in outcomes):
+        if any(isinstance(outcome, AppendResult) and not outcome.repeated for outcome in outcomes):
             self._write(connection, following)
             self._grafted = True
         else:
@@ -154,7 +154,7 @@ class Appender:
         return outcomes
 
     def _write(self, connection: Connection, following: TailBlocks) -> None:
-        """Write the rows and raise the mark over them, in one trip where nothing is to be read."""
+        """Write the rows and raise the mark over them, in one round trip unless something must be read."""
         new = following.new_tail()
         first, last = following.first_no, new.sequence_no
         tally = Tally()
@@ -189,31 +189,31 @@ class Appender:
 
 
 def _decide(
-    following: TailBlocks, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
-) -> list[Appended | Conflict]:
-    """Add to the blocks what of the group does not conflict. Returns the outcome of each.
+    following: TailBlocks, group: Sequence[Prepared], changes: Changes, done: dict[str, AppendResult]
+) -> list[AppendResult | Conflict]:
+    """Add the transactions of the group that do not conflict. Returns the outcome of each.
 
-    `changes` are those since the group's transactions began to read, `done` the requests that happened before.
+    `changes` were made since the group's transactions began to read, `done` the requests that happened before.
     """
-    outcomes, noted = list[Appended | Conflict](), Changes()
+    outcomes, noted = list[AppendResult | Conflict](), Changes()
     for prepared in group:
         if (request := done.get(prepared.request_id or "")) is not None:
             outcomes.append(request)
         elif following.tail.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
-            outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
+            outcomes.append(Conflict("too many blocks were appended since this transaction began to read"))
         elif reason := conflict(prepared.reads, changes) or conflict(prepared.reads, noted):
             outcomes.append(Conflict(f"another transaction came first: {reason}"))
         else:
-            appended = Appended(prepared.transaction_id, following.add(prepared))
+            appended = AppendResult(prepared.transaction_id, following.add(prepared))
             _note(noted, prepared, appended.sequence_no)
             outcomes.append(appended)
             if prepared.request_id is not None:
-                done[prepared.request_id] = Appended(appended.transaction_id, appended.sequence_no, True)
+                done[prepared.request_id] = AppendResult(appended.transaction_id, appended.sequence_no, True)
     return outcomes
 
 
 def _end(connection: Connection, statements: str) -> Tail:
-    """What the last of the statements, which go in one trip, says of the journal's end."""
+    """Run the statements in one round trip. Returns the tail, which the last of them selects."""
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(statements)
         while cursor.nextset():
@@ -223,16 +223,16 @@ def _end(connection: Connection, statements: str) -> Tail:
     return Tail(*row)
 
 
-def _done_before(connection: Connection, group: Sequence[Prepared]) -> dict[str, Appended]:
+def _done_before(connection: Connection, group: Sequence[Prepared]) -> dict[str, AppendResult]:
     wanted = [prepared.request_id for prepared in group if prepared.request_id is not None]
     if not wanted:
         return {}
     rows = connection.execute(sql.REQUESTS, [wanted]).fetchall()
-    return {request_id: Appended(transaction_id, number, True) for request_id, transaction_id, number in rows}
+    return {request_id: AppendResult(transaction_id, number, True) for request_id, transaction_id, number in rows}
 
 
 def _changes(connection: Connection, end: Tail, group: Sequence[Reads]) -> Changes:
-    """What came since the group's transactions began to read, as far as it can matter to them."""
+    """Read the changes since the group's transactions began to read, as far as they can conflict with them."""
     changes = Changes()
     since = {
         "since": max(end.sequence_no - MOST_BLOCKS_SINCE, min(min(one.since, one.tables_at) for one in group)),
@@ -252,7 +252,7 @@ def _changes(connection: Connection, end: Tail, group: Sequence[Reads]) -> Chang
 
 
 def _note(changes: Changes, prepared: Prepared, number: int) -> None:
-    """What a transaction of the group changes for those after it."""
+    """Note the changes of a transaction, for those after it in the group."""
     changes.revisions += [
         Changed(number, new.table_id, new.document_id, new.data, is_json=False) for new in prepared.revisions
     ]

@@ -15,7 +15,7 @@ from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active
 from strandline.journal.make.ids import new_id
-from strandline.ledger.appender import Appended, Appender
+from strandline.ledger.appender import Appender, AppendResult
 from strandline.ledger.errors import Conflict, LedgerError, RequestDone
 from strandline.ledger.group_commit import Group
 from strandline.ledger.prepared import Prepared
@@ -67,7 +67,7 @@ class Ledger:
         migrate(url)
         self.url = url
         self._appender = Appender(url, origin)
-        self._group: Group[Prepared, Appended | Conflict] = Group(self._append)
+        self._group: Group[Prepared, AppendResult | Conflict] = Group(self._append)
         self._pool = ConnectionPool(
             url, connection_class=_Reader, min_size=0, max_size=MOST_READERS, timeout=CONNECT_SECONDS, open=True
         )
@@ -146,7 +146,7 @@ class Ledger:
         self._learn(tables, prepared, outcome.sequence_no)
         return ExecutionResult(result, outcome.transaction_id, outcome.sequence_no)
 
-    def _again(self, work: Callable[[Transaction], Any], done: Appended) -> ExecutionResult:
+    def _again(self, work: Callable[[Transaction], Any], done: AppendResult) -> ExecutionResult:
         """Derive the result of a transaction that has happened, as of the block before it; writes nothing."""
         before = done.sequence_no - 1
         with self._pool.connection() as connection, connection.transaction():
@@ -159,12 +159,12 @@ class Ledger:
             raise RequestDone(f"transaction {done.transaction_id}, block {done.sequence_no}: {error}") from None
         return ExecutionResult(result, done.transaction_id, done.sequence_no, repeated=True)
 
-    def _request(self, request_id: str) -> Appended | None:
+    def _request(self, request_id: str) -> AppendResult | None:
         with self._pool.connection() as connection:
             row = connection.execute(READ_REQUEST, [request_id]).fetchone()
-        return None if row is None else Appended(row[0], row[1], repeated=True)
+        return None if row is None else AppendResult(row[0], row[1], repeated=True)
 
-    def _append(self, group: Sequence[Prepared]) -> Sequence[Appended | Conflict]:
+    def _append(self, group: Sequence[Prepared]) -> Sequence[AppendResult | Conflict]:
         try:
             return self._appender.append(group)
         except psycopg.OperationalError:
@@ -174,11 +174,11 @@ class Ledger:
         except psycopg.Error as error:
             raise describe_error(error) from error
 
-    def _found(self, prepared: Prepared) -> Appended | Conflict:
+    def _found(self, prepared: Prepared) -> AppendResult | Conflict:
         number = self._appender.written(prepared.transaction_id, prepared.reads.tables_at)
         if number is None:
             return Conflict("the connection to PostgreSQL was lost before the transaction was in the journal")
-        return Appended(prepared.transaction_id, number)
+        return AppendResult(prepared.transaction_id, number)
 
     def _tables(self) -> _Tables:
         """Return the ledger's tables as this process last saw them. A later definition shows as a conflict."""

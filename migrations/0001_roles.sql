@@ -16,6 +16,15 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- For logins that are one of the reader roles: a member of one sets its own (docs/analysts.md).
+    FOREACH role_name IN ARRAY ARRAY['strandline_analyst', 'strandline_cleared'] LOOP
+        BEGIN
+            EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = read', role_name, current_database());
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;  -- another login created the role
+        END;
+    END LOOP;
+
     -- Strandline's own connections take the worker's role, so that it owns what they create.
     IF NOT pg_has_role(current_user, 'strandline_worker', 'USAGE') THEN
         EXECUTE format('GRANT strandline_worker TO %I', current_user);

@@ -3,6 +3,10 @@ CREATE SCHEMA IF NOT EXISTS projection;
 CREATE SCHEMA IF NOT EXISTS generation;
 CREATE SCHEMA IF NOT EXISTS read;
 
+-- The identity of this store. Its indexes in OpenSearch carry it, so that no other store writes to them or deletes them.
+CREATE TABLE projection.store (id uuid NOT NULL DEFAULT gen_random_uuid());
+INSERT INTO projection.store DEFAULT VALUES;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Generations and what is parked
 
@@ -14,6 +18,8 @@ CREATE TABLE projection.generation (
     state         text NOT NULL CHECK (state IN ('building', 'live', 'kept', 'frozen')),
     fingerprint   text NOT NULL,              -- of the definition that fills it
     relation      text NOT NULL,              -- table in schema generation, or index
+    purpose       text NOT NULL DEFAULT '',   -- of the definition, for read.read_models
+    readers       text NOT NULL DEFAULT 'cleared' CHECK (readers IN ('analysts', 'cleared')),
     position      bigint NOT NULL,            -- last block that it reflects
     owner         text,                       -- process that holds the lease
     token         bigint NOT NULL DEFAULT 0,  -- rises with every lease
@@ -184,3 +190,12 @@ CREATE TABLE projection.receipt (
     hash        bytea NOT NULL,
     UNIQUE (document_id, version, store, level)
 );
+
+-- The end of the chain of receipts: how many were issued, and the hash of the last. Receipts that are deleted are missed by
+-- it. A copy of it with an outsider (`receipts --head`) shows a change of both.
+CREATE TABLE projection.receipt_head (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    count    bigint NOT NULL,
+    hash     bytea NOT NULL
+);
+INSERT INTO projection.receipt_head (count, hash) VALUES (0, decode(repeat('00', 32), 'hex'));

@@ -1,6 +1,39 @@
 -- Schema read: what analysts see. Projectors create its views, one for each read model; these functions query some of them.
 GRANT USAGE ON SCHEMA read TO strandline_analyst, strandline_cleared;
 
+-- The read models and how fresh they are. An analyst sees that a restricted one exists, but not how large it is.
+CREATE VIEW read.read_models AS
+SELECT g.projection AS name, g.purpose, access.readers, g.store,
+       CASE WHEN g.failure IS NOT NULL THEN 'failing' WHEN g.passed_change THEN 'needs_rebuild' ELSE 'live' END AS state,
+       g.position AS as_of_block,
+       (SELECT max(b.block_time) FROM journal.block b WHERE b.sequence_no = g.position) AS as_of_time,
+       m.sequence_no - g.position AS blocks_behind,
+       seen.rows, seen.parked
+FROM projection.generation g
+CROSS JOIN journal.mark m
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN view IS NULL THEN g.readers WHEN has_table_privilege('strandline_analyst', view, 'SELECT')
+                THEN 'analysts' ELSE 'cleared' END AS readers
+    FROM to_regclass(format('read.%I', g.projection)) AS view
+) AS access
+LEFT JOIN LATERAL (
+    SELECT pg_stat_get_live_tuples(CASE g.store
+               WHEN 'postgresql' THEN to_regclass(format('generation.%I', g.relation))
+               ELSE to_regclass(format('projection.%I', 'outside_row_' || g.generation)) END) AS rows,
+           (SELECT count(*) FROM projection.parked p WHERE p.generation = g.generation) AS parked
+) AS seen ON access.readers = 'analysts' OR pg_has_role('strandline_cleared', 'USAGE')
+WHERE g.state = 'live';
+COMMENT ON VIEW read.read_models IS 'The read models, and how fresh they are.';
+COMMENT ON COLUMN read.read_models.name IS 'Name of the view in schema read, or of the alias in OpenSearch.';
+COMMENT ON COLUMN read.read_models.readers IS 'Who may read it: analysts, or only those who are cleared.';
+COMMENT ON COLUMN read.read_models.state IS 'live, failing, or needs_rebuild: blocks below as_of_block have changed.';
+COMMENT ON COLUMN read.read_models.as_of_block IS 'It reflects the ledger up to this block.';
+COMMENT ON COLUMN read.read_models.as_of_time IS 'The time of that block, by the ledger''s clock.';
+COMMENT ON COLUMN read.read_models.blocks_behind IS 'Verified blocks that it does not reflect yet.';
+COMMENT ON COLUMN read.read_models.rows IS 'Number of rows, as the database''s statistics estimate it.';
+COMMENT ON COLUMN read.read_models.parked IS 'Documents, keys or blocks that could not be projected.';
+GRANT SELECT ON read.read_models TO strandline_analyst, strandline_cleared;
+
 -- Everything that a thing comes from, and everything that comes from it, level by level. Each relation is visited once:
 -- cycles end, and a thing that is reached by many paths costs no more than one that is reached by one.
 CREATE FUNCTION read.provenance_sources(start text)

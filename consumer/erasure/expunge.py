@@ -8,20 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import psycopg
 
 from strandline.consumer.database import vacuum
-from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.probe import Key, Residue
+from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.erasure.probe import Residue
 from strandline.consumer.erasure.receipt_chain import Level
 from strandline.consumer.erasure.receipts import issue, issue_hidden
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
 from strandline.journal.errors import StrandlineError
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]
 
 POSTGRESQL = "postgresql"

@@ -5,15 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import BlockProjection, Projection, Revision, RowProjection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.sinks.contract import Fields, Key
 from strandline.consumer.store.redactions import erased_info
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_DATA = """
     SELECT r.document_id, r.version FROM journal.revision r

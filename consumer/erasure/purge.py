@@ -1,11 +1,8 @@
 """Runs the projectors until every redaction is applied, then issues receipts."""
 
 from collections.abc import Mapping
-from typing import Any
 
-import psycopg
-
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.erasure.probe import Residue
 from strandline.consumer.erasure.receipts import Issued, issue_hidden, open_for
 from strandline.consumer.generations.lifecycle import project
@@ -41,9 +38,7 @@ def hide(
             return residue
 
 
-def purge_and_issue(
-    connection: psycopg.Connection[tuple[Any, ...]], projections: Mapping[str, Projection], stores: Stores
-) -> Issued:
+def purge_and_issue(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Issued:
     """Purge the generations that no projector fills, then issue the receipts that are due.
 
     The connection must be outside a transaction. Raises `StoreFailed`.

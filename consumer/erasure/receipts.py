@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
-
-from strandline.consumer.erasure.probe import Key, Residue, key_columns, probe
+from strandline.consumer.database.connection import Connection
+from strandline.consumer.erasure.probe import Residue, key_columns, probe
 from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
 from strandline.consumer.store.redactions import IS_HIDDEN
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 REDACTIONS_AT_ONCE = 1000
 OUT_OF_SCOPE = (
@@ -38,11 +36,13 @@ COLUMNS = """
     d.document_id, d.version, d.table_id, d.sequence_no, d.redacted_by, d.data_hash, d.found, d.registered_at,
     m.strand_id"""
 # All generations, since one that is being built or kept may have been filled before the redaction took effect.
+IS_DUE = f"""
+    d.effective_no <= least(m.sequence_no, (SELECT min(clean_no) FROM projection.generation)) AND NOT {IS_HIDDEN}"""
 READ_DUE = f"""
     SELECT {COLUMNS} FROM journal.redaction d, journal.mark m
-    WHERE d.effective_no <= least(m.sequence_no, (SELECT min(clean_no) FROM projection.generation))
-      AND NOT {IS_HIDDEN} AND (d.document_id, d.version) > (%s, %s)
+    WHERE {IS_DUE} AND (d.document_id, d.version) > (%s, %s)
     ORDER BY d.document_id, d.version LIMIT %s"""
+COUNT_DUE = f"SELECT count(*) FROM journal.redaction d, journal.mark m WHERE {IS_DUE}"
 READ_NAMED = f"""
     SELECT {COLUMNS} FROM journal.mark m, journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)
@@ -118,6 +118,12 @@ def issue(
 def unsearched_stores(connection: Connection, stores: Stores) -> list[str]:
     """Return the stores that have read models and are off."""
     return [] if stores.opensearch else [store for (store,) in connection.execute(READ_STORES)]
+
+
+def count_due(connection: Connection) -> int:
+    """Return the number of redactions that every generation has passed and that have no receipt."""
+    row = connection.execute(COUNT_DUE).fetchone()
+    return int(row[0]) if row else 0
 
 
 def open_for(connection: Connection) -> float | None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import read_mark
@@ -60,7 +59,7 @@ class Register:
     entries: Sequence[Entry]
 
 
-def read_register(connection: psycopg.Connection[Any]) -> Register:
+def read_register(connection: Connection) -> Register:
     """Return the store's register. Raises `StrandlineError` if the store holds no strand."""
     strand_id = read_mark(connection).strand_id
     if strand_id is None:
@@ -95,7 +94,7 @@ def read_file(path: Path) -> Register:
         raise UsageError(f"{path}: is not a register of redactions ({reason}).") from None
 
 
-def import_register(connection: psycopg.Connection[Any], register: Register, origin: int) -> int:
+def import_register(connection: Connection, register: Register, origin: int) -> int:
     """Import the register into a fresh store, and bind the store to its strand. Returns the number of new redactions.
 
     Raises `StrandlineError` if the store holds blocks: data already there would not be stripped. Raises `ForeignStrand`
@@ -142,7 +141,7 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _only(connection: psycopg.Connection[Any], statement: str, parameters: list[Any]) -> Any:
+def _only(connection: Connection, statement: str, parameters: list[Any]) -> Any:
     row = connection.execute(statement.encode(), parameters).fetchone()
     assert row is not None
     return row[0]

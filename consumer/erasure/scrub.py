@@ -113,7 +113,7 @@ def _check_destination(destination: Path) -> None:
 
 
 def _check(found: Verification, problem: str) -> None:
-    if not found.ok:
+    if found.answer == "does not hold":
         first = found.faults[0] if found.faults else Fault(None, "object", "it holds no blocks")
         where = "" if first.sequence_no is None else f"block {first.sequence_no}: "
         raise StrandlineError(

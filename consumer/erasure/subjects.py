@@ -5,13 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Identifier
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import Projection, RowProjection
 from strandline.journal.errors import StrandlineError, UsageError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
 

@@ -62,7 +62,7 @@ def unfilled(connection: Connection, one: Generation, stored: StoredRows) -> Ite
             mark = feed.read_mark(connection)
             yield Turn(0, lambda: mark, time.monotonic())
         return
-    with lease.taken(connection, one.generation) as held:
+    with lease.acquire(connection, one.generation) as held:
         deadline = lease.renew(connection, held)
         with connection.transaction():
             lease.hold(connection, held)
@@ -73,9 +73,9 @@ def unfilled(connection: Connection, one: Generation, stored: StoredRows) -> Ite
 def drop(connection: Connection, one: Generation, stores: Stores, patience: float | None = None) -> None:
     """Drop a generation that no reader is shown.
 
-    A request to an index that is gone would create it again, so nobody fills it meanwhile. Its row goes last, so that
-    no table or index is left without one. Waits `patience` seconds for readers of the table or of the records. Raises
-    `ReadersInTheWay` or `StoreFailed`.
+    A request to a missing index would create it again, so nobody may fill it during the drop. Its row is deleted last,
+    so that no table or index is left without one. Waits `patience` seconds for readers of the table or of the records.
+    Raises `ReadersInTheWay` or `StoreFailed`.
     """
     stored = stores.stored(connection, one.store, one.generation, one.relation)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from strandline.consumer.projection.definition import ComposedProjection, Projection
+from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.lookup import ensure_indexes
 from strandline.consumer.sinks import record_tables
@@ -26,18 +26,22 @@ READ_RETIRED = f"""
 READ_ONE = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = %s"
 # In the order of their numbers, as everyone who locks several does.
 LOCK = f"SELECT {COLUMNS} FROM projection.generation WHERE generation = ANY(%s) ORDER BY generation FOR NO KEY UPDATE"
+HAS_STRAND = "SELECT FROM journal.mark WHERE strand_id IS NOT NULL"
+HAS_TABLES = "SELECT FROM journal.user_table WHERE name = ANY(%s) LIMIT 1"
 INSERT = f"""
     WITH new AS (SELECT nextval(pg_get_serial_sequence('projection.generation', 'generation')) AS id)
-    INSERT INTO projection.generation (generation, projection, store, state, fingerprint, relation, position)
+    INSERT INTO projection.generation
+        (generation, projection, store, state, fingerprint, relation, purpose, readers, position)
     OVERRIDING SYSTEM VALUE
-    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(name)s || '_' || id, origin - 1
+    SELECT id, %(name)s, %(store)s, 'building', %(fingerprint)s, %(prefix)s || %(name)s || '_' || id, %(purpose)s,
+        %(readers)s, origin - 1
     FROM new, journal.mark
     RETURNING {COLUMNS}"""
 DELETE = "DELETE FROM projection.generation WHERE generation = %s"
 # No code can make the view of a frozen generation again: its query and its readers are recorded.
 RETIRE = """
     UPDATE projection.generation
-    SET state = CASE WHEN fingerprint = %(fingerprint)s THEN 'kept' ELSE 'frozen' END, served_at = NULL,
+    SET state = CASE WHEN fingerprint = %(fingerprint)s THEN 'kept' ELSE 'frozen' END,
         view_query = pg_get_viewdef(view), view_readers = ARRAY(
             SELECT rolname::text FROM pg_roles
             WHERE rolname = ANY (%(readers)s) AND has_table_privilege(rolname, view, 'SELECT') ORDER BY 1)
@@ -45,8 +49,9 @@ RETIRE = """
     WHERE projection = %(projection)s AND state = 'live'"""
 GO_LIVE = f"""
     UPDATE projection.generation
-    SET state = 'live', served_at = now(), forced = forced OR %s, failed_at = NULL, failure = NULL
+    SET state = 'live', served_at = now(), failed_at = NULL, failure = NULL
     WHERE generation = %s RETURNING {COLUMNS}"""
+SET_FORCED = "UPDATE projection.generation SET forced = %s WHERE generation = %s"
 RECORD_FAILURE = """
     UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
 
@@ -90,6 +95,15 @@ def retired(connection: Connection, projection: Projection) -> list[Generation]:
     return [Generation(*row) for row in connection.execute(READ_RETIRED, [projection.name])]
 
 
+def has_source(connection: Connection, projection: Projection) -> bool:
+    """Return whether the journal store has a ledger, and one of the projection's tables is in it."""
+    if connection.execute(HAS_STRAND).fetchone() is None:
+        return False
+    if isinstance(projection, BlockProjection):
+        return True
+    return connection.execute(HAS_TABLES, [list(projection.tables)]).fetchone() is not None
+
+
 def read(connection: Connection, number: int) -> Generation | None:
     """Return one generation."""
     row = connection.execute(READ_ONE, [number]).fetchone()
@@ -102,14 +116,21 @@ def lock(connection: Connection, numbers: Sequence[int]) -> list[Generation]:
     return [found[number] for number in numbers]
 
 
-def insert(connection: Connection, projection: Projection, *, bare: bool = False) -> Generation:
+def insert(connection: Connection, projection: Projection, *, prefix: str = "", bare: bool = False) -> Generation:
     """Insert a new generation, building, before the first block, without its table or index.
 
-    Its record tables are created, bare if a backfill is to fill it.
+    Its record tables are created, bare if a backfill is to fill it. `prefix` is that of its table's or index's name.
     """
     if isinstance(projection, ComposedProjection):
         ensure_indexes(connection, projection)
-    parameters = {"name": projection.name, "store": projection.store, "fingerprint": fingerprint(projection)}
+    parameters = {
+        "name": projection.name,
+        "prefix": prefix,
+        "store": projection.store,
+        "fingerprint": fingerprint(projection),
+        "purpose": projection.purpose,
+        "readers": projection.readers,
+    }
     new = Generation(*connection.execute(INSERT, parameters).fetchone() or ())
     record_tables.create(connection, projection, new.generation, bare=bare)
     return new
@@ -121,9 +142,14 @@ def retire(connection: Connection, projection: Projection) -> None:
     connection.execute(RETIRE, {**parameters, "readers": list(READERS["analysts"])})
 
 
-def go_live(connection: Connection, number: int, *, forced: bool = False) -> Generation:
-    """Record that this generation is served, without a failure. `forced`: although it is worse than the one before."""
-    return Generation(*connection.execute(GO_LIVE, [forced, number]).fetchone() or ())
+def set_forced(connection: Connection, number: int, forced: bool) -> None:
+    """Record whether this generation was accepted although it is worse than the one served before."""
+    connection.execute(SET_FORCED, [forced, number])
+
+
+def go_live(connection: Connection, number: int) -> Generation:
+    """Record that this generation is served, without a failure."""
+    return Generation(*connection.execute(GO_LIVE, [number]).fetchone() or ())
 
 
 def record_failure(connection: Connection, number: int, failure: str) -> None:

@@ -49,8 +49,8 @@ class Hold(ABC):
         """Return the summary of each generation."""
 
     @abstractmethod
-    def show(self, chosen: Generation, *, forced: bool = False) -> None:
-        """Show readers this generation, and retire the one they saw. `forced`: although it is worse."""
+    def show(self, chosen: Generation) -> None:
+        """Show readers this generation, and retire the one they saw."""
 
     def _sink(self, one: Generation) -> Sink:
         return self._stores.sink(self._connection, self._projection, one.generation, one.relation)
@@ -67,16 +67,16 @@ class TransactionHold(Hold):
     """In the database: one transaction locks the generations' rows, and readers see the cut-over when it commits."""
 
     def fill(self, one: Generation) -> None:
-        with self._connection.transaction():  # what fails is undone, and the hold goes on
+        with self._connection.transaction():  # a failure is undone, and the hold continues
             Projector(self._connection, self._projection, one.generation, self._sink(one)).fill_up(self.mark)
 
     def summaries(self, generations: Sequence[Generation]) -> list[Summary]:
         return [self._sink(one).summary() for one in generations]
 
-    def show(self, chosen: Generation, *, forced: bool = False) -> None:
+    def show(self, chosen: Generation) -> None:
         generation.retire(self._connection, self._projection)
         self._show(chosen)
-        generation.go_live(self._connection, chosen.generation, forced=forced)
+        generation.go_live(self._connection, chosen.generation)
 
 
 class LeaseHold(Hold):
@@ -98,20 +98,20 @@ class LeaseHold(Hold):
         projector.run_to(self._leases[one.generation], self.mark)
 
     def summaries(self, generations: Sequence[Generation]) -> list[Summary]:
-        """Taken at the same time, while the leases are renewed."""
+        """Compute all at the same time, and renew the leases until they are done."""
         with ThreadPoolExecutor(len(generations), thread_name_prefix="summary") as pool:
             found: list[Future[Summary]] = [pool.submit(self._sink(one).summary) for one in generations]
             while wait(found, RENEW_SECONDS).not_done:
                 self._renew()
         return [one.result() for one in found]
 
-    def show(self, chosen: Generation, *, forced: bool = False) -> None:
+    def show(self, chosen: Generation) -> None:
         """Raises `StoreFailed`: then nothing has changed, or, if it is `unanswered`, the cut-over is to be finished."""
         name = self._projection.name
         with self._connection.transaction():
             self._connection.execute(INTEND, [name, chosen.generation])
         try:
-            # Later the alias could be moved back to a generation that others have filled meanwhile.
+            # After the lease another process may fill them: the alias must not move then.
             if self._renew() < time.monotonic():
                 raise LeaseLost
             self._show(chosen)
@@ -122,7 +122,7 @@ class LeaseHold(Hold):
         with self._connection.transaction():
             if self._connection.execute(FORGET, [name, chosen.generation]).rowcount == 1:
                 generation.retire(self._connection, self._projection)
-                generation.go_live(self._connection, chosen.generation, forced=forced)
+                generation.go_live(self._connection, chosen.generation)
 
     def take_back(self, chosen: Generation, live: Generation) -> None:
         """Show readers the live generation again instead of the one that a cut-over was to show."""
@@ -152,7 +152,7 @@ def hold(
             yield TransactionHold(connection, projection, stores, feed.read_mark(connection))
         return
     with ExitStack() as stack:
-        leases = {number: stack.enter_context(lease.taken(connection, number)) for number in numbers}
+        leases = {number: stack.enter_context(lease.acquire(connection, number)) for number in numbers}
         with connection.transaction():
             mark = feed.read_mark(connection)
         yield LeaseHold(connection, projection, stores, mark, leases)

@@ -1,4 +1,4 @@
-"""What an interrupted rebuild left: a generation that nothing fills until the next rebuild, or half of a cut-over."""
+"""The remains of an interrupted rebuild: a generation that nothing fills until the next one, or half of a cut-over."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def finish_cut_over(connection: Connection, projection: Projection, stores: Stor
     """Finish an interrupted cut-over outside the database. The caller locks out other rebuilds (`exclusion.alone`).
 
     The chosen generation was compared before. It catches up first: redactions may have reached the one served since.
-    If its definition is gone it cannot, and the alias is set back.
+    If its definition is gone it cannot, and the alias is moved back.
     """
     number = intended(connection, projection)
     if number is None:

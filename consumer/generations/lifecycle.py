@@ -14,11 +14,12 @@ from strandline.consumer.generations import generation, leftover
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.purge_by_source import purge_by_source
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
-from strandline.consumer.projection.definition import BlockProjection, Projection
+from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import StoreFailed
+from strandline.consumer.sinks.read_view import READERS, ReadView
 from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -27,8 +28,6 @@ THREADS = 8
 
 # Two processes that start at once must not both make the first generation.
 LOCK_PROJECTION = "SELECT pg_advisory_xact_lock(hashtextextended('projection.' || %s, 0))"
-HAS_STRAND = "SELECT FROM journal.mark WHERE strand_id IS NOT NULL"
-READ_HAS_TABLES = "SELECT EXISTS (SELECT FROM journal.user_table WHERE name = ANY(%s))"
 # The definition may have changed since a crash between the two transactions.
 SET_FINGERPRINT = "UPDATE projection.generation SET fingerprint = %s WHERE generation = %s"
 
@@ -56,7 +55,7 @@ def ensure_generation(
         connection.execute(LOCK_PROJECTION, [projection.name])
         if found := generation.live(connection, projection):
             return found
-        first = generation.building(connection, projection) or _insert_first(connection, projection)
+        first = generation.building(connection, projection) or _insert_first(connection, projection, stores)
         if first is None or projection.store != OPENSEARCH:
             return first and _go_live(connection, projection, first, stores)
     with connection.transaction():
@@ -132,11 +131,17 @@ class ProjectorSet:
 
 def keep_house(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> None:
     """Do what must be done before a projection is filled: clean up after an interrupted rebuild, create the first
-    generation, and purge, up to the mark, generations that no code fills. A no-op if the projection's store is off."""
+    generation, compare its readers with the declaration, and purge, up to the mark, generations that no code fills.
+    A no-op if the projection's store is off."""
     if stores.off(projection.store):
         return
     leftover.clean_up(connection, projection, stores)
-    ensure_generation(connection, projection, stores)
+    live = ensure_generation(connection, projection, stores)
+    if live and projection.store != OPENSEARCH:
+        with connection.transaction():
+            changed = live.fingerprint != fingerprint(projection)
+            view = ReadView(connection, projection.name)
+            view.set_readers(READERS[projection.readers], withdraw_only=changed)
     purge_by_source(connection, projection.name, stores, fingerprint(projection))
 
 
@@ -190,10 +195,10 @@ def _projector(connection: Connection, projection: Projection, one: Generation, 
     return Projector(connection, projection, one.generation, sink)
 
 
-def _insert_first(connection: Connection, projection: Projection) -> Generation | None:
-    if connection.execute(HAS_STRAND).fetchone() is None or not _has_tables(connection, projection):
+def _insert_first(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
+    if not generation.has_source(connection, projection):
         return None
-    return generation.insert(connection, projection)
+    return generation.insert(connection, projection, prefix=stores.prefix_of(projection))
 
 
 def _go_live(connection: Connection, projection: Projection, first: Generation, stores: Stores) -> Generation:
@@ -202,10 +207,3 @@ def _go_live(connection: Connection, projection: Projection, first: Generation, 
     sink.show()
     connection.execute(SET_FINGERPRINT, [fingerprint(projection), first.generation])
     return generation.go_live(connection, first.generation)
-
-
-def _has_tables(connection: Connection, projection: Projection) -> bool:
-    if isinstance(projection, BlockProjection):
-        return True
-    row = connection.execute(READ_HAS_TABLES, [list(projection.tables)]).fetchone()
-    return bool(row and row[0])

@@ -30,14 +30,14 @@ READ_UNKNOWN = """
         SELECT FROM journal.redaction d
         WHERE d.effective_no <= m.sequence_no AND d.effective_no > g.clean_no
           AND d.registered_at < now() - make_interval(secs => %s))"""
-# A process that fills it again must make again what was purged without its code.
+# A process that fills it later must restore what was purged without its code.
 NEEDS_REBUILD = "UPDATE projection.generation SET passed_change = true WHERE projection = %s"
 
 
 def purge_by_source(connection: Connection, name: str, stores: Stores, except_fingerprint: str | None = None) -> None:
     """Purge, up to the mark, the generations of a read model that another definition filled than this one.
 
-    Whole rows go, and of a composed projection all rows of the key: no code can make them again. The read
+    Removes whole rows, and of a composed projection all rows of the key: no code can make them again. The read
     model's store must be set. Raises `StoreFailed`.
     """
     with connection.transaction():

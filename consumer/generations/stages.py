@@ -3,7 +3,7 @@
 A rebuild runs all of `REBUILD`. After a crash the next one resumes after the backfill (`RESUME`). A rollback, and a
 cut-over that was interrupted, need the generation that is chosen to catch up and to be shown (`SHOW`).
 
-The one served goes on meanwhile: only the stages that are `held` keep both generations at one position.
+The served generation continues to be filled; only the stages that are `held` keep both at one position.
 """
 
 from abc import ABC, abstractmethod
@@ -99,13 +99,15 @@ class Prepare(Stage):
     def run(self, run: Run) -> None:
         bare = _has_backfill(run.projection)
         with run.connection.transaction():
-            run.chosen = generation.insert(run.connection, run.projection, bare=bare)
+            run.chosen = generation.insert(
+                run.connection, run.projection, prefix=run.stores.prefix_of(run.projection), bare=bare
+            )
             sink = run.sink()
             if not sink.outside:
                 sink.create(bare=bare)
         if sink.outside and not bare:
             # Under its lease: a late request of an interrupted rebuild must not create the index after it was dropped.
-            with lease.taken(run.connection, run.target.generation) as held:
+            with lease.acquire(run.connection, run.target.generation) as held:
                 lease.renew(run.connection, held)
                 sink.create()
 
@@ -193,17 +195,20 @@ class CutOver(Stage):
     held: ClassVar[bool] = True
 
     def run(self, run: Run) -> None:
-        if run.accepted:
-            run.held.show(run.target, forced=bool(run.comparison and run.comparison.worse))
+        if not run.accepted:
+            return
+        if run.comparison:
+            with run.connection.transaction():
+                generation.set_forced(run.connection, run.target.generation, run.comparison.worse)
+        run.held.show(run.target)
 
 
 @dataclass(frozen=True)
 class Retire(Stage):
-    """Drop the new generation if it was not accepted; else the retired ones but the last that served, and the last
-    that served well.
+    """Drop the new generation if it was not accepted; else the retired ones but the last.
 
-    One that was accepted although it was worse has not served well. One that is being read, or that is out of reach,
-    stays.
+    If that does not go on, or was accepted although it was worse, the last that served well is kept, too. One that is
+    being read, or that is out of reach, stays.
     """
 
     def run(self, run: Run) -> None:
@@ -212,12 +217,11 @@ class Retire(Stage):
             return
         with run.connection.transaction():
             retired = generation.retired(run.connection, run.projection)
-        well = [
-            one.generation
-            for one in retired
-            if not one.forced and (one.generation != run.live.generation or run.live_goes_on)
-        ]
-        keep = {*well[:1], *([run.live.generation] if run.live_goes_on else [])}
+        keep = {run.live.generation} if run.live_goes_on else set()
+        if run.live.forced or not keep:
+            keep.update(
+                [one.generation for one in retired if not one.forced and one.generation != run.live.generation][:1]
+            )
         for one in retired:
             if one.generation not in keep:
                 with suppress(ReadersInTheWay, StoreFailed):

@@ -10,6 +10,7 @@ import psycopg
 from strandline.consumer.generations import generation
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.discovery import is_sample
 from strandline.consumer.projection.fingerprint import fingerprint
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -63,8 +64,13 @@ class ParkedDocument:
 def statuses(
     connection: Connection, projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
 ) -> list[ProjectionStatus]:
-    """Return the state of each projection, by name."""
-    return [_status(connection, one, stores) for one in sorted(projections, key=lambda projection: projection.name)]
+    """Return the state of each projection, by name; without samples for other ledgers than the one in the store."""
+    shown = [one for one in projections if not is_sample(one) or _is_filled(connection, one)]
+    return [_status(connection, one, stores) for one in sorted(shown, key=lambda projection: projection.name)]
+
+
+def _is_filled(connection: Connection, projection: Projection) -> bool:
+    return generation.live(connection, projection) is not None or generation.has_source(connection, projection)
 
 
 def parked(connection: Connection) -> list[ParkedDocument]:

@@ -29,10 +29,14 @@ COUNT = "SELECT count(*) FROM read.{}"
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores besides the database; `url` is the database's, for records that are committed before rows are sent."""
+    """The stores besides the database; `url` is the database's, for records that are committed before rows are sent.
+
+    `prefix` is that of the names of indexes and aliases in OpenSearch.
+    """
 
     url: str = ""
     opensearch: "OpenSearch | None" = None
+    prefix: str = ""
 
     def off(self, store: str) -> bool:
         """Return whether a store is not set: its read models are neither filled nor an error."""
@@ -49,6 +53,10 @@ class Stores:
         """Return whether OpenSearch is on, but does not answer."""
         return self.opensearch is not None and not self.opensearch.ping()
 
+    def prefix_of(self, projection: Projection) -> str:
+        """Return the prefix of the names of the projection's tables or indexes."""
+        return self.prefix if projection.store == OPENSEARCH else ""
+
     def sink(self, connection: Connection, projection: Projection, generation: int, relation: str) -> Sink:
         """Return the sink of one generation; `connection` is the control transaction's."""
         if projection.store != OPENSEARCH:
@@ -56,7 +64,9 @@ class Stores:
         from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 
         assert self.opensearch is not None
-        return OpensearchSink(self.opensearch, self.url, connection, projection, generation, relation)
+        return OpensearchSink(
+            self.opensearch, self.url, connection, projection, generation, relation, prefix=self.prefix
+        )
 
     def stored(self, connection: Connection, store: str, generation: int, relation: str) -> StoredRows:
         """Return the rows of one generation, for which no definition is needed; `connection` is as for `sink`."""
@@ -65,7 +75,7 @@ class Stores:
         from strandline.consumer.sinks.opensearch.index_rows import IndexRows
 
         assert self.opensearch is not None
-        return IndexRows(self.opensearch, self.url, connection, generation, relation)
+        return IndexRows(self.opensearch, self.url, connection, generation, relation, prefix=self.prefix)
 
     def rows_of(
         self, connection: Connection, store: str, generation: int, relation: str, keys: Sequence[Key]
@@ -82,7 +92,7 @@ class Stores:
             from strandline.consumer.sinks.opensearch.client import count
 
             assert self.opensearch is not None
-            return count(self.opensearch, projection.name)
+            return count(self.opensearch, self.prefix + projection.name)
         row = connection.execute(SQL(COUNT).format(Identifier(projection.name))).fetchone()
         return int(row[0]) if row else 0
 
@@ -94,7 +104,7 @@ def open_stores(settings: Settings, url: str) -> Stores:
     """Return the stores of these settings, without a request to them. Raises `UsageError` if a setting is wrong."""
     if settings.opensearch_url is None:
         return Stores(url)
-    return Stores(url, _client(settings, settings.opensearch_url))
+    return Stores(url, _client(settings, settings.opensearch_url), settings.opensearch_prefix)
 
 
 def _client(settings: Settings, opensearch_url: str) -> "OpenSearch":

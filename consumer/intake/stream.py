@@ -55,8 +55,8 @@ class StreamIntake:
         unstored = len(refusals)
         results = self._intake(own, refusals)
         some_stored = len(own) > len(refusals) - unstored or found.created or found.completed
-        fault = _fault(strands, refusals, some_stored=some_stored)
-        hear(self._connection, self._stream, created=found.created, completed=found.completed, fault=fault)
+        stream_fault = _fault(strands, refusals, some_stored=some_stored)
+        hear(self._connection, self._stream, created=found.created, completed=found.completed, fault=stream_fault)
         mark = advance(self._connection).mark
         return StreamResult(
             len(records),
@@ -64,7 +64,7 @@ class StreamIntake:
             sum(result.new_revisions for result in results),
             sum(result.refused for result in results),
             mark.sequence_no,
-            fault,
+            stream_fault,
         )
 
     def _foreign(self, strand_id: str) -> ForeignStrand | None:

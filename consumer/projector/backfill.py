@@ -24,7 +24,7 @@ from strandline.consumer.projector.document_cache import DocumentCache
 from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.projector.lease import READ_POSITION
 from strandline.consumer.projector.parking import Parked
-from strandline.consumer.projector.revision_reader import read_for
+from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.projector.row_batch import RowBatch
 from strandline.consumer.sinks.contract import Sink
 
@@ -37,6 +37,8 @@ FETCH = 500
 DECODED = 100
 # A batch has so many composed keys; they are composed a few at a time until they have so many rows.
 KEYS, KEYS_AT_ONCE, ROWS = 4_000, 200, 10_000
+# Documents of a composed projection in memory, as JSON: they take some five times as much there.
+MOST_BYTES = 50_000_000
 
 # The last revision of each document, by hashes: a planner without statistics would look each one up. Two processes read
 # if there is much to read: one is as fast as the projection, which has nothing to do before the first row.
@@ -73,7 +75,7 @@ class Backfill(ABC):
 
     def __init__(self, url: str, projection: RowProjection | ComposedProjection) -> None:
         self._url = url
-        self._read = read_for(projection)
+        self._reader = reader_for(projection)
         self._parameters: dict[str, Any] = {"tables": list(projection.tables)}
         self._reading: Connection | None = None
         self._changes = 0
@@ -118,13 +120,13 @@ class Backfill(ABC):
     def _latest(self, reading: Connection) -> Iterator[tuple[list[Revision], int]]:
         """Yield some current documents at a time, with their size in bytes."""
         reading.execute(BY_HASH)
-        statement = SQL(READ_LATEST).format(columns=self._read.columns)
+        statement = SQL(READ_LATEST).format(columns=self._reader.columns)
         with reading.cursor() as cursor:
             rows = cast(Generator[Any, None, None], cursor.stream(statement, self._parameters, binary=True, size=FETCH))
             with closing(rows):
                 while some := list(islice(rows, DECODED)):
-                    documents = self._read.json(some)
-                    yield self._read.made(some, documents), len(documents)
+                    documents = self._reader.json(some)
+                    yield self._reader.make(some, documents), len(documents)
 
 
 class RowBackfill(Backfill):
@@ -157,7 +159,11 @@ class RowBackfill(Backfill):
 
 
 class ComposedBackfill(Backfill):
-    """Of a composed projection: all its documents are in memory while its keys are composed."""
+    """Of a composed projection: all its documents are in memory while its keys are composed.
+
+    Composing them from the database takes twice as long. If they are too large, there are no batches and `last` stays
+    -1: the generation is filled from its first block.
+    """
 
     unit = "keys"
 
@@ -168,8 +174,13 @@ class ComposedBackfill(Backfill):
     def batches(self, sink: Sink) -> Generator[BackfillBatch]:
         cache = DocumentCache(self._projection)
         parked: list[Parked] = []
+        size = 0
         with self._snapshot() as reading:
-            for revisions, _ in self._latest(reading):
+            for revisions, length in self._latest(reading):
+                size += length
+                if size > MOST_BYTES:
+                    self.last = -1
+                    return
                 names, refused = name_keys(self._projection, revisions)
                 parked += refused
                 silent = {one.key for one in refused}

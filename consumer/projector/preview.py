@@ -21,7 +21,7 @@ from strandline.consumer.projection.definition import (
 )
 from strandline.consumer.projector import feed, lookup
 from strandline.consumer.projector.composition import Documents, Find, compose, follow_lookups, name_keys
-from strandline.consumer.projector.revision_reader import narrow, read_for
+from strandline.consumer.projector.revision_reader import narrow, reader_for
 from strandline.consumer.projector.row_batch import prepare_each, reason
 from strandline.consumer.sinks.contract import PreparedRows
 from strandline.consumer.sinks.row_check import RowCheck
@@ -86,7 +86,7 @@ def preview_store(connection: Connection, projection: Projection, limit: int) ->
     mark = feed.read_mark(connection)
     if isinstance(projection, BlockProjection):
         return _preview_each(projection, feed.blocks(connection, range(mark - limit + 1, mark + 1)))
-    read = read_for(projection)
+    read = reader_for(projection)
     every = isinstance(projection, RowProjection) and projection.keeps == "history"
     parameters = {"tables": list(projection.tables), "mark": mark, "all_versions": every, "limit": limit}
     statement = SQL(READ_NEWEST).format(columns=read.columns)

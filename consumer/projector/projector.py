@@ -12,7 +12,8 @@ import psycopg
 
 from strandline.consumer.database.connection import NOT_DURABLE
 from strandline.consumer.projection.definition import ComposedProjection, Projection
-from strandline.consumer.projector import feed, lease, parking
+from strandline.consumer.projector import feed, parking
+from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector.backfill import Backfill
 from strandline.consumer.projector.composed_filler import ComposedFiller
 from strandline.consumer.projector.feed import Batch, Limits
@@ -53,74 +54,74 @@ class Projector:
     def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
         """Bring the generation to the mark, or wait until the projector that holds its lease has done so.
 
-        Raises `StoreFailed` where the read model is in a store outside the database.
+        Raises `StoreFailed` if the read model is in a store outside the database.
         """
         while not self._at_mark(progress) and not (stop and stop.is_set()):
-            held = lease.take(self._connection, self._generation)
-            if held is None:
-                time.sleep(lease.BUSY_SECONDS)
+            lease = leases.take(self._connection, self._generation)
+            if lease is None:
+                time.sleep(leases.BUSY_SECONDS)
                 continue
             try:
-                with lease.giving_back(self._connection, held):
-                    while not (stop and stop.is_set()) and self.step(held):
+                with leases.release_after(self._connection, lease):
+                    while not (stop and stop.is_set()) and self.step(lease):
                         self._at_mark(progress)
             except LeaseLost:
                 continue
 
-    def run_to(self, held: Lease, last: int) -> None:
+    def run_to(self, lease: Lease, last: int) -> None:
         """Bring the generation to that block, which the mark has passed. Raises `LeaseLost`."""
-        while self.step(held, last):
+        while self.step(lease, last):
             pass
 
-    def step(self, held: Lease, last: int | None = None) -> bool:
-        """One batch, up to the mark or to `last`; False where there is none. Raises `LeaseLost`, and then nothing is
-        written."""
-        deadline = self._renew(held)
+    def step(self, lease: Lease, last: int | None = None) -> bool:
+        """Write one batch, up to the mark or to `last`; returns False if there is none. Raises `LeaseLost`: then
+        nothing is written."""
+        deadline = self._renew(lease)
         with self._connection.transaction():
-            position = lease.hold(self._connection, held)
+            position = leases.hold(self._connection, lease)
             mark = feed.read_mark(self._connection) if last is None else last
             if position >= mark:
                 return False
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
-            with self._turn(held, deadline, lambda: batch.last):
+            with self._turn(lease, deadline, lambda: batch.last):
                 self._filler.fill(batch)
-            lease.move(self._connection, held, batch.last)
+            leases.move(self._connection, lease, batch.last)
         return True
 
     def backfill(self, backfill: Backfill, progress: Progress | None = None) -> None:
         """Fill the generation, which is empty and bare; one outside the database is made here.
 
-        The position moves when all is written. Raises `LeaseLost`.
+        The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`.
         """
-        with lease.taken(self._connection, self._generation) as held:
+        with leases.acquire(self._connection, self._generation) as lease:
             if isinstance(self._sink, ExternalSink):
                 # Under the lease: a request of a killed rebuild must not make the index after it was dropped.
-                self._renew(held)
+                self._renew(lease)
                 self._sink.create(bare=True)
             with prefetch(backfill.batches(self._sink), PREFETCHED) as batches, backfill.cancelled_by_errors():
                 for batch in batches:
-                    self._write_backfill(held, backfill, partial(self._filler.write_first, batch))
+                    self._write_backfill(lease, backfill, partial(self._filler.write_first, batch))
                     if progress:
                         progress(f"{self._projection.name}, {backfill.unit}", batch.done, batch.total)
-            self._write_backfill(held, backfill, self._filler.complete)
+            self._write_backfill(lease, backfill, self._filler.complete)
             documents = sorted(set(self._filler.in_full))
             for start in range(0, len(documents), AGAIN):
                 part = [(document, 0) for document in documents[start : start + AGAIN]]
-                self._write_backfill(held, backfill, partial(self._filler.again, part, backfill.last))
+                self._write_backfill(lease, backfill, partial(self._filler.again, part, backfill.last))
             with self._connection.transaction():
-                lease.hold(self._connection, held)
+                position = leases.hold(self._connection, lease)
                 backfill.arrive(self._connection, self._generation)
-                lease.move(self._connection, held, backfill.last)
+                leases.move(self._connection, lease, max(position, backfill.last))
 
-    def _write_backfill(self, held: Lease, backfill: Backfill, write: Callable[[], None]) -> None:
+    def _write_backfill(self, lease: Lease, backfill: Backfill, write: Callable[[], None]) -> None:
         """Write in a transaction that is not durable: a backfill that is cut off starts again."""
-        deadline = self._renew(held)
+        deadline = self._renew(lease)
         with self._connection.transaction():
             self._connection.execute(NOT_DURABLE)
-            position = lease.hold(self._connection, held)
-            with self._turn(held, deadline, lambda: backfill.last):
+            position = leases.hold(self._connection, lease)
+            with self._turn(lease, deadline, lambda: backfill.last):
                 write()
-            lease.move(self._connection, held, position)
+            leases.move(self._connection, lease, position)
 
     def fill_up(self, mark: int) -> None:
         """Bring the generation to the mark in the transaction of the caller, who has locked its row."""
@@ -132,42 +133,42 @@ class Projector:
         self._connection.execute(SET_POSITION, [position, self._generation])
 
     def retry(self) -> tuple[int, int]:
-        """Run every parked document again, up to the position; how many were tried, and how many are parked still."""
-        # In the database the row keeps batches out; a lease would have to wait for the one who has it.
+        """Run every parked document again, as of the position; returns how many were run, and how many park again."""
+        # In the database the row's lock keeps batches out: a lease would wait for its holder.
         if not isinstance(self._sink, ExternalSink):
             return self._retry(None)
-        with lease.taken(self._connection, self._generation) as held:
-            return self._retry(held)
+        with leases.acquire(self._connection, self._generation) as lease:
+            return self._retry(lease)
 
-    def _retry(self, held: Lease | None) -> tuple[int, int]:
-        tried = still = 0
+    def _retry(self, lease: Lease | None) -> tuple[int, int]:
+        tried = again = 0
         last: str | None = None
         while True:
-            deadline = self._renew(held)
+            deadline = self._renew(lease)
             with self._connection.transaction():
                 locked = self._connection.execute(LOCK, [self._generation]).fetchone()
                 parked = parking.page(self._connection, self._generation, last, AGAIN)
                 if not parked or locked is None:
-                    return tried, still
-                with self._turn(held, deadline, partial(int, locked[0])):
+                    return tried, again
+                with self._turn(lease, deadline, partial(int, locked[0])):
                     self._filler.again(parked, locked[0])
-                still += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
+                again += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
             tried += len({key for key, _ in parked})
             last = parked[-1][0]
 
-    def _renew(self, held: Lease | None) -> float:
-        """By when all that is sent outside must have ended; nothing where nothing is."""
-        if held is None or not isinstance(self._sink, ExternalSink):
+    def _renew(self, lease: Lease | None) -> float:
+        """Renew the lease if the sink writes outside the database; returns when its requests must have ended."""
+        if lease is None or not isinstance(self._sink, ExternalSink):
             return 0.0
-        return lease.renew(self._connection, held)
+        return leases.renew(self._connection, lease)
 
     @contextmanager
-    def _turn(self, held: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
-        """What is written within belongs to this lease and position."""
-        if held is None or not isinstance(self._sink, ExternalSink):
+    def _turn(self, lease: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
+        """A turn of the sink: its writes belong to this lease and position."""
+        if lease is None or not isinstance(self._sink, ExternalSink):
             yield
             return
-        self._sink.begin(Turn(held.token, position, deadline))
+        self._sink.begin(Turn(lease.token, position, deadline))
         yield
         self._sink.settle()
 

@@ -17,9 +17,8 @@ from strandline.consumer.projection.definition import (
     function,
 )
 from strandline.consumer.projector.parking import Parked
-from strandline.consumer.sinks.contract import PreparedRows, Replacement, Sink
+from strandline.consumer.sinks.contract import MadeRows, PreparedRows, Replacement, Sink
 
-MadeRows = Sequence[Mapping[str, object]]
 PrepareAll = Callable[[Sequence[MadeRows]], Iterable[PreparedRows]]
 
 # Items whose rows are checked together: few enough that they are gone before Python looks for garbage.

@@ -1,13 +1,14 @@
 """The contract between projectors and the store of a read model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from strandline.consumer.projection.definition import Rows
 from strandline.journal.errors import StrandlineError
 
+MadeRows = Sequence[Mapping[str, object]]  # as a projection's function returned them
 PreparedRows = tuple[tuple[Any, ...], ...]
 Key = tuple[str, int]  # a revision: document and version
 Fields = dict[str, Any]  # a row's values by the names of their columns
@@ -139,7 +140,7 @@ class Sink(StoredRows):
         """Show this generation under the projection's stable name, to the projection's readers and no others."""
 
     @abstractmethod
-    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+    def prepare_all(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
         """Check and convert the rows that the projection's function returned for each of many revisions.
 
         Raises `Unprojectable`, with the column's name, if any has what the store would refuse: also one whose rows are
@@ -148,7 +149,7 @@ class Sink(StoredRows):
 
     def prepare(self, rows: Rows) -> PreparedRows:
         """Check and convert the rows of one revision. Raises `Unprojectable`."""
-        return self.prepare_all([rows])[0]
+        return self.prepare_all([list(rows)])[0]
 
     @abstractmethod
     def as_stored(self, rows: PreparedRows) -> list[Fields]:

@@ -18,7 +18,7 @@ SET_LOCK_TIMEOUT = f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}"
 
 
 class ReadersInTheWay(StrandlineError):
-    """Readers held a lock the whole time."""
+    """Readers had a lock for all of the time."""
 
 
 def with_patience(

@@ -18,10 +18,9 @@ from strandline.consumer.projection.definition import (
     BlockProjection,
     ComposedProjection,
     Projection,
-    Rows,
     computed,
 )
-from strandline.consumer.sinks.contract import Fields, PreparedRows, RejectedRow, Replacement, Sink, Summary
+from strandline.consumer.sinks.contract import Fields, MadeRows, PreparedRows, RejectedRow, Replacement, Sink, Summary
 from strandline.consumer.sinks.read_view import READERS, ReadView, names, trusted
 from strandline.consumer.sinks.row_check import RowCheck
 from strandline.consumer.sinks.table_rows import DELETE_KEYS, DELETE_VERSIONS, TableRows
@@ -109,7 +108,7 @@ class PostgresqlSink(TableRows, Sink):
         rows, checksum = self._connection.execute(statement).fetchone() or (0, "0")
         return int(rows), int(checksum)
 
-    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+    def prepare_all(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
         return self._check(many)
 
     def as_stored(self, rows: PreparedRows) -> list[Fields]:

@@ -23,6 +23,9 @@ READ_DEPENDENTS = """
     WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%(view)s)
       AND (r.ev_class <> to_regclass(%(view)s) OR d.classid = 'pg_proc'::regclass)
     ORDER BY name"""
+READ_READERS = """
+    SELECT pg_get_userbyid(a.grantee) FROM pg_class, aclexplode(relacl) AS a
+    WHERE oid = to_regclass(%s) AND a.privilege_type = 'SELECT' AND pg_get_userbyid(a.grantee) = ANY(%s)"""
 REPLACE = "CREATE OR REPLACE VIEW {view} AS {query}"
 DROP = "DROP VIEW {view}"
 COMMENT = "COMMENT ON VIEW {view} IS {text}"
@@ -74,6 +77,20 @@ class ReadView:
                 replace()
 
         with_patience(self._connection, act, self._name)
+
+    def set_readers(self, roles: Sequence[str], *, withdraw_only: bool) -> None:
+        """Grant the view to these roles, and revoke it from other readers; a no-op if there is no view.
+
+        `withdraw_only`: grant nothing, because the view's columns are of an earlier declaration.
+        """
+        if not self.columns():
+            return
+        every = list(READERS["analysts"])
+        present = {name for (name,) in self._connection.execute(READ_READERS, [self._quoted, every])}
+        if revoked := sorted(present - set(roles)):
+            self._connection.execute(self._sql(REVOKE, roles=names(revoked)))
+        if (granted := sorted(set(roles) - present)) and not withdraw_only:
+            self._connection.execute(self._sql(GRANT, roles=names(granted)))
 
     def comments(self, purpose: str, columns: Mapping[str, str]) -> Iterator[Composed]:
         """Yield the statements that comment on the view and its columns."""

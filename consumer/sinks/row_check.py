@@ -10,9 +10,9 @@ from types import NoneType
 from typing import Any
 
 from strandline.consumer.projection.column_types import MOST_INDEXED_BYTES, TYPES, as_jsonb, checked_text
-from strandline.consumer.projection.definition import Column, Projection, Rows, Unprojectable
+from strandline.consumer.projection.definition import Column, Projection, Unprojectable
 from strandline.consumer.projection.plain_json import plain_json
-from strandline.consumer.sinks.contract import PreparedRows
+from strandline.consumer.sinks.contract import MadeRows, PreparedRows
 
 _WRONG = (ValueError, TypeError, RecursionError)
 # The Python type of nearly all values of a column.
@@ -39,33 +39,35 @@ class RowCheck:
         self._key_names = frozenset(projection.key)
         self._key = tuple(names.index(name) for name in projection.key)
 
-    def __call__(self, many: Sequence[Rows]) -> list[PreparedRows]:
+    def __call__(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
         """Return the converted rows of each source. Raises `Unprojectable` with the column's name, never its value."""
-        rows_of = [list(rows) for rows in many]
-        rows = list(chain.from_iterable(rows_of))
+        rows = list(chain.from_iterable(many))
         if not all(map(self._known.issuperset, rows)):
             raise Unprojectable("a row names a column that the projection does not have")
         columns = [self._column(column, rows) for column in self._columns]
         converted = iter(zip(*columns, strict=True) if columns else [()] * len(rows))
-        prepared = [tuple(islice(converted, len(one))) for one in rows_of]
+        if len(rows) == len(many) and all(many):  # one each, as usual
+            return [(row,) for row in converted]
+        prepared = [tuple(islice(converted, len(one))) for one in many]
         if any(map(self._repeats_key, prepared)):
             raise Unprojectable("two rows have the same key")
         return prepared
 
     def _column(self, column: Column, rows: Sequence[Mapping[str, object]]) -> Sequence[Any]:
-        values = [row.get(column.name) for row in rows]
-        if column.name in self._key_names and None in values:
-            raise Unprojectable(f"key column {column.name} is empty")
+        name = column.name
+        values = [row.get(name) for row in rows]
+        if name in self._key_names and None in values:
+            raise Unprojectable(f"key column {name} is empty")
         try:
             converted = _convert_usual(column.type, values)
             if converted is None:
                 convert = TYPES[column.type]
                 converted = [None if value is None else convert(value) for value in values]
         except _WRONG:
-            raise Unprojectable(f"column {column.name} does not take the value as {column.type}") from None
-        most_bytes = self._most_bytes.get(column.name)
+            raise Unprojectable(f"column {name} does not take the value as {column.type}") from None
+        most_bytes = self._most_bytes.get(name)
         if most_bytes is not None and column.type == "text" and _has_longer(converted, most_bytes):
-            raise Unprojectable(f"column {column.name} has an index, which does not take a text that long")
+            raise Unprojectable(f"column {name} has an index, which does not take a text that long")
         return converted
 
     def _repeats_key(self, rows: PreparedRows) -> bool:
@@ -102,4 +104,7 @@ def _check_usual(usual: type, values: Sequence[Any], convert: Callable[[Any], An
 
 
 def _has_longer(texts: Sequence[str | None], most_bytes: int) -> bool:
-    return any(len(text) * 4 > most_bytes and len(text.encode()) > most_bytes for text in texts if text)
+    some = list(filter(None, texts))
+    if not some or len(max(some, key=len)) * 4 <= most_bytes:
+        return False
+    return any(len(text.encode()) > most_bytes for text in some)

@@ -1,13 +1,14 @@
-"""The graft: the first block that Strandline appended, as the journal itself shows it.
+"""Tells QLDB's blocks from those that Strandline appended, as the journal itself says.
 
-The first append writes a *graft*: an ordinary block that inserts a document into the table StrandlineGraft. Blocks
-from it on are Strandline's.
+The first append writes a *graft*: an ordinary block that inserts a document into the table StrandlineGraft. That block
+and all later ones are Strandline's.
 """
 
 from strandline.consumer.database.connection import Connection
+from strandline.journal.decode.graft import GRAFT_TABLE as TABLE
 from strandline.journal.proofs.file import Writer
 
-TABLE = "StrandlineGraft"
+__all__ = ["TABLE", "read_graft", "written_by"]
 
 READ_GRAFT = "SELECT min(first_no) FROM journal.user_table WHERE name = 'StrandlineGraft'"
 
@@ -19,5 +20,5 @@ def read_graft(connection: Connection) -> int | None:
 
 
 def written_by(sequence_no: int, graft: int | None) -> Writer:
-    """Return the writer of a block."""
+    """Return who wrote a block, as the journal says."""
     return "qldb" if graft is None or sequence_no < graft else "strandline"

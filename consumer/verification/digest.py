@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.store.graft import read_graft
 from strandline.journal.check.merkle import Frontier
 from strandline.journal.check.strand import Chain
 from strandline.journal.errors import StrandlineError, UsageError
@@ -22,11 +20,15 @@ Progress = Callable[[int, int], None]  # blocks done, blocks in all
 
 @dataclass(frozen=True)
 class Digest:
-    """The Merkle root over the hashes of all blocks from 0 to `tip`."""
+    """The Merkle root over the hashes of all blocks from 0 to `tip`.
+
+    `graft` is the first block that Strandline wrote, None if QLDB wrote all.
+    """
 
     digest: bytes
     tip: int
     strand_id: str
+    graft: int | None = None
 
 
 class BlockHashes:
@@ -37,9 +39,7 @@ class BlockHashes:
     broken link.
     """
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], tip: int | None = None, *, progress: Progress = lambda *_: None
-    ) -> None:
+    def __init__(self, connection: Connection, tip: int | None = None, *, progress: Progress = lambda *_: None) -> None:
         if tip is not None and tip < 0:
             raise UsageError(f"a tip is the number of a block, 0 or higher, not {tip}")
         mark = read_mark(connection)
@@ -88,4 +88,5 @@ def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambd
         frontier = Frontier()
         for block_hash in hashes:
             frontier.append(block_hash)
-    return Digest(frontier.digest(), hashes.tip, hashes.strand_id)
+        graft = read_graft(connection)
+    return Digest(frontier.digest(), hashes.tip, hashes.strand_id, graft)

@@ -1,11 +1,8 @@
 """Proves a stored revision: the hashes that lead from it to the digest at a tip, in QLDB's order."""
 
-from typing import Any
-
-import psycopg
 from psycopg.rows import dict_row
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.store.blocks import Row
 from strandline.consumer.store.graft import read_graft, written_by
 from strandline.consumer.verification.digest import BlockHashes, Progress
@@ -63,9 +60,7 @@ def check_written(data: bytes, proof: Proof) -> None:
         )
 
 
-def _proof(
-    connection: psycopg.Connection[Any], revision: Row, block: Row, tip: int | None, progress: Progress
-) -> Proof:
+def _proof(connection: Connection, revision: Row, block: Row, tip: int | None, progress: Progress) -> Proof:
     number = block["sequence_no"]
     path, previous = PathCollector(number), PathCollector(number - 1)
     hashes = BlockHashes(connection, tip, progress=progress)
@@ -110,6 +105,6 @@ def _metadata(revision: Row) -> bytes:
     )
 
 
-def _row(connection: psycopg.Connection[Any], statement: str, *parameters: object) -> Row | None:
+def _row(connection: Connection, statement: str, *parameters: object) -> Row | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchone()

@@ -5,6 +5,7 @@ It keeps links, redactions, and the blocks and revisions that a stream delivers 
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from strandline.journal.check.block import Fault, Table
@@ -14,7 +15,9 @@ from strandline.journal.decode.objects import Decoded, Link
 
 _SCHEMA = """
     CREATE TABLE link (strand_id TEXT, sequence_no INTEGER PRIMARY KEY, block_hash BLOB, previous_hash BLOB,
-                       is_full INT, revisions INT, system_revisions INT, whole INT);
+                       is_full INT, revisions INT, system_revisions INT, unexplained INT, whole INT,
+                       complete INT);
+    CREATE TABLE omission (sequence_no INTEGER PRIMARY KEY, detail TEXT);
     CREATE TABLE redacted (document_id TEXT, version INT, PRIMARY KEY (document_id, version)) WITHOUT ROWID;
     CREATE TABLE named (document_id TEXT, version INT, PRIMARY KEY (document_id, version)) WITHOUT ROWID;
     CREATE TABLE erased (sequence_no INT, document_id TEXT, version INT,
@@ -58,11 +61,17 @@ _UNEXPLAINED = """
 """
 
 
+_OMISSIONS = """
+    SELECT sequence_no, detail FROM omission JOIN link USING (sequence_no) WHERE NOT complete ORDER BY sequence_no
+"""
+
+
 class Totals(NamedTuple):
     """Counts over all blocks, each counted once.
 
     `full` is False if a block came only as JSON. `unexplained_redactions` counts the redacted revisions, and the blocks
     with erased statements, that no redaction names. `erased_statements` counts all blocks with erased statements.
+    `incomplete` counts the blocks that are not shown to be complete.
     """
 
     blocks: int
@@ -71,6 +80,7 @@ class Totals(NamedTuple):
     full: bool
     unexplained_redactions: int
     erased_statements: int
+    incomplete: int
 
 
 class Spool:
@@ -94,7 +104,11 @@ class Spool:
         self._db.executemany("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", decoded.erased)
         if isinstance(decoded, DecodedRecords):
             yield from self._add_streamed(decoded)
-        yield from self._add_links(decoded.links, whole=not isinstance(decoded, DecodedRecords))
+        self._db.executemany(
+            "INSERT OR IGNORE INTO omission VALUES (?, ?)", [(one.sequence_no, one.detail) for one in decoded.omissions]
+        )
+        incomplete = {one.sequence_no for one in decoded.omissions}
+        yield from self._add_links(decoded.links, incomplete, whole=not isinstance(decoded, DecodedRecords))
 
     def links(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield number, block hash and previous block's hash of each block, by number."""
@@ -117,6 +131,11 @@ class Spool:
         for summary, revision in self._pairs():
             yield from out_of_time(summary, revision)
 
+    def omissions(self) -> Iterator[Fault]:
+        """Yield the blocks that are not shown to be complete, and why. Another copy may show that a block is."""
+        for sequence_no, detail in self._rows(_OMISSIONS):
+            yield Fault(sequence_no, "incomplete", detail)
+
     def totals(self) -> Totals:
         """Return the counts over all items."""
         blocks, revisions, system_revisions, full = self._db.execute(
@@ -124,22 +143,23 @@ class Spool:
         ).fetchone()
         (unexplained,) = self._db.execute(_UNEXPLAINED).fetchone()
         (erased,) = self._db.execute("SELECT count(DISTINCT sequence_no) FROM erased").fetchone()
-        return Totals(blocks, revisions, system_revisions, full in (1, None), unexplained, erased)
+        (incomplete,) = self._db.execute("SELECT count(*) FROM link WHERE NOT complete").fetchone()
+        return Totals(blocks, revisions, system_revisions, full in (1, None), unexplained, erased, incomplete)
 
-    def _add_links(self, links: Sequence[Link], *, whole: bool) -> Iterator[Fault]:
+    def _add_links(self, links: Sequence[Link], incomplete: AbstractSet[int], *, whole: bool) -> Iterator[Fault]:
         if self.strand_id is None and links:
             self.strand_id = links[0].strand_id
         own = [link for link in links if link.strand_id == self.strand_id]
         before = self._db.total_changes
         self._db.executemany(
-            "INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*link[:7], whole) for link in own],
+            "INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*link, whole, link.sequence_no not in incomplete) for link in own],
         )
         if self._db.total_changes - before < len(own):
-            yield from self._repeated(own, whole)
+            yield from self._repeated(own, incomplete, whole)
         yield from self._foreign((link.sequence_no, link.strand_id) for link in links)
 
-    def _repeated(self, links: Sequence[Link], whole: bool) -> Iterator[Fault]:
+    def _repeated(self, links: Sequence[Link], incomplete: AbstractSet[int], whole: bool) -> Iterator[Fault]:
         for link in links:
             (block_hash,) = self._db.execute(
                 "SELECT block_hash FROM link WHERE sequence_no = ?", (link.sequence_no,)
@@ -150,8 +170,9 @@ class Spool:
                 )
             else:
                 self._db.execute(
-                    "UPDATE link SET is_full = max(is_full, ?), whole = max(whole, ?) WHERE sequence_no = ?",
-                    (link.full, whole, link.sequence_no),
+                    "UPDATE link SET is_full = max(is_full, ?), whole = max(whole, ?), complete = max(complete, ?) "
+                    "WHERE sequence_no = ?",
+                    (link.full, whole, link.sequence_no not in incomplete, link.sequence_no),
                 )
 
     def _add_streamed(self, decoded: DecodedRecords) -> Iterator[Fault]:

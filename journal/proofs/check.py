@@ -19,12 +19,13 @@ from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.proofs.binding import binding_fault, documents_in
 from strandline.journal.proofs.file import Proof, read_proof
 from strandline.journal.proofs.saved_digest import SavedDigest, parse_saved_digest
-from strandline.journal.proofs.times import check_times
+from strandline.journal.proofs.scalars import InexactError, check_scalars
 
 Answer = Literal["holds", "does not hold", "cannot be checked"]
 
 METADATA = {"id": str, "version": int, "txTime": datetime, "txId": str}
 NO_DATA_HASHES = (sha256(b""), ion_hash(None))  # in the place of the data's hash: a deletion
+INEXACT = "the revision holds a number or a time that this program cannot read exactly: use docs/verify_proof.py"
 WEAK = "the proof is not bound to its block: nothing shows that the block's transaction names the document"
 
 
@@ -48,14 +49,17 @@ class Content:
 class CheckResult:
     """The answer for a proof. `reasons` say why it does not hold or cannot be checked, `notes` what is not shown.
 
-    `document` and `version` are the file's claim, None if it has none; `content` is what was proved, None if nothing
-    was. `digest` is the one compared with. A proof that is not `bound` is weaker: see `proofs.binding`.
+    `document`, `version`, `strand_id` and `sequence_no` are claims of the file, None if it has none. `content` is what
+    was proved, None if nothing was. `digest` is the one compared with. A proof that is not `bound` is weaker: see
+    `proofs.binding`.
     """
 
     answer: Answer
     bound: bool
     document: str | None
     version: int | None
+    strand_id: str | None
+    sequence_no: int | None
     digest: bytes
     content: Content | None
     reasons: tuple[str, ...]
@@ -128,6 +132,8 @@ def _check_content(proof: Proof) -> Content:
         documents = None if proof.binding is None else documents_in(proof.binding)
     except UnreadableError as error:
         raise NotProved(f"the revision is {error}") from None
+    except InexactError:
+        raise NotChecked(INEXACT) from None
     except (ShapeError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError):
         raise NotProved("the revision's metadata or data is not what a revision holds") from None
     _check_halves(metadata, data, revision, documents)
@@ -202,7 +208,7 @@ def _revision_value(proof: Proof, read: Any) -> dict[str, Any]:
 
 def _read(data: bytes) -> Any:
     check_shape(data)
-    check_times(data)
+    check_scalars(data)
     values = list(ion.read_typed(data))
     if len(values) != 1:
         raise UnreadableError(f"not one Ion value but {len(values)}")
@@ -253,11 +259,13 @@ def _result(
     file: Proof | SavedDigest,
     given: bytes | None,
 ) -> CheckResult:
-    version = file.version if isinstance(file, Proof) else None
+    version, number = (file.version, file.sequence_no) if isinstance(file, Proof) else (None, None)
     if given is None:
         notes = [*notes, "compared with the digest in the file itself: give one saved from QLDB with --digest"]
     digest = given or file.digest
-    return CheckResult(answer, bound, file.document_id, version, digest, content, tuple(reasons), tuple(notes))
+    return CheckResult(
+        answer, bound, file.document_id, version, file.strand_id, number, digest, content, tuple(reasons), tuple(notes)
+    )
 
 
 def _json_object(data: bytes) -> Mapping[str, Any] | None:

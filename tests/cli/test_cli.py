@@ -102,9 +102,10 @@ def test_status_of_an_empty_store_has_all_keys_and_nulls(run: Run) -> None:
         "mark", "head", "origin", "gaps", "accepted_gaps", "rejected", "projections", "other_generations", "redactions"
     }  # fmt: skip
     assert status.json["mark"] is status.json["head"] is None
-    (register,) = [one for one in status.json["projections"] if one["name"] == "licence_register"]
-    assert register["state"] == "idle"
-    assert "OpenSearch is off" in run("status").out
+    assert status.json["projections"] == status.json["hints"] == []
+    shown = run("status").out
+    assert "No read models: name your projections" in shown
+    assert "OpenSearch is off" in shown
 
 
 def test_generation_of_an_unknown_projection_is_listed_separately(
@@ -139,19 +140,20 @@ def test_verify_says_what_it_proves(run: Run, journal: tuple[Path, Simulated]) -
     assert "consistent with itself" in out
 
 
-def test_digest_that_differs_or_cannot_be_checked_is_a_fault(run: Run, journal: tuple[Path, Simulated]) -> None:
+def test_wrong_digest_is_a_fault_and_one_out_of_reach_is_unchecked(run: Run, journal: tuple[Path, Simulated]) -> None:
     folder, _ = journal
     full, saved, other = str(folder / "full"), str(folder / "full.digest.json"), "A" * 43 + "="
     wrong = run("verify", full, "--digest", other, "--json")
     assert (wrong.status, wrong.json["ok"], wrong.json["faults"][0]["fault"]) == (1, False, "digest")
     partial = run("verify", str(folder / "late"), "--digest", saved, "--json")
-    assert (partial.status, partial.json["digest"]) == (1, None)
-    assert "begins at block 60" in partial.json["faults"][0]["detail"]
+    assert (partial.status, partial.json["ok"], partial.json["digest"]) == (3, False, None)
+    assert (partial.json["answer"], partial.json["faults"]) == ("cannot be checked", [])
+    assert "begins at block 60" in partial.json["unchecked"][0]["detail"]
     beyond = run("verify", str(folder / "early"), "--digest", saved)
-    assert beyond.status == 1
-    assert "the journal ends at block 59, before the tip, block 119" in beyond.err
-    assert "NOT VERIFIED" in beyond.out
-    assert run("verify", full, "--tip", "5000").status == 1
+    assert beyond.status == 3
+    assert "the journal ends at block 59, before this tip" in beyond.err
+    assert beyond.out.startswith("CANNOT BE CHECKED")
+    assert run("verify", full, "--tip", "5000").status == 3
     assert run("verify", full, "--tip", "7", "--digest", saved).status == 2
 
 
@@ -181,7 +183,7 @@ def test_digest_over_an_accepted_gap_is_refused(run: Run, journal: tuple[Path, S
     run("replay", str(journal[0] / "full"))
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO journal.accepted_gap VALUES (50, 55, 'lost in the move')")
-    assert "only digests with a tip below 50" in run("digest").err
+    assert "give a tip below 50" in run("digest").err
     assert run("digest", "--tip", "49").status == 0
     assert "lost in the move" in run("status").out
     assert run("status", "--json").json["accepted_gaps"] == [[50, 55]]

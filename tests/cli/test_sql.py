@@ -1,10 +1,12 @@
 """The command `sql`: exact values, and nothing is written."""
 
 import json
+import os
 from collections.abc import Callable
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from strandline.cli import main
 
@@ -98,6 +100,43 @@ def test_values_are_neither_terminal_escapes_nor_markup(ask: Ask) -> None:
     assert "[red]hot[/red]" in out
 
 
-def test_query_runs_as_the_login_of_the_url(ask: Ask) -> None:
-    _, out, _ = ask("--json", "SELECT current_user = session_user AS own")
-    assert json.loads(out)["rows"] == [{"own": True}]
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("SELECT $1", "The query has parameters, such as $1: write their values into the query."),
+        ("SELECT '\0'", "The query contains a NUL character, which PostgreSQL does not accept."),
+        ("SELECT '\udcff'", "The query is not valid UTF-8 text."),
+        ("LISTEN x", "The query returns no rows: run `strandline sql` without a query to use psql."),
+    ],
+)
+def test_unusable_query_is_one_line(ask: Ask, statement: str, text: str) -> None:
+    arguments = ["--write"] if statement == "LISTEN x" else []
+    assert ask(*arguments, statement) == (1, "", f"error: {text}\n")
+
+
+def test_query_of_the_owner_runs_as_a_cleared_reader(ask: Ask) -> None:
+    _, out, _ = ask("--json", "SELECT current_user, pg_has_role('strandline_worker', 'USAGE') AS owner")
+    assert json.loads(out)["rows"] == [{"current_user": "strandline_cleared", "owner": False}]
+    assert "permission denied" in ask("SELECT pg_read_file('postgresql.conf')")[2]
+    assert "permission denied" in ask("SELECT * FROM journal.revision")[2]
+
+
+def test_query_of_a_reader_runs_as_its_login(ask: Ask, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    login = f"reader_{os.getpid()}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {login} LOGIN IN ROLE strandline_analyst".encode())
+        try:
+            monkeypatch.setenv("STRANDLINE_DATABASE_URL", make_conninfo(database, user=login))
+            _, out, _ = ask("--json", "SELECT current_user, session_user")
+        finally:
+            connection.execute(f"DROP ROLE {login}".encode())
+    assert json.loads(out)["rows"] == [{"current_user": login, "session_user": login}]
+
+
+def test_write_commits_a_statement_even_if_its_rows_are_cut(ask: Ask, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.scratch AS SELECT n FROM generate_series(1, 3000) AS n")
+        status, _, err = ask("--write", "UPDATE public.scratch SET n = 0 RETURNING n")
+        assert (status, "first 500 rows" in err) == (0, True)
+        assert connection.execute("SELECT count(*) FROM public.scratch WHERE n = 0").fetchone() == (3000,)
+        assert "read-only transaction" in ask("UPDATE public.scratch SET n = 1 RETURNING n")[2]

@@ -141,6 +141,7 @@ def _environment(database: str, folder: Path) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "STRANDLINE_DATABASE_URL": database,
         "STRANDLINE_HOME": str(folder / "home"),
+        "HOME": str(folder),
     }
 
 

@@ -14,7 +14,7 @@ from strandline.consumer.database.errors import DatabaseError
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
 from strandline.ledger import Ledger, Transaction, errors
-from strandline.ledger.appender import Appended
+from strandline.ledger.appender import AppendResult
 from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.group_commit import Group
 from strandline.ledger.prepared import Prepared
@@ -233,16 +233,16 @@ class TestMembersOfOneGroup:
             prepare(lambda txn: txn.insert("Licence", {"licenceId": "C1"})),
         ]
         outcomes = licences._append(group)
-        assert [isinstance(one, Appended) for one in outcomes] == [True, False, True, False, True]
-        numbers = [one.sequence_no for one in outcomes if isinstance(one, Appended)]
+        assert [isinstance(one, AppendResult) for one in outcomes] == [True, False, True, False, True]
+        numbers = [one.sequence_no for one in outcomes if isinstance(one, AppendResult)]
         assert numbers == list(range(numbers[0], numbers[0] + 3))
         assert verify_store(database, workers=1).ok
 
     def test_one_of_two_equal_requests_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
         group = [prepare(lambda txn: txn.insert("Licence", {}), "r") for _ in range(2)]
         first, again = licences._append(group)
-        assert isinstance(first, Appended)
-        assert again == Appended(first.transaction_id, first.sequence_no, repeated=True)
+        assert isinstance(first, AppendResult)
+        assert again == AppendResult(first.transaction_id, first.sequence_no, repeated=True)
 
 
 class TestConflict:

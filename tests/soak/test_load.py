@@ -82,3 +82,14 @@ def test_load_waits_for_slow_consumers(sent: list[UserRecord]) -> None:
     made._run()
     made.check()
     assert made.written.tip == round(load.BLOCKS_A_SECOND * load.TICK_SECONDS) - 1  # of the last turn alone
+
+
+def test_load_ends_with_its_strand(sent: list[UserRecord]) -> None:
+    """A long test may take longer than planned, on a slow machine or when a kill is slow to recover from."""
+    made = Load("licences", 1, 100, lambda: 0)
+    for _ in range(10):
+        made._write(30)
+        made._send(load.HELD_BACK)
+    made._send(0)
+    made.check()
+    assert made.sent == made.written.tip == 99

@@ -106,14 +106,22 @@ class Stage:
 
     def seconds_to_recover(self, target: str, random: Random) -> float:
         """Return the seconds from a kill until everything written before it is in every read model."""
-        kept, victim = self._choose(target, random)
-        self._doomed = [*filter(_runs, self._doomed), *family(kept.running)]
-        _say(f"kill -9 of a {target} at block {self.load.sent}")
-        self.kills += 1
-        started, goal = time.monotonic(), self.load.sent
-        victim.kill()
+        started, goal = self._kill(target, random)
         self.wait_for(lambda: self.stores.position() >= goal)
         return time.monotonic() - started
+
+    def _kill(self, target: str, random: Random) -> tuple[float, int]:
+        """Kill a process. Returns when, and the block up to which everything had been sent."""
+        while True:
+            kept, victim = self._choose(target, random)
+            doomed = [*filter(_runs, self._doomed), *family(kept.running)]
+            started, goal = time.monotonic(), self.load.sent
+            with suppress(psutil.NoSuchProcess):  # it belonged to an earlier victim, and ended since it was chosen
+                victim.kill()
+                self._doomed = doomed
+                self.kills += 1
+                _say(f"kill -9 of a {target} at block {goal}")
+                return started, goal
 
     def _choose(self, target: str, random: Random) -> tuple[Restarted, psutil.Process]:
         """Choose a running process of either worker; waits for one."""

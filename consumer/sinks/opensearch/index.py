@@ -48,7 +48,7 @@ def source_names(projection: Projection) -> tuple[str, ...]:
     return COMPOSED_SOURCE_COLUMNS if isinstance(projection, ComposedProjection) else SOURCE_COLUMNS
 
 
-def index_body(projection: Projection, relation: str, *, bare: bool = False) -> dict[str, Any]:
+def index_body(projection: Projection, relation: str, store: str, *, bare: bool = False) -> dict[str, Any]:
     """Return settings and mappings; `_meta` describes the index to people and to `is_ours`.
 
     A bare index is neither refreshed soon nor durable until it gets the settings `COMPLETED` and is flushed.
@@ -63,16 +63,27 @@ def index_body(projection: Projection, relation: str, *, bare: bool = False) -> 
         settings["analysis"] = dict(projection.analysis)
     meta = {
         "strandline": relation,
+        "store": store,
         "purpose": projection.purpose,
         "fields": {column.name: column.description for column in projection.columns},
     }
     return {"settings": settings, "mappings": {"dynamic": "strict", "_meta": meta, "properties": properties}}
 
 
-def is_ours(mapping: Any, relation: str) -> bool:
-    """Return whether an index, by the answer to GET _mapping, was created for this generation.
+def is_ours(mapping: Any, relation: str, store: str) -> bool:
+    """Return whether an index, by the answer to GET _mapping, is the one that this store made for the generation.
 
-    A bulk write to a deleted index creates a new one, with dynamic mappings.
+    A bulk write to an index that somebody deleted makes a new one, with guessed mappings.
     """
-    found = mapping.get(relation, {}).get("mappings", {}).get("_meta", {})
-    return bool(found.get("strandline") == relation)
+    meta = _meta(mapping, relation)
+    return (meta.get("strandline"), meta.get("store")) == (relation, store)
+
+
+def others(mapping: Any, store: str) -> list[str]:
+    """Return the names of the indexes of another store, by the answer to GET _mapping."""
+    return sorted(name for name in mapping if "store" in (meta := _meta(mapping, name)) and meta["store"] != store)
+
+
+def _meta(mapping: Any, name: str) -> dict[str, Any]:
+    found = mapping.get(name, {}).get("mappings", {}).get("_meta", {})
+    return found if isinstance(found, dict) else {}

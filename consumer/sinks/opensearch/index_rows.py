@@ -6,6 +6,7 @@ position. Versions keep a request that arrives late from undoing what came after
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -14,15 +15,17 @@ from opensearchpy.exceptions import NotFoundError
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.sinks import record_tables, row_records
-from strandline.consumer.sinks.contract import Fields, Key, LeaseLost, StoredRows, StoreLacks, Turn
+from strandline.consumer.sinks.contract import Fields, Key, LeaseLost, StoredRows, StoreFailed, StoreLacks, Turn
 from strandline.consumer.sinks.opensearch import search
 from strandline.consumer.sinks.opensearch.bulk import Bulk
 from strandline.consumer.sinks.opensearch.client import LIMITS, asked
-from strandline.consumer.sinks.opensearch.index import SOURCE_FIELDS, is_ours
+from strandline.consumer.sinks.opensearch.index import SOURCE_FIELDS, is_ours, others
 from strandline.consumer.sinks.opensearch.rows import short_hash
 from strandline.consumer.sinks.row_records import Source
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+READ_STORE = "SELECT id FROM projection.store"
 
 
 class IndexRows(StoredRows):
@@ -30,19 +33,29 @@ class IndexRows(StoredRows):
 
     outside = True
 
-    def __init__(self, client: OpenSearch, url: str, connection: Connection, generation: int, relation: str) -> None:
+    def __init__(
+        self,
+        client: OpenSearch,
+        url: str,
+        connection: Connection,
+        generation: int,
+        relation: str,
+        *,
+        prefix: str = "",
+    ) -> None:
         self._client = client
         self._url = url
         self._connection = connection
         self._generation = generation
         self._relation = relation
+        self._prefix = prefix  # of aliases; an index has it in its name
         self._bulk = Bulk(client, relation)
         self._turn: Turn | None = None
         self._forgotten: set[Source] = set()  # rows of the record that this turn has deleted from the index
 
     def check(self) -> None:
         mapping = asked(lambda: self._client.indices.get_mapping(index=self._relation))
-        if not is_ours(mapping, self._relation):
+        if not is_ours(mapping, self._relation, self._store):
             raise StoreLacks(f"The index {self._relation} is not the one that was made for this read model.")
 
     def begin(self, turn: Turn) -> None:
@@ -81,21 +94,44 @@ class IndexRows(StoredRows):
             self.purge([(short_hash(key), 0) for key in keys])
 
     def show_as_before(self, name: str) -> None:
+        alias = self._prefix + name
+        self._refuse_others(alias)
+
         def point() -> None:
             try:
-                others = set(self._client.indices.get_alias(name=name)) - {self._relation}
+                former = set(self._client.indices.get_alias(name=alias)) - {self._relation}
             except NotFoundError:
-                others = set()
-            actions: list[dict[str, Any]] = [{"remove": {"index": other, "alias": name}} for other in sorted(others)]
-            actions.append({"add": {"index": self._relation, "alias": name}})
+                former = set()
+            actions: list[dict[str, Any]] = [{"remove": {"index": one, "alias": alias}} for one in sorted(former)]
+            actions.append({"add": {"index": self._relation, "alias": alias}})
             # In one request: readers see one index or the other.
             self._client.indices.update_aliases(body={"actions": actions}, params=LIMITS)
 
         asked(point)
 
     def drop(self) -> None:
+        self._refuse_others(self._relation)
         ignoring = {**LIMITS, "ignore_unavailable": "true"}
         asked(lambda: self._client.indices.delete(index=self._relation, params=ignoring))
+
+    @cached_property
+    def _store(self) -> str:
+        """The identity of this store."""
+        with self._connection.transaction():
+            (found,) = self._connection.execute(READ_STORE).fetchone() or ("",)
+        return str(found)
+
+    def _refuse_others(self, name: str) -> None:
+        """Raise `StoreFailed` if an index of this name, or behind this alias, belongs to another store."""
+        try:
+            mapping = asked(lambda: self._client.indices.get_mapping(index=name))
+        except StoreLacks:
+            return
+        if found := others(mapping, self._store):
+            raise StoreFailed(
+                f"The index {found[0]} in OpenSearch belongs to another Strandline store: "
+                "set STRANDLINE_OPENSEARCH_PREFIX to a name of this store's own."
+            )
 
     @contextmanager
     def _recording(self) -> Iterator[Connection]:

@@ -23,7 +23,7 @@ RECORDED_AT_ONCE = 2_000
 class InitialWriter:
     """Writes sources that have no rows yet, once.
 
-    They are recorded in the control transaction: an index whose first fill fails is dropped whole.
+    They are recorded in the control transaction: an index whose first fill fails is dropped.
     """
 
     def __init__(

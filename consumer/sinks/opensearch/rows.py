@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.projection.definition import Projection, Rows, Unprojectable
-from strandline.consumer.sinks.contract import PreparedRows
+from strandline.consumer.projection.definition import Projection, Unprojectable
+from strandline.consumer.sinks.contract import MadeRows, PreparedRows
 from strandline.consumer.sinks.row_check import RowCheck
 
 _encode = msgspec.json.Encoder().encode
@@ -32,7 +32,7 @@ class SearchRows:
         ]
         self._key = [names.index(name) for name in projection.key]
 
-    def __call__(self, many: Sequence[Rows]) -> list[PreparedRows]:
+    def __call__(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
         """Return the converted rows of each source. Raises `Unprojectable` with the column's name, never its value."""
         return [tuple([(self._key_hash(row), self._json(row)) for row in rows]) for rows in self._check(many)]
 

@@ -7,11 +7,12 @@ import msgspec
 import psycopg
 from opensearchpy import OpenSearch
 
-from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection, Rows
+from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import (
     ExternalSink,
     Fields,
+    MadeRows,
     PreparedRows,
     RejectedRow,
     Replacement,
@@ -41,8 +42,10 @@ class OpensearchSink(IndexRows, ExternalSink):
         projection: Projection,
         generation: int,
         relation: str,
+        *,
+        prefix: str = "",
     ) -> None:
-        super().__init__(client, url, connection, generation, relation)
+        super().__init__(client, url, connection, generation, relation, prefix=prefix)
         self._projection = projection
         self._search_rows = SearchRows(projection)
         self._source_names = source_names(projection)
@@ -50,7 +53,7 @@ class OpensearchSink(IndexRows, ExternalSink):
 
     def create(self, *, bare: bool = False) -> None:
         self.drop()
-        body = index_body(self._projection, self._relation, bare=bare)
+        body = index_body(self._projection, self._relation, self._store, bare=bare)
         asked(lambda: self._client.indices.create(index=self._relation, body=body, params=LIMITS))
 
     def complete(self) -> None:
@@ -68,7 +71,7 @@ class OpensearchSink(IndexRows, ExternalSink):
     def show(self) -> None:
         self.show_as_before(self._projection.name)
 
-    def prepare_all(self, many: Sequence[Rows]) -> list[PreparedRows]:
+    def prepare_all(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
         return self._search_rows(many)
 
     def as_stored(self, rows: PreparedRows) -> list[Fields]:

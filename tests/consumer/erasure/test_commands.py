@@ -59,7 +59,12 @@ def test_erasure_from_the_request_to_the_receipts(run: Run, tmp_path: Path) -> N
     assert said[-1].status == 0
     said.append(run("receipts", "--verify", "--json"))
     assert said[-1].status == 0
-    assert said[-1].json["verified"] == {"ok": True, "receipts": 18, "broken_at": None, "unsearched": [], "residue": []}
+    verified = said[-1].json["verified"]
+    assert verified.pop("head").startswith("18:")
+    assert verified == {
+        "ok": True, "receipts": 18, "broken_at": None, "reason": None, "without_receipt": 0, "unsearched": [],
+        "residue": [],
+    }  # fmt: skip
     first = said[-1].json["receipts"][0]
     assert (first["level"], first["store"], first["found"]) == ("hidden", "postgresql", "data")
     assert {"documentId", "version", "blockAddress", "dataHash", "readModels", "outOfScope", "previous"} <= set(first)

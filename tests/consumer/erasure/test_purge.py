@@ -126,15 +126,15 @@ def test_residue_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatc
 def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
-    assert check_store(store.url, Settings()) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings())[0] == {"store": None, "redactions": None}
     store.take(made.blocks)
-    assert check_store(store.url, Settings(redaction_seconds=3600)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=3600))[0] == {"store": None, "redactions": None}
     store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h' WHERE version = 0", returns=False)
-    fault = check_store(store.url, Settings(redaction_seconds=3600))["redactions"]
+    fault = check_store(store.url, Settings(redaction_seconds=3600))[0]["redactions"]
     assert fault is not None
     assert fault.startswith("one is open for 72")
     store.replay(made.blocks)
-    assert check_store(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=1))[0] == {"store": None, "redactions": None}
 
 
 def misnaming(named: NewRedaction) -> list[Block]:

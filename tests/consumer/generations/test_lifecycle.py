@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
+from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, RowProjection, Unprojectable
 from strandline.consumer.projection.discovery import discover
@@ -60,6 +62,30 @@ def endorsed(strand: StrandRows) -> None:
         ("e", 0, "Endorsement", {"endorsementId": "E-1", "points": 3}),
         ("m", 0, "Mapping", {"licenceId": "L-1", "endorsementId": "E-1"}),
     )
+
+
+def test_readers_are_compared_with_the_declaration(
+    connection: psycopg.Connection[Any], strand: StrandRows, database: str
+) -> None:
+    """Who may no longer read loses the view at once; who newly may gets it with a view of the new declaration."""
+
+    def analysts_may_read() -> bool:
+        statement = "SELECT has_table_privilege('strandline_analyst', 'read.licence_register', 'SELECT')"
+        return connection.execute(statement).fetchone() == (True,)
+
+    licensing(strand)
+    restricted = replace(REGISTER, readers="cleared")
+    project(database, named(REGISTER))
+    assert analysts_may_read()
+    project(database, named(restricted))
+    assert not analysts_may_read()
+    assert status(connection, restricted).state == "needs_rebuild"
+    project(database, named(REGISTER))  # taken back: it is what the generation was built with
+    assert analysts_may_read()
+    project(database, named(restricted))
+    assert rebuild(database, named(restricted), REGISTER.name).swapped
+    project(database, named(replace(REGISTER, columns=(*REGISTER.columns, Column("more", "text", "")))))
+    assert not analysts_may_read()
 
 
 def test_licence_read_models_follow_the_ledger(
@@ -161,17 +187,41 @@ def test_view_has_comments_for_analysts(connection: psycopg.Connection[Any], str
 def test_projection_without_tables_in_the_ledger_is_idle(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
-    contacts = LICENSING["contact_directory"]
-    project(database, LICENSING)  # nothing is there at all
+    contacts = replace(LICENSING["contact_directory"], rows=lambda one: [{"licence_id": one.text("licenceId")}])
+    project(database, named(contacts))  # nothing is there at all
     strand.block(("a", 0, "Licence", ADA))
-    project(database, LICENSING)
+    project(database, named(contacts))
     assert status(connection, contacts) == ProjectionStatus(
         "contact_directory", "postgresql", None, None, "idle", 0, 0.0, 0, False, None
     )
     strand.block(("c", 0, "Contact", {"licenceId": "L-1"}))
-    project(database, LICENSING)
+    project(database, named(contacts))
     assert status(connection, contacts).state == "live"
     assert connection.execute("SELECT licence_id FROM read.contact_directory").fetchall() == [("L-1",)]
+
+
+def test_samples_for_other_ledgers_have_no_status(connection: psycopg.Connection[Any], database: str) -> None:
+    """A user's own ledger shows no sample read model that it does not fill, whether its store is on or off."""
+    samples = discover(["strandline.projections"])
+    own = replace(REGISTER, name="own", tables=("Parcel",), rows=lambda _: [])
+    everything = [*samples.values(), own]
+    assert [one.name for one in statuses(connection, everything)] == ["own"]
+    strand = StrandRows(connection)
+    strand.block(("p", 0, "Order", {}))
+    assert [(one.name, one.state) for one in statuses(connection, everything)] == [
+        ("ledger_activity", "idle"),
+        ("own", "idle"),
+    ]
+    strand.block(("a", 0, "Licence", ADA))
+    project(database, samples)
+    assert {one.name: one.state for one in statuses(connection, everything)} == {
+        "ledger_activity": "live",
+        "licence_history": "live",
+        "licence_points": "live",
+        "licence_register": "live",
+        "licence_search": "off",
+        "own": "idle",
+    }
 
 
 def test_failing_projection_stops_no_other(

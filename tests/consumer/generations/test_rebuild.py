@@ -522,7 +522,7 @@ class TestView:
         redefined("second")
         narrower = replace(CURRENT, columns=CURRENT.columns[:1], rows=lambda _: [{"label": "x"}])
         before = labels(connection)
-        with pytest.raises(ViewInUse, match=r"built on it: read\.built_on"):
+        with pytest.raises(ViewInUse, match=r"depend on it: read\.built_on"):
             rebuild_one(database, named(narrower), "now")
         assert labels(connection) == before
         check_no_orphans(connection)
@@ -651,7 +651,7 @@ class TestRollback:
         ).fetchone() or (0, 0)
         assert (position, clean) == (5, 8)
         with pytest.raises(
-            StrandlineError, match=rf"block 5\.\nTo serve it all the same: `strandline rollback {name} --stale`"
+            StrandlineError, match=rf"block 5\.\nTo serve it nevertheless: `strandline rollback {name} --stale`"
         ):
             roll_back(database, ALL, name)
         done = roll_back(database, ALL, name, stale=True)
@@ -689,6 +689,7 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
         max_size=8,
     ),
     at_once=st.integers(1, 5),
+    most_bytes=st.sampled_from([0, 200, backfill.MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
     database: str,
@@ -697,6 +698,7 @@ def test_live_equals_rebuilt_at_any_time(
     stops: set[int],
     composed: Any,
     at_once: int,
+    most_bytes: int,
 ) -> None:
     connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
     for (relation,) in connection.execute(
@@ -716,6 +718,7 @@ def test_live_equals_rebuilt_at_any_time(
     with pytest.MonkeyPatch.context() as patch:
         for limit in ("DOCUMENTS", "DECODED", "KEYS", "KEYS_AT_ONCE"):
             patch.setattr(backfill, limit, at_once)
+        patch.setattr(backfill, "MOST_BYTES", most_bytes)
         for name in ALL:
             done = rebuild_one(database, ALL, name)
             assert isinstance(done, Served)

@@ -38,20 +38,24 @@ def ingest(connection: psycopg.Connection[Any], data: bytes) -> None:
     advance(connection)
 
 
+def claims(connection: psycopg.Connection[Any]) -> Claims:
+    with connection.transaction():
+        return read_claims(connection)
+
+
 def test_blocks_from_json_are_not_verified_until_their_ion_comes(connection: psycopg.Connection[Any]) -> None:
     ingest(connection, ion_binary(small_journal()[:6]))
-    assert read_claims(connection) == Claims(0, None)
+    assert claims(connection) == Claims(0, None)
     ingest(connection, json_lines(small_journal()[6:]))
-    claims = read_claims(connection)
-    assert claims == Claims(3, None)
-    assert not claims.data_verified
+    assert claims(connection) == Claims(3, None)
+    assert not claims(connection).data_verified
     ingest(connection, ion_binary(small_journal()))
-    assert read_claims(connection).data_verified
+    assert claims(connection).data_verified
 
 
 def test_candidates_above_the_mark_do_not_count(connection: psycopg.Connection[Any]) -> None:
     ingest(connection, json_lines(small_journal()[2:]))
-    assert read_claims(connection) == Claims(0, None)
+    assert claims(connection) == Claims(0, None)
 
 
 def test_claims_are_in_status_health_and_metrics(

@@ -80,12 +80,14 @@ def test_block_from_json_is_not_proved(database: str) -> None:
 def test_proof_that_does_not_verify_is_not_given(database: str) -> None:
     hold(database, ion_binary(small_journal()))
     with connect(database) as connection:
-        connection.execute("UPDATE journal.revision SET data_ion = %s WHERE document_id = %s", [ion.write({}), ADA])
+        connection.execute(
+            "UPDATE journal.revision SET data_ion = %s WHERE document_id = %s", [ion.write({"firstName": "Zoe"}), ADA]
+        )
         connection.commit()
 
     with pytest.raises(StrandlineError, match="does not verify") as error:
         prove(database, ADA, 0)
-    assert "Ada" not in str(error.value)
+    assert "Zoe" not in str(error.value)
 
 
 def test_proof_in_a_block_with_erased_statements_is_weaker(database: str) -> None:

@@ -24,6 +24,8 @@ from tests.consumer.worker.live import (
     wait_for,
     worker,
 )
+from tests.consumer.worker.projecting import ingest
+from tests.journals import STRAND
 from tests.tcp_proxy import proxy
 
 TIP = BLOCKS - 1
@@ -140,3 +142,22 @@ def test_two_workers_survive_kill_reshard_and_outage(
     assert scalar(store, "SELECT count(*) FROM journal.rejected") == 0
     with psycopg.connect(store) as connection:
         assert connection.execute("SELECT completed_at IS NOT NULL FROM journal.stream").fetchone() == (True,)
+
+
+def test_worker_on_the_store_of_another_ledger_is_not_ready(
+    cloud: Cloud, database: str, streamed: list[UserRecord], tmp_path: Path
+) -> None:
+    ingest(database)  # the small journal
+    feed(cloud.environment["STRANDLINE_STREAM"], streamed[:100])
+    with worker(cloud, database, tmp_path) as one:
+        wait_for(lambda: "records of another strand are rejected" in one.get("readyz")[1], [one])
+        status, body = one.get("readyz")
+        assert status == 503
+        assert STRAND in body
+        assert one.get("livez")[0] == 200
+        assert one.stop() == 0
+    errors = [line for line in one.log() if line["event"] == "batch rejected"]
+    assert errors
+    assert {line["level"] for line in errors} == {"error"}
+    assert all(STRAND in line["fault"] for line in errors)
+    assert mark(database) == 8

@@ -1,7 +1,7 @@
-"""Checks the timestamps of binary Ion: amazon.ion reads one that does not exist as another that does.
+"""Checks the timestamps and decimals of binary Ion: amazon.ion reads one that does not exist as another that does.
 
-It takes the 64th minute for the fourth of the next hour, for example. A proof's bytes must mean one thing to everybody
-who reads them.
+It takes the 64th minute for the fourth of the next hour, for example, and does not look at values in a symbol table. A
+proof's bytes must mean one thing to everybody who reads them.
 """
 
 from collections.abc import Iterator
@@ -9,22 +9,34 @@ from datetime import datetime, timedelta
 
 from strandline.journal.errors import UnreadableError
 
-_TIMESTAMP, _STRUCT, _ANNOTATION = 6, 13, 14
+_DECIMAL, _TIMESTAMP, _STRUCT, _ANNOTATION = 5, 6, 13, 14
 _CONTAINERS = (11, 12, 13)
 _VERSION_MARKER = b"\xe0\x01\x00\xea"
 _MOST_MINUTES = 24 * 60
+_MOST_DIGITS = 9  # of a fraction of a second
+_MOST_EXPONENT = 6111  # of a zero
 
 
-def check_times(data: bytes) -> None:
-    """Check every timestamp of binary Ion that `check_shape` has passed. Raises UnreadableError."""
-    for body in _timestamps(data, 0, len(data)):
+class InexactError(Exception):
+    """The Ion holds a value that amazon.ion rounds or clamps."""
+
+
+def check_scalars(data: bytes) -> None:
+    """Check every timestamp and decimal of binary Ion that `check_shape` has passed.
+
+    Raises UnreadableError, and InexactError for a value that exists and would be read as another one.
+    """
+    for kind, body in _scalars(data, 0, len(data)):
         try:
-            _check_time(body)
+            if kind == _TIMESTAMP:
+                _check_time(body)
+            elif body:
+                _check_decimal(body)
         except (IndexError, ValueError, OverflowError):
-            raise UnreadableError("damaged Ion: a time that does not exist") from None
+            raise UnreadableError("damaged Ion: a time or a decimal that does not exist") from None
 
 
-def _timestamps(data: bytes, position: int, end: int, around: int | None = None) -> Iterator[bytes]:
+def _scalars(data: bytes, position: int, end: int, around: int | None = None) -> Iterator[tuple[int, bytes]]:
     while position < end:
         if around is None and data.startswith(_VERSION_MARKER, position):
             position += len(_VERSION_MARKER)
@@ -43,9 +55,9 @@ def _timestamps(data: bytes, position: int, end: int, around: int | None = None)
             position += names
             continue  # with the value that is annotated, which ends where the annotation does
         if kind in _CONTAINERS:
-            yield from _timestamps(data, position, position + length, kind)
-        elif kind == _TIMESTAMP:
-            yield data[position : position + length]
+            yield from _scalars(data, position, position + length, kind)
+        elif kind in (_DECIMAL, _TIMESTAMP):
+            yield kind, data[position : position + length]
         position += length
 
 
@@ -64,9 +76,17 @@ def _check_time(body: bytes) -> None:
         moment += timedelta(minutes=-offset if negative else offset)
     if position < len(body):
         below_one, exponent, position = _var_int(body, position)
+        if exponent > _MOST_DIGITS:
+            raise InexactError
         fraction = int.from_bytes(body[position:], "big")
         if fraction and (not below_one or fraction >= 10**exponent):
             raise ValueError
+
+
+def _check_decimal(body: bytes) -> None:
+    _, exponent, position = _var_int(body, 0)
+    if exponent > _MOST_EXPONENT and not any(body[position:].replace(b"\x80", b"", 1)):
+        raise InexactError
 
 
 def _var_uint(data: bytes, position: int) -> tuple[int, int]:
