@@ -41,7 +41,7 @@ def find_subject(
                     one.table,
                     f"{one.document_id} v{one.version}",
                     one.state,
-                    "yes" if one.named else "",
+                    "yes" if one.matches else "",
                     ", ".join(one.read_models),
                 )
                 for one in versions
