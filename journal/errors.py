@@ -9,6 +9,10 @@ class UnreadableError(StrandlineError):
     """Bytes that cannot be parsed: damaged Ion, damaged JSON, or an unknown format."""
 
 
+class UnsupportedValueError(UnreadableError):
+    """A value that Ion allows and that cannot be kept exactly, such as a time whose year is beyond 9999."""
+
+
 class UnwritableError(StrandlineError):
     """A valid Ion value that cannot be written."""
 

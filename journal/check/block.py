@@ -18,10 +18,13 @@ from strandline.journal.check.members import (
     hash_in,
     hashes_in,
     id_in,
+    is_id,
     is_null,
     list_in,
     number_in,
+    sequence_no_in,
     struct_in,
+    table_name_in,
     text_in,
     time_in,
 )
@@ -146,7 +149,7 @@ def check_block(value: Any, *, trust_deletions: bool = False) -> CheckedBlock:
     address = struct_in(value, "blockAddress")
     block = CheckedBlock(
         strand_id=id_in(address, "strandId"),
-        sequence_no=number_in(address, "sequenceNo"),
+        sequence_no=sequence_no_in(address),
         block_hash=hash_in(value, "blockHash"),
         previous_hash=hash_in(value, "previousBlockHash", empty=True),
         # JSON has no blobs: the type of a hash shows the level, whatever the file's name.
@@ -295,7 +298,9 @@ def _read_transaction(block: CheckedBlock, value: Mapping[str, Any]) -> None:
         text = text_in(statement, "kind" if block.statements_erased else "statement")
         block.statements.append(statement_kind(text) if block.statements_erased else text)
     for document_id, document in (info.get("documents") or {}).items():
-        block.documents[str(document_id)] = Table(id_in(document, "tableId"), text_in(document, "tableName"))
+        if not is_id(document_id):
+            raise ShapeError("documents: a document's id is not an id")
+        block.documents[document_id] = Table(id_in(document, "tableId"), table_name_in(document))
 
 
 def _check_erased(block: CheckedBlock, info: Mapping[str, Any]) -> None:
@@ -319,7 +324,7 @@ def _read_redactions(block: CheckedBlock, value: Mapping[str, Any]) -> None:
             block.fault("redactionInfo", "names a revision of another strand")
         block.redactions.append(
             Redaction(
-                number_in(address, "sequenceNo"),
+                sequence_no_in(address),
                 id_in(revision, "tableId"),
                 id_in(revision, "documentId"),
                 number_in(revision, "version"),
@@ -355,7 +360,7 @@ def _is_at(address: Mapping[str, Any], block: CheckedBlock) -> bool:
     number = address.get("sequenceNo")
     if type(number) is int and number == block.sequence_no and address.get("strandId") == block.strand_id:
         return True  # fast path of the next line
-    return id_in(address, "strandId") == block.strand_id and number_in(address, "sequenceNo") == block.sequence_no
+    return id_in(address, "strandId") == block.strand_id and sequence_no_in(address) == block.sequence_no
 
 
 def _named(revision: CheckedRevision) -> str:

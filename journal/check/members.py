@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _LONGEST_ID = 128  # QLDB's have 22 characters of base62
+_MOST_SEQUENCE_NO = 2**62  # so that PostgreSQL's bigint holds the next ones too
 
 
 class ShapeError(Exception):
@@ -40,12 +41,23 @@ def text_in(value: Mapping[str, Any], name: str) -> str:
     return member
 
 
+def table_name_in(value: Mapping[str, Any]) -> str:
+    name = text_in(value, "tableName")
+    if not name:
+        raise ShapeError("tableName is empty")  # PostgreSQL has no empty names
+    return name
+
+
 def id_in(value: Mapping[str, Any], name: str) -> str:
     member = value.get(name)
-    if isinstance(member, str) and 0 < len(member) <= _LONGEST_ID and member.isprintable():
-        return member
+    if is_id(member):
+        return str(member)
     text_in(value, name)
     raise ShapeError(f"{name} is not an id")
+
+
+def is_id(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable()
 
 
 def number_in(value: Mapping[str, Any], name: str) -> int:
@@ -53,6 +65,13 @@ def number_in(value: Mapping[str, Any], name: str) -> int:
     if not isinstance(member, int) or isinstance(member, bool) or not 0 <= member < 2**63:
         raise ShapeError(f"{name} is missing or not a whole number from 0")
     return member
+
+
+def sequence_no_in(address: Mapping[str, Any]) -> int:
+    number = number_in(address, "sequenceNo")
+    if number > _MOST_SEQUENCE_NO:
+        raise ShapeError("sequenceNo is out of range")
+    return number
 
 
 def hash_in(value: Mapping[str, Any], name: str, *, empty: bool = False) -> bytes:

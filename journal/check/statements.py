@@ -9,7 +9,6 @@ of entriesHashList that transactionInfo had.
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Any
 
 from strandline.journal.errors import UnreadableError
@@ -19,24 +18,23 @@ from strandline.journal.ion.hash import ion_hash
 ERASED = "erasedTransactionInfo"
 """The block's member; in the store, the only field of the value in transactionInfo's column."""
 
-_KEYWORD = re.compile(r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*([A-Za-z]+)", re.DOTALL)
+_KEYWORD = re.compile(r"\s*+(?:(?:--[^\n]*+\n|/\*(?:[^*]|\*(?!/))*+\*/)\s*+)*+([A-Za-z]++)")
 _KEYWORDS = frozenset(
     "SELECT INSERT UPDATE DELETE FROM CREATE DROP UNDROP EXEC EXECUTE UPSERT REPLACE REMOVE SET WITH".split()
 )
+# All groups here are possessive: a statement is untrusted, and matching it must take linear time.
 # Names, double-quoted names and signs. Anything else counts as a literal: quotes, backticks, words that begin with a
-# digit, and comments, which can say anything. Possessive, so that matching takes linear time.
+# digit, and comments, which can say anything.
 _WITHOUT_LITERAL = re.compile(
     r"""(?> [^\W\d][\w$]*+ | \$[\w$]*+ | "(?>[^"]|"")*+" | (?!--|/\*) [^\w'"`$] )*+""", re.VERBOSE
 )
 
 
-@lru_cache(maxsize=4096)
 def has_literal(statement: str) -> bool:
     """Return True if a PartiQL statement's text holds a value or a comment."""
     return _WITHOUT_LITERAL.fullmatch(statement) is None
 
 
-@lru_cache(maxsize=4096)
 def statement_kind(statement: str) -> str:
     """Return a PartiQL statement's leading keyword in upper case; OTHER for any other word, which may be payload."""
     match = _KEYWORD.match(statement)

@@ -5,18 +5,17 @@ for pairing them later (journal.check.pairing).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from strandline.journal.check.block import Fault
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision
-from strandline.journal.decode import stream
 from strandline.journal.decode.copy_format import Rows, Tally, shapes_of
-from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.kernel import decode_record
-from strandline.journal.decode.objects import Decoded
+from strandline.journal.decode.objects import Decoded, unreadable, value_at
+from strandline.journal.decode.packaging import user_records
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
@@ -53,9 +52,9 @@ class DecodedRecords(Decoded):
 def decode_records(
     files: Sequence[tuple[str, bytes]], *, trust_deletions: bool = False, with_rows: bool = True
 ) -> DecodedRecords:
-    """Read, verify and pack raw records, each a file's name and bytes: KPL-aggregated or not, optionally gzip'd.
+    """Read, verify and pack the records in files, each a name and bytes (forms: `journal.decode.packaging`).
 
-    A file may also hold concatenated user records. Never raises because of the bytes: an unreadable record is a fault,
+    Never raises because of the bytes: an unreadable record is a fault,
     and kept in `refused`.
     """
     result = DecodedRecords()
@@ -65,9 +64,9 @@ def decode_records(
     ] = {}  # the kinds of the records in a user record's bytes: repetitions are close together
     for name, data in files:
         try:
-            records = stream.deaggregate(decompress(data))
+            records = list(user_records(data))
         except UnreadableError as error:
-            _refuse(result, [Fault(None, "unreadable", str(error))], name, 0, data)
+            _refuse(result, [unreadable(error)], name, 0, data)
             continue
         for position, record in enumerate(records):
             if record not in seen:
@@ -89,18 +88,19 @@ def _take(
 ) -> list[str]:
     """Add the record, or the several records, in a user record's bytes to the result; returns their kinds."""
     kinds: list[str] = []
+    one = _Splitter(data)
     try:
         for record in decode_record(data, trust_deletions=trust_deletions, with_rows=rows is not None):
             if rows is not None and record.contents.rows is not None:
                 rows.append(record.contents.rows)
             if record.faults:
-                _refuse(result, record.faults, name, position + len(kinds), _one(data, len(kinds)))
+                _refuse(result, record.faults, name, position + len(kinds), one.record(len(kinds)))
             _add(record, result)
             kinds.append(record.kind)
         if not kinds:
             raise UnreadableError("holds no record")
     except UnreadableError as error:
-        _refuse(result, [Fault(None, "unreadable", str(error))], name, position + len(kinds), data)
+        _refuse(result, [unreadable(error)], name, position + len(kinds), data)
     return kinds
 
 
@@ -119,14 +119,23 @@ def _add(record: DecodedRecord, result: DecodedRecords) -> None:
         result.arrived.append(record.arrived)
 
 
-def _one(data: bytes, index: int) -> bytes:
-    """Return the one record at `index`, so that a fault in each does not keep all the bytes each time."""
-    if sum(1 for _ in islice(ion.read(data), 2)) < 2:
-        return data
-    try:
-        return ion.write(next(islice(ion.read_typed(data), index, None)))
-    except UnwritableError:
-        return data
+class _Splitter:
+    """Splits concatenated records, so that a fault in each does not keep all the bytes each time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._typed: Iterator[tuple[int, Any]] | None = None
+
+    def record(self, index: int) -> bytes:
+        """Return the bytes of the record at `index`, which rises from call to call."""
+        if self._typed is None:
+            if sum(1 for _ in islice(ion.read(self._data), 2)) < 2:
+                return self._data
+            self._typed = enumerate(ion.read_typed(self._data))
+        try:
+            return ion.write(value_at(self._typed, index))
+        except UnwritableError:
+            return self._data
 
 
 def _refuse(result: DecodedRecords, faults: Sequence[Fault], name: str, position: int, record: bytes) -> None:

@@ -15,8 +15,11 @@ from strandline.journal.check.block import (
     is_plain_metadata,
 )
 from strandline.journal.check.statements import ERASED, statement_kind
+from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
+from strandline.journal.ion.encoded import Encoded
 from strandline.journal.ion.fields import shape_of
+from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.json import escape, to_json
 
 BLOCK_COLUMNS = (
@@ -200,9 +203,9 @@ def pack_revision(block: CheckedBlock, revision: CheckedRevision, tally: Tally) 
             _id(revision.tx_id),
             _time(revision.tx_time),
             _jsonb(revision.data) if normal else _NULL,
-            _bytes(revision.data_ion or ion.write(revision.data)) if normal and full else _NULL,
+            _bytes(revision.data_ion or _exactly(revision.data, revision.data_hash)) if normal and full else _NULL,
             _bytes(revision.data_hash) if revision.data_hash is not None else _NULL,
-            _bytes(ion.write(revision.metadata)) if full and not is_plain_metadata(revision.metadata) else _NULL,
+            _bytes(_exactly(revision.metadata)) if full and not is_plain_metadata(revision.metadata) else _NULL,
             shape,
         )
     )
@@ -252,7 +255,20 @@ def _info(block: CheckedBlock, value: Any) -> bytes:
     """Pack a struct as Ion; at level chain as its JSON text."""
     if value is None:
         return _NULL
-    return _bytes(ion.write(value) if block.level == "full" else to_json(value).encode())
+    return _bytes(_exactly(value) if block.level == "full" else to_json(value).encode())
+
+
+def _exactly(value: Any, digest: bytes | None = None) -> bytes:
+    """Write Ion that hashes to the value's own hash. Raises UnwritableError if the writer rounds something."""
+    written = ion.write(value)
+    if type(value) is Encoded:  # written from the very bytes that were hashed
+        return written
+    try:
+        if ion_hash(next(ion.read_typed(written))) == (digest or ion_hash(value)):
+            return written
+    except UnreadableError:
+        pass
+    raise UnwritableError("holds a value that cannot be written as Ion without a change")
 
 
 def _array(element_type: int, items: Iterable[bytes], has_null: bool = False) -> bytes:

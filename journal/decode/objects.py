@@ -14,9 +14,12 @@ from strandline.journal.check.block import CheckedBlock, Fault, Omission, check_
 from strandline.journal.check.members import ShapeError
 from strandline.journal.decode.copy_format import Rows, Tally, pack
 from strandline.journal.decode.gzip import decompress
-from strandline.journal.errors import UnreadableError, UnwritableError
+from strandline.journal.errors import UnreadableError, UnsupportedValueError, UnwritableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import read_json
+
+MOST_OTHERS = 100
+"""Values of an object or a record that may be anything else before the rest is refused unread."""
 
 
 class Link(NamedTuple):
@@ -83,7 +86,7 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
             try:
                 rows, revisions = pack(block, tally)
             except UnwritableError as error:
-                result.faults.append(Fault(block.sequence_no, "shape", str(error)))
+                result.faults.append(Fault(block.sequence_no, "unsupported-value", str(error)))
                 continue
             numbers.append(block.sequence_no)
             packed_blocks.append(rows)
@@ -123,31 +126,41 @@ def count_block(block: CheckedBlock, result: Decoded) -> None:
 
 
 def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> Iterator[CheckedBlock]:
+    others = 0
     try:
         data = decompress(data)
         typed: Iterator[tuple[int, Any]] | None = None
-        for index, value in enumerate(block_values(data)):
+        for index, value in enumerate(values(data)):
             try:
                 block = check_block(value, trust_deletions=trust_deletions)
             except ShapeError as error:
+                others += 1
+                if others > MOST_OTHERS:
+                    raise UnreadableError(f"more than {MOST_OTHERS} values are not blocks: not an export") from None
                 faults.append(Fault(None, "shape", f"value {index + 1} is not a block: {error}"))
                 continue
             if block.faults and block.level == "full":
                 # A struct may repeat a field, which plain dicts lose: read this value again with all its fields.
                 typed = typed or enumerate(ion.read_typed(data))
-                again = check_block(_advance(typed, index), trust_deletions=trust_deletions)
+                again = check_block(value_at(typed, index), trust_deletions=trust_deletions)
                 block = block if again.faults else again
             yield block
     except UnreadableError as error:
-        faults.append(Fault(None, "unreadable", str(error)))
+        faults.append(unreadable(error))
 
 
-def _advance(values: Iterator[tuple[int, Any]], index: int) -> Any:
+def unreadable(error: UnreadableError) -> Fault:
+    """Return the fault of bytes that were not read."""
+    return Fault(None, "unsupported-value" if isinstance(error, UnsupportedValueError) else "unreadable", str(error))
+
+
+def value_at(values: Iterator[tuple[int, Any]], index: int) -> Any:
+    """Return the value with that index, which is not before the last one taken from the iterator."""
     return next(value for position, value in values if position == index)
 
 
-def block_values(data: bytes) -> Iterator[Any]:
-    """Yield the values of an object's bytes: Ion, or JSON's. Raises UnreadableError."""
+def values(data: bytes) -> Iterator[Any]:
+    """Read the values of an export object: Ion text, Ion binary or JSON."""
     if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
         return ion.read(data)
     try:

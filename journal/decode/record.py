@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from strandline.journal.check.block import CheckedBlock, CheckedRevision, Fault, Table, check_block, check_revision
-from strandline.journal.check.members import ShapeError, id_in, number_in, struct_in, text_in
+from strandline.journal.check.members import ShapeError, id_in, sequence_no_in, struct_in, table_name_in
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision, summaries
 from strandline.journal.decode import stream
 from strandline.journal.decode.copy_format import Rows, Tally, pack, pack_revision
-from strandline.journal.decode.objects import Decoded, count_block
+from strandline.journal.decode.objects import MOST_OTHERS, Decoded, count_block, value_at
 from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
 
@@ -87,7 +86,7 @@ def _rows(block: CheckedBlock, revision: CheckedRevision | None, faults: list[Fa
         packed = pack(block, tally) if revision is None else (b"", pack_revision(block, revision, tally))
         return Rows(*packed, number, number, tally, in_order=True)
     except UnwritableError as error:
-        faults.append(Fault(number, "shape", str(error)))
+        faults.append(Fault(number, "unsupported-value", str(error)))
         return None
 
 
@@ -96,11 +95,18 @@ def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[Che
 
     Raises UnreadableError at the first bytes that are not Ion, after the records before them.
     """
+    typed: Iterator[tuple[int, Any]] | None = None
+    others = 0
     for index, value in enumerate(ion.read(data)):
         record = _check(value, trust_deletions)
-        if record.faults and record.kind != "unreadable":
+        if record.kind == "unreadable":
+            others += 1
+            if others > MOST_OTHERS:
+                raise UnreadableError(f"more than {MOST_OTHERS} values are not records of QLDB's")
+        elif record.faults:
             # A struct may repeat a field, which plain dicts lose: read this value again with all its fields.
-            again = _check(next(islice(ion.read_typed(data), index, None)), trust_deletions)
+            typed = typed or enumerate(ion.read_typed(data))
+            again = _check(value_at(typed, index), trust_deletions)
             record = record if again.faults else again
         yield record
 
@@ -136,9 +142,9 @@ def _check_details(payload: _Payload, trust_deletions: bool) -> CheckedRecord:
     value, info = struct_in(payload, "revision"), struct_in(payload, "tableInfo")
     address = struct_in(value, "blockAddress")
     _check_blob(value, "hash")
-    block = CheckedBlock(id_in(address, "strandId"), number_in(address, "sequenceNo"), b"", b"", "full")
+    block = CheckedBlock(id_in(address, "strandId"), sequence_no_in(address), b"", b"", "full")
     revision, fault = check_revision(value, level="full", trust_deletions=trust_deletions)
-    revision.table = Table(id_in(info, "tableId"), text_in(info, "tableName"))
+    revision.table = Table(id_in(info, "tableId"), table_name_in(info))
     name = f"revision {revision.document_id} version {revision.version}"
     if fault == "deletion":
         block.fault("deletion-hash", f"{name}: has no data, and its hash is not that of a deletion")

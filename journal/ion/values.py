@@ -7,8 +7,8 @@ A struct read as a dict keeps only the last of a repeated field; `read_typed` ke
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
-from io import BytesIO, StringIO
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, localcontext
+from io import BytesIO
 from itertools import islice
 from typing import Any
 
@@ -18,9 +18,11 @@ from amazon.ion.exceptions import IonException
 from amazon.ion.simpleion import IonPyValueModel
 from amazon.ion.symbols import SymbolToken
 
-from strandline.journal.errors import UnreadableError, UnwritableError
+from strandline.journal.errors import UnreadableError, UnsupportedValueError, UnwritableError
 from strandline.journal.ion.encoded import Encoded
-from strandline.journal.ion.framing import sound_length
+from strandline.journal.ion.framing import scan
+from strandline.journal.ion.text import read_text
+from strandline.journal.ion.text_tables import check_tables
 
 __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_stream", "write_text"]
 
@@ -28,9 +30,17 @@ BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
 # amazon.ion 0.15's C extension writes outside its memory if a number is larger, and then crashes.
 _MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
+# It clamps a zero to a decimal128's exponents, and moves zeros to or from the coefficient of an exponent just beyond.
+_EXPONENTS, _CLAMPED = range(-6_176, 6_112), range(6_112, 6_250)
+_MOST_PRECISION, _LONGEST_FRACTION = 6, 9  # digits in datetime's microseconds; digits that it writes
+_LIMITS = ("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL", "IERR_INVALID_TIMESTAMP")
 # It takes a symbol id in Ion text modulo 2 to the 32, and loops forever on one of very many digits.
 _LARGE_SYMBOL_ID = re.compile(rb"\$[0-9]{10}")
-_LEAVES = frozenset((str, bool, float, bytes, type(None), Timestamp, SymbolToken))
+# It cuts a fraction of a second after nine digits, reads some as zero, and writes wrong ones.
+_INEXACT = re.compile(rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{10}|[0-9.][dD][+-]?[0-9]{4,}(?![0-9A-Za-z\"'])")
+_LEAVES = frozenset((str, bool, float, bytes, type(None), SymbolToken))
+# Decimal's default context would round to 28 digits.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 _PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
 
@@ -59,8 +69,12 @@ def read_one(data: bytes) -> Any:
 def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     count = 0
     binary = data.startswith(BINARY_VERSION_MARKER)
-    sound = sound_length(data) if binary else len(data)
-    plain_python = not binary and _LARGE_SYMBOL_ID.search(data) is not None
+    if binary:
+        sound, plain_python = scan(data)
+    else:
+        check_tables(data)
+        sound = len(data)
+        plain_python = _LARGE_SYMBOL_ID.search(data) is not None or _INEXACT.search(data) is not None
     try:
         try:
             if not plain_python:
@@ -70,25 +84,47 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
         except IonException as error:
             # The C extension reads no decimal beyond IEEE 754's decimal128, and no integer of more than 4,300 digits;
             # the plain Python does, twenty times slower.
-            if not str(error).startswith(("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL")):
+            # Nor any token of text beyond 16 KB, nor some escapes.
+            if binary and not str(error).startswith(_LIMITS):
                 raise
             plain_python = True
         if plain_python:
-            # It would read each byte of a text as a character, so text is decoded here.
-            file = BytesIO(data[:sound]) if binary else StringIO(_decodable(data), newline="")
-            for value in islice(simpleion.load_python(file, single_value=False, parse_eagerly=False), count, None):
+            for value in islice(_exactly(data[:sound] if binary else _decodable(data)), count, None):
                 yield value
                 count += 1
             if not binary:
                 data.decode()
     except GeneratorExit:
         raise
+    except UnsupportedValueError as error:
+        raise UnsupportedValueError(f"not supported after {count} complete values: {error}") from None
     # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
     # UnicodeDecodeError or RecursionError for others. Any of their texts may hold payload.
     except Exception as error:
+        if binary and isinstance(error, ValueError | ArithmeticError) and not isinstance(error, UnicodeError):
+            # Its framing is sound, so the value is one that Python's types cannot hold.
+            detail = f"not supported after {count} complete values ({type(error).__name__})"
+            raise UnsupportedValueError(detail) from None
         raise UnreadableError(f"not readable as Ion after {count} complete values ({type(error).__name__})") from None
     if sound < len(data):
         raise UnreadableError(f"not readable as Ion after {count} complete values (damaged or truncated)")
+
+
+def _exactly(data: bytes | str) -> Iterator[Any]:
+    """Read without rounding: binary by the plain Python reader of amazon.ion, text by our own."""
+    if isinstance(data, str):
+        values = read_text(data)
+    else:
+        values = iter(simpleion.load_python(BytesIO(data), single_value=False, parse_eagerly=False))
+    while True:
+        with localcontext(_EXACT):  # left before each yield: the caller has its own context
+            value = next(values, _END)
+        if value is _END:
+            return
+        yield value
+
+
+_END = object()
 
 
 def _decodable(data: bytes) -> str:
@@ -124,16 +160,23 @@ def _written(value: Any, **options: bool) -> bytes:
     file = BytesIO()
     dump = simpleion.dump_python if _hold_large_number((value,)) else simpleion.dump
     try:
-        dump(value, file, **options)
+        with localcontext(_EXACT):
+            dump(value, file, **options)
     except (IonException, ValueError, ArithmeticError, TypeError, AttributeError, RecursionError) as error:
         raise UnwritableError(f"holds a value that cannot be written as Ion ({type(error).__name__})") from None
     return file.getvalue()
 
 
 def _hold_large_number(values: Iterable[Any]) -> bool:
+    """Return True if a value holds a number, or a fraction of a second, that the C extension writes wrongly."""
     for value in values:
         kind = type(value)
         if kind in _LEAVES:
+            continue
+        if isinstance(value, Timestamp):
+            fraction = value.fractional_seconds
+            if value.fractional_precision == _MOST_PRECISION and fraction.as_tuple().exponent < -_LONGEST_FRACTION:
+                return True
             continue
         if isinstance(value, Mapping):
             if _hold_large_number(value.values()):
@@ -144,6 +187,8 @@ def _hold_large_number(values: Iterable[Any]) -> bool:
         elif isinstance(value, Decimal):
             _, digits, exponent = value.as_tuple()
             if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_EXPONENT:  # type: ignore[arg-type]
+                return True
+            if exponent not in _EXPONENTS and (digits == (0,) or abs(exponent) in _CLAMPED):  # type: ignore[arg-type]
                 return True
         elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
             return True

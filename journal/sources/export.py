@@ -17,7 +17,9 @@ from strandline.journal.ion import values as ion
 from strandline.journal.sources.place import File, Place, address_of
 
 COMPLETED = ".completed.manifest"
-_OBJECT_NAME = re.compile(r"([0-9A-Za-z]+)\.(\d+)-(\d+)\.(?:ion|json|10n)(?:\.gz)?$")
+# A name's parts are bounded, so that a search takes linear time.
+_OBJECT_NAME = re.compile(r"([0-9A-Za-z]{1,64})\.(\d{1,19})-(\d{1,19})\.(?:ion|json|10n)(?:\.gz)?$")
+_LONGEST_KEY = 1_024  # bytes; S3's limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def objects_of(manifest: File, place: Place) -> list[ExportObject]:
     try:
         keys = ion.read_one(manifest.read())["keys"]  # Ion text; JSON is a subset
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise TypeError
+        if any(len(key.encode()) > _LONGEST_KEY for key in keys):
             raise TypeError
     except (UnreadableError, KeyError, TypeError):
         raise UnreadableError(

@@ -1,14 +1,14 @@
 """Sources as a user names them: an export, by its manifest or its objects' names, or archived raw Kinesis records."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from aws_kinesis_agg import MAGIC
-
 from strandline.journal.decode.gzip import decompress
+from strandline.journal.decode.objects import values
+from strandline.journal.decode.packaging import user_records
 from strandline.journal.decode.stream import as_record
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion import values as ion
@@ -94,7 +94,13 @@ def source_of(file: File, place: Place, address: str) -> Source:
         return Source(address, "export", objects)
     if export_object(file.name, file).first_no is None and holds_records(file):
         return Source(address, "records", list(_batches([file])))
-    return Source(address, "export", [export_object(file.name, file)])
+    item = export_object(file.name, file)
+    if item.first_no is None and not _holds_block(file):
+        raise StrandlineError(
+            f"{address}: holds neither blocks of an export nor Kinesis records: name an export's folder, manifest or "
+            "object, or an archive of records"
+        )
+    return Source(address, "export", [item])
 
 
 def all_items(sources: Sequence[Source]) -> Iterator[Item]:
@@ -110,17 +116,24 @@ def all_items(sources: Sequence[Source]) -> Iterator[Item]:
 
 
 def holds_records(file: File) -> bool:
-    """Return True if a file begins with a raw Kinesis record of QLDB's, aggregated or not."""
+    """Return True if a file begins with a record of QLDB's, in any form of `journal.decode.packaging`."""
     try:
-        data = decompress(file.read())
-        if data.startswith(MAGIC):
-            return True
-        if data.startswith(ion.BINARY_VERSION_MARKER):
-            as_record(next(ion.read(data), None))
+        first = next(user_records(file.read()), b"")
+        if first.startswith(ion.BINARY_VERSION_MARKER):
+            as_record(next(ion.read(first), None))
             return True
     except UnreadableError:
         pass
     return False
+
+
+def _holds_block(file: File) -> bool:
+    """Return True if a file begins with a block, in any form of an export."""
+    try:
+        value = next(values(decompress(file.read())), None)
+    except UnreadableError:
+        return False
+    return isinstance(value, Mapping) and "blockAddress" in value
 
 
 def _hidden(file: File) -> bool:

@@ -112,7 +112,7 @@ impl<'v, 'a> Block<'v, 'a> {
         let address = value.members(members::BLOCK_ADDRESS)?;
         let mut block = Block {
             strand_id: address.id(members::STRAND_ID)?,
-            sequence_no: address.number(members::SEQUENCE_NO)?,
+            sequence_no: address.sequence_no()?,
             block_hash: value.hash(members::BLOCK_HASH)?,
             previous_hash: value.hash_or_empty(members::PREVIOUS_BLOCK_HASH)?,
             transaction_id: value.id(members::TRANSACTION_ID)?,
@@ -180,10 +180,10 @@ impl<'v, 'a> Block<'v, 'a> {
             return Err(HandOver("very many documents"));
         }
         for (name, document) in documents {
-            let document_id = names.text(*name).ok_or(HandOver("a document without id"))?;
+            let document_id = names.text(*name).filter(|text| members::is_id(text));
+            let document_id = document_id.ok_or(HandOver("a document without id"))?;
             let document = Members::of(document)?;
-            let table =
-                Table { id: document.id(members::TABLE_ID)?, name: document.text(members::TABLE_NAME)? };
+            let table = Table { id: document.id(members::TABLE_ID)?, name: document.table_name()? };
             self.documents.push((document_id, table));
         }
         Ok(())
@@ -212,7 +212,7 @@ impl<'v, 'a> Block<'v, 'a> {
                 self.fault("redactionInfo", "names a revision of another strand");
             }
             self.redactions.push(Redaction {
-                sequence_no: address.number(members::SEQUENCE_NO)?,
+                sequence_no: address.sequence_no()?,
                 table_id: revision.id(members::TABLE_ID)?,
                 document_id: revision.id(members::DOCUMENT_ID)?,
                 version: revision.number(members::VERSION)?,
@@ -281,9 +281,7 @@ impl<'v, 'a> Block<'v, 'a> {
             None => {}
         }
         let address = value.members(members::BLOCK_ADDRESS)?;
-        if address.id(members::STRAND_ID)? != self.strand_id
-            || address.number(members::SEQUENCE_NO)? != self.sequence_no
-        {
+        if address.id(members::STRAND_ID)? != self.strand_id || address.sequence_no()? != self.sequence_no {
             self.fault("revision-address", name() + ": its blockAddress is not this block's");
         }
         Ok(())

@@ -6,6 +6,7 @@ use crate::symbols::SYSTEM;
 use crate::value::{Field, HandOver, IonType, Magnitude, NameId, Read, Value};
 
 const LONGEST_ID: usize = 128;
+const MOST_SEQUENCE_NO: i64 = 1 << 62;
 
 macro_rules! members {
     ($($constant:ident $text:literal,)*) => {
@@ -110,9 +111,19 @@ impl<'v, 'a> Members<'v, 'a> {
     /// Reads an id: printable ASCII, not long.
     pub fn id(self, name: NameId) -> Read<&'v str> {
         let text = self.text(name)?;
-        let valid =
-            (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        if valid { Ok(text) } else { Err(HandOver("a member that is not an id")) }
+        if is_id(text) { Ok(text) } else { Err(HandOver("a member that is not an id")) }
+    }
+
+    /// Reads the name of a table.
+    pub fn table_name(self) -> Read<&'v str> {
+        let name = self.text(TABLE_NAME)?;
+        if name.is_empty() { Err(HandOver("an empty table name")) } else { Ok(name) }
+    }
+
+    /// Reads the number of a block.
+    pub fn sequence_no(self) -> Read<i64> {
+        let number = self.number(SEQUENCE_NO)?;
+        if number > MOST_SEQUENCE_NO { Err(HandOver("a sequence number out of range")) } else { Ok(number) }
     }
 
     /// Reads a whole number from 0 that fits a bigint.
@@ -146,6 +157,11 @@ impl<'v, 'a> Members<'v, 'a> {
             _ => Err(HandOver("a member that is not a time")),
         }
     }
+}
+
+/// Returns true for a printable, short text.
+pub fn is_id(text: &str) -> bool {
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 /// Reads a SHA-256 hash, or none if it is empty.

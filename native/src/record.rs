@@ -100,12 +100,12 @@ fn summary<'a>(payload: Members<'_, 'a>, names: &Names<'a>) -> Read<Record> {
 fn details(payload: Members<'_, '_>, names: &Names<'_>, trust_deletions: bool) -> Read<Record> {
     let (value, info) = (payload.members(members::REVISION)?, payload.members(members::TABLE_INFO)?);
     let address = value.members(members::BLOCK_ADDRESS)?;
-    let (strand_id, sequence_no) = (address.id(members::STRAND_ID)?, address.number(members::SEQUENCE_NO)?);
+    let (strand_id, sequence_no) = (address.id(members::STRAND_ID)?, address.sequence_no()?);
     let mut revision = revision::check(value, names, &mut Hasher::default(), trust_deletions)?;
     if revision.fault.is_some() {
         return Err(HandOver("a revision with a fault"));
     }
-    let table = Table { id: info.id(members::TABLE_ID)?, name: info.text(members::TABLE_NAME)? };
+    let table = Table { id: info.id(members::TABLE_ID)?, name: info.table_name()? };
     revision.table = Some(table);
     let mut decoded = Decoded::default();
     decoded.deletions.extend(revision.deletion);

@@ -3,8 +3,6 @@
 use crate::decode;
 use crate::members::{self, Members};
 use crate::value::Read;
-use regex::Regex;
-use std::sync::LazyLock;
 
 const KEYWORDS: [&str; 16] = [
     "SELECT", "INSERT", "UPDATE", "DELETE", "FROM", "CREATE", "DROP", "UNDROP", "EXEC", "EXECUTE", "UPSERT",
@@ -12,21 +10,26 @@ const KEYWORDS: [&str; 16] = [
 ];
 const OTHER: &str = "OTHER";
 
-/// As in `journal/check/statements.py`; Python's white space has four more characters than Unicode's.
-static KEYWORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^(?s:[\s\x1C-\x1F]*(?:(?:--[^\n]*\n|/\*.*?\*/)[\s\x1C-\x1F]*)*([A-Za-z]+))").ok()
-});
-
 /// Returns the leading keyword in upper case; OTHER for any other word, which may be payload.
 pub fn kind(statement: &str) -> &'static str {
-    let word = match statement.split(|next: char| !next.is_ascii_alphabetic()).next() {
-        Some(word) if !word.is_empty() => word, // fast path: no space or comment before it
-        _ => {
-            let word = KEYWORD.as_ref().and_then(|keyword| keyword.captures(statement)?.get(1));
-            word.map_or("", |word| word.as_str())
-        }
-    };
+    let word = first_word(statement).unwrap_or_default();
     KEYWORDS.into_iter().find(|keyword| keyword.eq_ignore_ascii_case(word)).unwrap_or(OTHER)
+}
+
+/// Skips white space and comments, each once; none if a comment does not end.
+fn first_word(mut rest: &str) -> Option<&str> {
+    loop {
+        // Python's white space has four more characters than Unicode's.
+        rest =
+            rest.trim_start_matches(|next: char| next.is_whitespace() || ('\x1C'..='\x1F').contains(&next));
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n')?.1;
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/")?.1;
+        } else {
+            return rest.split(|next: char| !next.is_ascii_alphabetic()).next();
+        }
+    }
 }
 
 /// Returns true if statements of this kind define tables and indexes.
@@ -69,7 +72,9 @@ mod tests {
             ("Ada", "OTHER"),
             ("", "OTHER"),
             ("-- SELECT", "OTHER"),
-            ("/* a */ 1 */ SELECT", "SELECT"),
+            ("/* a */ 1 */ SELECT", "OTHER"),
+            ("/**//**/--\n/* * */ set x", "SET"),
+            ("/* SELECT", "OTHER"),
             ("FROMAGE", "OTHER"),
         ] {
             assert_eq!(kind(statement), expected, "{statement}");

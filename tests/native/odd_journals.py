@@ -64,7 +64,7 @@ def odd_journal(random: Random, values: Sequence[str] | None = None) -> list[Blo
 
 def _block(maker: BlockMaker, random: Random, data: Any) -> Block:
     at = random.choice((1, 951_782_399_999, 1_600_000_000_000, -62_000_000_000_000))
-    table = random.choice(("Licence", "a\0\ufdd0\"'", ""))
+    table = random.choice(("Licence", "a\0\ufdd0\"'", " "))
     revisions = [NewRevision(ADA, TABLE, table, 0, data)]
     if random.random() < 0.5:
         revisions.append(NewRevision(BOB, random.choice((TABLE, OTHER_TABLE)), "Contact", 2**63 - 1, None))

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
-from strandline.journal.ion.framing import _walk, check_shape, sound_length
+from strandline.journal.ion.framing import _walk, check_shape, scan
 
 WHOLE = ion.write({"value": [1, 1.5, "text", b"blob", {"a": None}, next(ion.read_typed(b"a::b::(true)"))]})
 BETWEEN_VALUES = (4, WHOLE.index(b"\xde", 10))  # behind the version marker, behind the symbol table
@@ -101,7 +101,7 @@ def _container(given: tuple[tuple[int, bytes], int, int]) -> bytes:
 @given(st.lists(_containers(st.recursive(st.sampled_from(VALUES), _containers, max_leaves=8)), max_size=3))
 def test_sound_length_agrees_with_full_check(values: list[bytes]) -> None:
     data = WHOLE[:4] + b"".join(values)
-    sound = sound_length(data)
+    sound = scan(data).sound
 
     assert passes(data[:sound])
     assert (sound == len(data)) == passes(data)
