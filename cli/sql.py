@@ -106,10 +106,12 @@ def _psql(url: str) -> int:
     """Run psql on this terminal. The password goes by the environment, since every user can see arguments."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+    from strandline.consumer.database.connection import client_environment
+
     program = _find_psql()
     given = conninfo_to_dict(url)
     password = given.pop("password", None)
-    environment = {**os.environ, "PGAPPNAME": "strandline sql"}
+    environment = {**os.environ, **client_environment(), "PGAPPNAME": "strandline sql"}
     if password is not None:
         environment["PGPASSWORD"] = str(password)
     # psql handles Ctrl-C: it cancels a query, not the session.

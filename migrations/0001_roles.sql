@@ -29,5 +29,11 @@ BEGIN
     IF NOT pg_has_role(current_user, 'strandline_worker', 'USAGE') THEN
         EXECUTE format('GRANT strandline_worker TO %I', current_user);
     END IF;
-    EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO strandline_worker', current_database());
+    EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO strandline_worker', current_database());
+    -- Nobody else is to connect. If the login does not own the database, PostgreSQL only warns that nothing was revoked.
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO strandline_analyst, strandline_cleared', current_database());
+    EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+
+    -- Functions are for those to whom they are granted. The default is per role and database.
+    EXECUTE 'ALTER DEFAULT PRIVILEGES FOR ROLE strandline_worker REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC';
 END $$;

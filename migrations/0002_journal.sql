@@ -17,6 +17,10 @@ CREATE TABLE journal.mark (
 );
 INSERT INTO journal.mark DEFAULT VALUES;
 
+-- The strand's lock: intake locks this table in ROW EXCLUSIVE mode, which is shared, a step of the mark in EXCLUSIVE mode.
+-- Not an advisory lock: a reader could take that, and stop all intake.
+CREATE TABLE journal.strand_lock ();
+
 -- Up to the mark: the journal. Above it: candidates, several for one number until the chain decides between them.
 CREATE TABLE journal.block (
     sequence_no        bigint NOT NULL,
@@ -42,6 +46,18 @@ CREATE INDEX block_chain ON journal.block (sequence_no) WHERE level = 'chain';
 CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> '{}';
 -- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
 ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;
+
+-- Blocks whose contents are not shown to be complete: a hash covers something that the block does not hold. The mark passes
+-- such a block only once its omissions are accepted.
+CREATE TABLE journal.omission (
+    sequence_no bigint NOT NULL,
+    block_hash  bytea NOT NULL,
+    detail      text NOT NULL,  -- ids and hashes only
+    accepted_at timestamptz,
+    reason      text,           -- why it was accepted
+    PRIMARY KEY (sequence_no, block_hash, detail),
+    FOREIGN KEY (sequence_no, block_hash) REFERENCES journal.block ON DELETE CASCADE
+);
 
 -- A revision belongs to every block of its number that names its hash.
 CREATE TABLE journal.revision (
@@ -86,7 +102,8 @@ BEGIN
     FOR part IN SELECT generate_series(first_no / width, last_no / width) LOOP
         name := format('revision_%s', part);
         IF to_regclass(format('journal.%I', name)) IS NULL THEN
-            PERFORM pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
+            -- The mode of ATTACH PARTITION: one session creates partitions at a time; reads and writes go on.
+            LOCK TABLE ONLY journal.revision IN SHARE UPDATE EXCLUSIVE MODE;
             -- Ask the catalog again: to_regclass may answer from a cache that does not know another session's table yet.
             IF NOT EXISTS (SELECT FROM pg_class WHERE relname = name AND relnamespace = 'journal'::regnamespace) THEN
                 -- CREATE TABLE … PARTITION OF would wait for every reader of the journal and block the next ones; ATTACH
@@ -109,7 +126,7 @@ DECLARE
     name text := 'revision_by_' || left(encode(sha256(convert_to(format('%I.%I', found_table, field), 'UTF8')), 'hex'), 16);
 BEGIN
     IF to_regclass(format('journal.%I', name)) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtext('journal.ensure_found_by'));
+        LOCK TABLE ONLY journal.revision IN SHARE ROW EXCLUSIVE MODE;
         EXECUTE format(
             'CREATE INDEX IF NOT EXISTS %I ON journal.revision (hashtextextended(data ->> %L, 0)) WHERE table_name = %L',
             name, field, found_table);
@@ -158,6 +175,8 @@ CREATE TABLE journal.rejected (
     purged_at   timestamptz        -- when the record was removed because it may hold redacted data
 );
 ALTER TABLE journal.rejected ALTER record SET STATISTICS 0;
+-- Blocks that an operator has rejected: intake refuses every further copy.
+CREATE INDEX rejected_by_operator ON journal.rejected (sequence_no) WHERE fault = 'operator';
 
 -- Blocks that are permanently lost and that the mark may skip.
 CREATE TABLE journal.accepted_gap (
@@ -187,10 +206,11 @@ CREATE TABLE journal.redaction (
     sequence_no   bigint NOT NULL,  -- block of the redacted revision
     redacted_by   bigint NOT NULL,  -- block that redacted it
     data_hash     bytea,            -- NULL if the data was never held as Ion
+    revision_hash bytea,            -- NULL if no revision was found
     registered_at timestamptz NOT NULL DEFAULT now(),
     imported      boolean NOT NULL DEFAULT false,
     -- What the redaction met: data that it erased, a revision that arrived without data, or no revision (below the
-    -- origin, in an accepted gap).
+    -- origin, in an accepted gap). NULL while an imported redaction is unconfirmed: the mark has not passed redacted_by.
     found         text CHECK (found IN ('data', 'redacted', 'not held')),
     -- An imported redaction counts from its revision on: this store never held what it erased.
     effective_no  bigint NOT NULL

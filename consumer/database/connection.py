@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, with all settings that data depends on."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -74,6 +75,16 @@ def read_json(text: str | bytes) -> Any:
 def columns_of(rows: Iterable[Sequence[Any]], width: int = 0) -> list[list[Any]]:
     """Return the columns of rows, as the parameters of `unnest`; `width` is how many there are if there is no row."""
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def client_environment() -> dict[str, str]:
+    """Return the environment that gives another client of libpq, such as psql, the settings that values depend on."""
+    names = ("datestyle", "intervalstyle", "timezone", "bytea_output", "extra_float_digits")
+    options = [f"-c {name}={PINNED[name].replace(' ', '')}" for name in names]
+    return {
+        "PGCLIENTENCODING": PINNED["client_encoding"],
+        "PGOPTIONS": " ".join([*os.environ.get("PGOPTIONS", "").split(), *options]),
+    }
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The register of redactions as a file: a fresh store imports it, and strips the redacted data at intake.
 
-JSON, `{"strandId", "redactions": [{"documentId", "version", "tableId", "sequenceNo", "redactedBy", "dataHash"}]}`, a
-redaction a line. dataHash is base64, or null if the data was only ever there as JSON. The file holds no data.
+JSON, `{"strandId", "redactions": [{"documentId", "version", "tableId", "sequenceNo", "redactedBy", "dataHash",
+"revisionHash"}]}`, a redaction a line. The hashes are base64: dataHash is null if the data was only ever there as JSON,
+revisionHash if the store had no such revision. The file holds no data.
 """
 
 import json
@@ -20,7 +21,7 @@ from strandline.journal.check.members import ShapeError, hash_in, id_in, list_in
 from strandline.journal.errors import StrandlineError, UsageError
 
 READ_REGISTER = """
-    SELECT document_id, version, table_id, sequence_no, redacted_by, data_hash FROM journal.redaction
+    SELECT document_id, version, table_id, sequence_no, redacted_by, data_hash, revision_hash FROM journal.redaction
     ORDER BY redacted_by, document_id, version"""
 READ_UNKNOWN = """
     SELECT count(*) FROM unnest(%s::text[], %s::bigint[]) AS named (document_id, version)
@@ -30,14 +31,16 @@ READ_IN_USE = """
     SELECT EXISTS (SELECT FROM journal.block) OR EXISTS (SELECT FROM journal.revision)
         OR EXISTS (SELECT FROM projection.generation)"""
 ADD = """
-    INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, imported)
-    SELECT *, true FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bytea[])
+    INSERT INTO journal.redaction (
+        document_id, version, table_id, sequence_no, redacted_by, data_hash, revision_hash, imported)
+    SELECT *, true FROM unnest(
+        %s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[])
     ON CONFLICT (document_id, version) DO NOTHING"""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One redaction: the revision, its block, the block that redacted it, and the hash of the data."""
+    """One redaction: the revision, its block, the block that redacted it, and both hashes."""
 
     document_id: str
     version: int
@@ -45,6 +48,7 @@ class Entry:
     sequence_no: int
     redacted_by: int
     data_hash: bytes | None
+    revision_hash: bytes | None
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def _entries(items: Sequence[Any]) -> Iterator[Entry]:
             number_in(one, "sequenceNo"),
             number_in(one, "redactedBy"),
             None if one.get("dataHash") is None else hash_in(one, "dataHash"),
+            None if one.get("revisionHash") is None else hash_in(one, "revisionHash"),
         )
 
 
@@ -139,6 +144,7 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
         "sequenceNo": entry.sequence_no,
         "redactedBy": entry.redacted_by,
         "dataHash": None if entry.data_hash is None else b64encode(entry.data_hash).decode(),
+        "revisionHash": None if entry.revision_hash is None else b64encode(entry.revision_hash).decode(),
     }
 
 

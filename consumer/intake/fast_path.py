@@ -14,7 +14,7 @@ import psycopg
 from strandline.consumer.database.connection import NOT_DURABLE, Connection
 from strandline.consumer.intake import writer_sql as sql
 from strandline.consumer.intake.bulk_copy import copy_blocks, copy_revisions
-from strandline.consumer.mark.checks import first_invalid_redaction
+from strandline.consumer.mark.checks import first_invalid
 from strandline.consumer.mark.effects import Contents, raise_mark
 from strandline.consumer.store.field_counts import add_shapes
 from strandline.journal.decode.archives import DecodedRecords
@@ -37,9 +37,11 @@ class Run:
 
 
 def run_of(decoded: Sequence[Decoded]) -> Run | None:
-    """Return the blocks of export objects as a run; None if one has a fault or does not link to the one before."""
+    """Return the blocks of export objects as a run; None if one has a fault or an omission, or does not link."""
     rows = [one.rows for one in decoded if one.rows is not None]
-    if len(rows) < len(decoded) or any(one.faults or isinstance(one, DecodedRecords) for one in decoded):
+    if len(rows) < len(decoded) or any(
+        one.faults or one.omissions or isinstance(one, DecodedRecords) for one in decoded
+    ):
         return None
     links = [link for one in decoded for link in one.links]
     if any(b.sequence_no != a.sequence_no + 1 or b.previous_hash != a.block_hash for a, b in pairwise(links)):
@@ -52,7 +54,7 @@ def store_run(connection: Connection, run: Run) -> tuple[int, int]:
 
     The caller's transaction holds the strand's lock alone, so nobody else brings a candidate for these numbers. Raises
     `psycopg.Rollback` if the run does not begin at the mark, if something is stored for its numbers, or if the mark
-    would have to refuse one of its redactions; `UniqueViolation` if a block has a revision twice.
+    would have to refuse one of its blocks; `UniqueViolation` if a block has a revision twice.
     """
     first, last = run.first.sequence_no, run.last.sequence_no
     # Nobody waits for a batch to be on disk: the next durable commit brings all before it there.
@@ -65,7 +67,7 @@ def store_run(connection: Connection, run: Run) -> tuple[int, int]:
     add_shapes(connection, shapes_of(run.rows))
     blocks = copy_blocks(connection, run.rows)
     revisions = copy_revisions(connection, run.rows)
-    if run.redactions and first_invalid_redaction(connection, first, last) is not None:
+    if first_invalid(connection, first, last) is not None:
         raise psycopg.Rollback
     tables = chain.from_iterable(rows.tally.tables.items() for rows in reversed(run.rows))  # the first that names one
     contents = Contents([rows.tally.counts for rows in run.rows], dict(tables), redacts=run.redactions > 0)

@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import psycopg
+
+from strandline.consumer.database.bisection import attempt_all
 from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.errors import ROW_ERRORS
 from strandline.consumer.intake.coverage import Coverage, Extent
 from strandline.consumer.intake.decoding import DecodedItem, decode_items, executor, workers_for
 from strandline.consumer.intake.fast_path import run_of
 from strandline.consumer.intake.prefetch import prefetch
+from strandline.consumer.intake.row_split import split_by_block
 from strandline.consumer.intake.writer import ForeignStrand, IntakeResult, JournalWriter, Refusal, StoredObject
 from strandline.consumer.mark.gaps import gaps
 from strandline.consumer.mark.mark import advance
@@ -194,17 +199,54 @@ def _batches(items: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
         yield batch
 
 
-def _intake(store: JournalWriter, batch: Sequence[DecodedItem]) -> IntakeResult:
-    refusals: list[Refusal] = []
-    objects: list[StoredObject] = []
-    for item in batch:
-        decoded = item.decoded
-        if decoded.faults:
-            refusals += _refusals(item)
-        elif decoded.rows is not None:
-            objects.append(_stored_object(item, decoded.rows))
-    rows = [item.decoded.rows for item in batch if item.decoded.rows is not None]
-    return store.intake(rows, source=batch[0].item.name, refusals=refusals, taken=objects)
+def _intake(writer: JournalWriter, batch: Sequence[DecodedItem]) -> IntakeResult:
+    """Store a batch. If PostgreSQL refuses a statement, its block is found by halves and rejected."""
+
+    def store(items: Sequence[DecodedItem]) -> list[IntakeResult]:
+        objects, refusals = list[StoredObject](), list[Refusal]()
+        for item in items:
+            if item.decoded.faults:
+                refusals += _refusals(item)
+            elif item.decoded.rows is not None:
+                objects.append(_stored_object(item, item.decoded.rows))
+        rows = [item.decoded.rows for item in items if item.decoded.rows is not None]
+        omissions = [omission for item in items for omission in item.decoded.omissions]
+        return [writer.intake(rows, source=items[0].item.name, refusals=refusals, objects=objects, omissions=omissions)]
+
+    def store_blocks(item: DecodedItem, _: psycopg.Error) -> IntakeResult:
+        return _intake_blocks(writer, item)
+
+    return _sum(attempt_all(batch, store, store_blocks, ROW_ERRORS))
+
+
+def _intake_blocks(writer: JournalWriter, item: DecodedItem) -> IntakeResult:
+    """Store what PostgreSQL accepts of an item, and reject the rest by block."""
+    source, decoded = item.item.name, item.decoded
+    refusals = list(_refusals(item))
+    hashes = {link.sequence_no: link.block_hash for link in decoded.links}
+
+    def store(parts: Sequence[Rows]) -> list[IntakeResult]:
+        numbers = {part.first_no for part in parts}
+        omissions = [omission for omission in decoded.omissions if omission.sequence_no in numbers]
+        return [writer.intake(parts, source=source, omissions=omissions)]
+
+    def reject(part: Rows, error: psycopg.Error) -> IntakeResult:
+        detail = f"PostgreSQL refuses its rows (SQLSTATE {error.sqlstate})"
+        refusals.append(Refusal(part.first_no, hashes.get(part.first_no), source, None, "refused", detail))
+        return IntakeResult(0, 0, 0)
+
+    parts = split_by_block(decoded.rows) if decoded.rows is not None else []
+    results = attempt_all(parts, store, reject, ROW_ERRORS)
+    return _sum([*results, writer.intake((), source=source, refusals=refusals)])
+
+
+def _sum(results: Sequence[IntakeResult]) -> IntakeResult:
+    return IntakeResult(
+        sum(result.new_blocks for result in results),
+        sum(result.new_revisions for result in results),
+        sum(result.refused for result in results),
+        [refusal for result in results for refusal in result.refusals],
+    )
 
 
 def _count(result: Replay, decoded: Decoded) -> None:

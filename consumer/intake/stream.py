@@ -50,8 +50,8 @@ class StreamIntake:
                 own.append(part)
             else:
                 strands[part.strand_id] = foreign
-                fault = Fault(part.rows.first_no, "foreign-strand", str(foreign))
-                refusals.append(refuse(part.record, self._source, fault))
+                reason = Fault(part.rows.first_no, "foreign-strand", str(foreign))
+                refusals.append(refuse(part.record, self._source, reason))
         unstored = len(refusals)
         results = self._intake(own, refusals)
         some_stored = len(own) > len(refusals) - unstored or found.created or found.completed
@@ -80,7 +80,8 @@ class StreamIntake:
         """Store the parts. A record that PostgreSQL refuses is added to `rejected`; the others are stored."""
 
         def store(some: Sequence[Part]) -> list[IntakeResult]:
-            return [self._store.intake([part.rows for part in some], source=self._source)]
+            omissions = [omission for part in some for omission in part.omissions]
+            return [self._store.intake([part.rows for part in some], source=self._source, omissions=omissions)]
 
         def reject(part: Part, error: psycopg.Error) -> IntakeResult:
             detail = f"PostgreSQL refuses the row (SQLSTATE {error.sqlstate})"

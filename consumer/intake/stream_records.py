@@ -1,11 +1,11 @@
 """Sorts a batch of KCL: rows to store, and refusals with the bytes of what cannot be stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from strandline.consumer.store.rejected import Refusal
-from strandline.journal.check.block import Fault
+from strandline.journal.check.block import Fault, Omission
 from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.kernel import decode_record
 from strandline.journal.decode.record import DecodedRecord
@@ -25,6 +25,7 @@ class Part(NamedTuple):
     record: Received
     strand_id: str
     rows: Rows
+    omissions: Sequence[Omission]
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool 
             if record.faults:
                 result.refusals.append(_refusal(received, source, record))
             elif record.contents.rows is not None and record.strand_id is not None:
-                result.parts.append(Part(received, record.strand_id, record.contents.rows))
+                result.parts.append(Part(received, record.strand_id, record.contents.rows, record.contents.omissions))
             result.created |= record.kind == "CONTROL CREATED"
             result.completed |= record.kind == "CONTROL COMPLETED"
     return result

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from psycopg import errors
-
-from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.connection import Connection, columns_of
+from strandline.consumer.database.errors import ROW_ERRORS
 from strandline.consumer.intake import writer_sql as sql
 from strandline.consumer.intake.bulk_copy import copy_fresh, copy_rows
 from strandline.consumer.intake.fast_path import Run, store_run
@@ -16,6 +16,7 @@ from strandline.consumer.mark.mark import READ_MARK, Mark
 from strandline.consumer.store.field_counts import Change, add_shapes, change_shapes
 from strandline.consumer.store.redactions import erase_statements
 from strandline.consumer.store.rejected import Refusal, reject
+from strandline.journal.check.block import Omission
 from strandline.journal.decode.copy_format import Rows, shapes_of
 from strandline.journal.errors import StrandlineError
 
@@ -88,12 +89,13 @@ class JournalWriter:
         *,
         source: str,
         refusals: Iterable[Refusal] = (),
-        taken: Sequence[StoredObject] = (),
+        objects: Sequence[StoredObject] = (),
+        omissions: Sequence[Omission] = (),
     ) -> IntakeResult:
         """Store rows and record refusals, and the objects if none of their rows was refused, in one transaction.
 
         Stored rows do not change, except that Ion copies upgrade those from JSON. At or below the mark, other blocks
-        than the stored ones are refused, and revisions that no stored block names.
+        than the stored ones are refused, and revisions that no stored block names. `omissions` are those of the blocks.
         """
         first = min((part.first_no for part in rows), default=0)
         last = max((part.last_no for part in rows), default=-1)
@@ -103,11 +105,11 @@ class JournalWriter:
             blocks = revisions = 0
             at_intake: list[Refusal] = []
             if rows:
-                blocks, revisions, at_intake = self._take(rows, first, last, source, filling)
+                blocks, revisions, at_intake = self._take(rows, first, last, source, filling, omissions)
             refused = dict.fromkeys([*refusals, *at_intake])
             reject(self._connection, refused)
             if not at_intake:
-                self._add_objects(taken)
+                self._add_objects(objects)
         return IntakeResult(blocks, revisions, len(refused), list(refused))
 
     def intake_run(self, run: Run, objects: Sequence[StoredObject]) -> IntakeResult | None:
@@ -117,21 +119,28 @@ class JournalWriter:
         needs the general path: `intake`, then a step of the mark.
         """
         counts = None
-        with self._connection.transaction():
+        with suppress(*ROW_ERRORS), self._connection.transaction():
             self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [run.first.sequence_no, run.last.sequence_no])
-        with suppress(errors.UniqueViolation), strand_lock(self._connection, alone=True):
+        with suppress(*ROW_ERRORS), strand_lock(self._connection, alone=True):
             stored = store_run(self._connection, run)
             self._add_objects(objects)
             counts = stored
         return None if counts is None else IntakeResult(*counts, 0)
 
     def _take(
-        self, rows: Sequence[Rows], first: int, last: int, source: str, filling: bool
+        self,
+        rows: Sequence[Rows],
+        first: int,
+        last: int,
+        source: str,
+        filling: bool,
+        omissions: Sequence[Omission],
     ) -> tuple[int, int, list[Refusal]]:
         between = {"first": first, "last": last}
         run = self._connection.execute
         mark = self._mark()
         if (fresh := copy_fresh(self._connection, rows, mark.sequence_no)) is not None:
+            self._add_omissions(omissions)
             return *fresh, []
         passed = first <= mark.sequence_no
         run(sql.STAGE_BLOCKS)
@@ -142,13 +151,16 @@ class JournalWriter:
         run(sql.ENSURE_PARTITIONS, prepare=False)
         found = self._found() if passed and filling else []
         refused = self._refuse_misregistered(source, between)
+        refused += self._refuse_rejected(source)
         refused += self._refuse_blocks(source, found) if passed else []
+        new_omissions = self._not_stored(omissions)
         blocks = run(sql.INSERT_BLOCKS, prepare=False).rowcount
+        upgraded = self._upgrade_blocks(between, omissions) if blocks < staged_blocks else {}
+        self._add_omissions(new_omissions)
         if passed:
             refused += self._refuse_revisions(source)
-        revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
+        revisions = run(sql.INSERT_REVISIONS, prepare=False).rowcount
         add_shapes(self._connection, shapes_of(rows))
-        upgraded = self._upgrade_blocks(between) if blocks < staged_blocks else {}
         changes = self._upgrade_revisions(between, upgraded) if revisions < staged_revisions else []
         below = {number: differs for number, differs in upgraded.items() if number <= mark.sequence_no}
         change_below(self._connection, [number for number, _ in found], below, alone=filling)
@@ -170,9 +182,7 @@ class JournalWriter:
         keys = [[number for number, _ in found], [block_hash for _, block_hash in found]]
         gone = self._connection.execute(sql.REFUSE_BLOCKS, keys, prepare=False).fetchall()
         revisions = [(number, digest) for number, _, digests, *_ in gone for digest in digests]
-        self._connection.execute(
-            sql.REFUSE_THEIR_REVISIONS, [[number for number, _ in revisions], [digest for _, digest in revisions]]
-        )
+        self._refuse_their_revisions(revisions)
         return [
             Refusal(number, block_hash, source, None, *_reason(below, held))
             for number, block_hash, _, below, held in gone
@@ -201,18 +211,43 @@ class JournalWriter:
             for number, digest, id_, version in self._connection.execute(sql.REFUSE_REVISIONS, prepare=False)
         ]
 
-    def _upgrade_blocks(self, between: dict[str, int]) -> dict[int, bool]:
+    def _refuse_rejected(self, source: str) -> list[Refusal]:
+        """Refuse staged copies of blocks that an operator has rejected."""
+        rows = self._connection.execute(sql.REFUSE_REJECTED, prepare=False).fetchall()
+        self._refuse_their_revisions([(number, digest) for number, _, digests in rows for digest in digests])
+        detail = "an operator has rejected this block"
+        return [Refusal(number, block_hash, source, None, "rejected", detail) for number, block_hash, _ in rows]
+
+    def _refuse_their_revisions(self, revisions: Sequence[tuple[int, bytes]]) -> None:
+        self._connection.execute(sql.REFUSE_THEIR_REVISIONS, columns_of(revisions, 2))
+
+    def _not_stored(self, omissions: Sequence[Omission]) -> list[Omission]:
+        """Return the omissions of blocks that are not stored yet."""
+        if not omissions:
+            return []
+        places = self._connection.execute(sql.NOT_STORED, _keys(omissions)).fetchall()
+        return [omissions[place - 1] for (place,) in places]
+
+    def _add_omissions(self, omissions: Sequence[Omission]) -> None:
+        if omissions:
+            self._connection.execute(sql.ADD_OMISSIONS, columns_of(omissions))
+
+    def _upgrade_blocks(self, between: dict[str, int], omissions: Sequence[Omission]) -> dict[int, bool]:
         """Replace blocks from JSON by the staged Ion copies. Returns for each whether that changed a value."""
         self._connection.execute(sql.COMPLETE_BLOCKS, between, prepare=False)
-        return dict(self._connection.execute(sql.UPGRADE_BLOCKS, between, prepare=False).fetchall())
+        parameters = {**between, **_keys(omissions)}
+        return dict(self._connection.execute(sql.UPGRADE_BLOCKS, parameters, prepare=False).fetchall())
 
     def _upgrade_revisions(self, between: dict[str, int], upgraded: dict[int, bool]) -> list[Change]:
         """Replace revisions from JSON by the staged Ion copies, and add their blocks to `upgraded`."""
         rows = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
-        for number, differs, *_ in rows:
+        changes = []
+        for number, differs, table_before, shape_before, table_id, shape in rows:
             upgraded[number] = upgraded.get(number, False) or differs
+            changes.append(Change(number, table_before, shape_before, None))
+            changes.append(Change(number, table_id, None, shape))
         self._connection.execute(sql.COMPLETE_REGISTER, between, prepare=False)
-        return [Change(number, table_id, before, after) for number, _, table_id, before, after in rows]
+        return changes
 
     def _touches_accepted_gap(self, first: int, last: int) -> bool:
         with self._connection.transaction():
@@ -229,6 +264,11 @@ class JournalWriter:
         row = self._connection.execute(READ_MARK).fetchone()
         assert row is not None
         return Mark(*row)
+
+
+def _keys(omissions: Sequence[Omission]) -> dict[str, list[Any]]:
+    numbers = [omission.sequence_no for omission in omissions]
+    return {"omitting_numbers": numbers, "omitting_hashes": [omission.block_hash for omission in omissions]}
 
 
 def _reason(below: bool, held: bytes | None) -> tuple[str, str]:

@@ -31,11 +31,13 @@ COPY_FRESH_REVISIONS = _copy("journal.revision", REVISION_COLUMNS)
 ENSURE_PARTITIONS_BETWEEN = "SELECT journal.ensure_partitions(%s, %s)"
 
 # Ordered, to use an index: the planner expects rows in any range, and would scan for the first from the start.
-HOLDS = " OR ".join(
-    f"(SELECT true FROM journal.{table} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
+_HOLDS = (
+    "(SELECT true FROM journal.{} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
     " IS NOT NULL"
-    for table in ("block", "revision", "redaction")
 )
+HOLDS = f"""
+    {" OR ".join(map(_HOLDS.format, ("block", "revision", "redaction")))} OR EXISTS (
+        SELECT FROM journal.rejected r WHERE r.fault = 'operator' AND r.sequence_no BETWEEN %(first)s AND %(last)s)"""
 HOLDS_SOME = f"SELECT {HOLDS}"
 
 # Memory for the sort of one intake, whose rows hold documents.
@@ -51,21 +53,26 @@ INSERT_BLOCKS = f"""
     ORDER BY sequence_no, block_hash, level = 'full' DESC
     ON CONFLICT (sequence_no, block_hash) DO NOTHING"""
 
+# A redaction names its revision by block and id, and if it is known by hash: a copy from JSON may have another id.
+_REGISTERED = """
+    LEFT JOIN LATERAL (
+        SELECT true AS registered, d.data_hash AS erased_hash FROM journal.redaction d
+        WHERE d.sequence_no = s.sequence_no
+          AND (d.revision_hash = s.hash OR (d.document_id = s.document_id AND d.version = s.version))
+        LIMIT 1
+    ) d ON true"""
+
 # Registered revisions are stored without their data, however old the copy is.
 INSERT_REVISIONS = f"""
     INSERT INTO journal.revision ({_names(REVISION_COLUMNS)})
     SELECT s.sequence_no, s.hash, s.document_id, s.version, s.table_id, s.table_name,
-           CASE WHEN d.version IS NOT NULL AND s.state = 'normal' THEN 'redacted' ELSE s.state END,
+           CASE WHEN d.registered AND s.state = 'normal' THEN 'redacted' ELSE s.state END,
            s.level, s.tx_id, s.tx_time,
-           CASE WHEN d.version IS NULL THEN s.data END,
-           CASE WHEN d.version IS NULL THEN s.data_ion END,
-           coalesce(s.data_hash, d.data_hash), s.metadata,
-           CASE WHEN d.version IS NULL THEN s.shape END
-    FROM staged_revision s
-    LEFT JOIN (
-        SELECT sequence_no, document_id, version, data_hash FROM journal.redaction
-        WHERE sequence_no BETWEEN %(first)s AND %(last)s
-    ) d USING (sequence_no, document_id, version)
+           CASE WHEN d.registered IS NULL THEN s.data END,
+           CASE WHEN d.registered IS NULL THEN s.data_ion END,
+           coalesce(s.data_hash, d.erased_hash), s.metadata,
+           CASE WHEN d.registered IS NULL THEN s.shape END
+    FROM staged_revision s {_REGISTERED}
     ORDER BY s.sequence_no, s.hash, s.level = 'full' DESC, s.state = 'redacted'
     ON CONFLICT (sequence_no, hash) DO NOTHING"""
 
@@ -79,7 +86,7 @@ REFUSE_MISREGISTERED = """
     USING journal.redaction d
     WHERE d.sequence_no BETWEEN %(first)s AND %(last)s
       AND s.sequence_no = d.sequence_no AND s.document_id = d.document_id AND s.version = d.version
-      AND s.data_hash <> d.data_hash
+      AND (s.data_hash <> d.data_hash OR s.hash <> d.revision_hash)
     RETURNING s.sequence_no, s.hash, s.document_id, s.version"""
 REFUSE_THEIR_BLOCKS = """
     DELETE FROM staged_block b
@@ -109,51 +116,87 @@ COMPLETE_BLOCKS = """
 
 # A verified copy in Ion replaces one from JSON. Below the mark that is a change, even if no value differs.
 _UPGRADED_BLOCK = (
-    "transaction_id block_time transaction_info redaction_info redactions statement_kinds definitions tables".split()
-)
-_SHOWN_OF_BLOCK = "transaction_id block_time redactions statement_kinds definitions tables".split()
+    "complete transaction_id block_time revision_hashes revision_documents transaction_info redaction_info redactions"
+    " statement_kinds definitions tables"
+).split()
+_SHOWN_OF_BLOCK = ("transaction_id block_time revision_documents redactions statement_kinds definitions tables").split()
+# Also a copy that is shown to be complete replaces one above the mark that is not.
 UPGRADE_BLOCKS = f"""
-    WITH better AS (
+    WITH omitting AS (
+        SELECT * FROM unnest(%(omitting_numbers)s::bigint[], %(omitting_hashes)s::bytea[])
+            AS o (sequence_no, block_hash)
+    ), better AS (
         SELECT s.*, ({", ".join(f"s.{name}" for name in _SHOWN_OF_BLOCK)})
                     IS DISTINCT FROM ({", ".join(f"b.{name}" for name in _SHOWN_OF_BLOCK)}) AS differs
-        FROM (SELECT DISTINCT ON (sequence_no, block_hash) * FROM staged_block WHERE level = 'full') s
+        FROM (
+            SELECT DISTINCT ON (sequence_no, block_hash) * FROM staged_block
+            WHERE NOT EXISTS (
+                SELECT FROM omitting o
+                WHERE o.sequence_no = staged_block.sequence_no AND o.block_hash = staged_block.block_hash)
+            ORDER BY sequence_no, block_hash, level = 'full' DESC
+        ) s
         JOIN journal.block b USING (sequence_no, block_hash)
-        WHERE b.level = 'chain' AND b.sequence_no BETWEEN %(first)s AND %(last)s
+        WHERE b.sequence_no BETWEEN %(first)s AND %(last)s AND (
+            (b.level = 'chain' AND s.level = 'full')
+            OR (b.level = s.level AND b.sequence_no > (SELECT sequence_no FROM journal.mark) AND EXISTS (
+                SELECT FROM journal.omission o
+                WHERE o.sequence_no = b.sequence_no AND o.block_hash = b.block_hash)))
         ORDER BY b.sequence_no, b.block_hash
         FOR UPDATE OF b
+    ), shown AS (
+        DELETE FROM journal.omission o USING better
+        WHERE o.sequence_no = better.sequence_no AND o.block_hash = better.block_hash
     )
     UPDATE journal.block b
-    SET level = 'full', {", ".join(f"{name} = better.{name}" for name in _UPGRADED_BLOCK)}
+    SET level = better.level, {", ".join(f"{name} = better.{name}" for name in _UPGRADED_BLOCK)}
     FROM better
     WHERE b.sequence_no = better.sequence_no AND b.block_hash = better.block_hash
     RETURNING b.sequence_no, better.differs"""
 
-# A copy without data does not replace one from JSON with data. What is redacted stays without data.
-UPGRADE_REVISIONS = """
-    WITH better AS (
-        SELECT s.*, r.shape AS shape_before,
-               r.state <> 'redacted' AND (s.state, s.data) IS DISTINCT FROM (r.state, r.data) AS differs
-        FROM (
-            SELECT DISTINCT ON (sequence_no, hash) * FROM staged_revision
-            WHERE level = 'full' ORDER BY sequence_no, hash, state = 'redacted'
-        ) s
-        JOIN journal.revision r USING (sequence_no, hash)
-        WHERE r.level = 'chain' AND (r.state = 'redacted' OR s.state <> 'redacted')
+# Of blocks that are not stored yet: a copy that omits something does not spoil a stored one that does not.
+NOT_STORED = """
+    SELECT o.place FROM unnest(%(omitting_numbers)s::bigint[], %(omitting_hashes)s::bytea[])
+        WITH ORDINALITY AS o (sequence_no, block_hash, place)
+    WHERE NOT EXISTS (
+        SELECT FROM journal.block b WHERE b.sequence_no = o.sequence_no AND b.block_hash = o.block_hash)"""
+ADD_OMISSIONS = """
+    INSERT INTO journal.omission (sequence_no, block_hash, detail)
+    SELECT o.* FROM unnest(%s::bigint[], %s::bytea[], %s::text[]) AS o (sequence_no, block_hash, detail)
+    JOIN journal.block b USING (sequence_no, block_hash)
+    ON CONFLICT DO NOTHING"""
+
+# The Ion copy decides: a revision of JSON's may have another id, table, version or time, or claim to be redacted. What
+# the register names stays without data. A copy without data does not replace one from JSON with data.
+_UPGRADED_REVISION = "document_id version table_id table_name tx_id tx_time state data".split()
+UPGRADE_REVISIONS = f"""
+    WITH staged AS (
+        SELECT DISTINCT ON (s.sequence_no, s.hash)
+               s.sequence_no, s.hash, s.document_id, s.version, s.table_id, s.table_name, s.tx_id, s.tx_time,
+               s.metadata, s.state AS copy_state, coalesce(d.registered, false) AS registered,
+               CASE WHEN d.registered AND s.state = 'normal' THEN 'redacted' ELSE s.state END AS state,
+               CASE WHEN d.registered IS NULL THEN s.data END AS data,
+               CASE WHEN d.registered IS NULL THEN s.data_ion END AS data_ion,
+               coalesce(s.data_hash, d.erased_hash) AS data_hash,
+               CASE WHEN d.registered IS NULL THEN s.shape END AS shape
+        FROM staged_revision s {_REGISTERED}
+        WHERE s.level = 'full'
+        ORDER BY s.sequence_no, s.hash, s.state = 'redacted'
+    ), better AS (
+        SELECT s.*, r.table_id AS table_before, r.shape AS shape_before,
+               ({", ".join(f"s.{name}" for name in _UPGRADED_REVISION)})
+               IS DISTINCT FROM ({", ".join(f"r.{name}" for name in _UPGRADED_REVISION)}) AS differs
+        FROM staged s JOIN journal.revision r USING (sequence_no, hash)
+        WHERE r.level = 'chain' AND (s.copy_state <> 'redacted' OR s.registered OR r.state = 'redacted')
           AND r.sequence_no BETWEEN %(first)s AND %(last)s
         ORDER BY r.sequence_no, r.hash
         FOR UPDATE OF r
     )
     UPDATE journal.revision r
-    SET level = 'full',
-        state = CASE WHEN r.state = 'redacted' THEN r.state ELSE better.state END,
-        data = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data END,
-        data_ion = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data_ion END,
-        data_hash = better.data_hash,
-        metadata = better.metadata,
-        shape = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.shape END
+    SET level = 'full', data_ion = better.data_ion, data_hash = better.data_hash, metadata = better.metadata,
+        shape = better.shape, {", ".join(f"{name} = better.{name}" for name in _UPGRADED_REVISION)}
     FROM better
     WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash
-    RETURNING r.sequence_no, better.differs, r.table_id, better.shape_before, r.shape"""
+    RETURNING r.sequence_no, better.differs, better.table_before, better.shape_before, r.table_id, r.shape"""
 
 TOUCHES_ACCEPTED_GAP = """
     SELECT EXISTS (
@@ -182,6 +225,12 @@ REFUSE_BLOCKS = """
           WHERE found.sequence_no = s.sequence_no AND found.block_hash = s.block_hash)
     RETURNING s.sequence_no, s.block_hash, s.revision_hashes, s.sequence_no < m.origin,
               (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no)"""
+
+REFUSE_REJECTED = """
+    DELETE FROM staged_block s
+    USING journal.rejected r
+    WHERE r.fault = 'operator' AND r.sequence_no = s.sequence_no AND r.block_hash = s.block_hash
+    RETURNING s.sequence_no, s.block_hash, s.revision_hashes"""
 
 # The revisions of a refused block go with it, unless a stored block names them too: its intake brought those.
 REFUSE_THEIR_REVISIONS = """

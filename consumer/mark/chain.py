@@ -7,12 +7,17 @@ from typing import NamedTuple
 
 
 class Candidate(NamedTuple):
-    """A block above the mark. `ready`: all its revisions are stored. `documents`: how many revisions it names."""
+    """A block above the mark.
+
+    `ready`: all its revisions are stored. `omits`: it is not shown to be complete, and nobody has accepted that.
+    `documents`: how many revisions it names.
+    """
 
     sequence_no: int
     block_hash: bytes
     previous_hash: bytes
     ready: bool
+    omits: bool
     documents: int
 
 
@@ -29,7 +34,8 @@ class Walk:
     """The block that a walk reached. `block_hash` is None after an accepted gap, and before the first block.
 
     `jumped` are the accepted gaps that it crossed, as first and last number. `cut`: it ended because the candidates
-    given to it did, so more of them may take it further.
+    given to it did, so more of them may take it further. `blocked` is the next block if its omissions
+    stop the walk.
     """
 
     sequence_no: int
@@ -38,6 +44,7 @@ class Walk:
     losers: list[Loser] = field(default_factory=list)
     jumped: list[tuple[int, int]] = field(default_factory=list)
     cut: bool = False
+    blocked: Candidate | None = None
 
 
 def walk(
@@ -78,6 +85,9 @@ def _step(
         linking = [c for c in linking if c.block_hash in named]
         at.cut = number + 1 == end
     if len(linking) != 1 or at.cut or not linking[0].ready:
+        return False
+    if linking[0].omits:
+        at.blocked = linking[0]
         return False
     _pass(at, linking[0], group)
     return True

@@ -119,3 +119,92 @@ def first_invalid_redaction(connection: Connection, first: int, last: int) -> Re
     fault = "which is active" if stored and number < redacted_by else "which is not there"
     detail = f"names version {version} of document {document_id} in block {number}, {fault}"
     return Refusal(redacted_by, block_hash, CHAIN, None, "redactionInfo", detail)
+
+
+# An imported redaction is confirmed by the block that it names, or it is false.
+FIRST_FALSE_REDACTION = """
+    SELECT d.redacted_by, b.block_hash, d.document_id, d.version, d.sequence_no
+    FROM journal.redaction d JOIN journal.block b ON b.sequence_no = d.redacted_by
+    WHERE d.imported AND d.found IS NULL AND d.redacted_by BETWEEN %(first)s AND %(last)s AND NOT EXISTS (
+        SELECT FROM jsonb_to_recordset(b.redactions) AS e ("documentId" text, version bigint, "sequenceNo" bigint)
+        WHERE e."documentId" = d.document_id AND e.version = d.version AND e."sequenceNo" = d.sequence_no)
+    ORDER BY d.redacted_by, d.document_id, d.version
+    LIMIT 1"""
+
+
+def first_false_redaction(connection: Connection, first: int, last: int) -> Refusal | None:
+    """Find the first of the complete blocks `first` to `last` that an imported redaction names, but not it that."""
+    row = connection.execute(FIRST_FALSE_REDACTION, {"first": first, "last": last}, prepare=False).fetchone()
+    if row is None:
+        return None
+    redacted_by, block_hash, document_id, version, number = row
+    detail = (
+        f"the imported register says that this block redacts version {version} of document {document_id} in block "
+        f"{number}, which it does not: import a register without that into a fresh database"
+    )
+    return Refusal(redacted_by, block_hash, CHAIN, None, "register", detail)
+
+
+def first_invalid(connection: Connection, first: int, last: int) -> Refusal | None:
+    """Find the first of the complete blocks `first` to `last` that contradicts the journal below it."""
+    checks = (first_invalid_redaction, first_version_fault, first_false_redaction)
+    found = [refusal for check in checks if (refusal := check(connection, first, last)) is not None]
+    return min(found, key=lambda refusal: refusal.sequence_no or 0, default=None)
+
+
+# The versions of a document below the mark are 0, 1, 2, …, one a block, in one table. Of a document's first revision in
+# the range, the latest one below it is looked up. What lies below the origin or in an accepted gap is unknown: after a
+# gap a version may only be higher.
+FIRST_VERSION_FAULT = """
+    WITH added AS MATERIALIZED (
+        SELECT sequence_no, document_id, version, table_id,
+               lag(sequence_no) OVER history AS before_no, lag(version) OVER history AS before,
+               lag(table_id) OVER history AS table_before
+        FROM journal.revision
+        WHERE sequence_no BETWEEN %(first)s AND %(last)s
+        WINDOW history AS (PARTITION BY document_id ORDER BY sequence_no, version)
+    ), following AS (
+        SELECT sequence_no, document_id, version, table_id, before_no, before, table_before
+        FROM added WHERE before_no IS NOT NULL
+        UNION ALL
+        SELECT a.sequence_no, a.document_id, a.version, a.table_id, b.sequence_no, b.version, b.table_id
+        FROM added a LEFT JOIN LATERAL (
+            SELECT r.sequence_no, r.version, r.table_id FROM journal.revision r
+            WHERE r.document_id = a.document_id AND r.sequence_no < %(first)s
+            ORDER BY r.version DESC LIMIT 1) b ON true
+        WHERE a.before_no IS NULL
+    )
+    SELECT f.sequence_no, (SELECT min(block_hash) FROM journal.block b WHERE b.sequence_no = f.sequence_no),
+           f.document_id, f.version, f.before_no, f.before, f.table_id, f.table_before
+    FROM following f, journal.mark m
+    WHERE f.table_id <> f.table_before OR f.sequence_no = f.before_no OR (
+        f.version <> coalesce(f.before + 1, 0) AND NOT (
+            f.version > coalesce(f.before, -1) AND (
+                (f.before_no IS NULL AND m.origin > 0) OR EXISTS (
+                    SELECT FROM journal.accepted_gap g
+                    WHERE g.first_no < f.sequence_no AND g.last_no > coalesce(f.before_no, -1)))))
+    ORDER BY f.sequence_no, f.document_id, f.version
+    LIMIT 1"""
+
+
+def first_version_fault(connection: Connection, first: int, last: int) -> Refusal | None:
+    """Find the first of the complete blocks `first` to `last` with a revision that does not follow the one before.
+
+    All blocks below `first` have passed this check. Returns None if every version follows.
+    """
+    connection.execute(BY_INDEX)
+    row = connection.execute(FIRST_VERSION_FAULT, {"first": first, "last": last}, prepare=False).fetchone()
+    connection.execute(AS_BEFORE)
+    if row is None:
+        return None
+    number, block_hash, document_id, version, before_no, before, table_id, table_before = row
+    if before_no is None:
+        reason = "the document has no revision before it"
+    elif before_no == number:
+        reason = f"the block has version {before} of it, too"
+    elif version != before + 1:
+        reason = f"version {before} comes before it, in block {before_no}"
+    else:
+        reason = f"it is in table {table_id}, and version {before} in table {table_before}"
+    detail = f"version {version} of document {document_id}: {reason}"
+    return Refusal(number, block_hash, CHAIN, None, "version", detail)

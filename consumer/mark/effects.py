@@ -66,11 +66,14 @@ def change_below(connection: Connection, found: Sequence[int], upgraded: Mapping
     holds the strand's lock alone, as it does if any block is found.
     """
     _add_changes(connection, "upgraded", upgraded)
+    if differing := [number for number, differs in upgraded.items() if differs]:
+        catalog.remove_unnamed(connection, differing)
+        catalog.apply(connection, min(differing), max(differing))
     if found:
         _add_changes(connection, "found", dict.fromkeys(found, False))
         catalog.apply(connection, min(found), max(found))
         change_shapes(connection, found_shapes(connection, found))
-    if changed := [*found, *(number for number, differs in upgraded.items() if differs)]:
+    if changed := [*found, *differing]:
         take_redactions(connection, min(changed), max(changed), alone=alone)
 
 

@@ -1,4 +1,8 @@
-"""The strand's lock: shared by intake, exclusive for a step of the mark."""
+"""The strand's lock: shared by intake, exclusive for a step of the mark.
+
+A lock on a table that only the worker's role may lock: anyone who may connect could take an advisory lock, and stop all
+intake with it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +13,8 @@ from psycopg.pq import TransactionStatus
 
 from strandline.consumer.database.connection import Connection
 
-STRAND_LOCK = int.from_bytes(b"strand", "big")
-
-LOCK_SHARED = f"SELECT pg_advisory_xact_lock_shared({STRAND_LOCK})"
-LOCK_ALONE = f"SELECT pg_advisory_xact_lock({STRAND_LOCK})"
+LOCK_SHARED = "LOCK TABLE journal.strand_lock IN ROW EXCLUSIVE MODE"
+LOCK_ALONE = "LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE"
 
 
 @contextmanager

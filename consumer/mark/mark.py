@@ -12,7 +12,7 @@ import psycopg
 
 from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.mark.chain import Candidate, Loser, Walk, walk
-from strandline.consumer.mark.checks import CHAIN, delete_differing, first_invalid_redaction
+from strandline.consumer.mark.checks import CHAIN, delete_differing, first_invalid
 from strandline.consumer.mark.effects import raise_mark
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.store.rejected import Refusal, reject
@@ -31,6 +31,9 @@ CANDIDATES = """
                SELECT FROM unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
                WHERE named.document_id IS NOT NULL AND NOT EXISTS (
                    SELECT FROM journal.revision r WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash)),
+           EXISTS (
+               SELECT FROM journal.omission o
+               WHERE o.sequence_no = b.sequence_no AND o.block_hash = b.block_hash AND o.accepted_at IS NULL),
            cardinality(array_remove(b.revision_documents, NULL))
     FROM journal.block b
     WHERE b.sequence_no > %s AND (%s::bigint IS NULL OR b.sequence_no < %s)
@@ -55,8 +58,12 @@ FORGET_OBJECTS = """
     WHERE lost.sequence_no BETWEEN o.first_no AND o.last_no"""
 
 BLOCKS_BETWEEN = """
-    SELECT sequence_no, block_hash, previous_hash, false, 0
+    SELECT sequence_no, block_hash, previous_hash, false, false, 0
     FROM journal.block WHERE sequence_no BETWEEN %s AND %s"""
+
+OMISSIONS = """
+    SELECT detail FROM journal.omission
+    WHERE sequence_no = %s AND block_hash = %s AND accepted_at IS NULL ORDER BY detail"""
 
 COUNT_REVISIONS = "SELECT count(*) FROM journal.revision WHERE sequence_no BETWEEN %s AND %s"
 
@@ -121,12 +128,14 @@ def _step(connection: Connection, window: int) -> tuple[Mark, Walk, list[Refusal
         while differing := delete_differing(connection, mark.sequence_no + 1, walked.sequence_no, mark.strand_id or ""):
             refusals += differing
             walked = _walk(connection, mark, window, refusals)
-        if invalid := first_invalid_redaction(connection, mark.sequence_no + 1, walked.sequence_no):
+        if invalid := first_invalid(connection, mark.sequence_no + 1, walked.sequence_no):
             refusals.append(invalid)
             walked = _walk(connection, mark, window, refusals, below=invalid.sequence_no)
         if walked.sequence_no > mark.sequence_no:
             refusals += _delete_strays(connection, mark.sequence_no + 1, walked)
             raise_mark(connection, mark.sequence_no + 1, walked.sequence_no, walked.block_hash)
+        if walked.blocked is not None:
+            refusals += _omissions(connection, walked.blocked)
         reject(connection, refusals)
         return mark, walked, refusals
 
@@ -154,6 +163,14 @@ def _passed_over(connection: Connection, jumped: Sequence[tuple[int, int]]) -> l
         Loser(Candidate._make(row), "gap", detail)
         for between in jumped
         for row in connection.execute(BLOCKS_BETWEEN, between)
+    ]
+
+
+def _omissions(connection: Connection, blocked: Candidate) -> list[Refusal]:
+    number, block_hash = blocked.sequence_no, blocked.block_hash
+    return [
+        Refusal(number, block_hash, CHAIN, None, "omission", f"not shown to be complete: {detail}")
+        for (detail,) in connection.execute(OMISSIONS, [number, block_hash])
     ]
 
 

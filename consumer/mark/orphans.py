@@ -1,4 +1,4 @@
-"""Rejects candidates that descend from a rejected block.
+"""Rejects candidates that an operator names, or that descend from a rejected block.
 
 QLDB's blocks beyond the graft are such: the first of them contends with the graft and was rejected.
 """
@@ -7,7 +7,8 @@ from strandline.consumer.database.connection import Connection
 from strandline.consumer.mark import mark
 from strandline.consumer.mark.checks import CHAIN
 from strandline.consumer.mark.lock import strand_lock
-from strandline.consumer.store.rejected import Refusal, reject
+from strandline.consumer.store.rejected import OPERATOR, Refusal, reject
+from strandline.journal.errors import UsageError
 
 # Candidates whose chain leads down to a rejected block can never pass the mark.
 DESCENDANTS = """
@@ -22,6 +23,9 @@ DESCENDANTS = """
         FROM lost JOIN journal.block b ON b.sequence_no = lost.sequence_no + 1 AND b.previous_hash = lost.block_hash
     )
     SELECT sequence_no, block_hash, previous_hash FROM lost ORDER BY sequence_no"""
+CANDIDATE = """
+    SELECT FROM journal.block b, journal.mark m
+    WHERE b.sequence_no = %s AND b.block_hash = %s AND b.sequence_no > m.sequence_no"""
 DROP_CANDIDATES = """
     WITH dropped AS (
         DELETE FROM journal.block b
@@ -38,6 +42,26 @@ DROP_CANDIDATES = """
             AND NOT EXISTS (
                 SELECT FROM unnest(%s::bigint[], %s::bytea[]) AS gone (sequence_no, block_hash)
                 WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
+
+
+def reject_block(connection: Connection, sequence_no: int, block_hash: bytes, reason: str) -> list[Refusal]:
+    """Reject a block above the mark, and what descends from it; intake refuses every further copy of it.
+
+    For a block that verifies by itself but is not of this journal, such as one far ahead that no other leads to.
+    Returns the refusals. Raises UsageError if there is no such block above the mark.
+    """
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why this block is rejected, for the auditor.")
+    with strand_lock(connection, alone=True):
+        candidate = connection.execute(CANDIDATE, [sequence_no, block_hash]).fetchone()
+        if candidate is None:
+            raise UsageError(f"There is no block {sequence_no} with the hash {block_hash.hex()} above the mark.")
+        key = [[sequence_no], [block_hash]]
+        connection.execute(DROP_CANDIDATES, [*key, *key], prepare=False)
+        connection.execute(mark.FORGET_OBJECTS, [[sequence_no]])
+        refusal = Refusal(sequence_no, block_hash, "an operator", None, OPERATOR, reason.strip())
+        reject(connection, [refusal])
+    return [refusal, *reject_orphans(connection)]
 
 
 def reject_orphans(connection: Connection) -> list[Refusal]:

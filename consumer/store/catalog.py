@@ -42,6 +42,11 @@ DEFINITIONS = """
 
 KNOWN_TABLES = "SELECT table_id, name, first_no, view_name FROM journal.user_table"
 
+REMOVE_UNNAMED = """
+    DELETE FROM journal.user_table u
+    WHERE u.first_no = ANY (%s) AND NOT EXISTS (SELECT FROM journal.revision r WHERE r.table_id = u.table_id)
+    RETURNING u.view_name"""
+
 CLEAR_TABLES = "DELETE FROM journal.user_table"
 
 ADD_TABLE = """
@@ -58,6 +63,8 @@ CREATE_COMMITTED = SQL(
     " FROM journal.current_revision WHERE table_id = {table_id}"
 )
 # Renamed, never dropped: objects that others built on a view would forbid that.
+# With what others built on it: its table was never in the ledger.
+DROP = SQL("DROP VIEW ledger.{view} CASCADE")
 RENAME = SQL("ALTER VIEW ledger.{old} RENAME TO {new}")
 GRANT = SQL("GRANT SELECT ON ledger.{view} TO strandline_cleared")
 
@@ -159,6 +166,11 @@ def apply(connection: Connection, first: int, last: int, named: Mapping[str, tup
     defines = connection.execute(HAS_DEFINITIONS, between, prepare=False).fetchone()
     if not unknown and defines == (False,):
         return
+    _update(connection, last, unknown)
+
+
+def _update(connection: Connection, last: int, unknown: Iterable[tuple[str, str, int]]) -> None:
+    """Derive the tables again, with those of `unknown` (id, name, first block), and rename or create their views."""
     stored = connection.execute(KNOWN_TABLES).fetchall()
     seen = [(number, table_id, name) for table_id, name, number, *_ in [*stored, *unknown]]
     tables = _tables(connection.execute(DEFINITIONS, {"last": last}, prepare=False), seen).known()
@@ -172,6 +184,15 @@ def apply(connection: Connection, first: int, last: int, named: Mapping[str, tup
     with connection.cursor() as cursor:
         cursor.execute(CLEAR_TABLES)
         cursor.executemany(ADD_TABLE, _rows(tables, names))
+
+
+def remove_unnamed(connection: Connection, numbers: Sequence[int]) -> None:
+    """Remove tables first seen in these blocks that no revision is in: an upgrade has given their revisions others."""
+    views = connection.execute(REMOVE_UNNAMED, [list(numbers)], prepare=False).fetchall()
+    for name in (name for (view,) in views for name in (view, COMMITTED + view)):
+        connection.execute(DROP.format(view=Identifier(name)))
+    if views:
+        _update(connection, max(numbers), [])
 
 
 def read_active(connection: Connection, last: int) -> dict[str, Table]:
@@ -205,9 +226,9 @@ def _precedence(item: tuple[str, Table]) -> tuple[bool, int, str]:
 
 def _spellings(name: str, table_id: str) -> Iterable[str]:
     digest = hashlib.sha256(table_id.encode()).hexdigest()
-    if len((COMMITTED + name).encode()) <= NAME_BYTES:
+    if name and len((COMMITTED + name).encode()) <= NAME_BYTES:
         yield name
-    for length in (8, 16, 32):
+    for length in (8, 16, 32):  # a view must have a name, also if its table has none
         room = NAME_BYTES - len(COMMITTED) - 1 - length
         yield f"{name.encode()[:room].decode(errors='ignore')}_{digest[:length]}"
 

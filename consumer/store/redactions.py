@@ -41,13 +41,16 @@ TAKE_REDACTIONS = f"""
     ), shaped AS (
         SELECT DISTINCT sequence_no, hash, stored_table_id AS table_id, shape FROM named WHERE shape IS NOT NULL
     ), registered AS (
-        INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, found)
+        INSERT INTO journal.redaction (
+            document_id, version, table_id, sequence_no, redacted_by, data_hash, revision_hash, found)
         SELECT DISTINCT ON (document_id, version)
-               document_id, version, table_id, sequence_no, redacted_by, data_hash,
+               document_id, version, table_id, sequence_no, redacted_by, data_hash, hash,
                CASE state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
         FROM named
         ORDER BY document_id, version, redacted_by, state IS NOT DISTINCT FROM 'normal' DESC
-        ON CONFLICT (document_id, version) DO UPDATE SET found = excluded.found WHERE redaction.found IS NULL
+        ON CONFLICT (document_id, version) DO UPDATE
+        SET found = excluded.found, revision_hash = coalesce(redaction.revision_hash, excluded.revision_hash)
+        WHERE redaction.found IS NULL
         RETURNING sequence_no
     )
     SELECT true, sequence_no, NULL, NULL FROM registered

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from strandline.consumer.database.connection import Connection, columns_of
 
+OPERATOR = "operator"  # the fault of a block that an operator rejected
+
 INSERT = """
     INSERT INTO journal.rejected (digest, sequence_no, block_hash, source, position, fault, detail, record)
     SELECT *

@@ -189,14 +189,17 @@ class _Listener(Background):
             self.stopping.wait(1.0)
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
-        due = 0.0
+        due, seen = 0.0, -1
         while not self.stopping.is_set():
             if time.monotonic() >= due:
                 mark.advance(connection)
                 self._write_receipts(connection)
                 due = time.monotonic() + ADVANCE_SECONDS
             for _ in connection.notifies(timeout=0.5, stop_after=1):
-                self._wake()
+                # Anyone who may connect may notify: only a mark that has moved is news.
+                if (moved := mark.read_mark(connection).sequence_no) != seen:
+                    seen = moved
+                    self._wake()
 
     def _write_receipts(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         try:

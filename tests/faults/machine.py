@@ -38,7 +38,10 @@ from tests.journals import STRAND, ion_binary, ion_text, json_lines
 FORMS = {"binary": ion_binary, "text": ion_text, "json": json_lines}
 MOST_BLOCKS = 24
 
-CHANGES = st.lists(st.tuples(st.integers(0, SLOTS - 1), st.sampled_from(FLAVOURS)), max_size=3)
+# A block has one revision of a document.
+CHANGES = st.lists(
+    st.tuples(st.integers(0, SLOTS - 1), st.sampled_from(FLAVOURS)), max_size=3, unique_by=lambda change: change[0]
+)
 REDACTION = st.none() | st.integers(0, 30)
 # After how many statements the connection breaks: most of what runs has fewer than twenty.
 CRASH = st.none() | st.integers(0, 20)
@@ -267,7 +270,7 @@ class Machine(RuleBasedStateMachine):
         assert not decoded.faults
 
         def learn() -> None:
-            self.model.take_blocks(numbers, as_of)
+            self.model.take_blocks(numbers, as_of, full=form != "json")
 
         return self._taking([decoded.rows]), learn
 

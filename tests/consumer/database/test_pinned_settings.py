@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from strandline.consumer.database.connection import PINNED, connect
+from strandline.consumer.database.connection import PINNED, client_environment, connect
 from strandline.consumer.database.errors import DatabaseError
 from strandline.consumer.database.migrate import migrate
 from strandline.consumer.verification.verify import verify_store
@@ -126,6 +126,16 @@ def test_environment_does_not_matter(
     assert replay(database, journal).mark == 0
     monkeypatch.undo()
     assert contents(database) == expected
+
+
+def test_other_clients_get_the_settings_that_values_depend_on(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c datestyle=German -c work_mem=5MB")
+    for name, value in client_environment().items():
+        monkeypatch.setenv(name, value)
+    with psycopg.connect(database) as connection:
+        for name in ("client_encoding", "datestyle", "intervalstyle", "timezone", "bytea_output", "extra_float_digits"):
+            assert connection.execute(f"SHOW {name}".encode()).fetchone() == (PINNED[name],)
+        assert connection.execute("SHOW work_mem").fetchone() == ("5MB",)
 
 
 def test_database_of_another_encoding_is_refused_untouched(postgres_url: str) -> None:
