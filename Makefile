@@ -53,7 +53,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.bui
 test-deploy: $(VENV)-deploy/.installed
 	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_stack.py
 
-# Emulators of Kinesis and DynamoDB, until Ctrl-C: docs/running.md.
+# Emulators of Kinesis and DynamoDB, until Ctrl-C: docs/operations.md.
 kinesis: $(VENV)/.installed-dev $(VENV)/.installed-emulators
 	@$(BIN)/python -m tests.emulators
 

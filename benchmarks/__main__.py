@@ -1,4 +1,4 @@
-"""`make bench`: measure every group of benchmarks, or those that are named, and print each figure with its ratio."""
+"""`make bench`: measure all groups of benchmarks, or those that are named, and print each figure with its ratio."""
 
 import argparse
 import importlib
@@ -10,7 +10,8 @@ from rich.table import Table
 
 from benchmarks.measuring import Figure, Options
 
-# Each is a module here with `measure(options: Options) -> Iterator[Figure]`, and with `REVISIONS` if it takes others.
+# Each is a module of this folder with `measure(options: Options) -> Iterator[Figure]`, and with `REVISIONS` if its
+# default differs.
 GROUPS = ("journal", "composed", "ledger", "redaction", "rebuild", "worker", "failover")
 
 REVISIONS = 100_000
@@ -18,8 +19,8 @@ REVISIONS = 100_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all if none is named")
-    parser.add_argument("--revisions", type=int, help=f"at least this many in a simulated journal ({REVISIONS:,})")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {', '.join(GROUPS)}; default: all")
+    parser.add_argument("--revisions", type=int, help=f"the minimum in a simulated journal ({REVISIONS:,})")
     parser.add_argument("--forms", nargs="*", default=["ION_BINARY", "ION_TEXT"])
     given = parser.parse_args()
     if unknown := set(given.groups) - set(GROUPS):
@@ -38,7 +39,7 @@ def main() -> None:
 def _cells(figure: Figure) -> tuple[str, ...]:
     measured = figure.measured
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3f}"
-    rate = f"{measured.rate:,.0f}" if measured.rows > 1 else ""  # else it is how long one took
+    rate = f"{measured.rate:,.0f}" if measured.rows > 1 else ""  # one row: the seconds are a duration
     return (
         figure.subject, figure.step, f"{measured.rows:,}", f"{measured.seconds:.2f}", rate, ratio,
         figure.baseline, str(measured.peak_mb),

@@ -1,4 +1,4 @@
-"""What the worker's benchmarks run on: emulators, PostgreSQL, an OpenSearch node, and workers that note every batch."""
+"""The surroundings of the worker's benchmarks: emulators, PostgreSQL, OpenSearch, and workers that log every batch."""
 
 import os
 import time
@@ -23,7 +23,7 @@ POSITIONS = "SELECT projection, position FROM projection.generation WHERE state 
 
 @dataclass(frozen=True)
 class Place:
-    """All that a worker needs, and a folder of its own."""
+    """The services that a worker needs, and an empty folder."""
 
     cloud: Cloud
     url: str
@@ -33,7 +33,7 @@ class Place:
 
     @contextmanager
     def worker(self, name: str = "one", processor: str = "worker") -> Iterator[Worker]:
-        """A worker whose shards' processes note every batch; killed at the end if it runs still."""
+        """Start a worker whose shard processes log every batch. It is killed at the end if it is running."""
         made = Worker(
             self.cloud,
             self.url,
@@ -64,7 +64,7 @@ class Place:
 
 @contextmanager
 def place(folder: Path) -> Iterator[Place]:
-    """For the time of the block, AWS's settings in this process's environment are the emulators'."""
+    """Start the services. Until the block ends, this process's AWS settings are those of the emulators."""
     with ExitStack() as stack:
         for name in ("node", "notes"):
             (folder / name).mkdir(parents=True)
@@ -79,18 +79,18 @@ def place(folder: Path) -> Iterator[Place]:
         yield Place(cloud, url, search, node.url, folder)
 
 
-def wait_for(what: Callable[[], bool], worker: Worker, pause: float = 0.05) -> float:
-    """When it came to be so, in POSIX seconds."""
+def wait_for(condition: Callable[[], bool], worker: Worker, pause: float = 0.05) -> float:
+    """Wait for a condition. Returns the POSIX time at which it was met."""
     deadline = time.monotonic() + PATIENCE
-    while not what():
+    while not condition():
         if worker.process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"what is waited for does not come: {worker.log_file.read_text()[-2000:]}")
+            raise RuntimeError(f"the condition was not met: {worker.log_file.read_text()[-2000:]}")
         time.sleep(pause)
     return time.time()
 
 
 def peak_mb(worker: Worker) -> int:
-    """The largest resident memory of the worker's processes, its daemon and its shards' processes among them."""
+    """Return the largest resident memory of the worker, its daemon and its shard processes."""
     itself = psutil.Process(worker.process.pid)
     peaks = [_peak_kb(process.pid) for process in (itself, *itself.children(recursive=True))]
     return max(peaks) // 1024

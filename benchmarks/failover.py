@@ -1,4 +1,4 @@
-"""How soon another worker goes on when one is killed: its shards, and a projector in the middle of a batch."""
+"""Time until another worker resumes after a kill: its shards, and a projector in the middle of a batch."""
 
 import threading
 import time
@@ -17,13 +17,13 @@ from tests.consumer.worker.live import STREAM, Worker
 BLOCKS_A_TICK, TICK_SECONDS = 2, 0.1
 BLOCKS = 10_000  # enough for eight minutes
 NAMES = ("one", "two")
-LOOK_SECONDS = 0.25  # at the notes, which say the time themselves
-# Who locks its table holds up a batch of the read model; the other one is shared by all read models in OpenSearch.
+LOOK_SECONDS = 0.25  # the notes have times of their own, so polling adds no error
+# A lock on this table blocks a batch of the read model. All read models in OpenSearch share outside_row.
 TABLE = {
     "licence_register": "SELECT 'generation.' || relation FROM projection.generation WHERE projection = %s",
     "endorsement_search": "SELECT 'projection.outside_row' WHERE %s <> ''",
 }
-# How many sessions wait then, so that the one that is meant is among them.
+# The number of sessions that then wait, the intended one among them.
 WAITING = {"licence_register": 1, "endorsement_search": 2}
 WAITS = "SELECT FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
 OWNER = "SELECT split_part(owner, '/', 2)::int, position FROM projection.generation WHERE projection = %s"
@@ -43,7 +43,7 @@ def measure(options: Options) -> Iterator[Figure]:
 
 
 class _Workers:
-    """Those that run, by their ids; killed at the end of the block."""
+    """The running workers by id, killed at the end of the block."""
 
     def __init__(self, on: Place) -> None:
         self._on = on
@@ -64,14 +64,14 @@ class _Workers:
         return self._running[name]
 
     def start_both(self) -> None:
-        """Those that do not run; comes back when each reads a shard."""
+        """Start those that are not running. Returns when each reads a shard."""
         for name in NAMES:
             if name not in self._running:
                 self.start(name)
         self._wait_for_readers(set(NAMES))
 
     def only(self) -> str:
-        """The id of the one that runs, when it reads both shards."""
+        """Wait until the only worker reads both shards, and return its id."""
         (name,) = self._running
         self._wait_for_readers({name})
         return name
@@ -84,7 +84,7 @@ class _Workers:
         return other
 
     def kill(self, name: str) -> float:
-        """Gives when that was."""
+        """Kill a worker. Returns the POSIX time."""
         killed = time.time()
         self._running.pop(name).kill()
         return killed
@@ -109,8 +109,8 @@ def _shards_move(on: Place, workers: _Workers, victim: str) -> float:
 def _successor(on: Place, workers: _Workers, *, same: bool) -> float:
     name = workers.only()
     killed = workers.kill(name)
-    again = name if same else f"not-{name}"
-    return _until_read_on(on, again, {note.shard for note in on.notes()}, workers.start(again), killed)
+    successor = name if same else f"not-{name}"
+    return _until_read_on(on, successor, {note.shard for note in on.notes()}, workers.start(successor), killed)
 
 
 def _projector_moves(on: Place, workers: _Workers, name: str) -> float:
@@ -127,7 +127,7 @@ def _projector_moves(on: Place, workers: _Workers, name: str) -> float:
 
 
 def _until_read_on(on: Place, name: str, shards: set[str], worker: Worker, killed: float) -> float:
-    """Until that worker was handed records of each of the shards."""
+    """Return the seconds until that worker received records of each of the shards."""
 
     def first() -> dict[str, float]:
         found: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""The main job: verify an export, replay it into the store, verify the store, project one read model; by each kernel.
+"""Verify an export, replay it, verify the store, project one read model; with each kernel.
 
 The ratio is to one binary COPY, in one transaction, of the same revisions as rows into the same PostgreSQL.
 """
@@ -12,7 +12,7 @@ from statistics import median
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import project
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_sources, verify_store
@@ -31,7 +31,7 @@ _REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    """Each form by each kernel that is there."""
+    """Measure each form with each kernel that is built."""
     kernels = ["native"] if importlib.util.find_spec("strandline_native") else []
     with server(options.folder) as url:
         for form in options.forms:
@@ -50,7 +50,7 @@ def _of_form(url: str, form: str, export: str, kernels: list[str]) -> Iterator[F
 
             def add(step: str, measured: Measured, kernel: str = kernel, baseline: Baseline = baseline) -> None:
                 found.append((kernel, step, measured))
-                copies.append(baseline.copy())  # among the steps, since a machine is not equally fast all the time
+                copies.append(baseline.copy())  # between the steps, since a machine's speed varies
 
             add("replay", run(replay, export, store, kernel=kernel))
             add("verify an export", run(verify_alone, export, workers, kernel=kernel))
@@ -63,7 +63,7 @@ def _of_form(url: str, form: str, export: str, kernels: list[str]) -> Iterator[F
 
 
 class Baseline:
-    """The revisions of a store as rows in a file, COPY's binary form, to be taken in as often as is asked."""
+    """The revisions of a store as rows in a file, in COPY's binary format, to be copied repeatedly."""
 
     def __init__(self, url: str, path: str) -> None:
         self._url, self._path, self._rows = url, path, 0
@@ -75,7 +75,7 @@ class Baseline:
 
 
 def checkpoint(url: str) -> None:
-    """So that what earlier steps wrote is not written out during the next."""
+    """Write out what earlier steps wrote, so that the next does not pay for it."""
     with connect(url, role=None, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
 
@@ -96,7 +96,7 @@ def verify_alone(folder: str, workers: int) -> tuple[int, float]:
 def replay(folder: str, url: str) -> tuple[int, float]:
     checkpoint(url)
     with timed() as seconds:
-        done = take_in(url, local_sources(folder), Settings())
+        done = replay_sources(url, local_sources(folder), Settings())
     assert done.mark == done.blocks - 1
     return done.revisions, seconds[0]
 
@@ -109,7 +109,7 @@ def verify_in_store(url: str, workers: int) -> tuple[int, float]:
 
 
 def project_one(url: str, name: str) -> tuple[int, float]:
-    """Rows: the revisions of the projection's own tables, which are those that it reads."""
+    """Project one read model. Its rows are the revisions that it reads."""
     projection = discover(("strandline.projections",))[name]
     with timed() as seconds:
         project(url, {name: projection})
@@ -121,7 +121,7 @@ def project_one(url: str, name: str) -> tuple[int, float]:
 
 
 def save_baseline(url: str, path: str) -> tuple[int, float]:
-    """The same revisions as rows, in COPY's binary form, in a file."""
+    """Save the same revisions as rows in a file, in COPY's binary format."""
     with timed() as seconds, connect(url) as connection, Path(path).open("wb") as file:
         with connection.cursor() as cursor, cursor.copy(_BASELINE_ROWS) as copy:
             for data in copy:
@@ -131,7 +131,7 @@ def save_baseline(url: str, path: str) -> tuple[int, float]:
 
 
 def copy_baseline(url: str, path: str, rows: int) -> tuple[int, float]:
-    """One binary COPY, in one transaction, into a table with a primary key."""
+    """Run one binary COPY, in one transaction, into a table with a primary key."""
     checkpoint(url)
     with connect(url) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS baseline")

@@ -1,4 +1,4 @@
-"""What is measured of the ledger that goes on: transactions appended, and how soon a read model shows them."""
+"""The write side: transactions appended a second, and the delay until a read model shows them."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -31,16 +31,16 @@ _LICENCE = {
 }
 
 
-_TURNS, _TRANSACTIONS = 6, 512  # a turn; of eight writers 64 each
+_TURNS, _TRANSACTIONS = 6, 512  # transactions a turn; with eight writers, 64 each
 _VISIBLE = 200
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    """Transactions a second with one writer and with eight, to plain INSERTs; and from commit to a read model."""
+    """Measure appends with one and eight writers against plain INSERTs, and the delay from commit to read model."""
     with server(options.folder) as url:
         for writers in (1, 8):
             with database(url, f"append_{writers}") as store:
-                # By turns, so that what else slows the machine meets both.
+                # In turns, so that other load affects both.
                 turns = [
                     (run(append, store, writers, _TRANSACTIONS), run(plain_inserts, store, _TRANSACTIONS))
                     for _ in range(_TURNS)
@@ -58,7 +58,7 @@ def _median(measured: list[Measured]) -> Measured:
 
 
 def append(url: str, writers: int, transactions: int) -> tuple[int, float]:
-    """Insert one document a transaction, from so many threads, into a table with one index."""
+    """Insert one document a transaction, from `writers` threads, into a table with one index."""
     with Ledger(url) as ledger:
         _ensure_table(ledger)
 
@@ -73,7 +73,7 @@ def append(url: str, writers: int, transactions: int) -> tuple[int, float]:
 
 
 def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
-    """The last appended blocks and revisions as rows again: two INSERTs a transaction, into tables keyed the same."""
+    """Insert the last blocks and revisions again as rows: two INSERTs a transaction, into tables with the same keys."""
     with connect(url) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS baseline")
         for name, key in (("block", "sequence_no, block_hash"), ("revision", "sequence_no, hash")):
@@ -85,7 +85,7 @@ def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
         connection.commit()
         blocks = _rows(connection, "block", BLOCK_COLUMNS, transactions)
         revisions = _rows(connection, "revision", REVISION_COLUMNS, transactions)
-        connection.commit()  # or each transaction below would be a part of this one
+        connection.commit()  # otherwise each transaction below would be a savepoint of this one
         with timed() as seconds:
             for block, revision in zip(blocks, revisions, strict=True):
                 with connection.transaction():
@@ -96,7 +96,7 @@ def plain_inserts(url: str, transactions: int) -> tuple[int, float]:
 
 
 def commit_to_visible(url: str, times: int) -> tuple[int, float]:
-    """From a transaction's end until read.licence_register shows it, while a worker's projectors run."""
+    """Measure the time from commit until read.licence_register shows it, with a worker's projectors running."""
     name = "licence_register"
     projecting = ProjectorThreads(url, {name: discover(("strandline.projections",))[name]})
     projecting.start()
@@ -108,7 +108,7 @@ def commit_to_visible(url: str, times: int) -> tuple[int, float]:
                 id_ = ledger.execute(partial(_insert, _LICENCE), retries=20)
                 started = time.perf_counter()
                 _wait_for(connection, name, id_)
-                waited += time.perf_counter() - started if number else 0.0  # the first has all before it to wait for
+                waited += time.perf_counter() - started if number else 0.0  # the first waits for the backfill
     finally:
         projecting.stop(10.0)
     return times, waited
@@ -124,7 +124,7 @@ def _wait_for(connection: psycopg.Connection[Any], name: str, document_id: str) 
         try:
             if connection.execute(query, [document_id]).rowcount:
                 return
-        except psycopg.errors.UndefinedTable:  # its first generation is being made
+        except psycopg.errors.UndefinedTable:  # its first generation is not there yet
             time.sleep(0.1)
         time.sleep(0.001)
 
@@ -146,7 +146,7 @@ def _insert_into(name: str, columns: tuple[tuple[str, str], ...]) -> str:
 def _rows(
     connection: psycopg.Connection[Any], name: str, columns: tuple[tuple[str, str], ...], count: int
 ) -> list[list[Field | None]]:
-    """The newest rows, their values as they lie, so that both ways send the same bytes."""
+    """Return the newest rows with their values as stored, so that both ways send the same bytes."""
     names = ", ".join(column for column, _ in columns)
     query = f"SELECT {names} FROM journal.{name} ORDER BY sequence_no DESC LIMIT %s"
     with connection.cursor(binary=True) as cursor:

@@ -1,4 +1,4 @@
-"""How a step is measured: in a process of its own; its rows, seconds and memory, beside what it is compared with."""
+"""Measure a step in a process of its own: rows, seconds, memory."""
 
 import gc
 import multiprocessing
@@ -21,7 +21,7 @@ from strandline.consumer.database.migrate import migrate
 
 @dataclass(frozen=True)
 class Options:
-    """What a group of benchmarks is given: the least revisions of a journal, its forms, and an empty folder."""
+    """The options of a group: the minimum number of revisions, the journal's forms, and an empty folder."""
 
     revisions: int
     forms: tuple[str, ...]
@@ -30,7 +30,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Measured:
-    """Rows dealt with, seconds, and the largest resident memory of any process of the step, PostgreSQL apart."""
+    """Rows processed, seconds, and the largest resident memory of any process of the step except PostgreSQL."""
 
     rows: int
     seconds: float
@@ -43,7 +43,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: what was measured (`subject`, `step`), and its ratio to what `baseline` names, if any."""
+    """A line of the table: what was measured (`subject`, `step`), and its ratio to `baseline`, if any."""
 
     subject: str
     step: str
@@ -53,10 +53,10 @@ class Figure:
 
 
 def run(step: Callable[..., tuple[int, float]], *arguments: Any, kernel: str | None = None) -> Measured:
-    """Run a step, which gives its rows and seconds, in a fresh process; with `kernel`, by that one (journal.kernel)."""
+    """Run a step, which returns its rows and seconds, in a new process, with the given `kernel` if any."""
     before = os.environ.get("STRANDLINE_KERNEL")
     if kernel is not None:
-        os.environ["STRANDLINE_KERNEL"] = kernel  # which the process, and those that it starts, inherit
+        os.environ["STRANDLINE_KERNEL"] = kernel  # inherited by the process and its children
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             return pool.submit(_measured, step, arguments, kernel).result()
@@ -78,7 +78,7 @@ def _measured(step: Callable[..., tuple[int, float]], arguments: tuple[Any, ...]
 
 @contextmanager
 def timed() -> Iterator[list[float]]:
-    """The seconds of the block, in the one element of the list, after it."""
+    """Give a list whose only element is, after the block, its seconds."""
     seconds = [0.0]
     started = time.perf_counter()
     yield seconds
@@ -87,7 +87,7 @@ def timed() -> Iterator[list[float]]:
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """A fresh embedded PostgreSQL below `folder`, or the server of STRANDLINE_TEST_DATABASE_URL."""
+    """Start an embedded PostgreSQL below `folder`, or use the server of STRANDLINE_TEST_DATABASE_URL."""
     given = os.environ.get("STRANDLINE_TEST_DATABASE_URL")
     if given:
         yield given
@@ -98,7 +98,7 @@ def server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def database(url: str, name: str) -> Iterator[str]:
-    """A fresh, migrated database on a server, dropped at the end."""
+    """Create a migrated database on a server. It is dropped at the end."""
     name = f"strandline_bench_{name}_{os.getpid()}"
     with connect(url, role=None, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

@@ -1,4 +1,4 @@
-"""A shard's process that notes when records were handed over to it: `python -m benchmarks.processor idle|worker`.
+"""A shard process that logs when it received each batch: `python -m benchmarks.processor idle|worker`.
 
 `idle` checkpoints each batch and does nothing else; `worker` does what the worker does.
 """
@@ -25,7 +25,7 @@ MODULE = "benchmarks.processor"
 
 @dataclass(frozen=True)
 class Note:
-    """A batch: when it was handed over and when it was done with (POSIX seconds), by which worker, of which shard."""
+    """A batch: when it was received and processed (POSIX seconds), its worker, shard and keys."""
 
     worker: str
     shard: str
@@ -34,8 +34,8 @@ class Note:
     keys: list[str]
 
 
-class Noting:
-    """Another processor, each of whose batches is noted; to be read by `read_notes`."""
+class BatchLog:
+    """Wraps a processor and logs each of its batches, for `read_notes`."""
 
     version = 3
 
@@ -61,10 +61,10 @@ class Noting:
 
 
 class Idle:
-    """Takes every batch and checkpoints it."""
+    """A processor that only checkpoints."""
 
     def initialize(self, given: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def process_records(self, given: Any) -> None:
         if given.records:
@@ -72,7 +72,7 @@ class Idle:
             given.checkpointer.checkpoint(last.sequence_number, last.sub_sequence_number)
 
     def lease_lost(self, given: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def shard_ended(self, given: Any) -> None:
         given.checkpointer.checkpoint()
@@ -85,7 +85,7 @@ def read_notes(folder: Path) -> Iterator[Note]:
     for file in folder.glob("*.notes"):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
-                if line.endswith("\n"):  # else it is being written
+                if line.endswith("\n"):  # otherwise it is being written
                     yield Note(*json.loads(line))
 
 
@@ -96,8 +96,8 @@ def main() -> None:
     log_json()
     settings = load_settings()
     processor = Idle() if sys.argv[1] == "idle" else ShardProcessor(settings, trust_deletions=False)
-    noting = Noting(processor, Path(os.environ[NOTES]), settings.worker_id)
-    KCLProcess(noting, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
+    logged = BatchLog(processor, Path(os.environ[NOTES]), settings.worker_id)
+    KCLProcess(logged, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
 
 
 if __name__ == "__main__":

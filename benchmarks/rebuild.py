@@ -148,7 +148,7 @@ def bulk_documents(_: str, node: str, name: str) -> tuple[int, float]:
     """
     client = OpenSearch(hosts=[node], timeout=60, pool_maxsize=16)
     documents = list(_documents(client, name))
-    body = index_body(discover(("strandline.projections",))[name], "baseline")
+    body = index_body(discover(("strandline.projections",))[name], "baseline", "benchmark")
     del body["settings"]["index"]["refresh_interval"]
     client.indices.create(index="baseline", body=body)
     try:

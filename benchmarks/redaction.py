@@ -1,4 +1,4 @@
-"""What redactions cost: the purge of many at once, and a replay of a journal with 1 % of them."""
+"""The cost of redactions: a purge of many at once, and a replay of a journal with 1 % redactions."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from strandline.consumer.erasure.purge import hide
 from strandline.consumer.erasure.receipts import issue_hidden
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.stores import DATABASE_ONLY
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.projection.discovery import discover
@@ -34,7 +34,7 @@ _REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    """Purges a second, of many as a ratio to few (1 is linear); a replay with redactions as a ratio to one without."""
+    """Measure purges, many against few (1 is linear), and a replay with redactions against one without."""
     with server(options.folder) as url:
         purged = [_purged(url, count) for count in _PURGES]
         for count, measured in zip(_PURGES, purged, strict=True):
@@ -50,7 +50,7 @@ def _purged(url: str, count: int) -> Measured:
 
 
 def _replayed(url: str, options: Options) -> list[Measured]:
-    """Without and with redactions, in turn, since a machine is not equally fast all the time; the median of each."""
+    """Replay without and with redactions, in turns, since a machine's speed varies. Returns the median of each."""
     shares = (0.0, _SHARE)
     folders = [str(options.folder / f"share_{share}") for share in shares]
     for folder, share in zip(folders, shares, strict=True):
@@ -59,29 +59,29 @@ def _replayed(url: str, options: Options) -> list[Measured]:
     for _ in range(_TURNS):
         for folder, measured in zip(folders, found, strict=True):
             with database(url, "replay") as store:
-                measured.append(run(replay_whole, f"{folder}/full", store))
+                measured.append(run(replay_and_purge, f"{folder}/full", store))
     return [sorted(measured, key=lambda one: one.rate)[_TURNS // 2] for measured in found]
 
 
-def replay_whole(folder: str, url: str) -> tuple[int, float]:
-    """As the command does: taken in, projected, until no redaction is open."""
+def replay_and_purge(folder: str, url: str) -> tuple[int, float]:
+    """Ingest and project until no redaction is open, as the command does."""
     checkpoint(url)
     with timed() as seconds:
-        done = take_in(url, local_sources(folder), Settings())
+        done = replay_sources(url, local_sources(folder), Settings())
         found = hide(url, discover(("strandline.projections",)), DATABASE_ONLY)
     assert (done.mark, found) == (done.blocks - 1, [])
     return done.revisions, seconds[0]
 
 
 def make_journal(folder: str, blocks: int, share: float) -> tuple[int, float]:
-    """A journal of which that share of blocks redacts."""
+    """Write a journal in which that share of blocks redacts."""
     with timed() as seconds:
         made = simulate(Path(folder), blocks, seed=1, format=Format.ION_BINARY, redactions=share)
     return made.revisions, seconds[0]
 
 
 def purge(url: str, redactions: int) -> tuple[int, float]:
-    """Redactions that arrive at once, on a store whose read models hold what they erase: purges in all of them."""
+    """Purge redactions that arrive at once from a store whose read models all have the data."""
     projections = discover(("strandline.projections",))
     documents, redacting = _blocks(redactions)
     with connect(url) as connection:
@@ -101,7 +101,7 @@ def purge(url: str, redactions: int) -> tuple[int, float]:
 
 
 def _blocks(count: int) -> tuple[list[Block], list[Block]]:
-    """A licence each, inserted by a statement with a literal and then changed; and a redaction of each insertion."""
+    """Make licences, inserted by a statement with a literal and then changed, and a redaction of each insertion."""
     random = Random(1)
     maker = BlockMaker(new_id(random))
     ids = [new_id(random) for _ in range(count)]

@@ -1,5 +1,7 @@
-"""The worker: records a second from KCL's daemon into the stores, beside a daemon whose processor does nothing; and how
-soon what was handed over can be read."""
+"""The worker: records a second from KCL's daemon into the stores, against a processor that does nothing.
+
+And the delay until a record can be read.
+"""
 
 import threading
 import time
@@ -25,7 +27,7 @@ from strandline.ledger.publish.kinesis import feed, kinesis, put
 from tests.consumer.worker.live import STREAM
 
 ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/Stream0000000000000000"
-# The emulator slows down as its stream grows; too few would all be handed over at once.
+# The emulator slows down as its stream grows; too few records would all arrive at once.
 LEAST_REVISIONS, MOST_REVISIONS = 15_000, 20_000
 REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
 A_SECOND, TICK_SECONDS = 500, 0.1
@@ -35,7 +37,7 @@ SEARCHED = "endorsement_search"
 
 @dataclass(frozen=True)
 class Written:
-    """A block's number, its records, and the keys of those of its revisions: of all, and of the searched table's."""
+    """A block's number, its records, and the keys of its revisions: of all, and of the searched table."""
 
     number: int
     records: list[UserRecord]
@@ -76,7 +78,7 @@ def _idle(folder: Path, written: Sequence[Written]) -> Measured:
 
 
 def _taken(folder: Path, written: Sequence[Written]) -> Iterator[tuple[str, Measured]]:
-    """Until all is in the store, and until it is in every read model."""
+    """Measure until everything is in the store, and until it is in every read model."""
     records, tip = _count(written), written[-1].number
     with place(folder) as on:
         feed_all(written)
@@ -89,18 +91,17 @@ def _taken(folder: Path, written: Sequence[Written]) -> Iterator[tuple[str, Meas
 
 
 def _since_first_batches(on: Place, records: int, until: float, peak: int) -> Measured:
-    """The records after each shard's first batch, and the seconds since those were done with: what the daemon had to do
-    for the first ones, its start above all, was done before they were handed over."""
+    """Count the records and seconds after each shard's first batch: that excludes the daemon's start."""
     first: dict[str, Note] = {}
     for note in on.notes():
         first.setdefault(note.shard, note)
     rest = records - sum(len(note.keys) for note in first.values())
-    assert rest > records / 2, "there are too few records to tell"
+    assert rest > records / 2, "too few records to measure"
     return Measured(rest, until - max(note.done for note in first.values()), peak)
 
 
 def _delays(folder: Path) -> Iterator[Figure]:
-    """From a revision's hand-over until the last read model of its store shows it, at a steady rate."""
+    """Measure from a revision's arrival until the last read model of its store shows it, at a steady rate."""
     seconds = WARM_SECONDS + MEASURED_SECONDS
     written = written_blocks(int(A_SECOND * seconds / REVISIONS_A_BLOCK))
     with place(folder) as on, on.worker() as worker:
@@ -149,7 +150,7 @@ Seen = dict[str, list[tuple[int, float]]]
 
 @contextmanager
 def _watching(on: Place) -> Iterator[Seen]:
-    """How far each store's read models could be seen to have come, and when: asked all the time, from two threads."""
+    """Poll from two threads how far each store's read models have come, and when."""
     seen: Seen = {"PostgreSQL": [], "OpenSearch": []}
     stop = threading.Event()
 
@@ -189,5 +190,5 @@ def _watching(on: Place) -> Iterator[Seen]:
 
 
 def _when(seen: Sequence[tuple[int, float]], block: int) -> float:
-    """When that block had been come to."""
+    """Return when that block was reached."""
     return seen[bisect_left(seen, block, key=lambda one: one[0])][1]

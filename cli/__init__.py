@@ -1,12 +1,18 @@
-"""The command line, `strandline COMMAND`. Light to import: every process that decodes imports it once more."""
+"""The command line, `strandline COMMAND`: call `main()`.
+
+It must stay light to import: every decoding process imports it again.
+"""
 
 import gc
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, of this process's arguments unless given; gives the exit status."""
-    from strandline.cli.app import run
+    """Run one command, by default that of this process's arguments. Returns the exit status."""
+    try:
+        from strandline.cli.app import run
+    except KeyboardInterrupt:
+        return 130
 
-    gc.freeze()  # what is imported stays: Python need not look through it for garbage
+    gc.freeze()  # imported modules stay: the garbage collector can skip them
     return run(arguments)

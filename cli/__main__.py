@@ -1,4 +1,4 @@
-"""`python -m strandline.cli`: the same as `strandline`."""
+"""`python -m strandline.cli`, the same as `strandline`."""
 
 import sys
 

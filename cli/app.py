@@ -1,48 +1,55 @@
-"""The commands, gathered, and what becomes of their errors: a line or two on stderr and an exit status."""
+"""The command line's entry: runs a command and turns its errors into a line or two on stderr and an exit status."""
 
 import errno
 import os
-import signal
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from strandline.cli import (
+    accept_gap,
     demo,
     digest,
-    erasure,
+    find_subject,
     init_projection,
     ledger,
     lineage,
+    migrate,
+    parked,
+    preview,
+    project,
     prove,
     rebuild,
+    receipts,
+    redact,
+    redactions,
     rejected,
     replay,
+    scrub,
     serve,
     simulate,
     sql,
     status,
+    url,
     verify,
     worker,
 )
+from strandline.cli.interrupts import INTERRUPTED, handled_signals, interrupted_text
 from strandline.cli.output import complain
 from strandline.journal.errors import StrandlineError, UsageError
 
 NAME = "strandline"
-HELD, NOT_HELD, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, FAILURE, USAGE = 0, 1, 2
 
 app = typer.Typer(
     name=NAME,
-    help="Turns an Amazon QLDB journal into read models that are verified, erasable and rebuildable.",
-    epilog="Exit status: 0 it holds or is done; 1 it does not hold, or something was refused or is left open; "
-    "2 wrong use or setting.",
-    add_completion=False,
+    help="Ingests a QLDB journal, verifies every hash, and keeps erasable, rebuildable read models.",
+    epilog="Exit status: 0: success. 1: verification failed, or something was rejected or is still pending. "
+    "2: usage or configuration error. 3: it cannot be checked.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,20 +62,22 @@ for command in (
     prove.prove,
     prove.check_proof,
     status.status,
-    status.project,
-    status.parked,
-    status.retry,
+    project.project,
+    parked.parked,
+    parked.retry,
+    preview.preview,
     rebuild.rebuild,
     rebuild.rollback,
     rejected.rejected,
-    rejected.accept_gap,
-    erasure.receipts,
-    erasure.scrub,
-    erasure.find_subject,
+    accept_gap.accept_gap,
+    receipts.receipts,
+    scrub.scrub,
+    find_subject.find_subject,
     sql.sql,
-    sql.migrate,
+    url.url,
+    migrate.migrate,
     simulate.simulate,
-    ledger.redact,
+    redact.redact,
     serve.serve,
     lineage.lineage,
     init_projection.init_projection,
@@ -76,63 +85,67 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(ledger.app)
-app.add_typer(erasure.redactions, name="redactions")
+app.add_typer(redactions.redactions, name="redactions")
 
 
 @app.callback(invoke_without_command=True)
 def _strandline(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if show_version:
         typer.echo(f"{NAME} {version(NAME)}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USE)
+        raise typer.Exit(USAGE)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; gives its exit status and prints its errors."""
-    with _ended_in_order():
+    """Run the command that the arguments name. Prints its errors; returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with handled_signals():
         return _flushed(_invoke(arguments))
 
 
 def _flushed(status: int) -> int:
-    """The status, once all that was said is out: nobody may be reading on, or the disk may be full."""
+    """Flush stdout, then return the status: the reader may have left, or the disk may be full."""
     try:
         sys.stdout.flush()
     except OSError as exc:
-        # What is left in the buffer must not be tried again when Python ends.
+        # Python must not write the rest of the buffer again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        said = isinstance(exc, BrokenPipeError) or status != HELD
-        return NOT_HELD if said else complain(_system_text(exc), NOT_HELD)
+        reported = isinstance(exc, BrokenPipeError) or status != SUCCESS
+        return FAILURE if reported else complain(_system_text(exc), FAILURE)
     return status
 
 
-def _invoke(arguments: Sequence[str] | None) -> int:
+def _invoke(arguments: Sequence[str]) -> int:
+    def fail(text: str, status: int) -> int:
+        return complain(text, status, as_json="--json" in arguments)
+
     command = typer.main.get_command(app)
     try:
-        result: Any = command.main(args=arguments, prog_name=NAME, standalone_mode=False)
+        result: Any = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
     except UsageError as exc:
-        return complain(str(exc), WRONG_USE)
+        return fail(str(exc), USAGE)
     except StrandlineError as exc:
-        return complain(str(exc), NOT_HELD)
+        return fail(str(exc), FAILURE)
     except typer.TyperException as exc:
-        return complain(_usage_text(exc), exc.exit_code)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return fail(_usage_text(exc), exc.exit_code)
     except BrokenPipeError:
-        return NOT_HELD
+        return FAILURE
     except OSError as exc:
-        return complain(_system_text(exc), NOT_HELD)
+        return fail(_system_text(exc), FAILURE)
     except sqlite3.OperationalError as exc:
-        return complain(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", NOT_HELD)
+        return fail(f"A temporary file cannot be used ({exc}): make room, or set TMPDIR.", FAILURE)
     except Exception as exc:
         if (text := _database_text(exc)) is None:
             raise
-        return complain(text, NOT_HELD)
-    return result if isinstance(result, int) else HELD
+        return fail(text, FAILURE)
+    if result == INTERRUPTED:  # typer turns KeyboardInterrupt into this
+        return fail(interrupted_text(next((one for one in arguments if not one.startswith("-")), None)), INTERRUPTED)
+    return result if isinstance(result, int) else SUCCESS
 
 
 def _usage_text(exc: typer.TyperException) -> str:
@@ -149,7 +162,7 @@ def _system_text(exc: OSError) -> str:
 
 
 def _database_text(exc: Exception) -> str | None:
-    """What a PostgreSQL error means; None for any other. psycopg is slow to import, and may not have been needed."""
+    """Describe a PostgreSQL error; None for any other. psycopg is slow to import, and may not have been needed."""
     if "psycopg" not in sys.modules:
         return None
     import psycopg
@@ -157,20 +170,3 @@ def _database_text(exc: Exception) -> str | None:
     from strandline.consumer.database.errors import describe_error
 
     return str(describe_error(exc)) if isinstance(exc, psycopg.Error) else None
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """A signal that asks to end lets the command tidy up: the embedded PostgreSQL must not be left behind."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    wanted = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
-    for one in wanted:
-        signal.signal(one, end)
-    try:
-        yield
-    finally:
-        for one in wanted:
-            signal.signal(one, signal.SIG_DFL)

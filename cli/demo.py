@@ -1,4 +1,4 @@
-"""`demo`: the whole way on a made-up ledger, and then what to try."""
+"""The command `demo`."""
 
 import os
 import shutil
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, note, say, show_json, show_table
-from strandline.cli.replay import take_in_and_project
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_json, show_table
+from strandline.cli.replay import replay_and_project
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.simulate import simulated
+from strandline.cli.simulate import write_journal
 from strandline.cli.verify import check_sources
 from strandline.journal.errors import StrandlineError
 from strandline.journal.make.export import Format
@@ -33,11 +34,11 @@ BLOCKS = {
     LedgerName.PROVENANCE: 150,
     LedgerName.AI_AUDIT: 400,
 }
-SEED = 1868  # the same journal each time, so that a second demo finds it taken in
+SEED = 1868  # the same journal each time, so that a second demo finds it ingested
 FOLDER = "demo"
 VERIFIED = (
-    "The journal verified: it is consistent with itself, and with the digest that was saved when it was made.\n"
-    "Only such a digest, saved while QLDB ran, shows that a journal is QLDB's."
+    "VERIFIED: the journal is consistent with itself and with the digest saved when it was made.\n"
+    "Of a real journal, only a digest saved while QLDB ran shows that QLDB wrote it."
 )
 TRY = {
     LedgerName.LICENSING: (
@@ -67,7 +68,7 @@ READERS = {"analysts": "analysts", "cleared": "cleared readers only"}
 
 @dataclass(frozen=True)
 class ReadModel:
-    """What is in a read model, for the table at the demo's end."""
+    """A read model in the table at the end of the demo."""
 
     name: str
     purpose: str
@@ -77,22 +78,22 @@ class ReadModel:
 
 
 def demo(
-    ledger: Annotated[LedgerName, typer.Option(help="Which made-up ledger.")] = LedgerName.LICENSING,
+    ledger: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
     as_json: AsJson = False,
 ) -> int:
-    """The whole thing on a made-up ledger; then what to try."""
+    """Run everything on a sample ledger, then suggest queries."""
     projections = discover_projections()
     with open_store() as (settings, url):
         folder = settings.home / (FOLDER if ledger is LedgerName.LICENSING else f"{FOLDER}-{ledger}")
-        note(f"1. Writing a journal of {BLOCKS[ledger]:,} blocks, as QLDB would have exported it, to {folder}")
+        note(f"1. Writing a journal of {BLOCKS[ledger]:,} blocks, as QLDB exports it, to {folder}")
         made = _make(settings, folder, ledger)
         _check_same_strand(url, made)
-        note("2. Verifying every hash and link, and the digest")
+        note("2. Verifying every hash, every link and the digest")
         verified = _verify(folder, made)
-        note("3. Taking it into the journal store and projecting it")
-        taken = take_in_and_project(url, _sources(folder), settings, projections)
+        note("3. Ingesting it into the journal store and projecting the read models")
+        result = replay_and_project(url, _sources(folder), settings, projections)
         models = _read_models(url, projections, settings)
-    done = verified and taken.complete
+    done = verified and result.complete
     if as_json:
         show_json(
             {
@@ -101,7 +102,7 @@ def demo(
                 "digest": b64encode(made.digest).decode(),
                 "tip": made.tip,
                 "verified": verified,
-                "mark": taken.status.mark,
+                "mark": result.status.mark,
                 "read_models": [asdict(model) for model in models],
             }
         )
@@ -114,7 +115,7 @@ def _make(settings: "Settings", folder: Path, ledger: LedgerName) -> "Simulated"
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
-    return simulated(folder, BLOCKS[ledger], SEED, Format.ION_TEXT, ledger=ledger)
+    return write_journal(folder, BLOCKS[ledger], SEED, Format.ION_TEXT, ledger=ledger)
 
 
 def _check_same_strand(url: str, made: "Simulated") -> None:
@@ -122,11 +123,11 @@ def _check_same_strand(url: str, made: "Simulated") -> None:
     from strandline.consumer.mark.mark import read_mark
 
     with connect(url) as connection:
-        held = read_mark(connection).strand_id
-    if held not in (None, made.strand_id):
+        strand_id = read_mark(connection).strand_id
+    if strand_id not in (None, made.strand_id):
         raise StrandlineError(
-            f"The database already holds another journal, strand {held}, which the demo leaves alone.\n"
-            "Give the demo a place of its own: STRANDLINE_HOME=<a new folder>, STRANDLINE_DATABASE_URL not set."
+            f"The database already holds another journal, strand {strand_id}; the demo does not touch it.\n"
+            "Run the demo in a folder of its own: set STRANDLINE_HOME to a new one and unset STRANDLINE_DATABASE_URL."
         )
 
 
@@ -160,13 +161,13 @@ def _read_models(url: str, projections: Mapping[str, "Projection"], settings: "S
 
 
 def _say(models: Sequence[ReadModel], folder: Path, ledger: LedgerName, verified: bool, settings: "Settings") -> None:
+    say("Read models (in PostgreSQL, schema read; in OpenSearch, aliases):")
     show_table(
-        ("read model", "what it is for", "rows", "where", "who may read it"),
+        ("read model", "purpose", "rows", "store", "readers"),
         [(model.name, model.purpose, model.rows, model.store, model.readers) for model in models],
-        title="Read models: in PostgreSQL in schema read, in OpenSearch as aliases",
     )
-    say(VERIFIED if verified else "The journal did NOT verify.")
-    say("Now try:")
+    say(VERIFIED if verified else "NOT VERIFIED: the journal or its digest does not match.")
+    say("Try:")
     program = _program()
     for words in (
         *TRY[ledger],
@@ -178,12 +179,13 @@ def _say(models: Sequence[ReadModel], folder: Path, ledger: LedgerName, verified
         say(f"  {program} {words}")
     for model in models:
         if model.store == "opensearch":
-            say(f"  curl -s '{settings.shown_opensearch_url}/{model.name}/_search?{SEARCH.get(model.name, 'size=3')}'")
+            alias = f"{settings.opensearch_prefix}{model.name}"
+            say(f"  curl -s '{settings.shown_opensearch_url}/{alias}/_search?{SEARCH.get(model.name, 'size=3')}'")
             say(f"  {program} rebuild {model.name}")
 
 
 def _program() -> str:
-    """How this command was called, so that what is shown can be typed."""
+    """Return this command as it was called, so that the suggestions can be pasted."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return "python -m strandline.cli"

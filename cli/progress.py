@@ -1,34 +1,39 @@
-"""How far a long command has come, on stderr: bars on a terminal, elsewhere a line every few seconds."""
+"""Progress of a long command, on stderr: bars on a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from strandline.cli.interrupts import between_steps, end_step
+
+if TYPE_CHECKING:
+    from strandline.journal.sources.source import Source
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
 class Meter(Protocol):
-    """Takes reports from any thread; `total` is None where it is not known."""
+    """Accepts reports from any thread; `total` is None if it is not known."""
 
     def report(self, label: str, done: int, total: int | None) -> None: ...
 
 
 @contextmanager
 def meter(unit: str = "blocks") -> Iterator[Meter]:
-    """A meter of how many `unit` are done, for each label that is reported."""
-    if not sys.stderr.isatty():
-        yield _Lines(unit)
-        return
-    with _bars(unit) as bars:
-        yield bars
+    """Give a meter that shows the number of `unit` done, for each label that is reported.
+
+    Until the block ends, a report is the end of a step: it raises `KeyboardInterrupt` if Ctrl-C was pressed.
+    """
+    with between_steps(), _bars(unit) if sys.stderr.isatty() else nullcontext(_Lines(unit)) as shown:
+        yield shown
 
 
 class Counter:
-    """Adds up what is done under one label; a progress callback that is given increments."""
+    """A progress callback that takes increments and reports their sum under one label."""
 
     def __init__(self, meter: Meter, label: str, total: int | None) -> None:
         self._meter, self._label, self._total = meter, label, total
@@ -40,8 +45,25 @@ class Counter:
         self._meter.report(self._label, self._done, self._total)
 
 
+def labelled(shown: Meter, label: str) -> Callable[[int, int], None]:
+    """Return a progress callback that reports under one label."""
+    return lambda done, total: shown.report(label, done, total)
+
+
+def total_blocks(sources: Sequence["Source"]) -> int | None:
+    """Count the blocks of sources by the names of their objects. Returns None if a name does not say."""
+    from strandline.journal.sources.source import all_items
+
+    total = 0
+    for item in all_items(sources):
+        if item.first_no is None or item.last_no is None:
+            return None
+        total += item.last_no - item.first_no + 1
+    return total
+
+
 def line(label: str, done: int, total: int | None, rate: float, unit: str) -> str:
-    """One report as text: what is done, how fast, and the time left."""
+    """Format one report: the number done, the rate, and the time left."""
     of = f" of {total:,}" if total is not None else ""
     text = f"{label}: {done:,}{of} {unit}, {rate:,.0f} a second"
     if total is None or rate <= 0 or done >= total:
@@ -54,7 +76,7 @@ def line(label: str, done: int, total: int | None, rate: float, unit: str) -> st
 class _Start:
     time: float
     done: int
-    said: float
+    reported: float
 
 
 class _Lines:
@@ -64,12 +86,13 @@ class _Lines:
         self._starts: dict[str, _Start] = {}
 
     def report(self, label: str, done: int, total: int | None) -> None:
+        end_step()
         now = time.monotonic()
         with self._lock:
             start = self._starts.setdefault(label, _Start(now, done, now))
-            if now - start.said < SECONDS_BETWEEN_LINES:
+            if now - start.reported < SECONDS_BETWEEN_LINES:
                 return
-            start.said = now
+            start.reported = now
             rate = (done - start.done) / (now - start.time)
             sys.stderr.write(line(label, done, total, rate, self._unit) + "\n")
             sys.stderr.flush()
@@ -93,6 +116,7 @@ def _bars(unit: str) -> Iterator[Meter]:
 
         class Bars:
             def report(self, label: str, done: int, total: int | None) -> None:
+                end_step()
                 with lock:
                     if label not in tasks:
                         tasks[label] = shown.add_task(label, total=total, completed=done, rate="")
@@ -101,7 +125,3 @@ def _bars(unit: str) -> Iterator[Meter]:
                     shown.update(tasks[label], completed=done, total=total, rate=rate)
 
         yield Bars()
-
-
-def labelled(shown: Meter, label: str) -> Callable[[int, int], None]:
-    return lambda done, total: shown.report(label, done, total)

@@ -1,73 +1,147 @@
-"""`prove` and `check-proof`: any row back to a digest saved from QLDB."""
+"""The commands `prove` and `check-proof`."""
 
 import sys
 from base64 import b64encode
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, note, say, show_json
-from strandline.cli.progress import meter
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, plain, say, show_json
+from strandline.cli.progress import labelled, meter
 from strandline.cli.session import open_store
+from strandline.cli.verify import EXIT_STATUS
+from strandline.journal.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from strandline.journal.proofs.check import CheckResult
 
 
 def prove(
     document: Annotated[str, typer.Argument(help="The document's id.", metavar="DOCUMENT")],
     version: Annotated[int, typer.Argument(help="The revision's version.", metavar="VERSION", min=0)],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write it; stdout without.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. Default: stdout.")] = None,
     tip: Annotated[
-        int | None, typer.Option(help="The last block that the digest covers, as saved; the mark unless given.")
+        int | None, typer.Option(help="The last block that the saved digest covers. Default: the mark.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Prove a revision: what an auditor needs to recompute its hash and follow it to the digest."""
+    """Write a proof that leads from a revision to a digest."""
+    from strandline.consumer.verification.prove import check_written
     from strandline.consumer.verification.prove import prove as make_proof
+    from strandline.journal.proofs.check import WEAK
 
     with open_store() as (_, url), meter() as shown:
-        proof = make_proof(url, document, version, tip, progress=lambda done, all_: shown.report("proving", done, all_))
+        proof = make_proof(url, document, version, tip, progress=labelled(shown, "proving"))
+    bound = proof.binding is not None
     if output is None:
         sys.stdout.write(proof.to_json())
         return 0
-    output.write_text(proof.to_json())
+    output.write_text(proof.to_json(), encoding="utf-8")
+    check_written(output.read_bytes(), proof)
     if as_json:
-        show_json({"file": str(output), "document": document, "version": version, "tip": proof.tip})
+        show_json(
+            {
+                "file": str(output),
+                "document": document,
+                "version": version,
+                "tip": proof.tip,
+                "data_verified": True,
+                "bound": bound,
+                "written_by": proof.written_by,
+            }
+        )
     else:
-        say(f"Proof of {document} version {version}, up to the digest with tip block {proof.tip}: {output}")
-        say(f"Check it with `strandline check-proof {output} --digest <the digest saved from QLDB>`,")
-        say(f"or, trusting nobody, with `python docs/verify_proof.py {output} --digest <base64>`.")
+        say(f"Wrote {output}: version {version} of document {document}, to the digest with tip block {proof.tip}.")
+        if not bound:
+            note(f"Weaker: {WEAK}.")
+        if proof.written_by == "strandline":
+            note(f"Block {proof.sequence_no:,} was written by Strandline: no digest saved from QLDB covers it.")
+        say(f"Check it: strandline check-proof {output} --digest <digest saved from QLDB>")
+        say(f"Or without Strandline: python docs/verify_proof.py {output} --digest <base64>")
     return 0
 
 
 def check_proof(
-    file: Annotated[str, typer.Argument(help="A proof by `prove`, or one saved from QLDB.", metavar="FILE")],
+    file: Annotated[str, typer.Argument(help="A proof made by `prove`, or saved from QLDB.", metavar="FILE")],
     digest: Annotated[
         str | None,
-        typer.Option(help="The digest saved from QLDB: base64, or a file; the file's own without.", metavar="B64|FILE"),
+        typer.Option(
+            help="The digest saved from QLDB: base64 or a file. Default: the one in FILE.", metavar="B64|FILE"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Check a proof against a saved digest; needs no store."""
-    from strandline.journal.proofs.proof import check_proof as check
+    """Check a proof against a saved digest, without a store.
+
+    Exit status: 0 it holds, 1 it does not, 3 it cannot be checked.
+    """
+    from strandline.journal.proofs.check import check_proof as check
     from strandline.journal.proofs.saved_digest import read_saved_digest, read_small_file
 
     saved = read_saved_digest(digest) if digest is not None else None
-    found = check(read_small_file(file, "proof"), saved.digest if saved else None, name=file)
+    data = read_small_file(file, "proof")
+    try:
+        result = check(data, saved.digest if saved else None, name=file)
+    except UnreadableError as error:
+        if as_json:
+            show_json({"ok": False, "answer": "cannot be checked", "reasons": [str(error)]})
+        else:
+            say(f"The proof CANNOT BE CHECKED: {error}.")
+        return EXIT_STATUS["cannot be checked"]
     if as_json:
-        show_json(
-            {
-                "ok": found.ok,
-                "document": found.document,
-                "version": found.version,
-                "digest": b64encode(found.digest).decode() if found.digest is not None else None,
-                "reasons": list(found.reasons),
-                "notes": list(found.notes),
-            }
-        )
+        show_json(_json(result))
     else:
-        for reason in found.reasons:
-            note(f"Not so: {reason}.")
-        for told in found.notes:
-            note(f"Note: {told}.")
-        say("The proof HOLDS." if found.ok else "The proof DOES NOT HOLD.")
-    return 0 if found.ok else 1
+        _report(result, given=saved is not None)
+    return EXIT_STATUS[result.answer]
+
+
+def _json(result: "CheckResult") -> dict[str, object]:
+    content = result.content
+    return {
+        "ok": result.ok,
+        "data_verified": result.ok and content is not None,
+        "answer": result.answer,
+        "bound": result.bound,
+        "document": result.document,
+        "version": result.version,
+        "digest": b64encode(result.digest).decode(),
+        "content": None
+        if content is None
+        else {
+            "table": content.table,
+            "block": result.sequence_no,
+            "strand_id": result.strand_id,
+            "transaction": content.tx_id,
+            "time": content.tx_time.isoformat(),
+            "state": content.state,
+            "data": content.data,
+        },
+        "reasons": list(result.reasons),
+        "notes": list(result.notes),
+    }
+
+
+def _report(result: "CheckResult", *, given: bool) -> None:
+    say(_verdict(result, given=given))
+    for reason in result.reasons:
+        note(f"Reason: {reason}.")
+    if (content := result.content) is not None:
+        say(f"document     {content.document_id}, version {content.version}")
+        if content.table is not None:
+            say(f"table        {plain(content.table)}")
+        say(f"transaction  {content.tx_id} at {content.tx_time.isoformat()}")
+        say(f"block        {result.sequence_no} of strand {result.strand_id}")
+        say(f"state        {content.state}")
+        if content.state == "normal":
+            say(f"data         {content.data or 'cannot be shown as text'}")
+    for text in result.notes:
+        note(f"Note: {text}.")
+
+
+def _verdict(result: "CheckResult", *, given: bool) -> str:
+    if result.answer != "holds":
+        return f"The proof {result.answer.upper()}."
+    weak = "" if result.bound else ", WEAKLY (see the notes)"
+    return f"The proof HOLDS{weak}, against the digest {'given' if given else 'in the file itself'}."

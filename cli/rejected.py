@@ -1,67 +1,72 @@
-"""The commands that face what did not come in: `rejected` and `accept-gap`."""
+"""The commands `rejected` and `reject`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, say, show_json, show_table, span
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json, show_table
 from strandline.cli.session import open_store
+from strandline.cli.texts import count, span
+
+if TYPE_CHECKING:
+    from strandline.consumer.store.rejected import Kept, Reason
 
 
 def rejected(
-    limit: Annotated[int, typer.Option(help="How many, the oldest first.", min=1)] = 1000, as_json: AsJson = False
-) -> int:
-    """What was refused at intake or lost to the chain, by age; and whether its bytes are held still."""
-    from strandline.consumer.database.connection import connect
-    from strandline.consumer.store.rejected import read_rejected
-
-    with open_store() as (settings, url), connect(url) as connection:
-        total, found = read_rejected(connection, limit)
-    if as_json:
-        show_json({"rejected": total, "records": [one.told() for one in found]})
-    elif not found:
-        say("Nothing was refused.")
-    else:
-        show_table(
-            ("refused at", "block", "source", "fault", "detail", "bytes held"),
-            [
-                (
-                    one.rejected_at.isoformat(" ", "seconds"),
-                    one.sequence_no,
-                    one.source,
-                    one.fault,
-                    one.detail,
-                    one.size,
-                )
-                for one in found
-            ],
-        )
-        if total > len(found):
-            say(f"{count(total - len(found), 'more')} are not shown (--limit).")
-        say(f"`strandline redactions expunge` purges bytes that are held for {settings.rejected_days} days.")
-    return 0
-
-
-def accept_gap(
-    first: Annotated[int, typer.Argument(help="The first block that is lost.", metavar="FROM")],
-    last: Annotated[int, typer.Argument(help="The last block that is lost.", metavar="TO")],
-    reason: Annotated[str, typer.Option(help="Why they will not come, for whoever audits this; no personal data.")],
+    each: Annotated[bool, typer.Option("--list", help="List each of them, the oldest first.")] = False,
+    limit: Annotated[int, typer.Option(help="With --list or --json: how many to list.", min=1)] = 1000,
+    acknowledged: Annotated[bool, typer.Option("--all", help="Include what was acknowledged.")] = False,
+    acknowledge: Annotated[
+        bool, typer.Option("--acknowledge", help="Mark all of it as dealt with: no longer counted or listed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Pass over blocks that are lost for ever; every status, verification and proof says so from then on."""
+    """Sum up what intake or the chain rejected, and why."""
     from strandline.consumer.database.connection import connect
-    from strandline.consumer.mark.gaps import accept_gap
+    from strandline.consumer.store import rejected
 
-    with open_store() as (_, url), connect(url) as connection:
-        mark = accept_gap(connection, first, last, reason)
-    at = mark.sequence_no if mark.sequence_no >= mark.origin else None
+    with open_store() as (settings, url), connect(url) as connection:
+        marked = rejected.acknowledge(connection) if acknowledge else 0
+        reasons = rejected.read_reasons(connection, acknowledged=acknowledged)
+        records = rejected.read_rejected(connection, limit, acknowledged=acknowledged) if each or as_json else []
+    total = sum(one.number for one in reasons)
     if as_json:
-        show_json({"accepted": [first, last], "reason": reason.strip(), "mark": at})
-    else:
-        say(f"Accepted: {span(first, last)} will not come. {_mark_text(at)}")
-        say("Run `strandline replay` again, or leave it to the worker, to project what lies beyond.")
+        listed = {"reasons": [one.as_dict() for one in reasons], "records": [one.as_dict() for one in records]}
+        show_json({"rejected": total, **listed, "newly_acknowledged": marked})
+        return 0
+    if acknowledge:
+        say(f"Acknowledged {count(marked, 'rejected item')}.")
+    if reasons:
+        _say_reasons(reasons)
+        if each:
+            _say_records(records)
+            if total > len(records):
+                say(f"{total - len(records):,} more are not shown: raise --limit.")
+        else:
+            say("To see each: `strandline rejected --list`. Once dealt with: `strandline rejected --acknowledge`.")
+        say(f"Kept bytes are removed by `strandline redactions expunge` after {settings.rejected_days} days.")
+    elif not acknowledge:
+        say("Nothing was rejected.")
     return 0
 
 
-def _mark_text(at: int | None) -> str:
-    return "The mark has not passed any block yet." if at is None else f"The mark is at block {at:,}."
+def _say_reasons(reasons: "list[Reason]") -> None:
+    show_table(
+        ("fault", "rejected", "blocks", "latest"),
+        [(one.fault, one.number, _blocks(one), one.latest.isoformat(" ", "seconds")) for one in reasons],
+    )
+
+
+def _blocks(reason: "Reason") -> str:
+    return "" if reason.first_no is None or reason.last_no is None else span(reason.first_no, reason.last_no)
+
+
+def _say_records(records: "list[Kept]") -> None:
+    show_table(
+        ("rejected at", "block", "source", "fault", "detail", "bytes kept"),
+        [
+            (one.rejected_at.isoformat(" ", "seconds"), one.sequence_no, one.source, one.fault, one.detail, one.size)
+            for one in records
+        ],
+    )

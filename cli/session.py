@@ -1,8 +1,10 @@
-"""What nearly every command needs first: the settings, and a database with its schema up to date."""
+"""The settings, the migrated database and the projections, which nearly every command needs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from strandline.cli.output import note
 
 if TYPE_CHECKING:
     from strandline.consumer.projection.definition import Projection
@@ -11,19 +13,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_store() -> Iterator[tuple["Settings", str]]:
-    """The settings, and the URL of the database, migrated; an embedded one runs meanwhile."""
+    """Give the settings and the URL of the migrated database. An embedded server runs until the block ends."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
+    for text in settings.unused:
+        note(f"Warning: {text}.")
     with open_database(settings) as url:
-        ensure_migrated(url)
+        migrate(url)
         yield settings, url
 
 
 def discover_projections() -> Mapping[str, "Projection"]:
-    """The projections that the settings name; asked for first, so that a wrong setting is told before any work."""
+    """Load the projections that the settings name. Call it first: a wrong setting must show before any work."""
     from strandline.consumer.projection.discovery import discover
     from strandline.consumer.settings import load_settings
 

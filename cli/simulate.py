@@ -1,4 +1,4 @@
-"""The command `simulate`: writes a sample journal as an export and as stream records."""
+"""The command `simulate`."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, say, show_json, show_table
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json
 from strandline.cli.progress import Counter, labelled, meter
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
 
 def simulate(
     directory: Annotated[Path, typer.Argument(help="A new or empty folder to write to.", metavar="DIR")],
-    blocks: Annotated[int, typer.Option(help="How many blocks, the system's too.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same journal.")] = 1,
+    blocks: Annotated[int, typer.Option(help="The number of blocks, system blocks included.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same journal.")] = 1,
     format: Annotated[Format, typer.Option(help="The exports' format.")] = Format.ION_TEXT,
-    ledger: Annotated[LedgerName, typer.Option(help="Which made-up ledger.")] = LedgerName.LICENSING,
+    ledger: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
     redactions: Annotated[
-        float | None, typer.Option(help="The share of blocks that redact; 0.08 for licensing, else 0, unless given.")
+        float | None, typer.Option(help="The share of blocks that redact. Default: 0.08 for licensing, else 0.")
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(help="Put its stream records into this Kinesis stream, too.", metavar="NAME")
+        str | None, typer.Option(help="Also put the stream records into this Kinesis stream.", metavar="NAME")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a valid journal of a made-up ledger, as exports and as stream records."""
-    made = simulated(directory, blocks, seed, format, redactions, ledger)
-    fed = None if stream is None else _feed(stream, directory / "stream")
+    """Write a sample ledger's journal, as exports and stream."""
+    made = write_journal(directory, blocks, seed, format, redactions, ledger)
+    streamed = None if stream is None else _feed(stream, directory / "stream")
     summary = {
         "directory": str(directory),
         "strand_id": made.strand_id,
@@ -42,17 +43,18 @@ def simulate(
         "digest": b64encode(made.digest).decode(),
         "tip": made.tip,
     }
-    if fed is not None:
-        summary["records_streamed"] = fed
+    if streamed is not None:
+        summary["records_streamed"] = streamed
     if as_json:
         show_json(summary)
     else:
-        show_table(("", ""), [(name, str(value)) for name, value in summary.items()])
-        say(f"Its exports are in full/, early/ and late/ of {directory}, its stream records in stream/.")
+        for name, value in summary.items():
+            say(f"{name:<17} {value}")
+        say(f"Exports: full/, early/ and late/ in {directory}. Stream records: stream/.")
     return 0
 
 
-def simulated(
+def write_journal(
     directory: Path,
     blocks: int,
     seed: int,
@@ -60,7 +62,7 @@ def simulated(
     redactions: float | None = None,
     ledger: LedgerName = LedgerName.LICENSING,
 ) -> "Simulated":
-    """A simulated journal written into the folder, with progress."""
+    """Write a simulated journal into the folder, with progress."""
     from strandline.journal.simulation.simulate import simulate
 
     with meter("block writes") as shown:
@@ -68,7 +70,7 @@ def simulated(
 
 
 def _feed(stream: str, folder: Path) -> int:
-    """Put the raw records of a folder into a Kinesis stream; gives the number of user records."""
+    """Put the raw records of a folder into a Kinesis stream. Returns the number of user records."""
     from strandline.ledger.publish.kinesis import archived, feed
 
     with meter("records") as shown:

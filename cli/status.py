@@ -1,122 +1,104 @@
-"""The commands that face the read models: `status`, `parked` and `retry`."""
+"""The command `status`."""
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, say, show_json, show_table, span
-from strandline.cli.progress import meter
-from strandline.cli.replay import gaps_text, mark_text, waits_text
+from strandline.cli.options import AsJson
+from strandline.cli.output import clear_screen, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
+from strandline.cli.texts import count, gaps_text, mark_text, pending_text, span
+from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
-    from strandline.consumer.generations.state import ParkedDocument, ProjectionStatus
+    from strandline.consumer.database.connection import Connection
+    from strandline.consumer.generations.state import ProjectionStatus
     from strandline.consumer.monitoring.presence import WorkerState
     from strandline.consumer.monitoring.status import Status
+    from strandline.consumer.projection.definition import Projection
+    from strandline.consumer.settings import Settings
     from strandline.consumer.store.streams import StreamState
 
 _WORKER = {
-    "running": "runs, since",
-    "ended": "was stopped and ended in order, at",
-    "lost": "gone (killed, failed, or cut off from the store); its last sign of life came at",
+    "running": "running since",
+    "ended": "stopped at",
+    "lost": "lost (killed, failed, or disconnected from the store); last heartbeat at",
 }
-OPENSEARCH_OFF = "OpenSearch is off: STRANDLINE_OPENSEARCH_URL is not set."
+HIDDEN = {"idle": "none of their tables is in the ledger", "off": "STRANDLINE_OPENSEARCH_URL is not set"}
+WATCH_SECONDS = 2.0
 
 
-def status(as_json: AsJson = False) -> int:
-    """How far the journal is in, what is missing or was refused, and how the read models stand."""
-    from strandline.consumer.database.connection import connect
+def status(
+    show_all: Annotated[bool, typer.Option("--all", help="Also list read models that are idle or off.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Show the journal, gaps, redactions, read models, workers."""
+    from strandline.consumer.database.connection import OPERATOR, connect
+
+    if watch and as_json:
+        raise UsageError("--watch does not go with --json.")
+    projections = discover_projections()
+    with open_store() as (settings, url), connect(url, role=OPERATOR) as connection:
+        if not watch:
+            _show(connection, settings, url, projections, show_all=show_all, as_json=as_json)
+            return 0
+        with suppress(KeyboardInterrupt):
+            while True:
+                _show(connection, settings, url, projections, show_all=show_all, clear=True)
+                time.sleep(WATCH_SECONDS)
+    return 0
+
+
+def _show(
+    connection: "Connection",
+    settings: "Settings",
+    url: str,
+    projections: "Mapping[str, Projection]",
+    *,
+    show_all: bool,
+    as_json: bool = False,
+    clear: bool = False,
+) -> None:
+    from strandline.consumer.generations.hints import find_hints
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.monitoring.presence import read_workers
     from strandline.consumer.monitoring.status import read_status
     from strandline.consumer.store.streams import read_streams
     from strandline.journal.decode.kernel import KERNEL
 
-    projections = discover_projections()
-    with open_store() as (settings, url), connect(url) as connection:
-        streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
-        workers = read_workers(connection)
-        found = read_status(connection, projections.values(), open_stores(settings, url))
+    streams = read_streams(connection, timedelta(seconds=settings.silent_seconds))
+    workers = read_workers(connection)
+    found = read_status(connection, projections.values(), open_stores(settings, url))
+    hints = find_hints(connection, projections.values())
     opensearch = settings.opensearch_url is not None
     if as_json:
         shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
         shown["workers"] = [_worker_json(one) for one in workers]
+        shown["hints"] = hints
         show_json({**shown, "opensearch": "on" if opensearch else "off", "kernel": KERNEL})
-    else:
-        _say_status(found)
-        for one in streams:
-            say(
-                f"Stream {one.name}: {one.state} since {_utc(one.since)}; its last record came at {_utc(one.heard_at)}."
-            )
-        for worker in workers:
-            say(f"Worker {worker.id}: {_WORKER[worker.state]} {_utc(worker.since)}.")
-        if not opensearch:
-            say(OPENSEARCH_OFF)
-    return 0
-
-
-def project(as_json: AsJson = False) -> int:
-    """Bring every read model to the mark, as a worker does all the time: after writing to the ledger without one."""
-    from strandline.consumer.database.connection import connect
-    from strandline.consumer.erasure.purge import hide
-    from strandline.consumer.generations.state import statuses
-    from strandline.consumer.generations.stores import open_stores
-
-    projections = discover_projections()
-    with open_store() as (settings, url):
-        stores = open_stores(settings, url)
-        with meter() as shown:
-            hide(url, projections, stores, shown.report)
-        with connect(url) as connection:
-            found = [one for one in statuses(connection, projections.values(), stores) if one.generation is not None]
-    if as_json:
-        show_json({"projections": [_projection_json(one) for one in found]})
-    else:
-        _say_projections(found)
-    return 1 if any(one.state == "failing" for one in found) else 0
-
-
-def parked(as_json: AsJson = False) -> int:
-    """The documents that a read model could not take, since when and why."""
-    from strandline.consumer.database.connection import connect
-    from strandline.consumer.generations.state import parked
-
-    with open_store() as (_, url), connect(url) as connection:
-        found = parked(connection)
-    if as_json:
-        show_json({"parked": [_parked_json(one) for one in found]})
-    elif not found:
-        say("Nothing is parked.")
-    else:
-        show_table(
-            ("read model", "generation", "document", "version", "since block", "reason"),
-            [(one.projection, one.generation, one.key, one.version, one.sequence_no, one.reason) for one in found],
-        )
-        say("`strandline retry NAME` runs a read model's parked documents again.")
-    return 1 if found else 0
-
-
-def retry(
-    name: Annotated[str, typer.Argument(help="The read model's name.")],
-    as_json: AsJson = False,
-) -> int:
-    """Run a read model's parked documents again, from the journal."""
-    from strandline.consumer.generations.lifecycle import retry
-    from strandline.consumer.generations.stores import open_stores
-
-    projections = discover_projections()
-    with open_store() as (settings, url):
-        result = retry(url, projections, name, open_stores(settings, url))
-    if as_json:
-        show_json(asdict(result))
-    elif not result.retried:
-        say(f"Nothing of {name} is parked.")
-    else:
-        say(f"{name}: ran {count(result.retried, 'parked document')} again; {result.parked:,} parked still.")
-    return 0 if not result.parked else 1
+        return
+    if clear:
+        clear_screen()
+    _say_status(found, show_all=show_all)
+    for hint in hints:
+        say(hint)
+    for one in streams:
+        say(f"Stream {one.name}: {one.state} since {_utc(one.since)}; last record at {_utc(one.heard_at)}.")
+        if one.fault is not None:
+            say(f"Stream {one.name}: {one.fault}.")
+    for worker in workers:
+        say(f"Worker {worker.id}: {_WORKER[worker.state]} {_utc(worker.since)}.")
+    working = any(worker.state == "running" for worker in workers)
+    if not working and any(one.lag_blocks for one in found.projections if one.state == "live"):
+        say("No worker is running. To bring the read models up to date: `strandline project`.")
+    sys.stdout.flush()
 
 
 def _status_json(found: "Status") -> dict[str, object]:
@@ -127,11 +109,11 @@ def _status_json(found: "Status") -> dict[str, object]:
         "gaps": found.gaps,
         "accepted_gaps": [[gap.first_no, gap.last_no] for gap in found.accepted_gaps],
         "rejected": found.rejected,
-        "projections": [_projection_json(one) for one in found.projections],
+        "projections": [projection_json(one) for one in found.projections],
         "other_generations": [asdict(one) for one in found.other_generations],
         "redactions": asdict(found.redactions),
         "strand_id": found.strand_id,
-        "graft": found.graft,
+        **found.claims.as_dict(),
     }
 
 
@@ -141,6 +123,7 @@ def _stream_json(one: "StreamState") -> dict[str, object]:
         "state": one.state,
         "since": one.since.isoformat(),
         "heard_at": one.heard_at.isoformat(),
+        "fault": one.fault,
     }
 
 
@@ -152,7 +135,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
+def projection_json(one: "ProjectionStatus") -> dict[str, object]:
     return {
         "name": one.name,
         "store": one.store,
@@ -167,46 +150,61 @@ def _projection_json(one: "ProjectionStatus") -> dict[str, object]:
     }
 
 
-def _parked_json(one: "ParkedDocument") -> dict[str, object]:
-    return {
-        "projection": one.projection,
-        "generation": one.generation,
-        "document": one.key,
-        "version": one.version,
-        "block": one.sequence_no,
-        "reason": one.reason,
-        "parked_at": one.parked_at.isoformat(),
-    }
-
-
-def _say_status(found: "Status") -> None:
-    say(f"Strand {found.strand_id}." if found.strand_id else "The store is empty: take an export in with `replay`.")
+def _say_status(found: "Status", *, show_all: bool) -> None:
+    say(
+        f"Strand {found.strand_id}."
+        if found.strand_id
+        else "The store is empty: ingest an export with `strandline replay SOURCE`."
+    )
     say(mark_text(found))
-    if found.graft is not None:
-        say(f"Blocks from {found.graft:,} on were appended since QLDB.")
+    if not found.claims.data_verified:
+        blocks = count(found.claims.unverified_blocks, "block")
+        say(f"Data not verified: {blocks} known only from JSON (level chain); replay the export in Ion.")
+    if found.claims.graft is not None:
+        say(f"Blocks {found.claims.graft:,} and later were written by Strandline, not QLDB.")
     if found.head is not None and found.head != found.mark:
-        say(f"The highest block seen is {found.head:,}.")
+        say(f"The highest block present is {found.head:,}.")
     if found.gaps:
-        say(f"Missing: {gaps_text(found)}.")
+        first, last = found.gaps[0]
+        say(f"Missing: {gaps_text(found)}. To fill a gap: `strandline replay SOURCE`.")
+        say(f"If they are permanently lost: `strandline accept-gap {first} {last} --reason WHY`.")
     if found.waits:
-        say(f"Open: {waits_text(found)}.")
+        say(f"Pending: {pending_text(found)}.")
     for gap in found.accepted_gaps:
-        say(f"Accepted gap: {span(gap.first_no, gap.last_no)} were passed over ({gap.reason}).")
+        say(f"Accepted gap: {span(gap.first_no, gap.last_no)} ({gap.reason}).")
     if found.rejected:
-        say(f"Refused so far: {found.rejected:,}.")
+        say(f"Rejected: {count(found.rejected, 'item')}; see `strandline rejected`.")
     redactions = found.redactions
     say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
-    _say_projections(found.projections)
-    for other in found.other_generations:
-        say(f"Also generation {other.generation} of {other.name}: {other.state}, at block {other.position:,}.")
+    if redactions.open:
+        say("To apply the open ones to every read model: `strandline project`.")
+    say_projections(found.projections, show_all=show_all)
+    if show_all:
+        for other in found.other_generations:
+            say(f"Other generation: {other.name} {other.generation}, {other.state}, at block {other.position:,}.")
+    elif found.other_generations:
+        say(f"Not shown: {count(len(found.other_generations), 'other generation')}; --all lists them.")
 
 
-def _say_projections(found: "Sequence[ProjectionStatus]") -> None:
-    show_table(
-        ("read model", "store", "generation", "position", "state", "blocks behind", "parked"),
-        [(one.name, one.store, one.generation, one.position, one.state, one.lag_blocks, one.parked) for one in found],
-    )
-    for failing in found:
-        if failing.failure:
-            since = f" since {_utc(failing.failed_at)}" if failing.failed_at else ""
-            say(f"{failing.name} cannot go on{since}: {failing.failure.rstrip('.')}.")
+def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = False) -> None:
+    """Print a table of read models, then what a state asks for. Idle ones, and those that are off, are only counted."""
+    if not found:
+        say("No read models: name your projections in STRANDLINE_PROJECTIONS (`strandline init-projection TABLE`).")
+    shown = [one for one in found if show_all or one.state not in HIDDEN]
+    if shown:
+        show_table(
+            ("read model", "store", "state", "position", "behind", "parked"),
+            [(one.name, one.store, one.state, one.position, one.lag_blocks, one.parked) for one in shown],
+        )
+    for state, meaning in HIDDEN.items():
+        if number := sum(one.state == state for one in found if one not in shown):
+            say(f"Not shown: {count(number, 'read model')} {state}: {meaning}; --all lists them.")
+    for one in shown:
+        if one.failure:
+            since = f" since {_utc(one.failed_at)}" if one.failed_at else ""
+            say(f"{one.name} has failed{since}: {one.failure.rstrip('.')}.")
+        if one.parked:
+            say(f"{one.name} has {count(one.parked, 'parked document')}: see `strandline parked`.")
+    if stale := [one.name for one in shown if one.state == "needs_rebuild"]:
+        names = " ".join(stale)
+        say(f"The definition, or blocks already read, have changed. To rebuild: `strandline rebuild {names}`.")

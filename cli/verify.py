@@ -1,16 +1,17 @@
-"""`verify`: checks every hash and link of exports or of the store, and a saved digest against them."""
+"""The command `verify`."""
 
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.output import AsJson, count, note, say, show_json, span
-from strandline.cli.progress import Counter, meter
-from strandline.cli.replay import TrustDeletions, blocks_named, sources_text
+from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.output import note, say, show_json
+from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
+from strandline.cli.texts import count, sources_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
     from strandline.journal.proofs.saved_digest import SavedDigest
 
 FAULTS_SHOWN = 20
+EXIT_STATUS = {"holds": 0, "does not hold": 1, "cannot be checked": 3}
 
-PROVED = "The digest saved while QLDB ran is that of this journal: up to its tip, this is what QLDB wrote."
 CONSISTENT = (
-    "That means: consistent with itself. That it is QLDB's shows only against a digest saved while QLDB ran (--digest)."
+    "The journal is consistent with itself. Only a digest saved while QLDB ran (--digest) shows that QLDB wrote it."
 )
+
+
+class Requirement(StrEnum):
+    FULL = "full"
+
 
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Exports (folders, manifests, s3://…) or raw Kinesis records; the store without.", metavar="SOURCE"
+        help="Exports (folders, manifests, s3://…) or raw Kinesis records. Default: the store.", metavar="SOURCE"
     ),
 ]
 
@@ -40,10 +46,17 @@ def verify(
         typer.Option(help="A digest saved from QLDB to check against: base64, or a file.", metavar="B64|FILE"),
     ] = None,
     tip: Annotated[int | None, typer.Option(help="The last block that the digest covers.")] = None,
+    require: Annotated[
+        Requirement | None, typer.Option(help="Fail unless the data of every block were verified, and are complete.")
+    ] = None,
     trust_deletions: TrustDeletions = False,
     as_json: AsJson = False,
 ) -> int:
-    """Check every hash and link of exports, or of the store."""
+    """Verify every hash and link of exports or the store.
+
+    Exit status: 0 it holds, 1 it does not, 3 it cannot be checked.
+    """
+    from strandline.journal.check.block import Fault
     from strandline.journal.proofs.saved_digest import read_saved_digest
 
     saved = read_saved_digest(digest) if digest is not None else None
@@ -54,18 +67,22 @@ def verify(
         if sources
         else _verify_store(tip, tied_at, trust_deletions)
     )
-    found.fault(check_tip(found, saved, tip))
+    check_tip(found, saved, tip)
+    if require and found.level != "full":
+        found.fault([Fault(None, "level", "full is required, and some blocks came only as JSON")])
+    if require and found.incomplete:
+        found.fault([Fault(None, "level", f"{_incomplete(found)}, and full is required")])
     if as_json:
         show_json(_json(found, tip))
     else:
-        _say(found, saved, tip)
-    return 0 if found.ok else 1
+        _report(found, saved, tip)
+    return EXIT_STATUS[found.answer]
 
 
 def check_sources(
     sources: list[str], tip: int | None = None, tied_at: int | None = None, *, trust_deletions: bool = False
 ) -> "Verification":
-    """Sources checked, with progress."""
+    """Verify sources, with progress."""
     from strandline.consumer.intake.sources import open_sources
     from strandline.consumer.settings import load_settings
     from strandline.consumer.verification.verify import verify_sources
@@ -73,49 +90,53 @@ def check_sources(
     workers = load_settings().workers
     opened = open_sources(sources)
     with meter() as shown:
-        progress = Counter(shown, "verifying", blocks_named(opened))
+        progress = Counter(shown, "verifying", total_blocks(opened))
         return verify_sources(
             opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
         )
 
 
-def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> "Iterator[Fault]":
-    """What does not hold between the journal and the tip and digest asked for."""
+def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
+    """Compare the journal with the given tip and digest; adds to its faults, or to what cannot be checked."""
     from strandline.journal.check.block import Fault
 
     if saved is not None and saved.last_block is not None:
-        yield from _check_tie(found, saved)
+        _check_tie(found, saved)
     elif tip is not None and found.last_no is not None and tip > found.last_no:
-        yield Fault(tip, "tip", f"the journal ends at block {found.last_no}, before the tip, block {tip}")
-    elif saved is None:
-        return
-    elif found.digest is None:
-        reason = f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
-        yield Fault(tip, "digest", f"cannot be checked: it covers every block from 0 to its tip, and {reason}")
-    elif found.digest != saved.digest:
+        found.unchecked.append(Fault(tip, "tip", f"the journal ends at block {found.last_no}, before this tip"))
+    elif saved is not None and found.digest is None:
+        found.unchecked.append(Fault(tip, "digest", f"covers every block from 0 to its tip, and {_reason(found)}"))
+    elif saved is not None and found.digest != saved.digest:
         hint = "" if tip is not None else "; if its tip is not the last block, name it with --tip"
         at = found.last_no if tip is None else tip
-        yield Fault(at, "digest", f"the digest given is not that of this journal at block {at}{hint}")
+        found.fault([Fault(at, "digest", f"the digest given is not that of this journal at block {at}{hint}")])
     if saved is not None and saved.strand_id not in (None, found.strand_id):
-        yield Fault(None, "strand", f"the digest given is of strand {saved.strand_id}, the journal {found.strand_id}")
+        detail = f"the digest given is of strand {saved.strand_id}, the journal {found.strand_id}"
+        found.fault([Fault(None, "strand", detail)])
 
 
-def _check_tie(found: "Verification", saved: "SavedDigest") -> "Iterator[Fault]":
-    """A digest whose tip lies beyond the export, by the proof that was saved with it."""
+def _reason(found: "Verification") -> str:
+    """Return why a journal has no digest."""
+    return f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
+
+
+def _check_tie(found: "Verification", saved: "SavedDigest") -> None:
+    """Check a digest whose tip is beyond the export, by the proof that was saved with it."""
     from strandline.journal.check.block import Fault
-    from strandline.journal.proofs.proof import check_tip_beyond
+    from strandline.journal.proofs.check import check_tip_beyond
 
     at = saved.last_block
     if saved.proof is None or found.tied_hash is None:
         lacking = "the proof saved with it" if saved.proof is None else f"block {at}"
-        yield Fault(at, "digest", f"cannot be checked: {lacking} is missing")
+        found.unchecked.append(Fault(at, "digest", f"{lacking} is missing"))
     elif not check_tip_beyond(found.tied_hash, saved):
-        yield Fault(at, "digest", f"the proof saved with it does not lead from block {at} of this journal to it")
+        detail = f"the proof saved with it does not lead from block {at} of this journal to it"
+        found.fault([Fault(at, "digest", detail)])
 
 
 def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
     if tip is not None and tip < 0:
-        raise UsageError(f"--tip is a block's number, from 0 on, not {tip}.")
+        raise UsageError(f"--tip is a block's number, 0 or more, not {tip}.")
     if saved is None or saved.tip is None or saved.last_block is not None:
         return tip
     if tip not in (None, saved.tip):
@@ -134,7 +155,7 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
             mark = read_mark(connection)
             highest = head(connection)
         if highest is not None and highest > mark.sequence_no >= mark.origin:
-            note(f"Not checked is what waits above the mark, up to block {highest:,}: see `strandline status`.")
+            note(f"Not verified: blocks above the mark, up to {highest:,}; see `strandline status`.")
         progress = Counter(shown, "verifying", mark.sequence_no + 1 - mark.origin)
         return verify_store(
             url,
@@ -149,6 +170,8 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
 def _json(found: "Verification", tip: int | None) -> dict[str, object]:
     return {
         "ok": found.ok,
+        "data_verified": found.data_verified,
+        "answer": found.answer,
         "blocks": found.blocks,
         "revisions": found.revisions,
         "level": found.level,
@@ -158,6 +181,10 @@ def _json(found: "Verification", tip: int | None) -> dict[str, object]:
         "erased_statements": found.erased_statements,
         "faults": [_fault_json(fault) for fault in found.faults],
         "fault_count": found.fault_count,
+        "unchecked": [_fault_json(fault) for fault in found.unchecked],
+        "incomplete": found.incomplete,
+        "omissions": [_fault_json(fault) for fault in found.omissions],
+        "graft": found.graft,
         "warnings": [_fault_json(fault) for fault in found.warnings],
         "system_revisions": found.system_revisions,
         "deletions": dict(found.deletions),
@@ -174,61 +201,90 @@ def _fault_json(fault: "Fault") -> dict[str, object]:
     return {"sequenceNo": fault.sequence_no, "fault": fault.fault, "detail": fault.detail}
 
 
-def _say(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
-    _say_what_was_checked(found)
-    _note_what_is_odd(found)
+def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
+    say(_verdict(found))
+    _say_counts(found)
+    _note_warnings(found)
+    _note_faults("Fault", found.faults, found.fault_count)
+    _note_faults("Cannot be checked", found.unchecked, len(found.unchecked))
     if not found.ok:
-        _note_faults("Fault", found.faults, found.fault_count)
-        say(f"NOT VERIFIED: {count(found.fault_count, 'fault')}.")
         return
-    say("VERIFIED: every hash and link holds.")
     if found.digest is not None:
         say(f"Digest {b64encode(found.digest).decode()} at tip {found.last_no if tip is None else tip}.")
     else:
-        say(f"No digest: that covers every block from 0 on, and the first here is {found.first_no}.")
-    say(CONSISTENT if saved is None else _proved(found, saved))
+        say(f"No digest: a digest covers every block from 0, and {_reason(found)}.")
+    say(CONSISTENT if saved is None else _proved(found, saved, tip))
+    if found.graft is not None and (saved is None or saved.last_block is not None):
+        say(f"Blocks {found.graft:,} and later were written by Strandline, not QLDB.")
 
 
-def _proved(found: "Verification", saved: "SavedDigest") -> str:
-    if saved.last_block is None:
-        return PROVED
-    above = found.last_no is not None and found.last_no > saved.last_block
-    return (
-        f"The proof saved with the digest leads to it from block {saved.last_block:,}: that block, and those that it "
-        "links back to without a gap, are what QLDB wrote."
-        + (" The blocks above it are consistent with it, which is all that this shows of them." if above else "")
-    )
+def _verdict(found: "Verification") -> str:
+    """Return the first line; it claims no more than was checked."""
+    if found.answer == "does not hold":
+        return f"NOT VERIFIED: {count(found.fault_count, 'fault')}."
+    if found.answer == "cannot be checked":
+        return "CANNOT BE CHECKED: no fault was found, but what was asked cannot be shown."
+    if found.level == "chain":
+        return "CHAIN VERIFIED, DATA NOT VERIFIED: some blocks came only as JSON, without the types that hashes cover."
+    if found.incomplete:
+        return f"VERIFIED, NOT SHOWN TO BE COMPLETE: {_incomplete(found)}."
+    return "VERIFIED: every hash and link holds."
 
 
-def _say_what_was_checked(found: "Verification") -> None:
+def _incomplete(found: "Verification") -> str:
+    return f"{count(found.incomplete, 'block')} may lack contents that their hashes cover"
+
+
+def _proved(found: "Verification", saved: "SavedDigest", tip: int | None) -> str:
+    """Return what a matching digest shows, and of which blocks."""
+    if saved.last_block is not None:
+        above = found.last_no is not None and found.last_no > saved.last_block
+        return (
+            f"The proof saved with the digest leads to it from block {saved.last_block:,}: that block, and the blocks "
+            f"it links back to without a gap, are what QLDB wrote{_except_data(found)}."
+            + (" The blocks above it are only shown to be consistent with it." if above else "")
+        )
+    last = found.last_no if tip is None else tip
+    if found.graft is not None and last is not None and last >= found.graft:
+        return (
+            f"The digest given matches: up to block {last:,}, nothing was changed since it was made"
+            f"{_except_data(found)}. QLDB did not make it: Strandline wrote blocks {found.graft:,} and later. "
+            f"A digest with a tip below {found.graft:,} shows that QLDB wrote the blocks up to it."
+        )
+    return f"The digest saved from QLDB matches: up to its tip, this is what QLDB wrote{_except_data(found)}."
+
+
+def _except_data(found: "Verification") -> str:
+    return "" if found.level == "full" else ", except for the data, which were not checked"
+
+
+def _say_counts(found: "Verification") -> None:
     where = ""
     if found.first_no is not None and found.last_no is not None:
         where = f" ({found.first_no:,} to {found.last_no:,} of strand {found.strand_id})"
     say(
         f"Checked {count(found.blocks, 'block')}{where}, {count(found.revisions, 'revision')}, "
-        f"and {count(found.system_revisions, 'system revision')}, which hold only a hash."
+        f"and {count(found.system_revisions, 'system revision')} (hash only)."
     )
-    for told in sources_text(found.sources, found.records):
-        say(told)
+    for text in sources_text(found.sources, found.records):
+        say(text)
     if found.level == "chain":
-        say(
-            "Level chain: from JSON, which has lost Ion's types. The chain and the revisions' hashes in it were "
-            "checked, not whether the data have those hashes."
-        )
+        say("Level chain: the links and the list of revisions were checked. The data were not checked against hashes.")
     if found.erased_statements:
-        say(f"Of {count(found.erased_statements, 'block')} the statement texts are erased, and their hash was checked.")
+        say(f"{count(found.erased_statements, 'block')} with erased statement texts: checked by their hash.")
 
 
-def _note_what_is_odd(found: "Verification") -> None:
+def _note_warnings(found: "Verification") -> None:
     if found.unexplained_redactions:
         unexplained = count(found.unexplained_redactions, "erasure")
-        note(f"Warning: {unexplained} of a revision's data or a statement's text that no redaction here names.")
+        note(f"Warning: {unexplained} of data or statement text that no redaction in this journal explains.")
     if trusted := found.deletions["trusted"]:
         note(
-            f"Warning: {count(trusted, 'deletion')} let through by --trust-deletions; dropped data could pass for one."
+            f"Warning: {count(trusted, 'deletion')} accepted by --trust-deletions; dropped data can pass as a deletion."
         )
     for first, last in found.accepted_gaps:
-        note(f"Accepted gap: {span(first, last)} passed over; nothing is known of what has not come since.")
+        note(f"Accepted gap: {span(first, last)} skipped; the missing blocks were not verified.")
+    _note_faults("Not shown to be complete", found.omissions, found.incomplete)
     _note_faults("Warning", found.warnings, len(found.warnings))
 
 

@@ -1,5 +1,6 @@
-"""Logs for machines: one JSON object a line on standard error, ids and numbers only, never a value of the payload."""
+"""Logs for machines: one JSON object per line on standard error; ids and numbers only, never payload."""
 
+import logging
 import sys
 from typing import TextIO
 
@@ -7,7 +8,7 @@ import structlog
 
 
 def log_json(file: TextIO | None = None) -> None:
-    """Set structlog up for this process; `file` in the place of standard error."""
+    """Set up structlog, and the logging of libraries, for this process. `file` replaces standard error."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -18,3 +19,12 @@ def log_json(file: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         logger_factory=structlog.WriteLoggerFactory(file or sys.stderr),
     )
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+
+
+class _LibraryHandler(logging.Handler):
+    """Logs a library's warnings and errors without their arguments, which may hold payload."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger().log(record.levelno, "library", name=record.name, text=str(record.msg), error=error)

@@ -1,10 +1,17 @@
-"""What the person who runs Strandline may set: `STRANDLINE_…` in the environment, or in the file that
-`STRANDLINE_SETTINGS_FILE` names (`NAME=value` lines; the environment wins)."""
+"""The settings: `STRANDLINE_…` in the environment, which takes precedence, or in a file.
+
+The file is the one that `STRANDLINE_SETTINGS_FILE` names, else `strandline.toml` in the working directory. A `.toml`
+file names settings without the prefix (`database_url = "…"`), any other has `NAME=value` lines.
+"""
 
 import os
+import re
 import socket
+import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import psycopg
 from dotenv.parser import parse_stream
@@ -16,6 +23,9 @@ from strandline.journal.errors import UsageError
 
 PREFIX = "STRANDLINE_"
 SETTINGS_FILE = "STRANDLINE_SETTINGS_FILE"
+DEFAULT_FILE = "strandline.toml"
+# Of other readers, tests and benchmarks; and what Kubernetes sets in each container for a service named strandline.
+_OTHER_NAMES = re.compile(r"STRANDLINE_(SETTINGS_FILE|KERNEL|(TEST|BENCH)_\w+|SERVICE_\w+|PORT(_\w+)?)")
 HANG_SECONDS = 30
 SYSTEM_HOME = Path("/var/lib/strandline")
 
@@ -31,26 +41,28 @@ def _default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings, checked; an empty value means "not set".
+    """All settings, validated. An empty value means "not set".
 
     Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
-    same when a worker starts again; `listen` is where health and metrics are; `drain_seconds` is the time for what is
-    in hand at SIGTERM; `patience_seconds` how long a store that is down is waited for; a stream that was not heard of
-    for `silent_seconds` is called silent.
+    same over restarts; `listen` is the address of health and metrics; `drain_seconds` limits the shutdown after
+    SIGTERM; `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds`
+    is silent.
 
-    Of redaction: one that is open for longer than `redaction_seconds` degrades health; `rejected_days` is how long
-    `redactions expunge` leaves the bytes of refused records; `expunge_window` (`HH:MM-HH:MM`, UTC) is when the worker
-    does that each day, to the level physical with `expunge_physical`; `subject_fields` name people (`email`, or
-    `Contact.email` for one table) besides those that the projections declare.
+    Of redaction: one that is open for longer than `redaction_seconds` degrades health; `redactions expunge` keeps the
+    bytes of rejected records for `rejected_days`; `expunge_window` (`HH:MM-HH:MM`, UTC) is when the worker runs it each
+    day, to the level physical with `expunge_physical`; `subject_fields` identify people (`email`, or `Contact.email`
+    for one table) in addition to those that the projections declare.
 
-    Of `serve`: `serve_token` is what requests must bear; `wallet_profiles` the DynamoDB table of the wallet's profiles.
+    Of `serve`: `serve_token` is the token that requests must carry; `wallet_profiles` the DynamoDB table of the
+    wallet's profiles.
 
-    `retention` is the rules that `redact --due` goes by (ledger/retention.py).
+    `retention` has the rules of `redact --due` (ledger/retention.py).
 
     Of OpenSearch: `opensearch_user` and `opensearch_password`; `opensearch_ca`, a file of certificates to trust; with
-    `opensearch_region`, requests are signed by AWS SigV4 for `opensearch_service`, with the credentials boto3 finds.
+    `opensearch_region`, requests are signed by AWS SigV4 for `opensearch_service`, with the credentials boto3 finds;
+    `opensearch_prefix` begins the names of indexes and aliases, for several stores in one OpenSearch.
 
-    The URLs may hold passwords: they are left out of the representation, and errors never quote a value.
+    The URLs may hold passwords: the representation omits them, and errors never quote a value.
     """
 
     model_config = SettingsConfigDict(
@@ -65,6 +77,7 @@ class Settings(BaseSettings):
     opensearch_ca: Path | None = None
     opensearch_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,32}$")
     opensearch_service: Literal["es", "aoss"] = "es"
+    opensearch_prefix: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$")
     projections: Annotated[tuple[str, ...], NoDecode] = ("strandline.projections",)
     origin: int = Field(default=0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
@@ -112,13 +125,28 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def unused(self) -> list[str]:
+        """The settings that were given and have no effect without another."""
+        needed = {
+            "opensearch_url": ("opensearch_user", "opensearch_password", "opensearch_ca", "opensearch_region"),
+            "opensearch_region": ("opensearch_service",),
+            "expunge_window": ("expunge_physical",),
+        }
+        return [
+            f"{PREFIX}{name.upper()} has no effect without {PREFIX}{other.upper()}"
+            for other, names in needed.items()
+            for name in names
+            if name in self.model_fields_set and getattr(self, other) is None
+        ]
+
+    @property
     def hang_seconds(self) -> int:
-        """After how long what neither goes on nor fails is given up."""
+        """The time after which an operation that neither proceeds nor fails is given up."""
         return self.patience_seconds + HANG_SECONDS
 
     @property
     def shown_opensearch_url(self) -> str:
-        """The URL without a login that may stand in it."""
+        """The URL without the login that it may contain."""
         scheme, _, rest = (self.opensearch_url or "").partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}"
 
@@ -146,27 +174,62 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process; raises `UsageError` with one line for each that is wrong."""
-    file = os.environ.get(SETTINGS_FILE) or None
-    if file is not None and not Path(file).is_file():
-        raise UsageError(f"{SETTINGS_FILE}: there is no file {file}")
+    """Return the settings of this process. Raises `UsageError` with one line for each that is wrong."""
+    file = _file()
     try:
-        if file is not None:
-            _check_lines(Path(file))
-        return Settings(_env_file=file)  # type: ignore[call-arg]  # seen only by pydantic's mypy plugin
+        given = {} if file is None else _read_toml(file) if file.suffix == ".toml" else _read_lines(file)
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"The settings file {file} cannot be read as UTF-8 text.") from None
+    environment = {name for name, value in os.environ.items() if name.startswith(PREFIX) and value}
+    _check_names({*environment, *given})
+    fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if name not in environment}
+    try:
+        return Settings(**fields)
     except ValidationError as exc:
         raise UsageError(_one_line_each(exc)) from None
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{SETTINGS_FILE}: {file} cannot be read as UTF-8 text") from None
 
 
-def _check_lines(file: Path) -> None:
-    """pydantic's reader, dotenv, only warns of a line that it cannot read, and would go on without that setting."""
+def _file() -> Path | None:
+    """Return the settings file: the one that the environment names, else `strandline.toml` in this folder, if any."""
+    named = os.environ.get(SETTINGS_FILE) or None
+    if named is not None and not Path(named).is_file():
+        raise UsageError(f"{SETTINGS_FILE}: there is no file {named}")
+    if named is not None:
+        return Path(named)
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    """Read the settings of a TOML file, which are named without the prefix and in lower case."""
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as exc:
+        raise UsageError(f"{file} is not TOML: {exc}.") from None
+    return {PREFIX + name.upper(): value for name, value in values.items()}
+
+
+def _read_lines(file: Path) -> dict[str, Any]:
+    """Read a file of NAME=value lines. dotenv only warns of a line that it cannot read."""
     with file.open(encoding="utf-8") as lines:
-        wrong = [one.original for one in parse_stream(lines) if one.error]
-    if wrong:
+        bindings = list(parse_stream(lines))
+    if wrong := [one.original for one in bindings if one.error]:
         blank = wrong[0].string[: -len(wrong[0].string.lstrip())].count("\n")  # lines before it
         raise UsageError(f"{SETTINGS_FILE}: {file}, line {wrong[0].line + blank}, is not NAME=value")
+    return {one.key: one.value for one in bindings if one.key and one.key.startswith(PREFIX) and one.value}
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse names that are no settings: one that is misspelt would silently have no effect."""
+    known = [name.upper() for name in Settings.model_fields]
+    settings = {PREFIX + name for name in known}
+    wrong = sorted(name for name in names if name not in settings and not _OTHER_NAMES.fullmatch(name))
+    if not wrong:
+        return
+    lines = []
+    for name in wrong:
+        near = get_close_matches(name.removeprefix(PREFIX), known, 1)
+        lines.append(f"{name} is no setting: {f'did you mean {PREFIX}{near[0]}?' if near else 'remove it.'}")
+    raise UsageError("\n".join(lines))
 
 
 def _one_line_each(exc: ValidationError) -> str:

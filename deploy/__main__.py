@@ -1,4 +1,4 @@
-"""`pulumi up`: Strandline on AWS. Step by step: docs/running.md."""
+"""`pulumi up`: Strandline on AWS. Step by step: docs/aws.md."""
 
 import pulumi
 from stack import Choices, Strandline

@@ -1,4 +1,4 @@
-"""What Strandline needs on AWS: what holds data is protected from deletion; the task may do its work and no more."""
+"""Strandline's resources on AWS. Those with data are protected from deletion; the task has the rights it needs only."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 PORT = 8080
 APPLICATION = "strandline"  # names KCL's tables
-# STRANDLINE_DRAIN_SECONDS, then the daemon's own end, then ECS kills: each must fit into the next.
+# ECS kills the task after STOP_SECONDS: the drain and the end of the daemon must fit in.
 DRAIN_SECONDS, STOP_SECONDS = 20, 60
 DATABASE, LOGIN = "strandline", "strandline_service"
 TABLES = (APPLICATION, f"{APPLICATION}-WorkerMetricStats", f"{APPLICATION}-CoordinatorState")
@@ -17,7 +17,7 @@ TABLES = (APPLICATION, f"{APPLICATION}-WorkerMetricStats", f"{APPLICATION}-Coord
 
 @dataclass(frozen=True)
 class Choices:
-    """What the person who runs it decides; `stream` is the name of one that exists, or None for a new one."""
+    """The operator's settings; `stream` is the name of an existing stream, or None for a new one."""
 
     image: str
     vpc_id: str
@@ -48,7 +48,7 @@ class Strandline(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _security_groups(self) -> None:
-        """The worker reaches the stores; nothing reaches the worker."""
+        """Let the worker reach the stores, and nothing reach the worker."""
         egress = [
             aws.ec2.SecurityGroupEgressArgs(from_port=port, to_port=port, protocol="tcp", cidr_blocks=["0.0.0.0/0"])
             for port in (443, 5432)
@@ -93,7 +93,7 @@ class Strandline(pulumi.ComponentResource):
         return stream.arn
 
     def _bucket(self) -> aws.s3.Bucket:
-        """Where exports lie that `replay` reads."""
+        """Create the bucket of the exports that `replay` reads."""
         bucket = aws.s3.Bucket(f"{self._name}-exports", opts=self._kept)
         aws.s3.BucketPublicAccessBlock(
             f"{self._name}-exports-private",
@@ -179,7 +179,7 @@ class Strandline(pulumi.ComponentResource):
             ),
             opts=self._kept,
         )
-        # The worker's requests are not signed: the security group is what keeps others out.
+        # The worker's requests are not signed: only the security group excludes others.
         open_inside = {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "es:ESHttp*", "Resource": "ARN/*"}],
@@ -247,7 +247,7 @@ class Strandline(pulumi.ComponentResource):
             "readonlyRootFilesystem": True,
             "portMappings": [{"containerPort": PORT}],
             "environment": [{"name": name, "value": value} for name, value in environment.items()],
-            # libpq takes the password from here: the URL, which is no secret, needs none.
+            # libpq reads the password from here, so the URL contains no secret.
             "secrets": [{"name": "PGPASSWORD", "valueFrom": pulumi.Output.format("{0}:password::", secret)}],
             "mountPoints": [
                 {"sourceVolume": "tmp", "containerPath": "/tmp"},
@@ -271,7 +271,7 @@ class Strandline(pulumi.ComponentResource):
         }
 
     def _task_role(self, stream_arn: pulumi.Output[str], bucket: aws.s3.Bucket) -> aws.iam.Role:
-        """The stream, KCL's own tables, reading exports: nothing else."""
+        """Grant the stream, KCL's own tables, and reading exports."""
         tables = [
             pulumi.Output.format("arn:aws:dynamodb:{0}:{1}:table/{2}", self._region, self._account, table)
             for table in TABLES
@@ -294,7 +294,7 @@ class Strandline(pulumi.ComponentResource):
         )
 
     def _execution_role(self, logs: aws.cloudwatch.LogGroup, secret: pulumi.Output[str]) -> aws.iam.Role:
-        """What ECS itself needs before the task runs: the image, the log, the password."""
+        """Grant what ECS needs before the task runs: the image, the log, the password."""
         images = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
         return self._role(
             "execution",

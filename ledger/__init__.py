@@ -1,8 +1,8 @@
-"""The ledger that goes on: the write side, which appends to the journal store with QLDB's blocks, hashes and chain."""
+"""The write side: appends transactions to the journal store with QLDB's blocks, hashes and chain (`Ledger`)."""
 
-from strandline.ledger.ledger import Executed, Ledger
-from strandline.ledger.prepared import Redacted, UserTable
+from strandline.ledger.ledger import ExecutionResult, Ledger
+from strandline.ledger.prepared import RedactedRevision, UserTable
 from strandline.ledger.transaction import Transaction
 from strandline.ledger.values import Document
 
-__all__ = ["Document", "Executed", "Ledger", "Redacted", "Transaction", "UserTable"]
+__all__ = ["Document", "ExecutionResult", "Ledger", "RedactedRevision", "Transaction", "UserTable"]

@@ -1,6 +1,6 @@
-"""Audit events of AI systems, each recorded once: who had what decided by which model, and what came of it.
+"""Audit events of AI systems, each recorded once: who let which model decide what, and with what outcome.
 
-An event holds digests of input and output, never themselves.
+An event has digests of the input and the output, never the input or the output itself.
 """
 
 import re
@@ -22,18 +22,18 @@ _MOST_CHARACTERS = 256
 
 
 class EventRecorded(StrandlineError):
-    """Another event has this id; what is recorded is not changed."""
+    """Another event has this id; a recorded event does not change."""
 
 
 class WrongEvent(StrandlineError):
-    """What was given is no event."""
+    """A member of an event is missing or malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One thing that an AI system did. Digests are `sha256:…` or alike, in hex; `at` has an offset.
+    """One action of an AI system. A digest is `<algorithm>:<hex>`, such as `sha256:…`; `at` has an offset.
 
-    Raises WrongEvent where a member is not what it should be.
+    Raises WrongEvent if a member is malformed.
     """
 
     event_id: str
@@ -51,14 +51,14 @@ class AuditEvent:
         for name, value in asdict(self).items():
             if name == "at":
                 if not isinstance(value, datetime) or value.tzinfo is None:
-                    raise WrongEvent("at is to be a moment with an offset")
+                    raise WrongEvent("at must be a time with an offset")
             elif not isinstance(value, str) or not 0 < len(value) <= _MOST_CHARACTERS or not value.isprintable():
-                raise WrongEvent(f"{name} is to be a text of 1 to {_MOST_CHARACTERS} printable characters")
+                raise WrongEvent(f"{name} must be a text of 1 to {_MOST_CHARACTERS} printable characters")
             elif name.endswith("_digest") and not _DIGEST.fullmatch(value):
-                raise WrongEvent(f"{name} is to be a digest such as sha256:<hex>, not what it is of")
+                raise WrongEvent(f"{name} must be a digest such as sha256:<hex>, not the data itself")
 
     def document(self) -> dict[str, Any]:
-        """As the ledger keeps it."""
+        """Return the event as the ledger stores it."""
         return {
             "eventId": self.event_id,
             "system": self.system,
@@ -74,50 +74,50 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """Where an event is; `new` is false where it was recorded before."""
+class RecordedEvent:
+    """The document of an event; `new` is false if it was recorded before."""
 
     document_id: str
     new: bool
 
 
 class AuditLog:
-    """Records events in a ledger; for any number of threads. There is no way to change or delete one."""
+    """Records events in a ledger, from any number of threads. It cannot change or delete one."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def create(self) -> None:
-        """Make the table and its index, where they are not there yet."""
+        """Create the table and its index if they do not exist."""
         for define in (lambda txn: txn.create_table(TABLE), lambda txn: txn.create_index(TABLE, INDEXED)):
             try:
                 self._ledger.execute(define, retries=RETRIES)
             except (TableExists, IndexExists):
                 continue
 
-    def record(self, event: AuditEvent) -> Recorded:
-        """Record an event, once; again with the same members, it gives where it is.
+    def record(self, event: AuditEvent) -> RecordedEvent:
+        """Record an event once. A repetition with the same members returns its document.
 
-        Raises EventRecorded where another event has its id.
+        Raises EventRecorded if another event has its id.
         """
         document = event.document()
 
-        def work(txn: Transaction) -> Recorded:
+        def work(txn: Transaction) -> RecordedEvent:
             for found in txn.find(TABLE, INDEXED, event.event_id):
                 _check_same(as_json(found.data), document)
-                return Recorded(found.document_id, False)
-            return Recorded(txn.insert(TABLE, document), True)
+                return RecordedEvent(found.document_id, False)
+            return RecordedEvent(txn.insert(TABLE, document), True)
 
         key = f"ai-audit/{event.event_id}"
         done = self._ledger.run(work, request_id=key, retries=RETRIES)
-        recorded: Recorded = done.result
+        recorded: RecordedEvent = done.result
         if not done.repeated:
             return recorded
-        for held in written(self._ledger.url, key, TABLE):
-            _check_same(held, document)
-        return Recorded(recorded.document_id, False)
+        for stored in written(self._ledger.url, key, TABLE):
+            _check_same(stored, document)
+        return RecordedEvent(recorded.document_id, False)
 
 
-def _check_same(held: Any, document: dict[str, Any]) -> None:
-    if held is not None and held != as_json(document):
+def _check_same(stored: Any, document: dict[str, Any]) -> None:
+    if stored is not None and stored != as_json(document):
         raise EventRecorded("another event is recorded under this eventId; events are not changed: record a new one")

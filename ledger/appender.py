@@ -1,28 +1,24 @@
-"""Appending: transactions become blocks at the journal's end, several in one database transaction.
+"""Appends transactions as blocks at the journal's end, several in one database transaction.
 
-The strand's lock is held alone from the look at the end to the commit, so however many processes write, each block
-follows the one before. The mark moves with the blocks; a crash leaves all of them or none.
-
-A writer who found the end where it had left it, and so wrote alone, makes the next blocks at once and appends them
-straight, in one trip, which does nothing where the end has moved. Otherwise it looks first, carefully: in a transaction
-that begins with the lock.
+The writer holds the strand's lock alone from the look at the tail to the commit: however many processes write, each
+block follows the one before. The mark moves with the blocks; a crash leaves all of them or none. The statements are
+sent in one trip, as a pipeline.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, columns_of, connect
 from strandline.consumer.mark import mark
-from strandline.consumer.mark.lock import STRAND_LOCK, strand_lock
-from strandline.consumer.mark.orphans import settle
-from strandline.consumer.store import catalog
+from strandline.consumer.mark.effects import Contents, raise_mark
+from strandline.consumer.mark.lock import strand_lock
+from strandline.consumer.mark.orphans import reject_orphans
 from strandline.consumer.store.blocks import check_stored
-from strandline.consumer.store.field_counts import LEAST_BLOCKS, add_shapes, count_shapes
+from strandline.consumer.store.field_counts import add_shapes
 from strandline.consumer.store.graft import read_graft
-from strandline.consumer.store.redactions import take_redactions
 from strandline.journal.decode.copy_format import Tally, pack_block, pack_revision
 from strandline.journal.make.ids import new_id
 from strandline.ledger import appender_sql as sql
@@ -30,18 +26,17 @@ from strandline.ledger import row_params
 from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.errors import CannotAppend, Conflict
 from strandline.ledger.graft import graft_of
-from strandline.ledger.own_tail import OwnTail
 from strandline.ledger.prepared import Prepared
-from strandline.ledger.tail import Following, Tail
+from strandline.ledger.tail import Tail, TailBlocks
 
-# Transactions that read longer ago conflict without a closer look, so that the look has an end.
+# A transaction that began to read longer ago conflicts without a comparison, which bounds the comparison.
 MOST_BLOCKS_SINCE = 10_000
 _PARTITION = 100_000  # blocks (migrations/0002_journal.sql)
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
-    """Where a transaction is in the journal; `repeated` where its request had happened before."""
+class AppendResult:
+    """The place of a transaction in the journal; `repeated` says that its request had happened before."""
 
     transaction_id: str
     sequence_no: int
@@ -49,48 +44,46 @@ class Appended:
 
 
 class Appender:
-    """Appends to one store over a connection of its own; to be used by one thread at a time."""
+    """Appends to one store over its own connection. Only one thread may use it at a time."""
 
     def __init__(self, url: str, origin: int = 0) -> None:
         self._url = url
         self._origin = origin
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: Connection | None = None
         self._checked = False
         self._forget()
 
-    def append(self, group: Sequence[Prepared]) -> list[Appended | Conflict]:
-        """Append what does not conflict, in this order; gives for each where it is, or the conflict.
+    def append(self, group: Sequence[Prepared]) -> list[AppendResult | Conflict]:
+        """Append the transactions that do not conflict, in this order. Returns the place of each, or its conflict.
 
-        Raises CannotAppend where the journal's end cannot be followed, DatabaseError where PostgreSQL fails: then
-        nothing is in the journal, or all of it; `written` tells.
+        Raises CannotAppend if nothing can be appended to the tail, DatabaseError if PostgreSQL fails. Then all of it or
+        nothing is in the journal: ask `written`.
         """
         connection = self._connected()
         try:
             if not self._checked:
                 self._check_end(connection)
-            if (outcomes := self._straight(connection, group)) is not None:
-                return outcomes
-            for settled in (False, True):
+            for advanced in (False, True):
                 end = self._begin(connection)
                 if not end.candidates:
-                    return self._carefully(connection, end, group)
+                    return self._append(connection, end, group)
                 connection.rollback()
-                if not settled:
-                    settle(connection)
+                if not advanced:
+                    reject_orphans(connection)
         except BaseException:
             self._forget()
             if not connection.closed:
                 connection.rollback()
             raise
         raise CannotAppend(
-            f"Blocks or revisions above block {end.sequence_no} wait to come in, so nothing can be appended to it: "
-            "`strandline status` shows what is missing; replay it, or let the chain refuse them."
+            f"Candidates above block {end.sequence_no} wait to pass the mark, so nothing can be appended to it: "
+            "`strandline status` shows what is missing; replay it."
         )
 
     def written(self, transaction_id: str, since: int) -> int | None:
-        """The block above `since` that the transaction is, if it is in the journal.
+        """Return the number of the transaction's block, above `since`; None if it is not in the journal.
 
-        Waits until whoever appends has ended, also a connection that was lost in the middle of it.
+        Waits until a concurrent append has ended, also one of a lost connection.
         """
         connection = self._connected()
         with strand_lock(connection, alone=True):
@@ -102,11 +95,11 @@ class Appender:
             self._connection.close()
             self._connection = None
 
-    def _connected(self) -> psycopg.Connection[Any]:
+    def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, autocommit=True, application_name="strandline ledger")
             self._connection.prepare_threshold = 2
-            # At a stricter level a statement would see what was there before its wait for the lock.
+            # At a stricter level a statement would read a snapshot from before its wait for the lock.
             self._connection.execute("SET default_transaction_isolation = 'read committed'")
             row_params.register(self._connection)
             self._block_type = row_params.RowType(self._connection, "journal.block")
@@ -115,23 +108,20 @@ class Appender:
         return self._connection
 
     def _forget(self) -> None:
-        """What was learned in a transaction that failed may not be so."""
+        """Forget what failed transactions may have cached."""
         self._grafted = False
         self._partition: int | None = None
-        self._tables: set[str] = set()  # ids that the catalogue knows
-        self._shapes: set[int] = set()  # that the store knows
-        self._recent: OwnTail | None = None
-        self._alone = False
+        self._tables: set[str] = set()  # ids that the catalog knows
 
-    def _begin(self, connection: psycopg.Connection[Any]) -> Tail:
-        """The journal's end, in a transaction that holds the strand's lock; an empty journal becomes a strand."""
+    def _begin(self, connection: Connection) -> Tail:
+        """Begin a transaction with the strand's lock, and return the tail. An empty journal gets a strand."""
         end = _end(connection, sql.BEGIN)
         if end.strand_id is None:
             connection.execute(sql.BEGIN_STRAND, [new_id(), self._origin, self._origin])
-            end = _end(connection, sql.END)
+            end = _end(connection, sql.TAIL)
         return end
 
-    def _check_end(self, connection: psycopg.Connection[Any]) -> None:
+    def _check_end(self, connection: Connection) -> None:
         at = mark.advance(connection).mark
         if at.sequence_no < at.origin:
             self._checked = True
@@ -142,136 +132,90 @@ class Appender:
         if at.block_hash is None or not last or last[0].block_hash != at.block_hash or faults:
             reason = faults[0].fault if faults else "an accepted gap" if at.block_hash is None else "blockHash"
             raise CannotAppend(
-                f"The journal's end, block {at.sequence_no}, does not verify ({reason}), so nothing is appended to it: "
-                "`strandline verify` tells more."
+                f"The last block {at.sequence_no} does not verify ({reason}), so nothing is appended to it: "
+                "run `strandline verify`."
             )
         self._checked = True
 
-    def _straight(
-        self, connection: psycopg.Connection[Any], group: Sequence[Prepared]
-    ) -> list[Appended | Conflict] | None:
-        """Append to the end as it was left; None where that takes a closer look."""
-        recent = self._recent
-        if recent is None or not self._alone or not all(map(self._is_simple, group)):
-            return None
-        following = Following(recent.end)
-        if self._partition != (recent.end.sequence_no + len(group)) // _PARTITION:
-            return None
-        outcomes, noted = _decide(following, group, recent.changes, {})
-        if not following.blocks:
-            return outcomes
-        requests = [one.request_id for one in following.added]
-        blocks, revisions, shapes = self._rows(following)
-        new = {number: fields for number, fields in shapes.items() if number not in self._shapes}
-        parameters = [
-            STRAND_LOCK, mark.CHANNEL, recent.end.sequence_no, recent.end.block_hash, blocks, revisions,
-            requests if any(requests) else None, *((list(new), list(new.values())) if new else (None, None)),
-        ]  # fmt: skip
-        try:
-            (done,) = connection.execute(sql.APPEND, parameters, prepare=True).fetchone() or (False,)
-        except psycopg.errors.UniqueViolation:  # a request that has happened before
-            return None
-        if not done:
-            self._alone = False
-            return None
-        self._shapes |= shapes.keys()
-        recent.went_on(following, noted)
-        return outcomes
-
-    def _is_simple(self, prepared: Prepared) -> bool:
-        """Whether it brings revisions of known tables only, and all that came since it began to read is at hand."""
-        assert self._recent is not None
-        return (
-            not prepared.redactions
-            and not prepared.defines
-            and min(prepared.reads.since, prepared.reads.tables_at) >= self._recent.since
-            and all(one.table_id in self._tables for one in prepared.revisions)
-        )
-
-    def _carefully(
-        self, connection: psycopg.Connection[Any], end: Tail, group: Sequence[Prepared]
-    ) -> list[Appended | Conflict]:
+    def _append(self, connection: Connection, end: Tail, group: Sequence[Prepared]) -> list[AppendResult | Conflict]:
         assert end.strand_id is not None
         if end.block_hash is None and end.sequence_no >= end.origin:
             raise CannotAppend(f"The journal ends in an accepted gap, at block {end.sequence_no}: replay what follows.")
-        self._alone = self._recent is not None and self._recent.ends_at(end)
-        self._shapes = set()  # what another one has erased may have taken some with it
         done = _done_before(connection, group)
         changes = _changes(connection, end, [prepared.reads for prepared in group])
-        following = Following(end)
+        following = TailBlocks(end)
         if not self._grafted and read_graft(connection) is None:
             following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
-        outcomes, noted = _decide(following, group, changes, done)
-        if any(isinstance(outcome, Appended) and not outcome.repeated for outcome in outcomes):
+        outcomes = _decide(following, group, changes, done)
+        if any(isinstance(outcome, AppendResult) and not outcome.repeated for outcome in outcomes):
             self._write(connection, following)
             self._grafted = True
-            if self._recent is None or not self._alone:
-                self._recent = OwnTail(end)
-            self._recent.went_on(following, noted)
         else:
             connection.rollback()
         return outcomes
 
-    def _write(self, connection: psycopg.Connection[Any], following: Following) -> None:
-        """Rows, and everything that follows from blocks passing the mark, as a step of the mark does it."""
-        new = following.new_end()
+    def _write(self, connection: Connection, following: TailBlocks) -> None:
+        """Write the rows and raise the mark over them, in one round trip unless something must be read."""
+        new = following.new_tail()
         first, last = following.first_no, new.sequence_no
-        if self._partition != last // _PARTITION:
-            connection.execute(sql.ENSURE_PARTITIONS, [first, last])
-        blocks, revisions, shapes = self._rows(following)
-        add_shapes(connection, shapes)
-        connection.execute(sql.ADD_BLOCKS, [blocks], prepare=True)
-        connection.execute(sql.ADD_REVISIONS, [revisions], prepare=True)
-        named = [(block.request_id, block.transaction_id) for block in following.added]
-        requests = [(*one, first + place) for place, one in enumerate(named) if one[0] is not None]
-        if requests:
-            connection.execute(sql.ADD_REQUESTS, [list(column) for column in zip(*requests, strict=True)])
-        if any(block.redactions for block in following.blocks):
-            take_redactions(connection, first, last)
-        tables = {table.table_id for one in following.blocks for table in one.documents.values() if table.table_id}
-        if not tables <= self._tables or any(prepared.defines for prepared in following.added):
-            catalog.apply(connection, first, last)
-        if first // LEAST_BLOCKS != (last + 1) // LEAST_BLOCKS:
-            count_shapes(connection)
-        with psycopg.ClientCursor(connection) as cursor:
-            cursor.execute(sql.FINISH, [last, new.block_hash])
-        self._partition = last // _PARTITION
-        self._tables |= tables
-
-    def _rows(self, following: Following) -> tuple[row_params.Field, row_params.Field, dict[int, str]]:
-        """The blocks and their revisions as the two tables have them, and the shapes of their data."""
         tally = Tally()
         revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
         blocks = list(map(pack_block, following.blocks))
-        return self._block_type.array(blocks), self._revision_type.array(revisions), tally.shapes
+        named = [(block.request_id, block.transaction_id) for block in following.added]
+        requests = [(*one, first + place) for place, one in enumerate(named) if one[0] is not None]
+        tables = {
+            table.table_id: (table.name, block.sequence_no)
+            for block in reversed(following.blocks)
+            for table in block.documents.values()
+            if table.table_id is not None and table.name is not None
+        }
+        contents = Contents(
+            tables={table_id: table for table_id, table in tables.items() if table_id not in self._tables},
+            defines=any(prepared.defines for prepared in following.added),
+            redacts=any(block.redactions for block in following.blocks),
+        )
+        # A redaction reads rows back, and sets the planner by several statements: no pipeline takes these.
+        with nullcontext() if contents.redacts else connection.pipeline():
+            if self._partition != last // _PARTITION:
+                connection.execute(sql.ENSURE_PARTITIONS, [first, last])
+            add_shapes(connection, tally.shapes)
+            connection.execute(sql.ADD_BLOCKS, [self._block_type.array(blocks)], prepare=True)
+            connection.execute(sql.ADD_REVISIONS, [self._revision_type.array(revisions)], prepare=True)
+            if requests:
+                connection.execute(sql.ADD_REQUESTS, columns_of(requests))
+            raise_mark(connection, first, last, new.block_hash, contents)
+            connection.execute(sql.FOLLOW_LOOKUPS)
+            connection.commit()
+        self._partition = last // _PARTITION
+        self._tables |= tables.keys()
 
 
 def _decide(
-    following: Following, group: Sequence[Prepared], changes: Changes, done: dict[str, Appended]
-) -> tuple[list[Appended | Conflict], Changes]:
-    """Add to the blocks what of the group does not conflict; gives each one's outcome, and what the new blocks change.
+    following: TailBlocks, group: Sequence[Prepared], changes: Changes, done: dict[str, AppendResult]
+) -> list[AppendResult | Conflict]:
+    """Add the transactions of the group that do not conflict. Returns the outcome of each.
 
-    `changes` are those since the group's transactions began to read, `done` the requests that happened before.
+    `changes` were made since the group's transactions began to read, `done` the requests that happened before.
     """
-    outcomes, noted = list[Appended | Conflict](), Changes()
+    outcomes, noted = list[AppendResult | Conflict](), Changes()
     for prepared in group:
         if (request := done.get(prepared.request_id or "")) is not None:
             outcomes.append(request)
-        elif following.end.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
-            outcomes.append(Conflict("the ledger went on too far since this transaction began to read"))
+        elif following.tail.sequence_no - prepared.reads.since > MOST_BLOCKS_SINCE:
+            outcomes.append(Conflict("too many blocks were appended since this transaction began to read"))
         elif reason := conflict(prepared.reads, changes) or conflict(prepared.reads, noted):
             outcomes.append(Conflict(f"another transaction came first: {reason}"))
         else:
-            appended = Appended(prepared.transaction_id, following.add(prepared))
+            appended = AppendResult(prepared.transaction_id, following.add(prepared))
             _note(noted, prepared, appended.sequence_no)
             outcomes.append(appended)
             if prepared.request_id is not None:
-                done[prepared.request_id] = Appended(appended.transaction_id, appended.sequence_no, True)
-    return outcomes, noted
+                done[prepared.request_id] = AppendResult(appended.transaction_id, appended.sequence_no, True)
+    return outcomes
 
 
-def _end(connection: psycopg.Connection[Any], statements: str) -> Tail:
-    """What the last of the statements, which go in one trip, says of the journal's end."""
+def _end(connection: Connection, statements: str) -> Tail:
+    """Run the statements in one round trip. Returns the tail, which the last of them selects."""
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(statements)
         while cursor.nextset():
@@ -281,16 +225,16 @@ def _end(connection: psycopg.Connection[Any], statements: str) -> Tail:
     return Tail(*row)
 
 
-def _done_before(connection: psycopg.Connection[Any], group: Sequence[Prepared]) -> dict[str, Appended]:
+def _done_before(connection: Connection, group: Sequence[Prepared]) -> dict[str, AppendResult]:
     wanted = [prepared.request_id for prepared in group if prepared.request_id is not None]
     if not wanted:
         return {}
     rows = connection.execute(sql.REQUESTS, [wanted]).fetchall()
-    return {request_id: Appended(transaction_id, number, True) for request_id, transaction_id, number in rows}
+    return {request_id: AppendResult(transaction_id, number, True) for request_id, transaction_id, number in rows}
 
 
-def _changes(connection: psycopg.Connection[Any], end: Tail, group: Sequence[Reads]) -> Changes:
-    """What came since the group's transactions began to read, as far as it can matter to them."""
+def _changes(connection: Connection, end: Tail, group: Sequence[Reads]) -> Changes:
+    """Read the changes since the group's transactions began to read, as far as they can conflict with them."""
     changes = Changes()
     since = {
         "since": max(end.sequence_no - MOST_BLOCKS_SINCE, min(min(one.since, one.tables_at) for one in group)),
@@ -310,7 +254,7 @@ def _changes(connection: psycopg.Connection[Any], end: Tail, group: Sequence[Rea
 
 
 def _note(changes: Changes, prepared: Prepared, number: int) -> None:
-    """What a transaction of the group changes for those after it."""
+    """Note the changes of a transaction, for those after it in the group."""
     changes.revisions += [
         Changed(number, new.table_id, new.document_id, new.data, is_json=False) for new in prepared.revisions
     ]

@@ -1,18 +1,11 @@
-"""The statements of an append, each in the transaction that holds the strand's lock alone."""
+"""The statements of an append, in a transaction that holds the strand's lock alone."""
 
-from strandline.consumer.mark import lock, mark
+from strandline.consumer.mark.lock import LOCK_ALONE
 
-# Several statements in one trip. Each sees what was committed before it, so the end is that of the time with the lock.
-END = "SELECT * FROM journal.strand_end()"
-LOCK = lock.LOCK_BOTH % (lock.STRAND_LOCK, lock.BESIDE_LOCK)
-# The whole of it in one trip (migrations/0023_append.sql), for blocks that do no more than bring revisions. The
-# function takes the first lock only; by the subquery, which the planner may not leave out, both are held before.
-APPEND = f"""
-    SELECT journal.append(
-        %s, %s, %s, %s, %s::journal.block[], %s::journal.revision[], %s::text[], %s::bigint[], %s::jsonb[])
-    FROM ({LOCK}) AS locked (strand, beside)"""
-BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {LOCK}; {END}"
-FINISH = f"{mark.MOVE}; SELECT journal.follow_lookups(); NOTIFY {mark.CHANNEL}; COMMIT"
+# Several statements in one trip. Each sees what was committed before it, so the tail is read with the lock held.
+TAIL = "SELECT * FROM journal.strand_end()"
+BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {LOCK_ALONE}; {TAIL}"
+FOLLOW_LOOKUPS = "SELECT journal.follow_lookups()"
 
 ADD_BLOCKS = "INSERT INTO journal.block SELECT * FROM unnest(%s::journal.block[])"
 ADD_REVISIONS = "INSERT INTO journal.revision SELECT * FROM unnest(%s::journal.revision[])"
@@ -21,7 +14,7 @@ ADD_REQUESTS = """
     INSERT INTO journal.request (request_id, transaction_id, sequence_no)
     SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])"""
 
-# Data only where it is to be compared with what was looked for.
+# Data only if it is compared with what a transaction looked for.
 CHANGED_REVISIONS = """
     SELECT sequence_no, table_id, document_id, CASE WHEN table_id = ANY (%(searched)s) THEN data END
     FROM journal.revision

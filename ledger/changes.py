@@ -1,7 +1,7 @@
-"""Optimistic concurrency: what a transaction has read, what others changed since, and whether the two meet. Pure.
+"""Optimistic concurrency control: a transaction's reads against the changes that others made since. Pure.
 
-As in QLDB, nothing is locked: a transaction whose reads still hold when its turn comes might as well have run only
-then, so the journal's order is a serial one.
+As in QLDB, nothing is locked. A transaction whose reads are unchanged when its turn comes could as well have run then,
+so the journal's order is serial.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from strandline.ledger.values import as_json, comparable
 
 @dataclass(slots=True)
 class Reads:
-    """What a transaction rests on: documents as of block `since`, the ledger's tables as of `tables_at`.
+    """The reads of a transaction: documents as of block `since`, the ledger's tables as of `tables_at`.
 
-    `documents`: ids of those read, whether they were there or not; `equalities`: for what values of which indexed
-    fields it looked, as (table id, field) -> JSON values; `tables`: ids of those of which it read all.
+    `documents` are the ids that it looked up, found or not. `equalities` are the values that it searched in indexed
+    fields, as (table id, field) -> JSON values. `tables` are the ids of the tables that it read completely.
     """
 
     tables_at: int
@@ -26,12 +26,12 @@ class Reads:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it rests on the ledger's tables alone."""
+        """Whether the transaction read no documents."""
         return not (self.documents or self.equalities or self.tables)
 
 
 class Changed(NamedTuple):
-    """A revision that a block brought; `data` is its Ion value, or the JSON of it that the store gave."""
+    """A revision of a block; `data` is its Ion value, or its JSON if it was read from the store."""
 
     sequence_no: int
     table_id: str
@@ -42,8 +42,8 @@ class Changed(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What blocks brought: revisions, redactions as (block, table id, document id), and the last block that defined a
-    table or an index (-1: none)."""
+    """The changes of some blocks: revisions, redactions as (block, table id, document id), and the last block that
+    defined a table or an index (-1: none)."""
 
     revisions: list[Changed] = field(default_factory=list)
     redactions: list[tuple[int, str, str]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Changes:
 
 
 def conflict(reads: Reads, changes: Changes) -> str | None:
-    """What of the reads has changed, in words without data; None where nothing has."""
+    """Return which of the reads has changed, in words without data; None if none has."""
     if changes.defined > reads.tables_at:
         return "the ledger's tables were changed"
     if reads.is_plain:
@@ -66,15 +66,15 @@ def conflict(reads: Reads, changes: Changes) -> str | None:
             continue
         if one.document_id in reads.documents or one.table_id in reads.tables:
             return f"document {one.document_id} was changed by block {one.sequence_no}"
-        if _has_come_to_match(reads, one):
-            return f"document {one.document_id} has come to match what was looked for, by block {one.sequence_no}"
+        if _matches_now(reads, one):
+            return f"document {one.document_id} matches a search since block {one.sequence_no}"
     for number, table_id, document_id in changes.redactions:
         if number > reads.since and (document_id in reads.documents or table_id in reads.tables):
             return f"document {document_id} was redacted by block {number}"
     return None
 
 
-def _has_come_to_match(reads: Reads, changed: Changed) -> bool:
+def _matches_now(reads: Reads, changed: Changed) -> bool:
     data = changed.data
     if not isinstance(data, dict):
         return False

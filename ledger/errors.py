@@ -1,14 +1,14 @@
-"""What a transaction can fail with; the limits are those of QLDB's developer guide ("Quotas")."""
+"""Errors of transactions. The limits are those of QLDB's developer guide ("Quotas")."""
 
 from strandline.journal.errors import StrandlineError
 
 
 class LedgerError(StrandlineError):
-    """The ledger refuses what was asked; nothing was written."""
+    """The ledger refuses the transaction; nothing was written."""
 
 
 class Conflict(LedgerError):
-    """Another transaction changed what this one had read."""
+    """Another transaction changed a document that this one had read."""
 
 
 class NoSuchTable(LedgerError):
@@ -20,7 +20,7 @@ class TableExists(LedgerError):
 
 
 class TooManyTables(LedgerError):
-    """The ledger has as many active tables as it may have."""
+    """The ledger has the most active tables that it may have."""
 
 
 class ReservedTable(LedgerError):
@@ -32,7 +32,7 @@ class IndexExists(LedgerError):
 
 
 class NotIndexed(LedgerError):
-    """The table has no index on this field, so nothing can be found by it."""
+    """The table has no index on this field, so documents cannot be found by it."""
 
 
 class NoSuchDocument(LedgerError):
@@ -40,7 +40,7 @@ class NoSuchDocument(LedgerError):
 
 
 class WrongDocument(LedgerError):
-    """What was given is no document: not a struct of Ion values."""
+    """A value is no document: not a struct of Ion values."""
 
 
 class DocumentTooLarge(LedgerError):
@@ -48,7 +48,7 @@ class DocumentTooLarge(LedgerError):
 
 
 class TransactionTooLarge(LedgerError):
-    """The documents of a transaction are together larger than they may be."""
+    """The documents of a transaction are larger in total than they may be."""
 
 
 class TooManyDocuments(LedgerError):
@@ -68,11 +68,11 @@ class ActiveRevision(LedgerError):
 
 
 class NothingToRedact(LedgerError):
-    """The revision holds no data: it was redacted before, or deleted its document."""
+    """The revision has no data: it is redacted, or it deleted its document."""
 
 
 class CannotAppend(LedgerError):
-    """The journal's end is not one that can be appended to."""
+    """Nothing can be appended to the journal's last block."""
 
 
 class RequestDone(LedgerError):

@@ -1,7 +1,7 @@
-"""The graft: the first block that is appended after QLDB, which says so in the journal itself.
+"""The graft: the first block that Strandline appends to a strand, which the journal itself records.
 
-An ordinary block that inserts one document into the table StrandlineGraft: QLDB's last block address and blockHash,
-and the time. In a journal that begins here it is the first block, and its document has the time alone.
+It is an ordinary block that inserts one document into the table StrandlineGraft: QLDB's last block address and
+blockHash, and the time. In a journal that QLDB never wrote it is the first block, and its document has only the time.
 """
 
 import time
@@ -16,7 +16,7 @@ from strandline.ledger.prepared import Prepared
 
 
 def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prepared:
-    """The graft's transaction, after block `sequence_no`; `block_hash` is None where there is none before."""
+    """Return the graft's transaction, after block `sequence_no`; `block_hash` is None if it is the first block."""
     now = timestamp(time.time_ns() // 1_000_000)
     document: dict[str, Any] = {"graftedAt": now}
     if block_hash is not None:

@@ -1,4 +1,4 @@
-"""Group commit: threads that wait to write are served together, by the one of them that comes first."""
+"""Group commit: one of the threads that wait to write serves all of them together."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class _Slot(Generic[Item, Outcome]):
 
 
 class Group(Generic[Item, Outcome]):
-    """Hands what several threads submit to one function, in the order that they came; no thread of its own."""
+    """Passes the items that several threads submit to one function, in order of arrival. Has no thread of its own."""
 
     def __init__(self, serve: Callable[[Sequence[Item]], Sequence[Outcome]]) -> None:
         self._serve = serve
@@ -28,11 +28,11 @@ class Group(Generic[Item, Outcome]):
         self._serving = Lock()
 
     def submit(self, item: Item) -> Outcome:
-        """Wait for the item's outcome; raises what serving it raised."""
+        """Wait for the item's outcome and return it. Raises the error that serving it raised."""
         slot: _Slot[Item, Outcome] = _Slot(item)
         with self._changing:
             self._waiting.append(slot)
-        # Whoever gets the lock first serves all who wait by then; the others find themselves served.
+        # The first thread to get the lock serves all that wait by then; the others find their slot served.
         with self._serving:
             while not slot.served:
                 self._serve_waiting()

@@ -1,23 +1,21 @@
-"""The ledger that goes on: transactions that append to the journal store."""
+"""The ledger: transactions that append to the journal store."""
 
-import random
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from queue import Empty, LifoQueue
 from threading import Lock
 from typing import Any, TypeVar
 
 import psycopg
+import stamina
+from psycopg_pool import ConnectionPool, PoolTimeout
 
-from strandline.consumer.database.connection import connect
-from strandline.consumer.database.errors import describe_error
-from strandline.consumer.database.migrate import ensure_migrated
+from strandline.consumer.database.connection import CONNECT_SECONDS, connect
+from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable, describe_error
+from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active
 from strandline.journal.make.ids import new_id
-from strandline.ledger.appender import Appended, Appender
+from strandline.ledger.appender import Appender, AppendResult
 from strandline.ledger.errors import Conflict, LedgerError, RequestDone
 from strandline.ledger.group_commit import Group
 from strandline.ledger.prepared import Prepared
@@ -26,7 +24,8 @@ from strandline.ledger.transaction import Transaction
 
 Result = TypeVar("Result")
 RETRIES = 4  # as QLDB's driver
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 1.0
+FIRST_WAIT, LONGEST_WAIT = 0.01, 1.0
+MOST_READERS = 32  # connections; a thread that needs one more waits
 
 READ_REQUEST = "SELECT transaction_id, sequence_no FROM journal.request WHERE request_id = %s"
 DEFINED_SINCE = """
@@ -36,10 +35,10 @@ DEFINED_SINCE = """
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
-    """A transaction's result, and where it is in the journal (None where it did nothing).
+class ExecutionResult:
+    """A transaction's result, and its place in the journal (None if it wrote nothing).
 
-    `repeated`: its request had happened before, and the result was derived again.
+    `repeated` says that its request had happened before, and that the result was derived again.
     """
 
     result: Any
@@ -58,18 +57,26 @@ class _Tables:
 
 
 class Ledger:
-    """Writes to the journal in a database, from any number of threads; other processes may write as well.
+    """Writes to the journal in a database, from any number of threads. Other processes may write to it too.
 
-    To be closed, or used in a `with` statement.
+    Close it, or use it in a `with` statement.
     """
 
     def __init__(self, url: str, *, origin: int = 0) -> None:
-        """`origin` is the number of the first block where the journal is still empty. Applies missing migrations."""
-        ensure_migrated(url)
+        """Apply missing migrations. `origin` is the number of the first block of an empty journal."""
+        migrate(url)
         self.url = url
         self._appender = Appender(url, origin)
-        self._group: Group[Prepared, Appended | Conflict] = Group(self._append)
-        self._idle: LifoQueue[psycopg.Connection[Any]] = LifoQueue()
+        self._group: Group[Prepared, AppendResult | Conflict] = Group(self._append)
+        self._pool = ConnectionPool(
+            url,
+            connection_class=_Reader,
+            min_size=0,
+            max_size=MOST_READERS,
+            timeout=CONNECT_SECONDS,
+            reconnect_timeout=CONNECT_SECONDS,  # no long pauses after an outage
+            open=True,
+        )
         self._loading = Lock()
         self._known: _Tables | None = None
 
@@ -81,16 +88,16 @@ class Ledger:
 
     def close(self) -> None:
         self._appender.close()
-        self._drop_idle()
+        self._pool.close()
 
     def execute(
         self, work: Callable[[Transaction], Result], *, request_id: str | None = None, retries: int = RETRIES
     ) -> Result:
-        """Run `work` as a transaction and give its result; again, up to `retries` times, where another came first.
+        """Run `work` as a transaction and return its result; again, up to `retries` times, after a conflict.
 
-        So it should do nothing but read and write through its argument. With a `request_id` it happens once, however
-        often it is asked for; the result of a repetition is derived from the journal, by running `work` as of the
-        block before. What `work` raises ends the transaction with nothing written.
+        So `work` should do nothing but read and write through its argument. What it raises ends the transaction, and
+        nothing is written. With a `request_id` the transaction happens once, however often it is called. The result of
+        a repetition is derived from the journal: `work` runs as of the block before.
 
         Raises Conflict after the last retry, CannotAppend, RequestDone, DatabaseError.
         """
@@ -99,93 +106,96 @@ class Ledger:
 
     def run(
         self, work: Callable[[Transaction], Any], *, request_id: str | None = None, retries: int = RETRIES
-    ) -> Executed:
-        """As `execute`, with the transaction's place in the journal."""
-        attempt = 0
-        while True:
-            try:
-                if request_id is not None and (done := self._request(request_id)) is not None:
-                    return self._again(work, done)
-                return self._once(work, request_id)
-            except Conflict:
-                self._known = None
-                if attempt == retries:
-                    raise
-            except psycopg.OperationalError as error:
-                # A connection that was idle may have been lost since; the append's own is looked after where it is.
-                self._drop_idle()
-                if attempt == retries:
-                    raise describe_error(error) from error
-            wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT)
-            time.sleep(wait * random.uniform(0.5, 1.5))  # so that those who met do not meet again
-            attempt += 1
+    ) -> ExecutionResult:
+        """Run as `execute` does; also returns the transaction's place in the journal."""
+        for attempt in stamina.retry_context(
+            on=_may_pass, attempts=retries + 1, timeout=None,
+            wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT, wait_jitter=FIRST_WAIT,
+        ):  # fmt: skip
+            with attempt:
+                executed = self._try(work, request_id)
+        return executed
 
-    def _once(self, work: Callable[[Transaction], Any], request_id: str | None) -> Executed:
-        tables = self._tables()
-        reading = Reading(self._reader)
-        transaction = Transaction(new_id(), tables.strand_id, tables.active, tables.at, reading)
+    def _try(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
         try:
-            result = work(transaction)
-            prepared = transaction.prepare(request_id)
+            if request_id is not None and (done := self._request(request_id)) is not None:
+                return self._again(work, done)
+            return self._once(work, request_id)
+        except Conflict:
+            self._known = None
+            raise
+        except PoolTimeout:
+            raise DatabaseUnreachable(
+                f"The ledger got no connection to PostgreSQL within {CONNECT_SECONDS} s: "
+                "check that the server runs, and that it has connections left."
+            ) from None
+        except psycopg.OperationalError as error:
+            # A connection may have been lost while it was idle. The appender looks after its own connection.
+            self._pool.check()
+            raise describe_error(error) from error
+
+    def _once(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
+        tables = self._tables()
+        try:
+            with Reading(self._pool) as reading:
+                transaction = Transaction(new_id(), tables.strand_id, tables.active, tables.at, reading)
+                result = work(transaction)
+                prepared = transaction.prepare(request_id)
         except Conflict:
             raise
         except LedgerError:
             if self._defined_since(tables.at):
                 raise Conflict("the ledger's tables were changed") from None
             raise
-        finally:
-            self._put_back(reading)
         if prepared is None:
-            return Executed(result)
+            return ExecutionResult(result)
         outcome = self._group.submit(prepared)
         if isinstance(outcome, Conflict):
             raise Conflict(str(outcome))
         if outcome.repeated:
             return self._again(work, outcome)
         self._learn(tables, prepared, outcome.sequence_no)
-        return Executed(result, outcome.transaction_id, outcome.sequence_no)
+        return ExecutionResult(result, outcome.transaction_id, outcome.sequence_no)
 
-    def _again(self, work: Callable[[Transaction], Any], done: Appended) -> Executed:
-        """The result of a transaction that has happened, as of the block before it; nothing is written."""
+    def _again(self, work: Callable[[Transaction], Any], done: AppendResult) -> ExecutionResult:
+        """Derive the result of a transaction that has happened, as of the block before it; writes nothing."""
         before = done.sequence_no - 1
-        with self._borrowed() as connection, connection.transaction():
+        with self._pool.connection() as connection, connection.transaction():
             active = read_active(connection, before)
-        reading = Reading(self._reader, before)
-        transaction = Transaction(done.transaction_id, self._tables().strand_id, active, before, reading)
+        strand_id = self._tables().strand_id
         try:
-            result = work(transaction)
+            with Reading(self._pool, before) as reading:
+                result = work(Transaction(done.transaction_id, strand_id, active, before, reading))
         except RequestDone as error:
             raise RequestDone(f"transaction {done.transaction_id}, block {done.sequence_no}: {error}") from None
-        finally:
-            self._put_back(reading)
-        return Executed(result, done.transaction_id, done.sequence_no, repeated=True)
+        return ExecutionResult(result, done.transaction_id, done.sequence_no, repeated=True)
 
-    def _request(self, request_id: str) -> Appended | None:
-        with self._borrowed() as connection:
+    def _request(self, request_id: str) -> AppendResult | None:
+        with self._pool.connection() as connection:
             row = connection.execute(READ_REQUEST, [request_id]).fetchone()
-        return None if row is None else Appended(row[0], row[1], repeated=True)
+        return None if row is None else AppendResult(row[0], row[1], repeated=True)
 
-    def _append(self, group: Sequence[Prepared]) -> Sequence[Appended | Conflict]:
+    def _append(self, group: Sequence[Prepared]) -> Sequence[AppendResult | Conflict]:
         try:
             return self._appender.append(group)
         except psycopg.OperationalError:
-            # The connection was lost, perhaps while the commit was on its way: the journal tells.
+            # The connection was lost, perhaps during the commit: only the journal knows whether it happened.
             self._appender.close()
             return [self._found(prepared) for prepared in group]
         except psycopg.Error as error:
             raise describe_error(error) from error
 
-    def _found(self, prepared: Prepared) -> Appended | Conflict:
+    def _found(self, prepared: Prepared) -> AppendResult | Conflict:
         number = self._appender.written(prepared.transaction_id, prepared.reads.tables_at)
         if number is None:
             return Conflict("the connection to PostgreSQL was lost before the transaction was in the journal")
-        return Appended(prepared.transaction_id, number)
+        return AppendResult(prepared.transaction_id, number)
 
     def _tables(self) -> _Tables:
-        """The ledger's tables as this process last saw them: what was defined since shows as a conflict."""
+        """Return the ledger's tables as this process last saw them. A later definition shows as a conflict."""
         with self._loading:
             if self._known is None:
-                with self._borrowed() as connection:
+                with self._pool.connection() as connection:
                     at = read_mark(connection)
                     with connection.transaction():
                         active = read_active(connection, at.sequence_no)
@@ -193,40 +203,25 @@ class Ledger:
             return self._known
 
     def _learn(self, tables: _Tables, prepared: Prepared, sequence_no: int) -> None:
-        """That it was no conflict says that up to its block no table was defined but by itself."""
+        """Update the known tables: without a conflict, no other transaction defined a table up to its block."""
         with self._loading:
             if self._known is tables:
                 self._known = None if prepared.defines else replace(tables, at=sequence_no)
 
     def _defined_since(self, number: int) -> bool:
-        with self._borrowed() as connection:
+        with self._pool.connection() as connection:
             return connection.execute(DEFINED_SINCE, [number]).fetchone() == (True,)
 
-    def _reader(self) -> psycopg.Connection[Any]:
-        """A connection that no other thread uses."""
-        while True:
-            try:
-                connection = self._idle.get_nowait()
-            except Empty:
-                return connect(self.url, autocommit=True, application_name="strandline ledger")
-            if not connection.closed:
-                return connection
 
-    def _drop_idle(self) -> None:
-        with suppress(Empty):
-            while True:
-                self._idle.get_nowait().close()
+class _Reader(psycopg.Connection[tuple[Any, ...]]):
+    """A connection of the pool, with the settings and the role of all connections."""
 
-    def _put_back(self, reading: Reading) -> None:
-        connection = reading.close()
-        if connection is not None and not connection.closed:
-            self._idle.put(connection)
+    @classmethod
+    def connect(cls, conninfo: str = "", **_: Any) -> Any:
+        return connect(conninfo, autocommit=True, application_name="strandline ledger")
 
-    @contextmanager
-    def _borrowed(self) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._reader()
-        try:
-            yield connection
-        finally:
-            if not connection.closed:
-                self._idle.put(connection)
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether a retry may help: after a conflict, or a lost connection."""
+    lost = isinstance(error, DatabaseError) and isinstance(error.__cause__, psycopg.OperationalError)
+    return isinstance(error, Conflict) or lost

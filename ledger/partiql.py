@@ -1,10 +1,10 @@
-"""The PartiQL that a transaction's steps are recorded as, with a question mark for every value."""
+"""The PartiQL statements by which a transaction's steps are recorded, with a question mark for every value."""
 
 import re
 from collections.abc import Iterable
 
 _PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
-# Of PartiQL's reserved words those that people name tables and fields with.
+# The reserved words of PartiQL that are plausible names of tables and fields.
 _RESERVED = frozenset(
     "ADD ALL AND AS ASC AT BETWEEN BY CASE CHECK COLUMN CREATE DATE DEFAULT DELETE DESC DISTINCT DROP ELSE END EXISTS "
     "FROM GROUP IN INDEX INSERT INTO IS KEY LIKE LIMIT LIST MISSING NOT NULL ON OR ORDER REMOVE SELECT SET SEXP STRUCT "
@@ -13,7 +13,7 @@ _RESERVED = frozenset(
 
 
 def name(text: str) -> str:
-    """An identifier, in double quotes where it must be."""
+    """Return an identifier, in double quotes if it needs them."""
     if _PLAIN.fullmatch(text) and text.upper() not in _RESERVED:
         return text
     return '"' + text.replace('"', '""') + '"'
@@ -57,7 +57,7 @@ def find_by_value(table: str, field: str) -> str:
 
 
 def history(table: str, *, period: int, document: bool) -> str:
-    """`period` is the number of times given: none, from, or from and to."""
+    """Return a query of the history. `period` counts the given times: 0 none, 1 from, 2 from and to."""
     arguments = "".join([", ?"] * period)
     where = " WHERE h.metadata.id = ?" if document else ""
     return f"SELECT * FROM history({name(table)}{arguments}) AS h{where}"

@@ -1,4 +1,4 @@
-"""What a transaction has come to, and what it says of tables and redactions."""
+"""Transactions ready to be appended, and the tables and redactions that a transaction reports."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from strandline.ledger.changes import Reads
 
 @dataclass(frozen=True, slots=True)
 class UserTable:
-    """A table as `information_schema.user_tables` has it; `table_id` is None where QLDB made it and left it empty."""
+    """A table as `information_schema.user_tables` has it; `table_id` is None if QLDB created it and left it empty."""
 
     table_id: str | None
     name: str
@@ -17,8 +17,8 @@ class UserTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
-    """The revision that a transaction redacts."""
+class RedactedRevision:
+    """A revision that a transaction redacts."""
 
     strand_id: str
     sequence_no: int
@@ -29,7 +29,7 @@ class Redacted:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a transaction has come to: all that its block needs but its place."""
+    """A finished transaction: everything that its block needs but its place in the journal."""
 
     transaction_id: str
     statements: tuple[Statement, ...]

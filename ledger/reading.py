@@ -1,12 +1,13 @@
-"""What a transaction reads: one state of the journal, that of the mark at its first look."""
+"""The reads of a transaction: one snapshot of the journal, at the mark of its first read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
 
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import to_json
@@ -17,7 +18,7 @@ SNAPSHOT = """
     SELECT m.sequence_no, p.sequence_no = m.sequence_no
            AND p.change_id = coalesce((SELECT max(id) FROM journal.change), 0)
     FROM journal.mark m, journal.lookup_position p"""
-BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {SNAPSHOT}"  # in one trip
+BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {SNAPSHOT}"  # in one round trip
 FOLLOW = "SELECT journal.follow_lookups()"
 
 _COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
@@ -37,13 +38,13 @@ BY_VALUE = f"""
 LOOKED_UP = """
     SELECT document_id FROM journal.lookup
     WHERE table_id = %(table)s AND field = %(field)s AND value_hash = journal.value_hash(%(value)s)"""
-# Look-ups know the present: what matched at an earlier block matches still, or has changed since.
+# Look-ups reflect the present: a document that matched at an earlier block matches now, or has changed since.
 LOOKED_UP_THEN = f"""
     {LOOKED_UP}
     UNION SELECT document_id FROM journal.revision WHERE sequence_no > %(end)s AND table_id = %(table)s"""
 MATCHES = "found.data -> %(field)s::text = %(value)s"
-# Of one that was redacted since nobody can say whether it matched.
-MATCHES_OR_GONE = f"({MATCHES} OR found.state = 'redacted')"
+# Whether a revision matched that has been redacted since is unknown.
+MATCHES_OR_REDACTED = f"({MATCHES} OR found.state = 'redacted')"
 
 HISTORY = f"""
     SELECT {_COLUMNS.replace("r.", "p.")}
@@ -78,16 +79,28 @@ AT_ADDRESS = """
 
 
 class Reading:
-    """The journal as of one block, over an autocommit connection of its own; `close` ends the database transaction.
+    """The journal as of one block. Takes a connection from the pool at the first read, and gives it back at the end.
 
-    As of an earlier block (`end`, then `earlier`) it gives what was read then, without what was redacted since.
+    As of an earlier block (`end`; `earlier` is then set) it returns what was read then, without data redacted since.
     """
 
-    def __init__(self, connection: Callable[[], psycopg.Connection[Any]], end: int | None = None) -> None:
-        self._connect = connection
+    def __init__(self, pool: "ConnectionPool[Any]", end: int | None = None) -> None:
+        self._pool = pool
         self._connection: psycopg.Connection[Any] | None = None
         self._end = end
         self.earlier = end is not None
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if not connection.closed:
+            with suppress(psycopg.OperationalError):  # a lost connection has no transaction to end
+                connection.rollback()
+        self._pool.putconn(connection)
 
     @property
     def begun(self) -> bool:
@@ -95,21 +108,21 @@ class Reading:
 
     @property
     def end(self) -> int:
-        """The block as of which all is read."""
+        """The block as of which everything is read."""
         self._run()
         assert self._end is not None
         return self._end
 
     def document(self, table_id: str, document_id: str) -> Document | None:
-        """The document's current revision; None where it is deleted, or not in this table."""
+        """Return the document's current revision, None if it is deleted or not in this table."""
         row = self._one(BY_ID, document=document_id)
         if row is None or row[-1] != table_id or row[4] == "deleted":
             return None
         return self._document(row)
 
     def matching(self, table_id: str, field: str, value: Any) -> Iterator[Document]:
-        """The current documents whose indexed field has the value."""
-        then = {"candidates": LOOKED_UP_THEN, "matches": MATCHES_OR_GONE}
+        """Return the current documents whose indexed field has the value."""
+        then = {"candidates": LOOKED_UP_THEN, "matches": MATCHES_OR_REDACTED}
         statement = BY_VALUE.format(**(then if self.earlier else {"candidates": LOOKED_UP, "matches": MATCHES}))
         jsonb = Jsonb(value, dumps=to_json)
         return map(self._document, self._all(statement, table=table_id, field=field, value=jsonb))
@@ -117,33 +130,25 @@ class Reading:
     def history(
         self, table_id: str, document_id: str | None, from_time: datetime | None, to_time: datetime | None
     ) -> Iterator[Document]:
-        """The revisions that were active at some time of the period, by document and version."""
+        """Return the revisions that were active at some time of the period, by document and version."""
         documents = "true" if document_id is None else "r.document_id = %(document)s"
         more = {"from": from_time, "to": to_time}
         statement = HISTORY.format(documents=documents)
         return map(self._document, self._all(statement, table=table_id, document=document_id, **more))
 
     def revision_at(self, sequence_no: int, table_id: str, document_id: str) -> tuple[int, str, bool] | None:
-        """Version and state of the revision that a block brought, and whether a later one took its place."""
+        """Return version and state of a revision of this block, and whether a later revision replaced it."""
         row = self._one(AT_ADDRESS, number=sequence_no, table=table_id, document=document_id)
         return None if row is None else (row[0], row[1], row[2])
 
-    def check_held(self, documents: Sequence[Document]) -> None:
-        """Raises RequestDone where one of them, as of an earlier block, held data that was redacted since."""
+    def check_readable(self, documents: Sequence[Document]) -> None:
+        """Raise RequestDone if one of them had data, as of an earlier block, that was redacted since."""
         erased = [(one.document_id, one.version) for one in documents if one.state == "redacted"]
         if not self.earlier or not erased:
             return
         documents_, versions = zip(*erased, strict=True)
         if self._one(ERASED_SINCE, documents=list(documents_), versions=list(versions)) == (True,):
             raise RequestDone("it happened before; what it read has been redacted, so its result cannot be had again")
-
-    def close(self) -> psycopg.Connection[Any] | None:
-        """End; gives the connection back, if one was needed."""
-        connection, self._connection = self._connection, None
-        if connection is not None and not connection.closed:
-            with suppress(psycopg.OperationalError):  # a lost connection has nothing to end, and is closed
-                connection.rollback()
-        return connection
 
     def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}).fetchone()
@@ -154,7 +159,7 @@ class Reading:
 
     def _run(self) -> psycopg.Connection[Any]:
         if self._connection is None:
-            self._connection = self._connect()
+            self._connection = self._pool.getconn()
             mark_no = _begin(self._connection)
             self._end = mark_no if self._end is None else self._end
         return self._connection
@@ -174,7 +179,7 @@ class Reading:
 
 
 def _begin(connection: psycopg.Connection[Any]) -> int:
-    """Begin to read one state of the database, whose look-ups are those of its mark; gives the mark."""
+    """Begin a snapshot whose look-ups are up to date with its mark. Returns the mark."""
     while True:
         with psycopg.ClientCursor(connection) as cursor:
             cursor.execute(BEGIN)

@@ -1,4 +1,4 @@
-"""QLDB's redaction patterns, each redaction a transaction of its own (its developer guide, "Redacting revisions")."""
+"""QLDB's redaction patterns (its developer guide, "Redacting revisions"). Each redaction is a transaction."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ REVISIONS = """
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """A revision that was redacted, and by which block."""
+    """A redacted revision, and the block that redacted it."""
 
     document_id: str
     version: int
@@ -53,9 +53,9 @@ def redact_revision(ledger: Ledger, document_id: str, version: int) -> Redaction
 
 
 def redact_document(ledger: Ledger, document_id: str) -> Iterator[Redaction]:
-    """Pattern 2: delete the document where it is not yet, then redact every revision that holds data.
+    """Pattern 2: delete the document unless it is deleted, then redact every revision that has data.
 
-    May be repeated: what is done stays done.
+    Idempotent: a repetition redacts what is left.
     """
     last = _revisions(ledger, document_id)[-1]
     if last.state != "deleted":
@@ -69,31 +69,31 @@ def redact_document(ledger: Ledger, document_id: str) -> Iterator[Redaction]:
 def redact_attribute(
     ledger: Ledger, document_id: str, attribute: str, matches: Callable[[Any], bool] = lambda _: True
 ) -> Iterator[Redaction]:
-    """Pattern 3: remove the attribute from the document, then redact every revision that held it.
+    """Pattern 3: remove the attribute from the document, then redact every revision that had it.
 
-    `matches` says of a value, as JSON, whether it is one to go; every value unless given. May be repeated.
+    `matches` decides by the value, as JSON, whether to remove it; every value by default. Idempotent.
     """
 
-    def holds(data: Any) -> bool:
+    def applies(data: Any) -> bool:
         return isinstance(data, dict) and attribute in data and matches(data[attribute])
 
     last = _revisions(ledger, document_id)[-1]
-    if last.state == "normal" and holds(last.data):
+    if last.state == "normal" and applies(last.data):
         table = _active(last, document_id)
 
         def remove(txn: Transaction) -> None:
             current = txn.get(table, document_id)
-            if current is not None and holds(as_json(current.data)):
+            if current is not None and applies(as_json(current.data)):
                 txn.remove(table, document_id, attribute)
 
         ledger.execute(remove)
     for revision in _revisions(ledger, document_id):
-        if revision.state == "normal" and holds(revision.data):
+        if revision.state == "normal" and applies(revision.data):
             yield _redact(ledger, document_id, revision)
 
 
 def equal_to(value: Any) -> Callable[[Any], bool]:
-    """Whether another JSON value is equal to this one, as jsonb compares them."""
+    """Return a predicate: whether another JSON value equals this one, by jsonb's rules."""
     wanted = comparable(value)
     return lambda other: bool(comparable(other) == wanted)
 
@@ -122,6 +122,6 @@ def _read(connection: psycopg.Connection[Any], document_id: str) -> list[tuple[A
 def _active(revision: _Revision, document_id: str) -> str:
     if revision.table is None:
         raise NothingToRedact(
-            f"document {document_id} is in a table that was dropped, where its current revision cannot be changed"
+            f"document {document_id} is in a dropped table, in which its current revision cannot be changed"
         )
     return revision.table

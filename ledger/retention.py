@@ -2,8 +2,8 @@
 
     [{"table": "Licence", "field": "status", "equals": "Revoked", "days": 365}, {"table": "Contact", "days": 730}]
 
-A rule's revisions are those of the active table of that name whose field equals the value (all, without a field) and
-that were replaced at least so many days ago, by a later revision or a deletion. Current ones are never due.
+A rule covers the revisions of the active table of that name whose field equals the value (without a field: all), and
+that a later revision or a deletion replaced at least so many days ago. Current revisions are never due.
 """
 
 import json
@@ -36,7 +36,7 @@ DUE = """
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How long old revisions of a table, where `field` equals `value`, are kept."""
+    """The retention of old revisions of a table, or of those whose `field` equals `value`."""
 
     table: str
     days: int
@@ -45,22 +45,22 @@ class Rule:
 
 
 def parse_rules(text: str | None) -> list[Rule]:
-    """The rules of the setting; UsageError where they are not as this module says, or where there are none."""
+    """Return the rules of the setting. Raises UsageError if it is empty or malformed."""
     if not text:
         raise UsageError(
             'STRANDLINE_RETENTION is not set: it holds the retention rules, such as [{"table": "Licence", "days": 365}]'
         )
     try:
-        told = json.loads(text, parse_float=Decimal)
+        rules = json.loads(text, parse_float=Decimal)
     except ValueError:
         raise UsageError("STRANDLINE_RETENTION is not JSON") from None
-    if not isinstance(told, list):
+    if not isinstance(rules, list):
         raise UsageError("STRANDLINE_RETENTION is not an array of rules")
-    return [_rule(number, rule) for number, rule in enumerate(told, 1)]
+    return [_rule(number, rule) for number, rule in enumerate(rules, 1)]
 
 
 def due(url: str, rules: list[Rule]) -> Iterator[tuple[str, int]]:
-    """The revisions, as document and version, that are past a rule; each once."""
+    """Yield the revisions that are past a rule, as document and version, each once."""
     seen: set[tuple[str, int]] = set()
     for rule in rules:
         with connect(url) as connection:
@@ -73,12 +73,12 @@ def due(url: str, rules: list[Rule]) -> Iterator[tuple[str, int]]:
                 yield document_id, version
 
 
-def _rule(number: int, told: Any) -> Rule:
-    if not isinstance(told, dict) or told.keys() - MEMBERS:
+def _rule(number: int, given: Any) -> Rule:
+    if not isinstance(given, dict) or given.keys() - MEMBERS:
         raise UsageError(f"STRANDLINE_RETENTION, rule {number}: is no object of table, days, field and equals")
-    table, days, field = told.get("table"), told.get("days"), told.get("field")
+    table, days, field = given.get("table"), given.get("days"), given.get("field")
     if not isinstance(table, str) or not isinstance(days, int) or isinstance(days, bool) or not 0 <= days < 100_000:
         raise UsageError(f"STRANDLINE_RETENTION, rule {number}: needs a table and a whole number of days")
-    if (field is None) != ("equals" not in told) or not isinstance(field, str | None):
+    if (field is None) != ("equals" not in given) or not isinstance(field, str | None):
         raise UsageError(f"STRANDLINE_RETENTION, rule {number}: field and equals go together")
-    return Rule(table, days, field, told.get("equals"))
+    return Rule(table, days, field, given.get("equals"))

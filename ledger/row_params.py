@@ -22,7 +22,7 @@ _COLUMNS = """
 
 
 class Field(bytes):
-    """A value in the binary form of the parameter's type, whichever that is."""
+    """A value in the binary form of the parameter's type."""
 
 
 class _FieldDumper(Dumper):
@@ -34,7 +34,7 @@ class _FieldDumper(Dumper):
 
 
 def register(connection: psycopg.Connection[Any]) -> None:
-    """Let the connection's statements take fields."""
+    """Let the connection's statements have `Field` parameters."""
     connection.adapters.register_dumper(Field, _FieldDumper)
 
 
@@ -48,7 +48,7 @@ class RowType:
         self._prefixes = [struct.pack(">I", one) for one in columns]
 
     def array(self, rows: Sequence[bytes]) -> Field:
-        """COPY tuples that have all of the table's columns in their order."""
+        """Return an array of COPY tuples, which have all of the table's columns in their order."""
         if not rows:
             return Field(struct.pack(">iiI", 0, 0, self._type))
         parts = [struct.pack(">iiIii", 1, 0, self._type, len(rows), 1)]

@@ -1,4 +1,4 @@
-"""The journal's end, and the blocks that follow it."""
+"""The tail of the journal, and the blocks made to follow it."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from strandline.ledger.prepared import Prepared
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The mark, the time of its block, and whether anything waits above it."""
+    """The mark, the time of its block, and whether candidates wait above it."""
 
     strand_id: str | None
     origin: int
@@ -23,20 +23,20 @@ class Tail:
     candidates: bool
 
 
-class Following:
-    """Blocks made to follow an end, in the order in which transactions are added."""
+class TailBlocks:
+    """New blocks that follow the tail, in the order in which transactions are added."""
 
-    def __init__(self, end: Tail) -> None:
-        assert end.strand_id is not None
-        self.end = end
+    def __init__(self, tail: Tail) -> None:
+        assert tail.strand_id is not None
+        self.tail = tail
         self.blocks: list[CheckedBlock] = []
         self.added: list[Prepared] = []
-        self._maker = BlockMaker(end.strand_id, end.sequence_no + 1, end.block_hash or b"")
-        # Clocks differ between machines, and go back: the history's times do not.
-        self._time: Timestamp = timestamp(max(time.time_ns() // 1_000_000, _milliseconds(end.block_time)))
+        self._maker = BlockMaker(tail.strand_id, tail.sequence_no + 1, tail.block_hash or b"")
+        # Clocks differ between machines, and may be set back; block times never decrease.
+        self._time: Timestamp = timestamp(max(time.time_ns() // 1_000_000, _milliseconds(tail.block_time)))
 
     def add(self, prepared: Prepared) -> int:
-        """Make the transaction's block; gives its number."""
+        """Make the transaction's block. Returns its number."""
         made = self._maker.make(
             transaction_id=prepared.transaction_id,
             tx_time=self._time,
@@ -52,16 +52,16 @@ class Following:
 
     @property
     def first_no(self) -> int:
-        return self.end.sequence_no + 1
+        return self.tail.sequence_no + 1
 
-    def new_end(self) -> Tail:
-        """The end when they are in."""
+    def new_tail(self) -> Tail:
+        """Return the tail after these blocks are appended."""
         last = self.blocks[-1]
-        return Tail(self.end.strand_id, self.end.origin, last.sequence_no, last.block_hash, last.block_time, False)
+        return Tail(self.tail.strand_id, self.tail.origin, last.sequence_no, last.block_hash, last.block_time, False)
 
 
 def _milliseconds(moment: datetime | None) -> int:
     if moment is None:
         return 0
-    # Rounded up: a block is never before the one that it follows.
+    # Rounded up: a block's time is never before that of the block it follows.
     return -(-round(moment.timestamp() * 1_000_000) // 1000)

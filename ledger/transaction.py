@@ -1,4 +1,4 @@
-"""A transaction: what it reads, and the block that it would become."""
+"""A transaction: its reads, its writes, and the block that they become."""
 
 import re
 import time
@@ -14,7 +14,7 @@ from strandline.journal.make.block import NewRedaction, NewRevision, Statement, 
 from strandline.journal.make.ids import derived_id
 from strandline.ledger import errors, partiql
 from strandline.ledger.changes import Reads
-from strandline.ledger.prepared import Prepared, Redacted, UserTable
+from strandline.ledger.prepared import Prepared, RedactedRevision, UserTable
 from strandline.ledger.reading import Reading
 from strandline.ledger.values import Document, as_document, as_ion, as_json, comparable
 
@@ -28,7 +28,7 @@ _MISSING = object()
 
 @dataclass(slots=True)
 class _Change:
-    """What the transaction makes of one document."""
+    """A change of one document by the transaction."""
 
     table: Table
     table_id: str
@@ -39,16 +39,16 @@ class _Change:
 
 
 class Transaction:
-    """What the function given to `Ledger.execute` works with; of no use after it.
+    """The argument of the function given to `Ledger.execute`, valid until that function returns.
 
-    It sees the ledger as of one block, and what it has itself written. Documents are structs of Ion values: dicts of
-    str, int, bool, float, Decimal, bytes, None, datetime, Timestamp, lists and dicts.
+    It shows the ledger as of one block, and its own writes. Documents are structs of Ion values: dicts of str, int,
+    bool, float, Decimal, bytes, None, datetime, Timestamp, lists and dicts.
     """
 
     def __init__(
         self, transaction_id: str, strand_id: str | None, tables: Mapping[str, Table], tables_at: int, reading: Reading
     ) -> None:
-        """`tables` are the active ones as of block `tables_at`."""
+        """`tables` are the active tables as of block `tables_at`."""
         self.transaction_id = transaction_id
         self._strand_id = strand_id
         self._tables = dict(tables)
@@ -63,7 +63,7 @@ class Transaction:
         self._defines = False
 
     def create_table(self, name: str) -> str:
-        """Create a table; gives its id. Raises TableExists, TooManyTables, ReservedTable."""
+        """Create a table and return its id. Raises TableExists, TooManyTables, ReservedTable."""
         if not _TABLE_NAME.fullmatch(name):
             raise errors.WrongDocument("a table's name is letters, digits and underscores, at most 128")
         if name == GRAFT:
@@ -71,32 +71,32 @@ class Transaction:
         if name in self._tables:
             raise errors.TableExists(f"there is a table {name} already")
         if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
-            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that it may have")
+            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that are allowed")
         table_id = derived_id(self.transaction_id, name)
         self._define(partiql.create_table(name), {"id": table_id, "name": name})
         self._tables[name] = Table(name, -1, table_id, table_id)
         return table_id
 
     def create_index(self, table: str, field: str) -> None:
-        """Let documents be found by a field; usable once this transaction is in the journal. Raises IndexExists."""
+        """Index a field, so that later transactions can find documents by it. Raises IndexExists."""
         known = self._table(table)
         if not field or not field.isprintable() or set(field) & set('")'):
-            raise errors.WrongDocument("an index is on one field, whose name holds no quotes and no parenthesis")
+            raise errors.WrongDocument("an index is on one field, whose name has no quotes and no parentheses")
         if field in known.indexes or (table, field) in self._indexed:
             raise errors.IndexExists(f"table {table} has an index on this field already")
         self._define(partiql.create_index(table, field), {"table": known.name, "field": field})
         self._indexed.add((table, field))
 
     def drop_table(self, table: str) -> None:
-        """Drop a table: its name is free, its documents stay in the journal."""
+        """Drop a table. Its name becomes free; its documents stay in the journal."""
         known = self._table(table)
         if table == GRAFT:
-            raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and stays")
+            raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and cannot be dropped")
         self._define(partiql.drop_table(table), {"table": known.name, "dropped": True})
         del self._tables[table]
 
     def insert(self, table: str, document: Mapping[str, Any]) -> str:
-        """Insert a document; gives its id."""
+        """Insert a document and return its id."""
         known = self._writable(table)
         data, data_ion = as_document(document)
         document_id = derived_id(self.transaction_id, "document", str(self._inserted))
@@ -106,7 +106,7 @@ class Transaction:
         return document_id
 
     def update(self, table: str, document_id: str, values: Mapping[str, Any]) -> None:
-        """Set attributes of a document; the others stay. Raises NoSuchDocument."""
+        """Set attributes of a document; its other attributes do not change. Raises NoSuchDocument."""
         if not values:
             raise errors.WrongDocument("an update sets at least one attribute")
         taken = {name: as_ion(value)[0] for name, value in values.items()}
@@ -115,53 +115,53 @@ class Transaction:
         self._rewrite(known, before, {**self._data(before), **taken}, index)
 
     def remove(self, table: str, document_id: str, attribute: str) -> None:
-        """Remove an attribute of a document; one that it does not have may be removed too. Raises NoSuchDocument."""
+        """Remove an attribute of a document; a no-op if it has none of that name. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
         index = self._record(partiql.remove(table, attribute), document_id)
         self._rewrite(known, before, {k: v for k, v in self._data(before).items() if k != attribute}, index)
 
     def delete(self, table: str, document_id: str) -> None:
-        """Delete a document: its older revisions stay in the history. Raises NoSuchDocument."""
+        """Delete a document. Its earlier revisions stay in the history. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
         index = self._record(partiql.delete(table), document_id)
         self._rewrite(known, before, None, index)
 
-    def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> Redacted:
-        """Redact the revision of a document that the block at this address brought: `{strandId, sequenceNo}`.
+    def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> RedactedRevision:
+        """Redact the revision of a document in the block at this address: `{strandId, sequenceNo}`.
 
-        Raises NoSuchRevision, ActiveRevision, NothingToRedact, TooManyRedactions (QLDB allows one a transaction).
+        Raises NoSuchRevision, ActiveRevision, NothingToRedact, TooManyRedactions (a transaction may redact one).
         """
         strand_id, number = block_address.get("strandId"), block_address.get("sequenceNo")
         if self._strand_id is None or strand_id != self._strand_id or not isinstance(number, int):
-            raise errors.NoSuchRevision("the address is of another strand, or holds no sequenceNo")
+            raise errors.NoSuchRevision("the address is of another strand, or has no sequenceNo")
         if self._redactions:
             raise errors.TooManyRedactions("a transaction redacts one revision; redact the next in another")
         self._reads.documents.add(document_id)
         found = self._reading.revision_at(number, table_id, document_id)
         if found is None:
-            raise errors.NoSuchRevision(f"block {number} brought no revision of document {document_id} in that table")
+            raise errors.NoSuchRevision(f"block {number} has no revision of document {document_id} in that table")
         version, state, replaced = found
         if not replaced and state != "deleted":
             raise errors.ActiveRevision(
                 f"version {version} of document {document_id} is its current one: update or delete the document first"
             )
         if state != "normal":
-            raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it holds no data")
+            raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it has no data")
         address = {"strandId": strand_id, "sequenceNo": number}
         self._record(partiql.REDACT, address, table_id, document_id)
         self._redactions.append(NewRedaction(number, table_id, document_id, version))
-        return Redacted(self._strand_id, number, table_id, document_id, version)
+        return RedactedRevision(self._strand_id, number, table_id, document_id, version)
 
     def get(self, table: str, document_id: str) -> Document | None:
-        """The current document of this id; None where the table has none."""
+        """Return the current document of this id, None if the table has none."""
         known = self._table(table)
         self._record(partiql.find_by_id(table), document_id)
         found = self._find(known, document_id)
-        self._reading.check_held([found] if found is not None else [])
+        self._reading.check_readable([found] if found is not None else [])
         return found
 
     def find(self, table: str, field: str, value: Any) -> list[Document]:
-        """The current documents whose indexed field equals the value. Raises NotIndexed."""
+        """Return the current documents whose indexed field equals the value. Raises NotIndexed."""
         known, wanted = self._table(table), as_ion(value)[0]
         if field not in known.indexes:
             raise errors.NotIndexed(f"table {table} has no index on this field: create_index it, or get by document id")
@@ -169,7 +169,7 @@ class Transaction:
         table_id = _id(known)
         self._reads.equalities.setdefault((table_id, field), []).append(as_json(wanted))
         found = [one for one in self._reading.matching(table_id, field, wanted) if one.document_id not in self._changes]
-        self._reading.check_held(found)
+        self._reading.check_readable(found)
         self._reads.documents.update(one.document_id for one in found)
         return found + self._own_matching(table_id, field, as_json(wanted))
 
@@ -181,9 +181,9 @@ class Transaction:
         from_time: datetime | None = None,
         to_time: datetime | None = None,
     ) -> list[Document]:
-        """The committed revisions of a document, or of a whole table, that were active at some time of the period.
+        """Return the committed revisions of a document, or of a table, that were active at some time of the period.
 
-        Deletions and redacted revisions are among them, by their `state`.
+        They include deletions and redacted revisions; `state` names them.
         """
         known = self._table(table)
         period = [from_time or _BEGINNING, to_time] if to_time else [from_time] if from_time else []
@@ -197,16 +197,16 @@ class Transaction:
         else:
             self._reads.documents.add(document_id)
         found = list(self._reading.history(table_id, document_id, from_time, to_time))
-        self._reading.check_held(found)
+        self._reading.check_readable(found)
         return found
 
     def user_tables(self) -> list[UserTable]:
-        """The active tables, by name."""
+        """Return the active tables, by name."""
         self._record(partiql.USER_TABLES)
         return [UserTable(t.table_id, t.name, tuple(t.indexes)) for _, t in sorted(self._tables.items())]
 
     def prepare(self, request_id: str | None = None) -> Prepared | None:
-        """What it has come to; None where it did nothing."""
+        """Return the finished transaction, None if it did nothing."""
         if not self._statements:
             return None
         if self._reading.begun:
@@ -217,7 +217,7 @@ class Transaction:
             tuple(
                 _revision(id_, change)
                 for id_, change in self._changes.items()
-                if change.version or change.data is not None  # what was inserted and deleted again was never there
+                if change.version or change.data is not None  # a document that it inserted and deleted never existed
             ),
             tuple(self._redactions),
             tuple(self._system_revisions),
@@ -237,7 +237,7 @@ class Transaction:
         return self._table(name)
 
     def _define(self, text: str, what: dict[str, Any]) -> None:
-        # QLDB shows of a table's or an index's own revision nothing but a hash.
+        # QLDB exports only the hash of a table's or an index's own revision.
         self._system_revisions.append(ion_hash({**what, "txId": self.transaction_id}))
         self._defines = True
         self._record(text)
@@ -249,8 +249,8 @@ class Transaction:
     def _find(self, table: Table, document_id: str) -> Document | None:
         table_id = _id(table)
         if (own := self._changes.get(document_id)) is not None:
-            gone = own.data is None or own.table_id != table_id
-            return None if gone else Document(document_id, own.version, own.data)
+            absent = own.data is None or own.table_id != table_id
+            return None if absent else Document(document_id, own.version, own.data)
         self._reads.documents.add(document_id)
         return self._reading.document(table_id, document_id)
 
@@ -271,7 +271,7 @@ class Transaction:
 
     def _data(self, document: Document) -> dict[str, Any]:
         if document.data is None and self._reading.earlier:
-            return {}  # redacted since; nothing is written now, so what it was does not matter
+            return {}  # redacted since; this run writes nothing, so the data does not matter
         if document.data is None:
             raise errors.NoSuchDocument(f"document {document.document_id} has no data: its revision is redacted")
         return document.data

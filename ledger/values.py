@@ -1,4 +1,4 @@
-"""Documents as the ledger takes, keeps and compares them."""
+"""Documents and their values: reading, copying and comparing them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,9 @@ _READ_AS_THEMSELVES = frozenset((str, int, bool, float, bytes, type(None)))
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A revision of a document; `data` is a dict of Ion values, None where it was deleted or redacted.
+    """A revision of a document; `data` is a dict of Ion values, None if it is deleted or redacted.
 
-    `sequence_no`, `tx_id` and `tx_time` are those of the block that wrote it: of one that this transaction itself
-    writes, not known yet (None).
+    `sequence_no`, `tx_id` and `tx_time` are those of its block; None for a revision that this transaction writes.
     """
 
     document_id: str
@@ -32,17 +31,17 @@ class Document:
 
 
 def as_ion(value: Any) -> tuple[Any, bytes]:
-    """A value as it will be read again, and its binary Ion; WrongDocument where Ion has no such value."""
+    """Return a value as it will be read back, and its binary Ion. Raises WrongDocument if Ion has no such value."""
     try:
         data = ion.write(value)
         return (_copied(value) if _reads_as_itself(value) else ion.read_one(data)), data
-    # amazon.ion raises almost anything for what it cannot write, with the value in its text.
+    # amazon.ion raises almost any error for a value that it cannot write, with the value in its text.
     except Exception as error:
         raise WrongDocument(f"a value that Ion does not have ({type(error).__name__})") from None
 
 
 def as_document(value: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """A document as it will be read again, and its binary Ion."""
+    """Return a document as it will be read back, and its binary Ion."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise WrongDocument(f"a document is a struct with named members, not {type(value).__name__}")
     document, data = as_ion(dict(value))
@@ -52,7 +51,7 @@ def as_document(value: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _reads_as_itself(value: Any) -> bool:
-    """Whether Ion gives back all of the value as it was: then it need not be read again, a third of the work."""
+    """Return whether Ion reads the value back unchanged. Not reading it back saves a third of the time."""
     kind = type(value)
     if kind in _READ_AS_THEMSELVES:
         return True
@@ -62,7 +61,7 @@ def _reads_as_itself(value: Any) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    """What its caller may change from now on without changing this."""
+    """Return a deep copy: the caller may change its own value later."""
     kind = type(value)
     if kind is dict:
         return {name: _copied(member) for name, member in value.items()}
@@ -70,12 +69,12 @@ def _copied(value: Any) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """A value as jsonb holds it, numbers exact."""
+    """Return the value as jsonb stores it, with exact numbers."""
     return exact(to_json(value))
 
 
 def comparable(value: Any) -> Any:
-    """What two JSON values have in common exactly where jsonb says that they are equal (1 and 1.0; not 1 and true)."""
+    """Return a key that two JSON values share if and only if jsonb says they are equal (1 and 1.0; not 1 and true)."""
     if isinstance(value, bool) or value is None:
         return (type(value), value)
     if isinstance(value, dict):

@@ -1,32 +1,40 @@
--- The journal store: what QLDB wrote, hash-equal. Made by strandline_worker, readable by no one else.
+-- Schema journal: the journal store. Blocks and revisions as QLDB wrote them, hash-equal, and what is derived from them.
+-- Owned by strandline_worker; no other role may use this schema.
 CREATE SCHEMA IF NOT EXISTS journal;
 
--- One row: how far the strand has safely come in. Every block from origin to sequence_no is there, with all its
--- revisions, verified and linked. It only ever rises.
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The mark, blocks and revisions
+
+-- One row: the highest block up to which nothing is missing. Every block from origin to sequence_no is present with all
+-- its revisions, verified and linked. The mark only rises.
 CREATE TABLE journal.mark (
     singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-    strand_id   text,                       -- NULL until the first intake
-    origin      bigint NOT NULL DEFAULT 0,  -- the first block that the store holds (STRANDLINE_ORIGIN)
-    sequence_no bigint NOT NULL DEFAULT -1, -- origin - 1 until the first block is in
-    block_hash  bytea,                      -- hash of block sequence_no; NULL before the first block, and after an accepted gap
+    strand_id   text,                       -- NULL before the first intake
+    origin      bigint NOT NULL DEFAULT 0,  -- first block that the store holds (STRANDLINE_ORIGIN)
+    sequence_no bigint NOT NULL DEFAULT -1, -- origin - 1 before the first block
+    block_hash  bytea,                      -- of block sequence_no; NULL before the first block and after an accepted gap
     moved_at    timestamptz
 );
 INSERT INTO journal.mark DEFAULT VALUES;
 
--- Up to the mark: the journal. Above it: candidates, more than one for a number until the chain decides.
+-- The strand's lock: intake locks this table in ROW EXCLUSIVE mode, which is shared, a step of the mark in EXCLUSIVE mode.
+-- Not an advisory lock: a reader could take that, and stop all intake.
+CREATE TABLE journal.strand_lock ();
+
+-- Up to the mark: the journal. Above it: candidates, several for one number until the chain decides between them.
 CREATE TABLE journal.block (
     sequence_no        bigint NOT NULL,
     block_hash         bytea NOT NULL,
     previous_hash      bytea NOT NULL,
     level              text NOT NULL CHECK (level IN ('full', 'chain')),
-    complete           boolean NOT NULL,   -- its revisions came in the same transaction (an export), so none need be counted
+    complete           boolean NOT NULL,   -- its revisions came in the same transaction (an export): no need to count them
     transaction_id     text,
     block_time         timestamptz,
     entries_hashes     bytea[] NOT NULL,
-    revision_hashes    bytea[] NOT NULL,   -- every revision's, a system revision's too, in the block's order
-    revision_documents text[] NOT NULL,    -- in the same order; NULL for a system revision
-    transaction_info   bytea,              -- Ion; at level chain the JSON text, types lost
-    redaction_info     bytea,              -- as above
+    revision_hashes    bytea[] NOT NULL,   -- of every revision, system revisions included, in the block's order
+    revision_documents text[] NOT NULL,    -- document ids in the same order; NULL for a system revision
+    transaction_info   bytea,              -- Ion; at level chain the JSON text
+    redaction_info     bytea,              -- likewise
     redactions         jsonb,              -- of redaction_info: [{"sequenceNo", "tableId", "documentId", "version"}]
     statement_kinds    text[] NOT NULL,    -- leading keyword of each statement, in upper case
     definitions        text[] NOT NULL,    -- texts of CREATE, DROP and UNDROP statements, which hold no payload
@@ -34,7 +42,22 @@ CREATE TABLE journal.block (
     PRIMARY KEY (sequence_no, block_hash)
 );
 CREATE INDEX block_redacting ON journal.block (sequence_no) WHERE redactions IS NOT NULL;
+CREATE INDEX block_chain ON journal.block (sequence_no) WHERE level = 'chain';
 CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> '{}';
+-- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
+ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;
+
+-- Blocks whose contents are not shown to be complete: a hash covers something that the block does not hold. The mark passes
+-- such a block only once its omissions are accepted.
+CREATE TABLE journal.omission (
+    sequence_no bigint NOT NULL,
+    block_hash  bytea NOT NULL,
+    detail      text NOT NULL,  -- ids and hashes only
+    accepted_at timestamptz,
+    reason      text,           -- why it was accepted
+    PRIMARY KEY (sequence_no, block_hash, detail),
+    FOREIGN KEY (sequence_no, block_hash) REFERENCES journal.block ON DELETE CASCADE
+);
 
 -- A revision belongs to every block of its number that names its hash.
 CREATE TABLE journal.revision (
@@ -48,17 +71,28 @@ CREATE TABLE journal.revision (
     level       text NOT NULL CHECK (level IN ('full', 'chain')),
     tx_id       text NOT NULL,
     tx_time     timestamptz NOT NULL,
-    data        jsonb,  -- NULL unless normal
-    data_ion    bytea,  -- NULL unless normal and full
-    data_hash   bytea,  -- Ion Hash of the data, kept when the data is erased; NULL where deleted, or known only from JSON
-    metadata    bytea,  -- Ion, only where it is not {id, version, txTime in milliseconds UTC, txId} of the columns above
+    data        jsonb,   -- NULL unless normal
+    data_ion    bytea,   -- NULL unless normal and full
+    data_hash   bytea,   -- Ion Hash of the data, kept when the data is erased; NULL if deleted, or known only from JSON
+    metadata    bytea,   -- Ion; NULL if it is {id, version, txTime in milliseconds UTC, txId} of the columns above
+    shape       bigint,  -- of the data (journal.shape); NULL without data
     PRIMARY KEY (sequence_no, hash)
 ) PARTITION BY RANGE (sequence_no);
 CREATE INDEX revision_document ON journal.revision (document_id, version);
 ALTER TABLE journal.revision ALTER data SET STATISTICS 0, ALTER data_ion SET STATISTICS 0;
 
--- Partitions of 100,000 blocks; intake calls this for the range that it is about to write. PostgreSQL's histograms keep
--- values after they are deleted, so payload columns have none (a new partition does not inherit that).
+-- Turn statistics off for the first column of an index on journal.revision and of its partitions, which do not inherit
+-- the setting: histograms would keep the hashes of deleted values.
+CREATE FUNCTION journal.without_statistics(name text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    index regclass;
+BEGIN
+    FOR index IN SELECT relid FROM pg_partition_tree(format('journal.%I', name)::regclass) LOOP
+        EXECUTE format('ALTER INDEX %s ALTER COLUMN 1 SET STATISTICS 0', index);
+    END LOOP;
+END $$;
+
+-- Create the partitions (100,000 blocks each) for the range that an intake is about to write.
 CREATE FUNCTION journal.ensure_partitions(first_no bigint, last_no bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     width CONSTANT bigint := 100000;
@@ -68,48 +102,43 @@ BEGIN
     FOR part IN SELECT generate_series(first_no / width, last_no / width) LOOP
         name := format('revision_%s', part);
         IF to_regclass(format('journal.%I', name)) IS NULL THEN
-            PERFORM pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
-            -- Asked of the table, not to_regclass, whose cache may not know yet what another one made meanwhile.
+            -- The mode of ATTACH PARTITION: one session creates partitions at a time; reads and writes go on.
+            LOCK TABLE ONLY journal.revision IN SHARE UPDATE EXCLUSIVE MODE;
+            -- Ask the catalog again: to_regclass may answer from a cache that does not know another session's table yet.
             IF NOT EXISTS (SELECT FROM pg_class WHERE relname = name AND relnamespace = 'journal'::regnamespace) THEN
-                -- Attached, not made as a partition: that would wait for every reader of the journal, and hold up the next.
+                -- CREATE TABLE … PARTITION OF would wait for every reader of the journal and block the next ones; ATTACH
+                -- does not.
                 EXECUTE format('CREATE TABLE journal.%I (LIKE journal.revision INCLUDING CONSTRAINTS)', name);
                 EXECUTE format('ALTER TABLE journal.%I ALTER data SET STATISTICS 0, ALTER data_ion SET STATISTICS 0', name);
                 EXECUTE format('ALTER TABLE journal.revision ATTACH PARTITION journal.%I FOR VALUES FROM (%s) TO (%s)',
                                name, part * width, (part + 1) * width);
+                PERFORM journal.without_statistics(relname)
+                FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind = 'I' AND relname LIKE 'revision\_by\_%';
             END IF;
         END IF;
     END LOOP;
 END $$;
 
--- The register: redactions that have taken effect. It outlives the data and never holds any.
-CREATE TABLE journal.redaction (
-    document_id text NOT NULL,
-    version     bigint NOT NULL,
-    table_id    text NOT NULL,
-    sequence_no bigint NOT NULL,  -- block of the redacted revision
-    redacted_by bigint NOT NULL,  -- block that redacted it
-    data_hash   bytea,            -- NULL where the data was never held as Ion
-    registered_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (document_id, version)
-);
-CREATE INDEX redaction_redacted_by ON journal.redaction (redacted_by);
-CREATE INDEX redaction_sequence_no ON journal.redaction (sequence_no);
+-- Create the index that finds revisions of one table by the text in a field; composed projections ask for it. It holds
+-- a hash of the text, so a text may have any length, and no other table's revisions.
+CREATE FUNCTION journal.ensure_found_by(found_table text, field text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    name text := 'revision_by_' || left(encode(sha256(convert_to(format('%I.%I', found_table, field), 'UTF8')), 'hex'), 16);
+BEGIN
+    IF to_regclass(format('journal.%I', name)) IS NULL THEN
+        LOCK TABLE ONLY journal.revision IN SHARE ROW EXCLUSIVE MODE;
+        EXECUTE format(
+            'CREATE INDEX IF NOT EXISTS %I ON journal.revision (hashtextextended(data ->> %L, 0)) WHERE table_name = %L',
+            name, field, found_table);
+        EXECUTE format('COMMENT ON INDEX journal.%I IS %L', name, format('%I by its field %I', found_table, field));
+        PERFORM journal.without_statistics(name);
+    END IF;
+END $$;
 
--- What was refused at intake, or lost to the chain: shown by `rejected`, mended by a replay that covers it.
-CREATE TABLE journal.rejected (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sequence_no bigint,            -- NULL where it could not be read
-    block_hash  bytea,
-    source      text NOT NULL,     -- object name, or stream and shard
-    position    text,              -- sequence and subsequence number in the stream
-    fault       text NOT NULL,
-    detail      text NOT NULL,     -- ids and hashes only
-    record      bytea,             -- the bytes, where no export holds them
-    digest      bytea NOT NULL UNIQUE, -- of all the above but the record: a repeated replay adds no second row
-    rejected_at timestamptz NOT NULL DEFAULT now()
-);
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Intake: sources, rejections, gaps, changes
 
--- Export objects that are wholly in, by the SHA-256 of their bytes: a resumed replay passes over them.
+-- Export objects that were stored completely, by the SHA-256 of their bytes: a resumed replay skips them.
 CREATE TABLE journal.object (
     digest    bytea PRIMARY KEY,
     name      text NOT NULL,
@@ -120,6 +149,37 @@ CREATE TABLE journal.object (
     taken_at  timestamptz NOT NULL DEFAULT now()
 );
 
+-- The Kinesis streams that feed the store. A stream that is not complete and has been silent for long may have lost its
+-- worker.
+CREATE TABLE journal.stream (
+    name         text PRIMARY KEY,
+    created_at   timestamptz,  -- intake of QLDB's CREATED record
+    completed_at timestamptz,  -- intake of QLDB's COMPLETED record: no more records follow
+    heard_at     timestamptz NOT NULL,
+    fault        text          -- why nothing of the last batch could be stored: ids and kinds only
+);
+
+-- Records and blocks refused at intake, or rejected by the chain. `rejected` shows them; a replay that covers them
+-- resolves them.
+CREATE TABLE journal.rejected (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    sequence_no bigint,            -- NULL if it could not be read
+    block_hash  bytea,
+    source      text NOT NULL,     -- object name, or stream and shard
+    position    text,              -- sequence and subsequence number in the stream
+    fault       text NOT NULL,
+    detail      text NOT NULL,     -- ids and hashes only
+    record      bytea,             -- the bytes, if no export holds them
+    digest      bytea NOT NULL UNIQUE, -- over all of the above but the record: repeating a replay adds no second row
+    rejected_at timestamptz NOT NULL DEFAULT now(),
+    purged_at   timestamptz,       -- when the record was removed because it may hold redacted data
+    acknowledged_at timestamptz    -- when an operator dealt with it: it is no longer counted or listed
+);
+ALTER TABLE journal.rejected ALTER record SET STATISTICS 0;
+-- Blocks that an operator has rejected: intake refuses every further copy.
+CREATE INDEX rejected_by_operator ON journal.rejected (sequence_no) WHERE fault = 'operator';
+
+-- Blocks that are permanently lost and that the mark may skip.
 CREATE TABLE journal.accepted_gap (
     first_no    bigint PRIMARY KEY,
     last_no     bigint NOT NULL CHECK (last_no >= first_no),
@@ -127,16 +187,45 @@ CREATE TABLE journal.accepted_gap (
     accepted_at timestamptz NOT NULL DEFAULT now()
 );
 
--- What changed below the mark after it had passed: generations beyond it want a rebuild.
+-- Changes below the mark, after it had passed. Generations beyond a change need a rebuild.
 CREATE TABLE journal.change (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     sequence_no bigint NOT NULL,
     kind        text NOT NULL CHECK (kind IN ('upgraded', 'found')),
-    differs     boolean NOT NULL DEFAULT false,  -- a value of the Ion is not what JSON had said
+    differs     boolean NOT NULL DEFAULT false,  -- a value of the Ion copy is not the one that JSON had
     changed_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- The ledger's tables as the journal up to the mark tells of them.
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Redactions
+
+-- The register: redactions that have taken effect, and imported ones. It outlives the data and never holds any.
+CREATE TABLE journal.redaction (
+    document_id   text NOT NULL,
+    version       bigint NOT NULL,
+    table_id      text NOT NULL,
+    sequence_no   bigint NOT NULL,  -- block of the redacted revision
+    redacted_by   bigint NOT NULL,  -- block that redacted it
+    data_hash     bytea,            -- NULL if the data was never held as Ion
+    revision_hash bytea,            -- NULL if no revision was found
+    registered_at timestamptz NOT NULL DEFAULT now(),
+    imported      boolean NOT NULL DEFAULT false,
+    -- What the redaction met: data that it erased, a revision that arrived without data, or no revision (below the
+    -- origin, in an accepted gap). NULL while an imported redaction is unconfirmed: the mark has not passed redacted_by.
+    found         text CHECK (found IN ('data', 'redacted', 'not held')),
+    -- An imported redaction counts from its revision on: this store never held what it erased.
+    effective_no  bigint NOT NULL
+        GENERATED ALWAYS AS (CASE WHEN imported THEN least(sequence_no, redacted_by) ELSE redacted_by END) STORED,
+    PRIMARY KEY (document_id, version)
+);
+CREATE INDEX redaction_redacted_by ON journal.redaction (redacted_by);
+CREATE INDEX redaction_sequence_no ON journal.redaction (sequence_no);
+CREATE INDEX redaction_effective ON journal.redaction (effective_no);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Catalog and field counts
+
+-- The ledger's tables, as the journal up to the mark defines them.
 CREATE TABLE journal.user_table (
     table_id  text PRIMARY KEY,
     name      text NOT NULL,
@@ -145,3 +234,212 @@ CREATE TABLE journal.user_table (
     indexes   text[] NOT NULL DEFAULT '{}',
     first_no  bigint NOT NULL
 );
+
+-- A shape is the set of a document's fields and their types (journal/ion/fields.py); many documents share one. It holds
+-- names and no values, and is deleted with the last document that has it.
+CREATE TABLE journal.shape (
+    shape  bigint PRIMARY KEY,  -- hash of `fields`
+    fields jsonb NOT NULL       -- [[type, name, name within that, ...], ...]; "[]" is a member of a list
+);
+ALTER TABLE journal.shape ALTER fields SET STATISTICS 0;
+
+-- Revisions with data, by shape, up to the block in journal.shape_position. Those between it and the mark are counted on
+-- demand, so that a step of the mark over a few blocks need not write here.
+CREATE TABLE journal.shape_count (
+    table_id  text NOT NULL,
+    shape     bigint NOT NULL,
+    revisions bigint NOT NULL,
+    first_no  bigint NOT NULL,  -- block in which it was first seen, even if that revision has been erased
+    last_no   bigint NOT NULL,
+    PRIMARY KEY (table_id, shape)
+);
+CREATE TABLE journal.shape_position (
+    singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    sequence_no bigint NOT NULL DEFAULT -1
+);
+INSERT INTO journal.shape_position DEFAULT VALUES;
+
+-- Count up to the mark if it is at least `blocks` ahead. The caller holds the strand's lock alone.
+CREATE FUNCTION journal.count_shapes(blocks bigint) RETURNS void LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    counted_no bigint;
+    mark_no bigint;
+BEGIN
+    SELECT p.sequence_no, m.sequence_no INTO counted_no, mark_no FROM journal.shape_position p, journal.mark m;
+    IF mark_no - counted_no < blocks THEN
+        RETURN;
+    END IF;
+    INSERT INTO journal.shape_count AS c (table_id, shape, revisions, first_no, last_no)
+    SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
+    FROM journal.revision r
+    WHERE r.sequence_no > counted_no AND r.sequence_no <= mark_no AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
+    GROUP BY r.table_id, r.shape ORDER BY r.table_id, r.shape
+    ON CONFLICT (table_id, shape) DO UPDATE
+    SET revisions = c.revisions + excluded.revisions, first_no = least(c.first_no, excluded.first_no),
+        last_no = greatest(c.last_no, excluded.last_no);
+    UPDATE journal.shape_position SET sequence_no = mark_no;
+END $$;
+
+-- Add `more` (which may be negative) revisions of a table and shape in blocks that are counted already. One statement, in
+-- the order of the key: two sessions that change the same counts wait for each other and cannot deadlock.
+CREATE FUNCTION journal.change_shapes(tables text[], shapes bigint[], more bigint[], numbers bigint[]) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO journal.shape_count AS c (table_id, shape, revisions, first_no, last_no)
+    SELECT u.table_id, u.shape, sum(u.more), min(u.number), max(u.number)
+    FROM unnest(tables, shapes, more, numbers) AS u (table_id, shape, more, number)
+    WHERE u.number <= (SELECT sequence_no FROM journal.shape_position)
+      AND u.table_id IS NOT NULL AND u.shape IS NOT NULL
+    GROUP BY u.table_id, u.shape ORDER BY u.table_id, u.shape
+    ON CONFLICT (table_id, shape) DO UPDATE
+    SET revisions = c.revisions + excluded.revisions, first_no = least(c.first_no, excluded.first_no),
+        last_no = greatest(c.last_no, excluded.last_no);
+$$;
+
+-- Delete shapes that no document has any more: those named, and those whose counts are zero. The caller holds the
+-- strand's lock alone, so no intake is about to use one.
+CREATE FUNCTION journal.forget_shapes(shapes bigint[]) RETURNS void LANGUAGE sql AS $$
+    WITH unused AS (DELETE FROM journal.shape_count WHERE revisions = 0 RETURNING shape)
+    DELETE FROM journal.shape s
+    WHERE (s.shape = ANY (shapes) OR s.shape IN (SELECT shape FROM unused))
+      AND NOT EXISTS (SELECT FROM journal.shape_count c WHERE c.shape = s.shape AND c.revisions > 0)
+      AND NOT EXISTS (
+          SELECT FROM journal.revision r
+          WHERE r.sequence_no > (SELECT sequence_no FROM journal.shape_position) AND r.shape = s.shape);
+$$;
+
+-- Counts by table and shape, up to the mark.
+CREATE VIEW journal.table_shape AS
+    SELECT table_id, shape, sum(revisions)::bigint AS revisions, min(first_no) AS first_no, max(last_no) AS last_no
+    FROM (
+        SELECT table_id, shape, revisions, first_no, last_no FROM journal.shape_count
+        UNION ALL
+        SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
+        FROM journal.revision r
+        WHERE r.sequence_no > (SELECT sequence_no FROM journal.shape_position)
+          AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)
+          AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
+        GROUP BY r.table_id, r.shape
+    ) AS counted
+    GROUP BY table_id, shape
+    HAVING sum(revisions) > 0;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The write side (ledger/). All of it except journal.request can be derived from the journal again.
+
+-- Requests that have been executed, by the id that the caller gave. The result is not kept: it is derived from the
+-- journal again.
+CREATE TABLE journal.request (
+    request_id     text PRIMARY KEY,
+    transaction_id text NOT NULL,
+    sequence_no    bigint NOT NULL,
+    requested_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Streams that this ledger writes, as QLDB did, and the last block whose records are all in the stream.
+CREATE TABLE journal.outbound_stream (
+    name        text PRIMARY KEY,
+    sequence_no bigint NOT NULL,
+    opened_at   timestamptz NOT NULL DEFAULT now(),
+    ends_at     timestamptz,  -- NULL: no end
+    completed   boolean NOT NULL DEFAULT false
+);
+
+-- Look-ups by equality on an indexed field: for each current document a hash of its value, which leads to the document;
+-- the value itself is compared there. Older revisions have no row, so a redaction leaves nothing here.
+CREATE TABLE journal.lookup (
+    table_id    text NOT NULL,
+    field       text NOT NULL,
+    value_hash  bigint NOT NULL,
+    document_id text NOT NULL,
+    PRIMARY KEY (table_id, field, value_hash, document_id)
+);
+CREATE INDEX lookup_document ON journal.lookup (document_id);
+ALTER TABLE journal.lookup ALTER value_hash SET STATISTICS 0;
+
+-- The indexes whose look-ups are filled, and the last block that all look-ups reflect.
+CREATE TABLE journal.lookup_index (
+    table_id text NOT NULL,
+    field    text NOT NULL,
+    PRIMARY KEY (table_id, field)
+);
+CREATE TABLE journal.lookup_position (
+    singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    sequence_no bigint NOT NULL DEFAULT -1,
+    change_id   bigint NOT NULL DEFAULT 0  -- last row of journal.change that they reflect
+);
+INSERT INTO journal.lookup_position DEFAULT VALUES;
+
+CREATE FUNCTION journal.value_hash(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN jsonb_hash_extended(value, 0);
+
+-- The mark, the time of its block, and whether any candidate lies above it.
+CREATE FUNCTION journal.strand_end(
+    OUT strand_id text, OUT origin bigint, OUT sequence_no bigint, OUT block_hash bytea, OUT block_time timestamptz,
+    OUT candidates boolean)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    SELECT m.strand_id, m.origin, m.sequence_no, m.block_hash,
+           (SELECT b.block_time FROM journal.block b
+            WHERE b.sequence_no = m.sequence_no AND b.block_hash = m.block_hash)
+    INTO strand_id, origin, sequence_no, block_hash, block_time
+    FROM journal.mark m;
+    -- ORDER BY makes the planner use the index: usually there is nothing to find.
+    PERFORM FROM journal.block b
+    WHERE b.sequence_no > strand_end.sequence_no ORDER BY b.sequence_no, b.block_hash LIMIT 1;
+    candidates := FOUND;
+    PERFORM FROM journal.revision r
+    WHERE r.sequence_no > strand_end.sequence_no ORDER BY r.sequence_no, r.hash LIMIT 1;
+    candidates := candidates OR FOUND;
+END $$;
+
+-- Bring the look-ups to the mark. An append calls this in its own transaction; after replays it catches up.
+-- Joins are nested loops over few documents: by hash joins the planner, which cannot know how few, would read them all.
+CREATE FUNCTION journal.follow_lookups() RETURNS void LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    at journal.lookup_position;
+    mark_no bigint;
+    newest_change bigint;
+    touched text[];
+    added record;
+BEGIN
+    SELECT * INTO at FROM journal.lookup_position FOR UPDATE;
+    SELECT m.sequence_no INTO mark_no FROM journal.mark m;
+    SELECT coalesce(max(id), 0) INTO newest_change FROM journal.change;
+    IF newest_change > at.change_id THEN  -- a block below the mark changed: fill all look-ups again
+        DELETE FROM journal.lookup;
+        DELETE FROM journal.lookup_index;
+    END IF;
+    IF mark_no > at.sequence_no AND EXISTS (SELECT FROM journal.lookup_index) THEN
+        touched := ARRAY(
+            SELECT DISTINCT document_id FROM journal.revision
+            WHERE sequence_no > at.sequence_no AND sequence_no <= mark_no);
+        DELETE FROM journal.lookup WHERE document_id = ANY (touched);
+        INSERT INTO journal.lookup (table_id, field, value_hash, document_id)
+        SELECT r.table_id, i.field, journal.value_hash(r.data -> i.field), r.document_id
+        FROM unnest(touched) AS t (document_id),
+        LATERAL (
+            SELECT l.* FROM journal.revision l
+            WHERE l.document_id = t.document_id AND l.sequence_no <= mark_no ORDER BY l.version DESC LIMIT 1) AS r
+        JOIN journal.lookup_index i ON i.table_id = r.table_id
+        WHERE r.data -> i.field IS NOT NULL;
+    END IF;
+    FOR added IN
+        SELECT u.table_id, f.field FROM journal.user_table u, unnest(u.indexes) AS f (field)
+        WHERE NOT EXISTS (
+            SELECT FROM journal.lookup_index i WHERE i.table_id = u.table_id AND i.field = f.field)
+    LOOP
+        INSERT INTO journal.lookup (table_id, field, value_hash, document_id)
+        SELECT r.table_id, added.field, journal.value_hash(r.data -> added.field), r.document_id
+        FROM (
+            SELECT DISTINCT ON (document_id) * FROM journal.revision
+            WHERE table_id = added.table_id AND sequence_no <= mark_no ORDER BY document_id, version DESC) AS r
+        WHERE r.data -> added.field IS NOT NULL;
+        INSERT INTO journal.lookup_index (table_id, field) VALUES (added.table_id, added.field);
+    END LOOP;
+    IF (at.sequence_no, at.change_id) IS DISTINCT FROM (mark_no, newest_change) THEN
+        UPDATE journal.lookup_position SET sequence_no = mark_no, change_id = newest_change;
+    END IF;
+END $$;
+

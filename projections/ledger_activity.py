@@ -1,4 +1,4 @@
-"""What happened in a ledger, block by block, without any of its contents."""
+"""Activity of a ledger, block by block, without any of its contents."""
 
 from strandline import Block, BlockProjection, Column, Rows
 

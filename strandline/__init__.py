@@ -1,7 +1,7 @@
 """Strandline: verified, erasable, rebuildable read models of an Amazon QLDB journal.
 
-A projection is written against the names below. The folders beside this file are links to the folders of the
-repository, so a module's import path is `strandline.` and its file's path.
+A projection imports the names below. The folders next to this file are links to the folders of the repository: a
+module's import path is `strandline.` and its file's path.
 """
 
 from strandline.consumer.projection.definition import (

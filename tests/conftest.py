@@ -12,6 +12,7 @@ from hypothesis import settings
 from tests import databases
 
 HOME = "STRANDLINE_TEST_HOME"
+SERVERS = {"postgres": "postgres_url", "opensearch": "opensearch_url"}  # marks, and the fixture that starts each
 pytest_plugins = ["tests.opensearch.node"]
 
 # The same examples in every run, so that a failure is one of the change at hand; other seeds are for longer runs. No
@@ -27,6 +28,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if not hasattr(config, "workerinput"):
         os.environ[HOME] = tempfile.mkdtemp(prefix="strandline-test-")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the servers that its fixtures start: `-m "not postgres and not opensearch"` is quick."""
+    for item in items:
+        for mark, fixture in SERVERS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

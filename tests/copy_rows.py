@@ -17,6 +17,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 STRAND = "StrandForTests00000000"
 INFO = ion.write({"statements": []})
+JSON_INFO = b'{"statements": []}'
 
 
 def digest(*parts: object) -> bytes:
@@ -117,7 +118,7 @@ def _block(block: Block) -> bytes:
         [b"entries"],
         hashes,
         documents,
-        INFO,
+        INFO if block.level == "full" else JSON_INFO,
         None,
         Jsonb(redactions) if redactions else None,
         list(block.statement_kinds),

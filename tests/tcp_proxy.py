@@ -1,4 +1,4 @@
-"""A proxy before a store that can lose the connection, hold it up, or swallow what is said."""
+"""A proxy in front of a store that can close, delay or black-hole its connections."""
 
 import socket
 import struct
@@ -19,7 +19,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
 
 
 class Proxy:
-    """Listens on loopback; `url` is the store behind it (PostgreSQL, or HTTP). A mode holds for what comes after it."""
+    """Listens on loopback; `url` is the store behind it (PostgreSQL or HTTP). A mode applies to later data."""
 
     def __init__(self, url: str) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -33,20 +33,20 @@ class Proxy:
             self._behind = str(given["host"]), int(given.get("port", 5432))
             self.url = make_conninfo("", **{**given, "host": "127.0.0.1", "port": port})
         self.mode: Mode = "pass"
-        self.passed = 0  # pieces of what was said, by either side
-        self.cut_after: int | None = None  # where that many have passed, the store goes away
+        self.passed = 0  # chunks, of either side
+        self.cut_after: int | None = None  # chunks after which the store is unreachable
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._resetting = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """End every connection there is, in the middle of whatever it does."""
+        """Close every connection at once."""
         self._end(socket.SHUT_RDWR)
 
     def reset(self) -> None:
-        """As `cut`, but by RST: what was on its way is thrown away."""
+        """Close every connection by RST, so that data in transit is lost."""
         self._resetting = True
-        self._end(socket.SHUT_RD)  # wakes who waits for it, and says nothing to the other side
+        self._end(socket.SHUT_RD)  # wakes the reader, and sends nothing to the peer
 
     def close(self) -> None:
         self._server.close()

@@ -1,7 +1,7 @@
-"""The PostgreSQL that Strandline brings along, for those who name none: one a home, shared by the commands that run.
+"""The embedded PostgreSQL, used if no other is set: one per home, shared by the commands that run.
 
-The last living user stops it. The kernel does the counting, by file locks: the wheel's list of pids keeps those of
-killed processes for ever.
+The last user stops it. The kernel counts the users by file locks: the wheel's list of pids would keep those of killed
+processes permanently.
 """
 
 import fcntl
@@ -17,16 +17,17 @@ from strandline.journal.errors import StrandlineError
 
 
 @contextmanager
-def embedded_postgres(home: Path) -> Iterator[str]:
-    """Give the URL of database `strandline` on the server of `home`, made and started where that is needed.
+def embedded_postgres(home: Path, *, tcp: bool = False) -> Iterator[str]:
+    """Give the URL of database `strandline` on the server of `home`; create and start it if needed.
 
-    The server stops when the last process that uses it leaves or dies; one left behind by a kill is adopted
-    by the next. May be nested, and used from threads; a forked child that leaves does not count.
-    Raises `StrandlineError` where the home cannot be used or the server does not start.
+    The server stops when the last process that uses it leaves or dies. A server left by a killed process is adopted by
+    the next. May be nested, and used from threads; a forked child that leaves does not count. With `tcp`, the server
+    also listens on the loopback address, for the readers' logins.
+    Raises `StrandlineError` if the home cannot be used or the server does not start.
     """
     home = home.expanduser().resolve()
     with _threads:
-        use = _uses.get(home) or _join(home)
+        use = _uses.get(home) or _join(home, tcp=tcp)
         use.count += 1
     try:
         yield use.url
@@ -39,10 +40,10 @@ def embedded_postgres(home: Path) -> Iterator[str]:
 
 
 class _Lock:
-    """Who starts or stops a server, and who uses it: two bytes of the file `lock` in the home.
+    """Two locks, for starting or stopping a server and for using it: two bytes of the file `lock` in the home.
 
-    The kernel drops a process's record locks when it dies, however it dies, and a forked child has none of its
-    parent's. But a process loses them as soon as it closes *any* descriptor of the file: hence one a process.
+    The kernel drops a process's record locks when it ends, however it ends, and a forked child has none of its
+    parent's. A process loses them when it closes *any* descriptor of the file: hence one per process.
     """
 
     _CHANGING, _USING = 0, 1
@@ -52,7 +53,7 @@ class _Lock:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Nobody else starts or stops the server meanwhile."""
+        """Keep other processes from starting or stopping the server."""
         fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, self._CHANGING)
         try:
             yield
@@ -60,7 +61,7 @@ class _Lock:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._CHANGING)
 
     def alone(self) -> bool:
-        """Whether no other process uses the server; ask while `changing`."""
+        """Tell whether no other process uses the server. The caller holds `changing`."""
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._USING)
         except (BlockingIOError, PermissionError):
@@ -76,7 +77,7 @@ class _Lock:
 
 @dataclass
 class _Use:
-    """This process's use of one home's server; `count` is how many times over."""
+    """This process's use of one home's server; `count` is how often it is entered."""
 
     lock: _Lock
     cluster: EmbeddedServer
@@ -89,7 +90,7 @@ _uses: dict[Path, _Use] = {}
 
 
 def _forget() -> None:
-    """A forked child uses its parent's server without being counted, and must never stop it."""
+    """Forget the servers in a forked child: it uses its parent's without being counted, and must never stop one."""
     global _threads, _uses
     _threads, _uses = threading.RLock(), {}
 
@@ -97,7 +98,7 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _join(home: Path) -> _Use:
+def _join(home: Path, *, tcp: bool) -> _Use:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         use = _Use(_Lock(home), EmbeddedServer(home / "postgres"))
@@ -108,7 +109,7 @@ def _join(home: Path) -> _Use:
         with use.lock.changing():
             alone = use.lock.alone()
             use.lock.use()
-            use.url = use.cluster.ensure_running(alone)
+            use.url = use.cluster.ensure_running(alone, tcp=tcp)
     except BaseException as exc:
         _leave(home)
         if isinstance(exc, OSError):

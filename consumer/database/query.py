@@ -1,6 +1,7 @@
-"""A user's own query in a read-only transaction, its values exact: as JSON text, not as Python would round them."""
+"""Runs a person's query with exact values: as JSON text, not as Python would round them."""
 
 import json
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -11,18 +12,19 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 from psycopg.postgres import types
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import DatabaseError, describe_error
 from strandline.journal.errors import StrandlineError
 
 Row = tuple[Any, ...]
 
-SETTINGS = "SET datestyle = 'ISO'; SET bytea_output = 'hex'; SET default_transaction_read_only = on"
+# A query finds tables by the search_path of its login.
+SETTINGS = "RESET search_path"
 NUMBERS = ("int2", "int4", "int8", "oid", "float4", "float8", "numeric")
 
 
 class QueryError(StrandlineError):
-    """PostgreSQL refused the query; its own words, since the query is the user's."""
+    """PostgreSQL rejected the query. The text is PostgreSQL's own, since the query is the person's."""
 
 
 class Exact(str):
@@ -33,7 +35,7 @@ class Exact(str):
 
 @dataclass(frozen=True)
 class Answer:
-    """Columns, each with a name of its own, and rows in the same order, read as they are asked for.
+    """Columns, each with a unique name, and rows in the same order, read on demand.
 
     A value is None, bool, str, `Exact`, or a list of these.
     """
@@ -43,31 +45,37 @@ class Answer:
 
 
 @contextmanager
-def query(url: str, text: str) -> Iterator[Answer]:
-    """Run one statement that gives rows, as the login of the URL; memory does not grow with the answer.
+def query(url: str, text: str, *, write: bool = False) -> Iterator[Answer]:
+    """Run one statement that returns rows, as the login of the URL. Memory does not grow with the answer.
 
-    Raises `QueryError`, also while rows are read, `DatabaseUnreachable`.
+    Unless `write`, the transaction is read-only; with it, the statement is committed once all rows were read.
+    Raises `QueryError`, also while rows are read, and `DatabaseUnreachable`.
     """
-    # Closed, not committed or rolled back: rows may still be on their way.
-    with closing(connect(url, role=None, application_name="strandline sql")) as connection, _told():
+    statement = _encoded(text)
+    # Closed, not committed or rolled back: the server may still be sending rows.
+    with closing(connect(url, role=None, application_name="strandline sql")) as connection, _query_errors():
         connection.execute(SETTINGS)
         connection.commit()
-        connection.read_only = True
+        connection.read_only = not write
         _load_exactly(connection.adapters)
         cursor = connection.cursor()
-        # Streamed, so by the extended protocol: that takes one statement only, and a COMMIT before the real one would
+        # Streamed, so by the extended protocol: that accepts one statement only, and a COMMIT before the real one would
         # end the read-only transaction.
-        with closing(cast(Generator[Row], cursor.stream(text.encode()))) as rows:
+        with closing(cast(Generator[Row], cursor.stream(statement))) as rows:
             first = next(rows, None)
             if first is None:
-                yield Answer(_distinct(_described(connection, text)), rows)
+                yield Answer(_distinct(_described(connection, statement)), rows)
             else:
                 columns = [column.name for column in cursor.description or ()]
                 yield Answer(_distinct(columns), chain((first,), rows))
+            if write:
+                deque(rows, maxlen=0)
+        if write:
+            connection.commit()
 
 
 def json_text(value: Any) -> str:
-    """A value of an answer as JSON."""
+    """Return a value of an answer as JSON."""
     if isinstance(value, Exact):
         return value
     if isinstance(value, list):
@@ -75,15 +83,25 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _described(connection: psycopg.Connection[Row], text: str) -> list[str]:
-    """The columns of a query that gave no rows: psycopg tells those of a stream by its first row only."""
-    connection.pgconn.prepare(b"", text.encode())
+def _encoded(text: str) -> bytes:
+    try:
+        statement = text.encode()
+    except UnicodeEncodeError:
+        raise QueryError("The query is not valid UTF-8 text.") from None
+    if b"\0" in statement:
+        raise QueryError("The query contains a NUL character, which PostgreSQL does not accept.")
+    return statement
+
+
+def _described(connection: Connection, statement: bytes) -> list[str]:
+    """Return the columns of a query without rows: psycopg describes those of a stream with its first row only."""
+    connection.pgconn.prepare(b"", statement)
     described = connection.pgconn.describe_prepared(b"")
     return [(described.fname(index) or b"").decode() for index in range(described.nfields)]
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The names, those that repeat with a number: a JSON object would lose all but one of them."""
+    """Number repeated names: a JSON object would lose all but one of them."""
     result: list[str] = []
     for name in names:
         candidate, number = name, 1
@@ -95,16 +113,21 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _query_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        raise _meaning(exc) from exc
+        raise _query_error(exc) from exc
 
 
-def _meaning(exc: psycopg.Error) -> DatabaseError | QueryError:
+def _query_error(exc: psycopg.Error) -> DatabaseError | QueryError:
     if exc.sqlstate is None and not isinstance(exc, psycopg.OperationalError):
-        return QueryError("The query gives no rows; for commands, use `strandline sql` without a query (psql).")
+        return QueryError("The query returns no rows: run `strandline sql` without a query to use psql.")
+    if exc.sqlstate == "08P01":  # a parameter, which the protocol allows and `sql` has no value for
+        return QueryError("The query has parameters, such as $1: write their values into the query.")
+    if exc.sqlstate == "42501":
+        hint = "`strandline sql --write` uses all rights of your login"
+        return QueryError(f"PostgreSQL: {exc.diag.message_primary} (SQLSTATE {exc.sqlstate}): {hint}.")
     if exc.sqlstate is None or exc.sqlstate.startswith(("08", "57P")):
         return describe_error(exc)
     hint = f" ({exc.diag.message_hint})" if exc.diag.message_hint else ""
@@ -122,7 +145,7 @@ class _Json(Loader):
 
 
 class _Number(Loader):
-    """NaN and the infinities are text: JSON has no such numbers."""
+    """Loads NaN and the infinities as text: JSON has no such numbers."""
 
     def load(self, data: Buffer) -> str:
         text = bytes(data).decode()
@@ -130,7 +153,7 @@ class _Number(Loader):
 
 
 class _Time(Loader):
-    """RFC 3339; what it cannot say (infinity, years before Christ) stays as PostgreSQL writes it."""
+    """Loads times as RFC 3339; those that it cannot express (infinity, years BC) as PostgreSQL writes them."""
 
     def load(self, data: Buffer) -> str:
         text = bytes(data).decode()
@@ -149,6 +172,6 @@ def _load_exactly(adapters: AdaptersMap) -> None:
         "timestamptz": _Time,
     }
     for info in types:
-        # Not bool, whose own loader says what JSON says.
+        # Not bool, whose own loader agrees with JSON.
         if info.name != "bool":
             adapters.register_loader(info.oid, special.get(info.name, _Text))

@@ -1,25 +1,23 @@
-"""Makes deleted rows go from PostgreSQL's own storage: a table is vacuumed; or rewritten, for a vacuum leaves the bytes
-in the pages.
+"""Removes deleted rows from PostgreSQL's files: vacuums a table, or rewrites it, since a vacuum leaves the bytes in the
+pages.
 
-A rewrite takes the table from readers and writers for as long as it lasts: after a short wait for its lock or not at
-all, and not begun where it would take longer than the time that is left.
+A rewrite locks the table against readers and writers until it ends. It waits for its lock only briefly, and is not
+begun if it would take longer than the time left.
 """
 
 import time
-from typing import Any
 
-import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+from strandline.consumer.database.connection import Connection
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
-# What a rewrite does at least, indexes too: for telling whether there is time for one.
+# The least that a rewrite manages, with indexes: tells whether there is time for one.
 BYTES_A_SECOND = 10_000_000
 
-GENTLY = "SET lock_timeout = '2s'; SET vacuum_cost_delay = '1ms'"
+LOW_PRIORITY = "SET lock_timeout = '2s'; SET vacuum_cost_delay = '1ms'"
 READ_DEAD = """
     SELECT pg_stat_get_dead_tuples(c.oid) + coalesce(pg_stat_get_dead_tuples(nullif(c.reltoastrelid, 0)), 0)
     FROM pg_class c WHERE c.oid = to_regclass(%s)"""
@@ -29,21 +27,23 @@ REWRITE = "VACUUM (FULL) {}"
 
 
 class Busy(Exception):
-    """The table cannot be cleaned now; the text says why."""
+    """The table cannot be cleaned now; the message gives the reason."""
 
 
-def clean(connection: Connection, table: tuple[str, str], *, physical: bool, ends: float | None = None) -> None:
-    """Vacuum the table (schema, name), and rewrite it if `physical`; nothing where it is gone.
+def clean_table(
+    connection: Connection, table: tuple[str, str], *, physical: bool, deadline: float | None = None
+) -> None:
+    """Vacuum the table (schema, name), and rewrite it if `physical`. A no-op if it does not exist.
 
-    Nothing is begun after `ends`, of the monotonic clock. The connection is in autocommit, and is set to work gently.
-    Raises `Busy`.
+    Begins nothing after `deadline`, of the monotonic clock. The connection is in autocommit; short timeouts and a low
+    vacuum priority are set on it. Raises `Busy`.
     """
-    left = None if ends is None else ends - time.monotonic()
+    left = None if deadline is None else deadline - time.monotonic()
     if left is not None and left <= 0:
-        raise Busy("the time was over")
+        raise Busy("the time was up")
     name = SQL("{}").format(Identifier(*table)).as_string(connection)
-    connection.execute(GENTLY)
-    # First, so that no dead row is carried over into the new file.
+    connection.execute(LOW_PRIORITY)
+    # First, so that no dead row is copied into the new file.
     _vacuum(connection, table, name)
     if physical:
         (size,) = connection.execute(READ_SIZE, [name]).fetchone() or (0,)
@@ -53,7 +53,7 @@ def clean(connection: Connection, table: tuple[str, str], *, physical: bool, end
 
 
 def _vacuum(connection: Connection, table: tuple[str, str], name: str) -> None:
-    """Vacuum until no dead row is left: what an old snapshot can see, or a page in use holds, stays at first."""
+    """Vacuum until no dead row is left: one that an old snapshot sees, or that is in a page in use, stays at first."""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
@@ -61,7 +61,7 @@ def _vacuum(connection: Connection, table: tuple[str, str], name: str) -> None:
         row = connection.execute(READ_DEAD, [name]).fetchone()
         if row is None or row[0] == 0:
             return
-    raise Busy("deleted rows are in use still: a transaction that began before may see them, or writers are busy")
+    raise Busy("deleted rows are still in use: an older transaction may see them, or writers are busy")
 
 
 def _run(connection: Connection, statement: str, table: tuple[str, str]) -> None:
@@ -70,7 +70,7 @@ def _run(connection: Connection, statement: str, table: tuple[str, str]) -> None
             time.sleep(PAUSE_SECONDS)
         try:
             connection.execute(SQL(statement).format(Identifier(*table)))
-        except errors.UndefinedTable:  # a generation that was dropped meanwhile
+        except errors.UndefinedTable:  # a generation that was dropped in between
             return
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             continue

@@ -1,4 +1,5 @@
-"""A redaction on its way to its receipt.
+"""From a redaction to its receipt.
 
-`purge.hide()` applies it everywhere, `receipts` records and checks it, `expunge` removes the bytes.
+`purge.hide()` applies redactions in every read model, `receipts` issues the receipts, `receipt_check` checks them,
+`expunge` removes the bytes.
 """

@@ -1,26 +1,24 @@
-"""Makes what redactions deleted go from the stores' own files, and writes the receipts for it.
+"""Removes the bytes of redacted data from the stores' files, and issues the receipts for it.
 
-*Expunged*: every table that held it is vacuumed, every index merged, and no deleted row is left. *Physical*: the bytes
-are gone from the files: every table is rewritten, and no search holds an index's old files.
+*Expunged*: every table that had the data is vacuumed, every index merged, and no deleted row is left. *Physical*: the
+bytes are gone from the files: every table is rewritten, and no search keeps an index's old files open.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import psycopg
 
 from strandline.consumer.database import vacuum
-from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.probe import Found, Key
-from strandline.consumer.erasure.receipts import Level, issue, issue_hidden
+from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.erasure.probe import Residue
+from strandline.consumer.erasure.receipt_chain import Level
+from strandline.consumer.erasure.receipts import issue, issue_hidden
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
 from strandline.journal.errors import StrandlineError
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, int, int], None]
 
 POSTGRESQL = "postgresql"
@@ -28,15 +26,14 @@ BLOCKS_A_PARTITION = 100_000  # as journal.ensure_partitions makes them
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('expunge', 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('expunge', 0))"
-# Receipts come after the fact, so a redaction is due until it has the one for the level.
-READ_DUE = """
+RECEIPT = """
+    EXISTS (
+        SELECT FROM projection.receipt r
+        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = {})"""
+# The receipt is issued last, so a redaction is due until it has the one for the level.
+READ_DUE = f"""
     SELECT d.document_id, d.version, d.sequence_no FROM journal.redaction d
-    WHERE EXISTS (
-        SELECT FROM projection.receipt r
-        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = 'hidden')
-      AND NOT EXISTS (
-        SELECT FROM projection.receipt r
-        WHERE r.document_id = d.document_id AND r.version = d.version AND r.store = %(store)s AND r.level = %(level)s)
+    WHERE {RECEIPT.format("'hidden'")} AND NOT {RECEIPT.format("%(level)s")}
     ORDER BY d.document_id, d.version"""
 READ_ERASED_TEXTS = """
     SELECT EXISTS (
@@ -57,15 +54,15 @@ PURGE_REJECTED = """
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A table that was vacuumed, or rewritten; or an index that was merged."""
+    """A table that was vacuumed or rewritten, or an index that was merged."""
 
     table: str
     seconds: float
 
 
 @dataclass(frozen=True)
-class Left:
-    """A table or index that could not be cleaned now, and why."""
+class Skipped:
+    """A table or index that could not be cleaned, and the reason."""
 
     table: str
     reason: str
@@ -73,19 +70,19 @@ class Left:
 
 @dataclass
 class Expunged:
-    """What an expunging did. Without `left` and `found` every redaction has reached the level in every store."""
+    """The result of a run. If `skipped` and `residue` are empty, every redaction has reached the level everywhere."""
 
     redactions: int = 0
     receipts: int = 0
     rejected_purged: int = 0
     cleaned: list[Cleaned] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
-    found: list[Found] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    residue: list[Residue] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Due:
-    """The redactions of a store that want the level; `numbers` are the blocks of their revisions."""
+    """The redactions of a store that lack the level; `numbers` are the blocks of their revisions."""
 
     store: str
     level: Level
@@ -105,29 +102,31 @@ def expunge(
 ) -> Expunged:
     """Bring every hidden redaction to the level expunged, or physical too, and purge old rejected records.
 
-    Begins no table or index after `seconds`. May be repeated, and be broken off anywhere: what is left is done the next
-    time. Raises StrandlineError where another one is running, `StoreFailed` where OpenSearch fails.
+    Begins no table or index after `seconds`. Idempotent: if a run is interrupted, the next one does the rest. Raises
+    `StrandlineError` if another run is in progress, `StoreFailed` if OpenSearch fails.
     """
     result = Expunged()
-    ends = None if seconds is None else time.monotonic() + seconds
-    with connect(url, autocommit=True) as connection, _alone(connection):
+    deadline = None if seconds is None else time.monotonic() + seconds
+    with connect(url, autocommit=True) as connection, _run_lock(connection):
         result.rejected_purged = connection.execute(PURGE_REJECTED, [rejected_days]).rowcount
         issue_hidden(connection, projections, stores)
         levels: list[Level] = ["expunged", "physical"] if physical else ["expunged"]
-        here = [_due(connection, POSTGRESQL, level) for level in levels]
+        inside = [_due(connection, POSTGRESQL, level) for level in levels]
         outside = [_due(connection, OPENSEARCH, level) for level in levels]
-        result.redactions = len({*here[-1].keys, *outside[-1].keys})
-        if _clean_tables(connection, here, result, physical, ends, progress):
-            _write_receipts(connection, projections, stores, here, result)
-        if outside[-1].keys and _merge_indexes(connection, stores, result, physical, ends, progress):
-            _write_receipts(connection, projections, stores, outside, result)
+        result.redactions = len({*inside[-1].keys, *outside[-1].keys})
+        if _clean_tables(connection, inside, result, physical, deadline, progress):
+            _issue_receipts(connection, projections, stores, inside, result)
+        if outside[-1].keys and _merge_indexes(connection, stores, result, physical, deadline, progress):
+            _issue_receipts(connection, projections, stores, outside, result)
     return result
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
+def _run_lock(connection: Connection) -> Iterator[None]:
     if connection.execute(TRY_LOCK).fetchone() != (True,):
-        raise StrandlineError("Another `redactions expunge`, or the worker's, is running: wait until it has ended.")
+        raise StrandlineError(
+            "Another expunge (a command's or a worker's) is running: run the command again when it has ended."
+        )
     try:
         yield
     finally:
@@ -145,28 +144,28 @@ def _clean_tables(
     due: list[_Due],
     result: Expunged,
     physical: bool,
-    ends: float | None,
+    deadline: float | None,
     progress: Progress,
 ) -> bool:
-    """Whether all of them could be cleaned."""
+    """Vacuum the tables that may have the data. Returns whether all could be cleaned."""
     numbers = set().union(*(one.numbers for one in due))
     tables = list(_tables(connection, numbers, rejected=result.rejected_purged > 0))
-    left = len(result.left)
+    skipped = len(result.skipped)
     for index, table in enumerate(tables):
         progress("expunging", index, len(tables))
         started = time.monotonic()
         try:
-            vacuum.clean(connection, table, physical=physical, ends=ends)
+            vacuum.clean_table(connection, table, physical=physical, deadline=deadline)
         except vacuum.Busy as busy:
-            result.left.append(Left(".".join(table), str(busy)))
+            result.skipped.append(Skipped(".".join(table), str(busy)))
         else:
             result.cleaned.append(Cleaned(".".join(table), time.monotonic() - started))
     progress("expunging", len(tables), len(tables))
-    return len(result.left) == left
+    return len(result.skipped) == skipped
 
 
 def _tables(connection: Connection, numbers: set[int], *, rejected: bool) -> Iterator[tuple[str, str]]:
-    """Every table that may hold something of revisions in those blocks, by schema and name."""
+    """Yield schema and name of every table that may have data of revisions in those blocks."""
     names = [f"revision_{part}" for part in {number // BLOCKS_A_PARTITION for number in numbers}]
     if rejected:
         names.append("rejected")
@@ -185,30 +184,30 @@ def _merge_indexes(
     stores: Stores,
     result: Expunged,
     physical: bool,
-    ends: float | None,
+    deadline: float | None,
     progress: Progress,
 ) -> bool:
-    """Whether all of them could be merged."""
+    """Merge every index. Returns whether all could be merged."""
     indexes = [relation for (relation,) in connection.execute(READ_INDEXES, [OPENSEARCH])]
     if stores.opensearch is None:
-        result.left.append(Left("OpenSearch", "it is off: set STRANDLINE_OPENSEARCH_URL"))
+        result.skipped.append(Skipped("OpenSearch", "it is off: set STRANDLINE_OPENSEARCH_URL"))
         return False
     from strandline.consumer.sinks.opensearch.merge import merge
 
     progress("merging", 0, len(indexes))
     started = time.monotonic()
-    left = merge(stores.opensearch, indexes, physical=physical, ends=ends)
+    skipped = merge(stores.opensearch, indexes, physical=physical, ends=deadline)
     seconds = time.monotonic() - started
-    result.left += [Left(f"index {name}", reason) for name, reason in left.items()]
-    result.cleaned += [Cleaned(f"index {name}", seconds) for name in indexes if name not in left]
+    result.skipped += [Skipped(f"index {name}", reason) for name, reason in skipped.items()]
+    result.cleaned += [Cleaned(f"index {name}", seconds) for name in indexes if name not in skipped]
     progress("merging", len(indexes), len(indexes))
-    return not left
+    return not skipped
 
 
-def _write_receipts(
+def _issue_receipts(
     connection: Connection, projections: Mapping[str, Projection], stores: Stores, due: list[_Due], result: Expunged
 ) -> None:
     for one in due:
         issued = issue(connection, projections, stores, one.keys, one.store, one.level)
         result.receipts += issued.receipts
-        result.found += issued.found
+        result.residue += issued.residue

@@ -1,30 +1,16 @@
-"""Looking for redacted data where it must no longer be: in the journal, and in each read model."""
+"""Searches the journal and each read model for redacted data."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import psycopg
-from psycopg.sql import SQL, Identifier
-from psycopg.types.json import Jsonb
-
-from strandline.consumer.generations.stores import OPENSEARCH, Stores
-from strandline.consumer.projection.definition import (
-    SOURCE_COLUMNS,
-    BlockProjection,
-    ComposedProjection,
-    Projection,
-    Revision,
-    RowProjection,
-)
+from strandline.consumer.database.connection import Connection
+from strandline.consumer.generations.stores import Stores
+from strandline.consumer.projection.definition import BlockProjection, Projection, Revision, RowProjection
 from strandline.consumer.projection.fingerprint import fingerprint
-from strandline.consumer.sinks.row_check import RowCheck
+from strandline.consumer.sinks.contract import Fields, Key
 from strandline.consumer.store.redactions import erased_info
-
-Connection = psycopg.Connection[tuple[Any, ...]]
-Key = tuple[str, int]  # document, version
 
 READ_DATA = """
     SELECT r.document_id, r.version FROM journal.revision r
@@ -38,25 +24,11 @@ READ_TEXTS = """
 READ_KEYS_OF_BLOCKS = "SELECT document_id, version FROM journal.redaction WHERE sequence_no = ANY (%s)"
 READ_GENERATIONS = """
     SELECT generation, projection, relation, fingerprint, store FROM projection.generation ORDER BY generation"""
-# What took effect when the generation had come to its end was purged from it whole, by source.
+# A redaction that took effect after the generation was filled was purged from it by source, with all its rows.
 READ_AFTER = """
     SELECT d.document_id, d.version FROM journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
     WHERE d.effective_no > (SELECT position FROM projection.generation WHERE generation = %s)"""
-READ_SOURCES = """
-    SELECT DISTINCT document_id, version FROM projection.source
-    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
-    WHERE generation = %s"""
-READ_OUTSIDE = """
-    SELECT DISTINCT o.document, o.version FROM projection.outside_row o
-    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document, version) USING (document, version)
-    WHERE o.generation = %s"""
-READ_ROWS = """
-    SELECT source_document, source_version, {columns} FROM {table}
-    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version)
-        ON source_document = document_id AND source_version = version"""
-HAS_SOURCES = """
-    SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'source_version')"""
 READ_REVISIONS = """
     SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash FROM journal.revision
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)"""
@@ -64,8 +36,8 @@ READ_REVISIONS = """
 JOURNAL = "the journal"
 
 
-class Found(NamedTuple):
-    """Something of a redacted revision that is there still: where, by the name of a read model."""
+class Residue(NamedTuple):
+    """Redacted data that is still in a place: the journal, or a generation of a read model."""
 
     where: str
     document_id: str
@@ -83,23 +55,23 @@ class _Generation:
 
 def probe(
     connection: Connection, projections: Mapping[str, Projection], stores: Stores, keys: Sequence[Key]
-) -> Iterator[Found]:
-    """What is there still of redacted revisions, in the journal and the read models, in the caller's transaction.
+) -> Iterator[Residue]:
+    """Yield the residue of redacted revisions in the journal and the read models, in the caller's transaction.
 
-    Indexes are searched, where their store is on. Of a generation whose definition is gone nobody can tell which rows
-    hold data: it is asked for any row of what was redacted after it had been filled. Raises `StoreFailed`.
+    Indexes are searched if their store is on. If a generation's definition is gone, nothing tells which rows have data:
+    then any row counts of a revision that was redacted after the generation was filled. Raises `StoreFailed`.
     """
     columns = key_columns(keys)
-    for document_id, version in {*connection.execute(READ_DATA, columns), *_with_texts(connection, columns)}:
-        yield Found(JOURNAL, document_id, version)
+    for document_id, version in {*connection.execute(READ_DATA, columns), *_in_statements(connection, columns)}:
+        yield Residue(JOURNAL, document_id, version)
     for row in connection.execute(READ_GENERATIONS).fetchall():
         generation = _Generation(*row)
         for document_id, version in _in_generation(connection, projections, stores, generation, keys):
-            yield Found(f"{generation.projection}, generation {generation.generation}", document_id, version)
+            yield Residue(f"{generation.projection}, generation {generation.generation}", document_id, version)
 
 
-def _with_texts(connection: Connection, columns: list[list[Any]]) -> list[Key]:
-    """Redactions whose block says literals still."""
+def _in_statements(connection: Connection, columns: list[list[Any]]) -> list[Key]:
+    """Return the redactions whose block still has literals in its statement texts."""
     rows = connection.execute(READ_TEXTS, columns).fetchall()
     numbers = [number for number, *block in rows if erased_info(block[1], block[0], block[2]) is not None]
     return connection.execute(READ_KEYS_OF_BLOCKS, [numbers]).fetchall() if numbers else []
@@ -114,83 +86,39 @@ def _in_generation(
 ) -> set[Key]:
     projection = projections.get(generation.projection)
     if projection is None or generation.fingerprint != fingerprint(projection):
-        after = connection.execute(READ_AFTER, [*key_columns(keys), generation.generation]).fetchall()
-        return _of_unknown(connection, stores, generation, after) if after else set()
+        keys = connection.execute(READ_AFTER, [*key_columns(keys), generation.generation]).fetchall()
+        return {key for key, _ in _rows(connection, stores, generation, keys)} if keys else set()
     if isinstance(projection, BlockProjection):
         return set()
-    if isinstance(projection, ComposedProjection):
-        return set(connection.execute(READ_SOURCES, [*key_columns(keys), generation.generation]))
-    if generation.store == OPENSEARCH:
-        held = _outside(connection, stores, generation, keys)
-        convert = _as_searched(projection)
-    else:
-        held = _here(connection, generation, keys, [column.name for column in projection.columns])
-        convert = _as_held(projection)
-    if projection.keeps == "current" or not held:
-        return {key for key, _ in held}
-    meant = _meant(connection, projection, keys, convert)
-    return {key for key, row in held if row is not None and row not in meant.get(key, ())}
+    rows = list(_rows(connection, stores, generation, keys))
+    if not (isinstance(projection, RowProjection) and projection.keeps == "history"):
+        return {key for key, _ in rows}
+    known = [(key, fields) for key, fields in rows if fields is not None]
+    if not known:
+        return set()
+    without_data = _rows_without_data(connection, stores, projection, generation, keys)
+    return {key for key, fields in known if fields not in without_data.get(key, ())}
 
 
-def _of_unknown(connection: Connection, stores: Stores, generation: _Generation, keys: Sequence[Key]) -> set[Key]:
-    found = set(connection.execute(READ_SOURCES, [*key_columns(keys), generation.generation]))
-    if generation.store == OPENSEARCH:
-        return found | {key for key, _ in _outside(connection, stores, generation, keys)}
-    table = Identifier("generation", generation.relation).as_string(connection)
-    if connection.execute(HAS_SOURCES, [table]).fetchone() == (True,):
-        found |= {key for key, _ in _here(connection, generation, keys, ["source_block"])}
-    return found
-
-
-def _here(
-    connection: Connection, generation: _Generation, keys: Sequence[Key], names: Sequence[str]
-) -> list[tuple[Key, Any]]:
-    statement = SQL(READ_ROWS).format(
-        columns=SQL(", ").join(map(Identifier, names)), table=Identifier("generation", generation.relation)
-    )
-    rows = connection.execute(statement, key_columns(keys)).fetchall()
-    return [((document_id, version), tuple(row)) for document_id, version, *row in rows]
-
-
-def _outside(
+def _rows(
     connection: Connection, stores: Stores, generation: _Generation, keys: Sequence[Key]
-) -> list[tuple[Key, Any]]:
-    """What an index is found to hold; where it cannot be asked, None for each row that it is recorded to hold."""
-    if stores.opensearch is None:
-        return [(key, None) for key in connection.execute(READ_OUTSIDE, [*key_columns(keys), generation.generation])]
-    from strandline.consumer.sinks.opensearch.probe import rows_of
-
-    rows = rows_of(stores.opensearch, generation.relation, keys)
-    return [(key, {name: row[name] for name in row if name not in SOURCE_COLUMNS}) for key, row in rows]
+) -> Iterator[tuple[Key, Fields | None]]:
+    return stores.rows_of(connection, generation.store, generation.generation, generation.relation, keys)
 
 
-def _meant(
-    connection: Connection, projection: RowProjection, keys: Sequence[Key], convert: Callable[[Any], list[Any]]
-) -> dict[Key, list[Any]]:
-    """The rows of a history that revisions mean without their data; none where they park."""
-    meant: dict[Key, list[Any]] = {}
+def _rows_without_data(
+    connection: Connection, stores: Stores, projection: RowProjection, generation: _Generation, keys: Sequence[Key]
+) -> dict[Key, list[Fields]]:
+    """Return the rows that a history has for redacted revisions; none for one that parks."""
+    sink = stores.sink(connection, projection, generation.generation, generation.relation)
+    rows: dict[Key, list[Fields]] = {}
     for revision in [Revision(*row) for row in connection.execute(READ_REVISIONS, key_columns(keys))]:
         with suppress(Exception):
-            meant[revision.document_id, revision.version] = convert(projection.rows(revision))
-    return meant
-
-
-def _as_held(projection: RowProjection) -> Callable[[Any], list[Any]]:
-    check = RowCheck(projection)
-    return lambda rows: [tuple(map(_plain, row)) for row in check(rows)]
-
-
-def _as_searched(projection: RowProjection) -> Callable[[Any], list[Any]]:
-    from strandline.consumer.sinks.opensearch.rows import SearchRows
-
-    prepare = SearchRows(projection)
-    return lambda rows: [json.loads(b"{%b}" % fields) for _, fields in prepare(rows)]
-
-
-def _plain(value: Any) -> Any:
-    return value.obj if isinstance(value, Jsonb) else value
+            prepared = sink.prepare(projection.rows(revision))
+            rows[revision.document_id, revision.version] = sink.as_stored(prepared)
+    return rows
 
 
 def key_columns(keys: Sequence[Key]) -> list[list[Any]]:
-    """The documents and the versions, as unnest takes them."""
+    """Return the documents and the versions, as unnest takes them."""
     return [[document_id for document_id, _ in keys], [version for _, version in keys]]

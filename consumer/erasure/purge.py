@@ -1,12 +1,12 @@
-"""Projecting until nothing that a redaction erased can be found any more, and the receipts for that."""
+"""Runs the projectors until every redaction is applied, then issues receipts."""
 
 from collections.abc import Mapping
 
-from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.probe import Found
-from strandline.consumer.erasure.receipts import issue_hidden, open_for
-from strandline.consumer.generations import purge_unknown
+from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.erasure.probe import Residue
+from strandline.consumer.erasure.receipts import Issued, issue_hidden, open_for
 from strandline.consumer.generations.lifecycle import project
+from strandline.consumer.generations.purge_by_source import purge_unknown
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector import feed
@@ -16,11 +16,11 @@ from strandline.consumer.sinks.contract import StoreFailed
 
 def hide(
     url: str, projections: Mapping[str, Projection], stores: Stores, progress: Progress | None = None
-) -> list[Found]:
-    """Bring every projection to the mark, and write receipts, until no redaction is open; gives what was found of
-    redacted revisions all the same.
+) -> list[Residue]:
+    """Bring every projection to the mark and issue receipts, until no redaction is open. Returns the residue found.
 
-    What cannot go on leaves redactions open, which `read_status` tells. While others raise the mark this goes on.
+    Repeats while others raise the mark. A projection that cannot go on leaves redactions open; `read_status` counts
+    them.
     """
     while True:
         with connect(url) as connection:
@@ -28,12 +28,20 @@ def hide(
         project(url, projections, progress=progress, stores=stores)
         with connect(url) as connection:
             try:
-                purge_unknown.purge(connection, projections, stores)
-                found = issue_hidden(connection, projections, stores).found
+                residue = purge_and_issue(connection, projections, stores).residue
             except StoreFailed:
                 return []
             with connection.transaction():
                 waiting = open_for(connection)
                 moved = feed.read_mark(connection) > mark
         if waiting is None or not moved:
-            return found
+            return residue
+
+
+def purge_and_issue(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Issued:
+    """Purge the generations that no projector fills, then issue the receipts that are due.
+
+    The connection must be outside a transaction. Raises `StoreFailed`.
+    """
+    purge_unknown(connection, projections, stores)
+    return issue_hidden(connection, projections, stores)

@@ -1,28 +1,20 @@
-"""Receipts: what was erased where, when, how far and how that was checked; each holds the hash of the one before.
+"""Issues receipts: what was erased, when, to which level, and how that was checked."""
 
-A redaction has one for each store and each level that it has reached there: *hidden*, no query finds it; *expunged*,
-the deleted rows are vacuumed, or merged away; *physical*, the bytes are gone from the store's files. They hold no data.
-"""
-
-import hashlib
-import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-import psycopg
-
-from strandline.consumer.erasure.probe import Found, Key, key_columns, probe
+from strandline.consumer.database.connection import Connection
+from strandline.consumer.erasure.probe import Residue, key_columns, probe
+from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.sinks.contract import Key
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-Level = Literal["hidden", "expunged", "physical"]
-
-AT_ONCE = 1000
-NOTHING = bytes(32)  # what the first receipt names as the hash before it
+REDACTIONS_AT_ONCE = 1000
 OUT_OF_SCOPE = (
     "write-ahead log, replicas, backups and snapshots of the database",
     "records in Kinesis until their retention ends",
@@ -32,31 +24,28 @@ OUT_OF_SCOPE = (
 CHECKED: dict[tuple[str, Level], str] = {
     ("postgresql", "hidden"): "the revision has no data in the journal, and every generation has passed the redaction; "
     "each read model of a known definition was asked for rows of the revision",
-    ("postgresql", "expunged"): "as hidden; then every table that had held it was vacuumed, and no dead row was left",
-    ("postgresql", "physical"): "as hidden; then every table that had held it was rewritten, and no dead row was left",
+    ("postgresql", "expunged"): "as hidden; then every table that had the data was vacuumed, and no dead row was left",
+    ("postgresql", "physical"): "as hidden; then every table that had the data was rewritten, and no dead row was left",
     ("opensearch", "hidden"): "every generation has passed the redaction; each index of a known definition was "
     "refreshed, and searched for rows of the revision",
     ("opensearch", "expunged"): "as hidden; then every index was flushed and merged, and no deleted row was left",
-    ("opensearch", "physical"): "as expunged; then no search that held former files was open, and no log was left",
+    ("opensearch", "physical"): "as expunged; then no search kept former files open, and no log was left",
 }
 
-LOCK = "SELECT pg_advisory_xact_lock(%s)"
-LOCK_KEY = int.from_bytes(b"receipt", "big")
+COLUMNS = """
+    d.document_id, d.version, d.table_id, d.sequence_no, d.redacted_by, d.data_hash, d.found, d.registered_at,
+    m.strand_id"""
 # All generations, since one that is being built or kept may have been filled before the redaction took effect.
-READ_DUE = """
-    SELECT d.document_id, d.version, d.table_id, d.sequence_no, d.redacted_by, d.data_hash, d.found, d.registered_at,
-           m.strand_id
-    FROM journal.redaction d, journal.mark m
-    WHERE d.effective_no <= least(m.sequence_no, (SELECT min(clean_no) FROM projection.generation))
-      AND NOT EXISTS (
-          SELECT FROM projection.receipt r
-          WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')
-      AND (d.document_id, d.version) > (%s, %s)
+IS_DUE = f"""
+    {IS_IN_EFFECT} AND NOT {IS_HIDDEN}
+    AND d.effective_no <= coalesce((SELECT min(clean_no) FROM projection.generation), d.effective_no)"""
+READ_DUE = f"""
+    SELECT {COLUMNS} FROM journal.redaction d, journal.mark m
+    WHERE {IS_DUE} AND (d.document_id, d.version) > (%s, %s)
     ORDER BY d.document_id, d.version LIMIT %s"""
-READ_NAMED = """
-    SELECT d.document_id, d.version, d.table_id, d.sequence_no, d.redacted_by, d.data_hash, d.found, d.registered_at,
-           m.strand_id
-    FROM journal.mark m, journal.redaction d
+COUNT_DUE = f"SELECT count(*) FROM journal.redaction d, journal.mark m WHERE {IS_DUE}"
+READ_NAMED = f"""
+    SELECT {COLUMNS} FROM journal.mark m, journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)
     ORDER BY d.document_id, d.version"""
 READ_STORES = "SELECT DISTINCT store FROM projection.generation WHERE store <> 'postgresql' ORDER BY store"
@@ -66,78 +55,41 @@ READ_MODELS = """
 READ_PURGES = """
     SELECT document_id, version, generation, rows FROM projection.purge
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)"""
-READ_OPEN_FOR = """
+READ_OPEN_FOR = f"""
     SELECT extract(epoch FROM now() - min(d.registered_at))::float8
-    FROM journal.redaction d, journal.mark m
-    WHERE d.effective_no <= m.sequence_no AND NOT EXISTS (
-        SELECT FROM projection.receipt r
-        WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')"""
-READ_LAST = "SELECT number, hash FROM projection.receipt ORDER BY number DESC LIMIT 1"
-INSERT = """
-    INSERT INTO projection.receipt (number, document_id, version, store, level, body, hash)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)"""
-READ_HELD = """
+    FROM journal.redaction d, journal.mark m WHERE {IS_IN_EFFECT} AND NOT {IS_HIDDEN}"""
+READ_ISSUED = """
     SELECT document_id, version, store FROM projection.receipt
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)
     WHERE level = %s"""
-READ_RECEIPTS = "SELECT number, body, hash FROM projection.receipt {} ORDER BY number"
 
 
 @dataclass(frozen=True)
 class Issued:
-    """How many receipts were written, and what of redacted revisions was found all the same: those get none."""
+    """The number of receipts issued, and the residue found: redactions with residue get no receipt."""
 
     receipts: int
-    found: list[Found]
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """One receipt: `told` is what its body says, `hash` the SHA-256 of the body."""
-
-    number: int
-    body: str
-    hash: bytes
-
-    @property
-    def told(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.body)
-        return told
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What checking all receipts gave: how many there are, the first that breaks the chain, what was found of revisions
-    that they say are erased, and which stores could not be asked."""
-
-    receipts: int
-    broken_at: int | None
-    found: list[Found]
-    unasked: list[str]
-
-    @property
-    def holds(self) -> bool:
-        return self.broken_at is None and not self.found and not self.unasked
+    residue: list[Residue]
 
 
 def issue_hidden(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Issued:
-    """Write the receipts of every redaction that all generations have passed; to repeat it changes nothing.
+    """Issue the receipts of every redaction that all generations have passed. Idempotent.
 
-    None are written where there are read models in a store that is off: they could not be asked. The connection must be
-    outside a transaction. Raises `StoreFailed`.
+    Issues none while a store with read models is off: it cannot be searched. The connection must be outside a
+    transaction. Raises `StoreFailed`.
     """
-    receipts, found, last = 0, list[Found](), ("", -1)
+    receipts, residue, last = 0, list[Residue](), ("", -1)
     while True:
         with connection.transaction():
-            connection.execute(LOCK, [LOCK_KEY])
-            due = connection.execute(READ_DUE, [*last, AT_ONCE]).fetchall()
-            if not due or _unasked(connection, stores):
-                return Issued(receipts, found)
+            lock_chain(connection)
+            due = connection.execute(READ_DUE, [*last, REDACTIONS_AT_ONCE]).fetchall()
+            if not due or unsearched_stores(connection, stores):
+                return Issued(receipts, residue)
             last = due[-1][:2]
             outside = [store for (store,) in connection.execute(READ_STORES)]
             issued = _issue(connection, projections, stores, due, ["postgresql", *outside], "hidden")
         receipts += issued.receipts
-        found += issued.found
+        residue += issued.residue
 
 
 def issue(
@@ -148,19 +100,37 @@ def issue(
     store: str,
     level: Level,
 ) -> Issued:
-    """Write the receipts of one store for a level beyond hidden that the redactions have reached there now.
+    """Issue the receipts of one store for a level beyond hidden, which the caller has brought these redactions to.
 
     Raises `StoreFailed`.
     """
-    receipts, found = 0, list[Found]()
-    for start in range(0, len(keys), AT_ONCE):
+    receipts, residue = 0, list[Residue]()
+    for start in range(0, len(keys), REDACTIONS_AT_ONCE):
         with connection.transaction():
-            connection.execute(LOCK, [LOCK_KEY])
-            rows = connection.execute(READ_NAMED, key_columns(keys[start : start + AT_ONCE])).fetchall()
+            lock_chain(connection)
+            named = key_columns(keys[start : start + REDACTIONS_AT_ONCE])
+            rows = connection.execute(READ_NAMED, named).fetchall()
             issued = _issue(connection, projections, stores, rows, [store], level)
         receipts += issued.receipts
-        found += issued.found
-    return Issued(receipts, found)
+        residue += issued.residue
+    return Issued(receipts, residue)
+
+
+def unsearched_stores(connection: Connection, stores: Stores) -> list[str]:
+    """Return the stores that have read models and are off."""
+    return [] if stores.opensearch else [store for (store,) in connection.execute(READ_STORES)]
+
+
+def count_due(connection: Connection) -> int:
+    """Return the number of redactions that every generation has passed and that have no receipt."""
+    row = connection.execute(COUNT_DUE).fetchone()
+    return int(row[0]) if row else 0
+
+
+def open_for(connection: Connection) -> float | None:
+    """Return the seconds since the oldest redaction took effect that is not hidden everywhere; None without one."""
+    row = connection.execute(READ_OPEN_FOR).fetchone()
+    return row[0] if row else None
 
 
 def _issue(
@@ -168,121 +138,57 @@ def _issue(
     projections: Mapping[str, Projection],
     stores: Stores,
     redactions: Sequence[tuple[Any, ...]],
-    where: Sequence[str],
+    store_names: Sequence[str],
     level: Level,
 ) -> Issued:
-    found = list(probe(connection, projections, stores, [row[:2] for row in redactions]))
-    bad = {(one.document_id, one.version) for one in found}
+    residue = list(probe(connection, projections, stores, [row[:2] for row in redactions]))
+    bad = {(one.document_id, one.version) for one in residue}
     good = [row for row in redactions if row[:2] not in bad]
-    return Issued(_append(connection, good, where, level), found)
+    contents = list(_contents(connection, good, store_names, level)) if good else []
+    append(connection, contents)
+    return Issued(len(contents), residue)
 
 
-def _unasked(connection: Connection, stores: Stores) -> list[str]:
-    """The stores that have read models, and are off."""
-    return [] if stores.opensearch else [store for (store,) in connection.execute(READ_STORES)]
-
-
-def open_for(connection: Connection) -> float | None:
-    """For how many seconds the oldest redaction that is not hidden everywhere has been in effect; None without one."""
-    row = connection.execute(READ_OPEN_FOR).fetchone()
-    return row[0] if row else None
-
-
-def read_receipts(connection: Connection, document_id: str | None = None) -> Iterator[Receipt]:
-    """All receipts, or a document's, in the order in which they were written."""
-    where, parameters = ("", []) if document_id is None else ("WHERE document_id = %s", [document_id])
-    with connection.transaction(), connection.cursor(name="receipts") as cursor:
-        cursor.execute(READ_RECEIPTS.format(where).encode(), parameters)
-        for row in cursor:
-            yield Receipt(*row)
-
-
-def check_receipts(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Checked:
-    """Check the chain of all receipts, and look again, in every store, for what they say is erased.
-
-    Raises `StoreFailed`.
-    """
-    before, count, broken_at = NOTHING, 0, None
-    keys: set[Key] = set()
-    for receipt in read_receipts(connection):
-        count += 1
-        if broken_at is None and not _follows(receipt, count, before):
-            broken_at = receipt.number
-        before = receipt.hash
-        told = receipt.told
-        keys.add((told["documentId"], told["version"]))
-    found: list[Found] = []
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), AT_ONCE):
-        with connection.transaction():
-            found += probe(connection, projections, stores, ordered[start : start + AT_ONCE])
-    with connection.transaction():
-        unasked = _unasked(connection, stores)
-    return Checked(count, broken_at, found, unasked)
-
-
-def _follows(receipt: Receipt, number: int, before: bytes) -> bool:
-    told = receipt.told
-    return (
-        receipt.number == told["receipt"] == number
-        and told["previous"] == before.hex()
-        and hashlib.sha256(receipt.body.encode()).digest() == receipt.hash
-    )
-
-
-def _append(connection: Connection, redactions: Sequence[tuple[Any, ...]], stores: Sequence[str], level: Level) -> int:
-    """Write a receipt a redaction and store, at the end of the chain, which the caller has locked."""
-    if not redactions:
-        return 0
+def _contents(
+    connection: Connection, redactions: Sequence[tuple[Any, ...]], store_names: Sequence[str], level: Level
+) -> Iterator[dict[str, Any]]:
+    """Yield the content of each receipt that is not issued yet, one a redaction and store."""
     columns = key_columns([row[:2] for row in redactions])
-    held = set(connection.execute(READ_HELD, [*columns, level]).fetchall())
-    models = {store: connection.execute(READ_MODELS, [store]).fetchall() for store in stores}
+    issued = set(connection.execute(READ_ISSUED, [*columns, level]).fetchall())
+    models = {store: connection.execute(READ_MODELS, [store]).fetchall() for store in store_names}
     purges = {tuple(purge): rows for *purge, rows in connection.execute(READ_PURGES, columns)}
-    last = connection.execute(READ_LAST).fetchone()
-    number, before = last or (0, NOTHING)
-    rows: list[tuple[Any, ...]] = []
     for redaction in redactions:
-        for store in stores:
-            if (*redaction[:2], store) in held:
-                continue
-            number += 1
-            told = [
-                {"name": name, "generation": id_, "position": at, "rowsReplaced": purges.get((*redaction[:2], id_), 0)}
-                for name, id_, at in models[store]
-            ]
-            body = _body(number, before, redaction, store, level, told)
-            before = hashlib.sha256(body.encode()).digest()
-            rows.append((number, *redaction[:2], store, level, body, before))
-    with connection.cursor() as cursor:
-        cursor.executemany(INSERT, rows)
-    return len(rows)
+        for store in store_names:
+            if (*redaction[:2], store) not in issued:
+                read_models = [
+                    {
+                        "name": name,
+                        "generation": generation,
+                        "position": position,
+                        "rowsReplaced": purges.get((*redaction[:2], generation), 0),
+                    }
+                    for name, generation, position in models[store]
+                ]
+                yield _content(redaction, store, level, read_models)
 
 
-def _body(
-    number: int,
-    before: bytes,
-    redaction: tuple[Any, ...],
-    store: str,
-    level: Level,
-    models: Sequence[Mapping[str, Any]],
-) -> str:
+def _content(
+    redaction: tuple[Any, ...], store: str, level: Level, read_models: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     document_id, version, table_id, sequence_no, redacted_by, data_hash, found, registered_at, strand_id = redaction
-    told = {
-        "receipt": number,
+    return {
         "documentId": document_id,
         "version": version,
         "tableId": table_id,
         "blockAddress": {"strandId": strand_id, "sequenceNo": sequence_no},
         "redactedBy": redacted_by,
         "dataHash": None if data_hash is None else b64encode(data_hash).decode(),
-        "found": found or "not held",
+        "found": found,
         "store": store,
         "level": level,
-        "readModels": models,
+        "readModels": read_models,
         "checked": CHECKED[store, level],
         "effectiveAt": registered_at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "issuedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "outOfScope": list(OUT_OF_SCOPE),
-        "previous": before.hex(),
     }
-    return json.dumps(told, separators=(",", ":"))

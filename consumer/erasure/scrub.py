@@ -1,4 +1,4 @@
-"""`scrub`: a copy of an export, every object and manifest of it, with every known redaction applied."""
+"""Copies an export, every object and manifest of it, with every known redaction applied."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,9 @@ MANIFEST = ".manifest"
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """What was copied; `redactions` are those known of, `changed` the objects that held something of them.
+    """The result of a scrub: `redactions` counts those known, `changed` the objects that had data of them.
 
-    `left_out` counts the files that are neither an object nor a manifest, and were not copied.
+    `left_out` counts the files that were not copied because they are neither an object nor a manifest.
     """
 
     objects: int
@@ -42,22 +42,22 @@ def scrub_export(
     workers: int,
     progress: Progress = lambda *_: None,
 ) -> Scrubbed:
-    """Copy an export that lies in a folder, without what its own redactions and the register's name.
+    """Copy an export in a folder, without the data that its own redactions and the register name.
 
-    `register` is that of `strand_id`, and counts if the export is of that strand. The copy is verified. Raises
-    UsageError for a source that is no export here or a destination that is not empty, StrandlineError where the source
-    does not verify, or the copy is not the same strand.
+    `register` belongs to `strand_id`, and is ignored if the export is of another strand. The copy is verified. Raises
+    `UsageError` if the source is not a local export or the destination is not empty, `StrandlineError` if the source
+    does not verify or the copy is not the same chain.
     """
     sources, place = _export(source)
     _check_destination(destination)
     before = verify_sources(sources, workers=workers)
     _check(before, f"{source} does not verify, so nothing is written")
-    redacted = _named(sources, workers)
+    redacted = _redacted_in(sources, workers)
     if before.strand_id == strand_id:
         redacted |= register
     objects = {item.file.name: item.file for one in sources for item in one.items if isinstance(item, ExportObject)
                if item.file is not None}  # fmt: skip
-    others = [file for file in _beside(source, place) if file.name not in objects]
+    others = [file for file in _other_files(source, place) if file.name not in objects]
     manifests = [file for file in others if file.name.endswith(MANIFEST)]
     changed = 0
     for index, file in enumerate(objects.values()):
@@ -77,16 +77,16 @@ def scrub_export(
 
 def _export(source: str) -> tuple[list[Source], Folder]:
     if source.startswith("s3://"):
-        raise UsageError(f"{source}: copy the export to a folder first (`aws s3 cp --recursive`), and scrub that.")
+        raise UsageError(f"{source}: is not local: copy it to a folder (`aws s3 cp --recursive`), and scrub that.")
     sources = local_sources(source)
     if any(one.kind != "export" for one in sources):
-        raise UsageError(f"{source}: holds raw Kinesis records; only exports can be scrubbed.")
+        raise UsageError(f"{source}: holds Kinesis records: only exports can be scrubbed.")
     path = Path(source)
     return sources, Folder(path if path.is_dir() else path.parent)
 
 
-def _beside(source: str, place: Folder) -> Sequence[LocalFile]:
-    """The files that may belong to the export: all of a folder; of a manifest's, those of its export id."""
+def _other_files(source: str, place: Folder) -> Sequence[LocalFile]:
+    """Return the files that may belong to the export: all of a folder; for a manifest, those of its export id."""
     path = Path(source)
     if path.is_dir():
         return list(place.files())
@@ -94,7 +94,7 @@ def _beside(source: str, place: Folder) -> Sequence[LocalFile]:
     return [local_file(each, each.name) for each in sorted(path.parent.glob(f"{export_id}.*{MANIFEST}"))]
 
 
-def _named(sources: Sequence[Source], workers: int) -> dict[tuple[str, int], bytes | None]:
+def _redacted_in(sources: Sequence[Source], workers: int) -> dict[tuple[str, int], bytes | None]:
     items = [item for one in sources for item in one.items]
     workers = workers_for(items, workers)
     with executor(workers, items) as pool:
@@ -109,14 +109,16 @@ def _check_destination(destination: Path) -> None:
     except OSError as error:
         raise UsageError(f"cannot write to {destination}: {error.strerror}") from None
     if occupied:
-        raise UsageError(f"{destination} is not empty: name a new directory, so that nothing is overwritten")
+        raise UsageError(f"{destination} is not empty: name a new folder, so that nothing is overwritten")
 
 
-def _check(found: Verification, told: str) -> None:
-    if not found.ok:
+def _check(found: Verification, problem: str) -> None:
+    if found.answer == "does not hold":
         first = found.faults[0] if found.faults else Fault(None, "object", "it holds no blocks")
-        where = "" if first.sequence_no is None else f"block {first.sequence_no}: "
-        raise StrandlineError(f"{told}.\n{found.fault_count} faults, such as {where}{first.fault}: {first.detail}")
+        place = "" if first.sequence_no is None else f"block {first.sequence_no}: "
+        raise StrandlineError(
+            f"{problem}.\n{found.fault_count} faults, the first of them in {place}{first.fault}: {first.detail}"
+        )
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,22 +1,20 @@
-"""`find-subject`: where a person is, by the identifier fields that the projections and a setting declare."""
+"""Finds a person's revisions by the identifier fields that the projections and a setting declare."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Identifier
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import Projection, RowProjection
 from strandline.journal.errors import StrandlineError, UsageError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
 
 MAY_LOOK = "SELECT pg_has_role(session_user, 'strandline_cleared', 'MEMBER')"
-# Of any version: a name that has changed since is the person's still.
+# In any version: a former name is also the person's.
 FIND_DOCUMENTS = """
     SELECT DISTINCT document_id FROM journal.revision
     WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
@@ -43,7 +41,7 @@ READ_COMPOSED = """
 
 @dataclass(frozen=True)
 class SubjectRevision:
-    """One version of a document; `named` says that it holds the value itself, `read_models` who has rows of it."""
+    """One version of a document: `matches` if it has the value itself; `read_models` are those with rows of it."""
 
     table: str | None
     document_id: str
@@ -51,18 +49,18 @@ class SubjectRevision:
     sequence_no: int
     state: str
     tx_time: str
-    named: bool
+    matches: bool
     read_models: tuple[str, ...]
 
 
 def identifier_fields(projections: Iterable[Projection], declared: Sequence[str]) -> dict[str, tuple[str | None, str]]:
-    """The fields by which people are found, as they are named, each with its table (None for any) and field."""
+    """Return the declared identifier fields, by name: table (None for any) and field. Raises `UsageError`."""
     names = [name for one in projections if isinstance(one, RowProjection) for name in one.subjects]
     fields: dict[str, tuple[str | None, str]] = {}
     for name in (*names, *declared):
         match = _FIELD.fullmatch(name)
         if match is None:
-            raise UsageError(f"STRANDLINE_SUBJECT_FIELDS: {name} is no field, such as email or Contact.email.")
+            raise UsageError(f"STRANDLINE_SUBJECT_FIELDS: {name} is not a field: write it as email or Contact.email.")
         fields[name] = (match["table"], match["field"])
     return dict(sorted(fields.items()))
 
@@ -71,13 +69,15 @@ def find_subject(
     connection: Connection, fields: Mapping[str, tuple[str | None, str]],
     name: str, value: str,
 ) -> list[SubjectRevision]:  # fmt: skip
-    """Every version of every document that has, or once had, the value in the field.
+    """Return every version of every document that has, or had, the value in the field.
 
-    Raises UsageError for a field that is not declared, StrandlineError where the login is not cleared.
+    Raises `UsageError` if the field is not declared, `StrandlineError` if the login is not cleared.
     """
     if name not in fields:
         known = ", ".join(fields) or "none"
-        raise UsageError(f"{name} is not declared as naming people; there are {known} (STRANDLINE_SUBJECT_FIELDS).")
+        raise UsageError(
+            f"{name} is not a declared field of people (declared: {known}): add it to STRANDLINE_SUBJECT_FIELDS."
+        )
     cleared = connection.execute(MAY_LOOK).fetchone()
     if not cleared or not cleared[0]:
         raise StrandlineError("The database login is not cleared: let an administrator GRANT strandline_cleared to it.")
@@ -88,14 +88,14 @@ def find_subject(
     rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
     return [
         SubjectRevision(
-            in_table, id_, version, number, state, at.isoformat(), named, tuple(models.get((id_, version), ()))
+            in_table, id_, version, number, state, at.isoformat(), matches, tuple(models.get((id_, version), ()))
         )
-        for in_table, id_, version, number, state, at, named in rows
+        for in_table, id_, version, number, state, at, matches in rows
     ]
 
 
 def _read_models(connection: Connection, documents: Sequence[str]) -> dict[tuple[str, int], list[str]]:
-    """The read models that have rows of each version; by what they have, since their definition may be gone."""
+    """Return the read models with rows of each version, from their tables: a definition may have been deleted."""
     models: dict[tuple[str, int], list[str]] = {}
     for generation, name, relation, store, state in connection.execute(READ_GENERATIONS).fetchall():
         table = Identifier("generation", relation)

@@ -1,17 +1,22 @@
-"""A generation that a killed rebuild left: the next rebuild goes on with it, and until then nothing fills it. Where
-something is to be erased from it before, it is dropped, and that rebuild begins anew."""
+"""The remains of an interrupted rebuild: a generation that nothing fills until the next one, or half of a cut-over."""
 
 from typing import Any
 
 import psycopg
 
-from strandline.consumer.generations import alias_swap, generation
+from strandline.consumer.generations import exclusion, generation
+from strandline.consumer.generations.generation import Generation
+from strandline.consumer.generations.hold import LeaseHold, hold, intended
+from strandline.consumer.generations.stages import REBUILD, RESUME, SHOW, Run, Stage, run_stages
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.fingerprint import fingerprint
+from strandline.consumer.sinks.contract import ExternalSink, StoreLacks
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# One that is being made for the first time has no other beside it, and goes on by itself.
+READ_ORIGIN = "SELECT origin FROM journal.mark"
+# A first generation, which has no live one, is resumed by `ensure_generation`.
 READ_UNCLEAN = """
     SELECT b.generation FROM projection.generation b, journal.mark m
     WHERE b.projection = %(name)s AND b.state = 'building'
@@ -20,17 +25,75 @@ READ_UNCLEAN = """
           SELECT FROM journal.redaction d WHERE d.effective_no <= m.sequence_no AND d.effective_no > b.clean_no)"""
 
 
-def drop_unclean(connection: Connection, projection: Projection, stores: Stores) -> None:
-    """Drop what no rebuild is at and redactions have not reached; raises `StoreFailed`, or `ReadersInTheWay`."""
-    if not _is_unclean(connection, projection):
+def remaining(
+    connection: Connection, projection: Projection, stores: Stores
+) -> tuple[tuple[Stage, ...], Generation | None]:
+    """Return the stages that the next rebuild runs, and the generation that it resumes.
+
+    A generation that cannot be resumed is dropped: one of another definition, or that the journal changed below, or
+    whose backfill did not end, or whose index is missing.
+    """
+    with connection.transaction():
+        left = generation.building(connection, projection)
+    if left is None:
+        return REBUILD, None
+    if _can_resume(connection, projection, left, stores):
+        return RESUME, left
+    exclusion.drop(connection, left, stores)
+    return REBUILD, None
+
+
+def finish_cut_over(connection: Connection, projection: Projection, stores: Stores) -> None:
+    """Finish an interrupted cut-over outside the database. The caller locks out other rebuilds (`exclusion.alone`).
+
+    The chosen generation was compared before. It catches up first: redactions may have reached the one served since.
+    If its definition is gone it cannot, and the alias is moved back.
+    """
+    number = intended(connection, projection)
+    if number is None:
         return
-    with alias_swap.alone(connection, projection.name) as free:
-        if not free or not _is_unclean(connection, projection):
+    with connection.transaction():
+        chosen, live = generation.read(connection, number), generation.live(connection, projection)
+    if chosen is None or live is None:
+        return
+    if chosen.fingerprint == fingerprint(projection):
+        run_stages(SHOW, Run(stores.url, connection, projection, stores, live, chosen))
+        return
+    with hold(connection, projection, stores, [live, chosen]) as held:
+        assert isinstance(held, LeaseHold)
+        held.take_back(chosen, live)
+
+
+def clean_up(connection: Connection, projection: Projection, stores: Stores) -> None:
+    """Finish an interrupted cut-over, and drop a generation that redactions have not reached, if no rebuild runs.
+
+    Raises `StoreFailed` or `ReadersInTheWay`.
+    """
+    if intended(connection, projection) is None and not _is_unclean(connection, projection):
+        return
+    with exclusion.try_alone(connection, projection.name) as free:
+        if not free:
             return
-        with connection.transaction():
-            left = generation.building(connection, projection)
-        if left is not None:
-            alias_swap.drop(connection, projection, left, stores)
+        finish_cut_over(connection, projection, stores)
+        if _is_unclean(connection, projection):
+            with connection.transaction():
+                left = generation.building(connection, projection)
+            if left is not None:
+                exclusion.drop(connection, left, stores)
+
+
+def _can_resume(connection: Connection, projection: Projection, left: Generation, stores: Stores) -> bool:
+    with connection.transaction():
+        (origin,) = connection.execute(READ_ORIGIN).fetchone() or (0,)
+    if left.fingerprint != fingerprint(projection) or left.passed_change or left.position < origin:
+        return False
+    sink = stores.sink(connection, projection, left.generation, left.relation)
+    if isinstance(sink, ExternalSink):
+        try:
+            sink.check()
+        except StoreLacks:
+            return False
+    return True
 
 
 def _is_unclean(connection: Connection, projection: Projection) -> bool:

@@ -1,4 +1,4 @@
-"""Generations of projections: the first one of each, all of them run side by side, and what can be said of them."""
+"""The generations of projections: the first of each, and the projectors that fill them."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -10,35 +10,31 @@ import psycopg
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.database.errors import describe_error
-from strandline.consumer.generations import alias_swap, generation, leftover, purge_by_source, purge_outside
-from strandline.consumer.generations.generation import COLUMNS, Generation
-from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.projection.definition import BlockProjection, Projection
+from strandline.consumer.generations import generation, leftover
+from strandline.consumer.generations.generation import Generation
+from strandline.consumer.generations.purge_by_source import purge_by_source
+from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
+from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.discovery import find_projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import StoreFailed
-from strandline.journal.errors import StrandlineError, UsageError
+from strandline.consumer.sinks.read_view import READERS, ReadView
+from strandline.journal.errors import StrandlineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-SIDE_BY_SIDE = 8
+THREADS = 8
 
-# Two that start at once must not both make the first generation.
+# Two processes that start at once must not both make the first generation.
 LOCK_PROJECTION = "SELECT pg_advisory_xact_lock(hashtextextended('projection.' || %s, 0))"
-HAS_STRAND = "SELECT FROM journal.mark WHERE strand_id IS NOT NULL"
-READ_HAS_TABLES = "SELECT EXISTS (SELECT FROM journal.user_table WHERE name = ANY(%s))"
-# One outside is made in two transactions: after a crash in between it is building, and made from there.
-GO_LIVE = f"""
-    UPDATE projection.generation
-    SET state = 'live', served_at = now(), fingerprint = %s, failed_at = NULL, failure = NULL
-    WHERE generation = %s RETURNING {COLUMNS}"""
-RECORD_FAILURE = """
-    UPDATE projection.generation SET failed_at = coalesce(failed_at, now()), failure = %s WHERE generation = %s"""
+# The definition may have changed since a crash between the two transactions.
+SET_FINGERPRINT = "UPDATE projection.generation SET fingerprint = %s WHERE generation = %s"
 
 
 @dataclass(frozen=True)
 class RetryResult:
-    """How many parked documents were run again, and how many of them are parked still."""
+    """How many parked documents ran again, and how many of those are parked again."""
 
     projection: str
     retried: int
@@ -48,10 +44,10 @@ class RetryResult:
 def ensure_generation(
     connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY
 ) -> Generation | None:
-    """The live generation, made with its table and view (or index and alias) if it is the first.
+    """Return the live generation; create the first, with its table and view, or index and alias.
 
-    None where the projection is idle: nothing is taken in yet, or none of its tables is in the ledger. Raises
-    `StoreFailed`, and is to be called again.
+    Returns None if the projection is idle: the journal store is empty, or none of its tables is in the ledger. One
+    outside the database is created in two transactions: after a crash, or `StoreFailed`, the next call resumes it.
     """
     with connection.transaction():
         if found := generation.live(connection, projection):
@@ -59,8 +55,8 @@ def ensure_generation(
         connection.execute(LOCK_PROJECTION, [projection.name])
         if found := generation.live(connection, projection):
             return found
-        first = generation.building(connection, projection) or _insert_first(connection, projection)
-        if first is None or projection.store == "postgresql":
+        first = generation.building(connection, projection) or _insert_first(connection, projection, stores)
+        if first is None or projection.store != OPENSEARCH:
             return first and _go_live(connection, projection, first, stores)
     with connection.transaction():
         connection.execute(LOCK_PROJECTION, [projection.name])
@@ -74,13 +70,13 @@ def project(
     progress: Progress | None = None,
     stores: Stores = DATABASE_ONLY,
 ) -> None:
-    """Bring every projection to the mark, side by side; one whose store is off is left as it is.
+    """Bring every projection to the mark, several at a time.
 
-    One that cannot go on has its failure recorded (`statuses`) and stops no other. One whose definition has changed is
-    left as it is, for a rebuild. Raises what could not be recorded, after the others are done.
+    Skips one whose store is off, or whose definition has changed: that needs a rebuild. One that fails stops no other;
+    its failure is recorded (see `state.statuses`). Raises a failure that could not be recorded, after the others ended.
     """
     stop = Event()
-    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="projector") as threads:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="projector") as threads:
         runs = [threads.submit(_run, url, projection, progress, stop, stores) for projection in projections.values()]
         try:
             wait(runs)
@@ -93,11 +89,9 @@ def project(
 def retry(url: str, projections: Mapping[str, Projection], name: str, stores: Stores = DATABASE_ONLY) -> RetryResult:
     """Run a projection's parked documents again, from the journal.
 
-    Raises `UsageError` for an unknown name, `StrandlineError` where the definition has changed.
+    Raises `UsageError` for an unknown name, `StrandlineError` if the definition has changed.
     """
-    projection = projections.get(name)
-    if projection is None:
-        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    projection = find_projection(projections, name)
     stores.require(projection)
     with connect(url) as connection:
         with connection.transaction():
@@ -109,12 +103,12 @@ def retry(url: str, projections: Mapping[str, Projection], name: str, stores: St
                 f"The definition of {name} is not the one that generation {live.generation} was built with.\n"
                 f"Rebuild it: `strandline rebuild {name}` runs all its documents again."
             )
-        tried, still = _projector(connection, projection, live, stores).retry()
-    return RetryResult(name, tried, still)
+        tried, parked = _projector(connection, projection, live, stores).retry()
+    return RetryResult(name, tried, parked)
 
 
 class ProjectorSet:
-    """Keeps at the mark what the projection's definition can fill: the live generation, then the one that is kept."""
+    """The projectors of one projection: of its live generation, then of those that are kept for a rollback."""
 
     def __init__(self, connection: Connection, live: Projector | None, kept: Sequence[tuple[int, Projector]]) -> None:
         self._connection = connection
@@ -122,7 +116,7 @@ class ProjectorSet:
         self._kept = kept
 
     def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
-        """Raises what keeps the live generation from going on; a kept one has it recorded."""
+        """Bring all to the mark. Raises the failure of the live generation; records that of a kept one."""
         if self._live:
             self._live.run_to_mark(progress, stop)
         for number, projector in self._kept:
@@ -132,38 +126,51 @@ class ProjectorSet:
                 raise
             except (psycopg.Error, StoreFailed) as exc:
                 with self._connection.transaction():
-                    self._connection.execute(RECORD_FAILURE, [_failure(exc), number])
+                    generation.record_failure(self._connection, number, _failure(exc))
 
 
-def projector(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> ProjectorSet | None:
-    """What fills the live generation, which is made if it is the first, and the kept one of the same definition.
-
-    None where there is nothing to fill: the projection is idle or its store off, or its definition has changed, and it
-    needs a rebuild. What nothing fills is purged here, of all that was redacted up to the mark.
-    """
-    if stores.off(projection):
-        return None
-    alias_swap.reconcile(connection, projection, stores)
-    leftover.drop_unclean(connection, projection, stores)
+def keep_house(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> None:
+    """Do what must be done before a projection is filled: clean up after an interrupted rebuild, create the first
+    generation, compare its readers with the declaration, and purge, up to the mark, generations that no code fills.
+    A no-op if the projection's store is off."""
+    if stores.off(projection.store):
+        return
+    leftover.clean_up(connection, projection, stores)
     live = ensure_generation(connection, projection, stores)
-    purge_by_source.purge(connection, projection)
-    purge_outside.purge(connection, projection, stores)
-    mine = fingerprint(projection)
+    if live and projection.store != OPENSEARCH:
+        with connection.transaction():
+            changed = live.fingerprint != fingerprint(projection)
+            view = ReadView(connection, projection.name)
+            view.set_readers(READERS[projection.readers], withdraw_only=changed)
+    purge_by_source(connection, projection.name, stores, fingerprint(projection))
+
+
+def projectors(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> ProjectorSet | None:
+    """Return the projectors of the generations that the current definition fills: the live one, and kept ones.
+
+    Returns None if there are none: the projection is idle, or its store is off, or its definition has changed.
+    """
+    if stores.off(projection.store):
+        return None
     with connection.transaction():
+        live = generation.live(connection, projection)
         kept = generation.kept(connection, projection)
-    filling = [(one.generation, _projector(connection, projection, one, stores)) for one in kept]
-    if live is None or live.fingerprint != mine:
-        return ProjectorSet(connection, None, filling) if filling else None
-    return ProjectorSet(connection, _projector(connection, projection, live, stores), filling)
+    mine = (
+        _projector(connection, projection, live, stores)
+        if live and live.fingerprint == fingerprint(projection)
+        else None
+    )
+    others = [(one.generation, _projector(connection, projection, one, stores)) for one in kept]
+    return ProjectorSet(connection, mine, others) if mine or others else None
 
 
 def record_failure(connection: Connection, projection: Projection, exc: psycopg.Error | StoreFailed) -> None:
-    """Note that the generation cannot go on, and since when; what it writes next takes that back."""
+    """Record that the generation cannot go on, and since when; its next write deletes that."""
     with connection.transaction():
         found = generation.live(connection, projection) or generation.building(connection, projection)
         if found is None:
             raise describe_error(exc) if isinstance(exc, psycopg.Error) else exc
-        connection.execute(RECORD_FAILURE, [_failure(exc), found.generation])
+        generation.record_failure(connection, found.generation, _failure(exc))
 
 
 def _failure(exc: psycopg.Error | StoreFailed) -> str:
@@ -175,7 +182,8 @@ def _failure(exc: psycopg.Error | StoreFailed) -> str:
 def _run(url: str, projection: Projection, progress: Progress | None, stop: Event, stores: Stores) -> None:
     try:
         with connect(url) as connection:
-            if filling := projector(connection, projection, stores):
+            keep_house(connection, projection, stores)
+            if filling := projectors(connection, projection, stores):
                 filling.run_to_mark(progress, stop)
     except (psycopg.Error, StoreFailed) as exc:
         with connect(url) as connection:
@@ -187,22 +195,15 @@ def _projector(connection: Connection, projection: Projection, one: Generation, 
     return Projector(connection, projection, one.generation, sink)
 
 
-def _insert_first(connection: Connection, projection: Projection) -> Generation | None:
-    if connection.execute(HAS_STRAND).fetchone() is None or not _has_tables(connection, projection):
+def _insert_first(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
+    if not generation.has_source(connection, projection):
         return None
-    return generation.insert(connection, projection)
+    return generation.insert(connection, projection, prefix=stores.prefix_of(projection))
 
 
 def _go_live(connection: Connection, projection: Projection, first: Generation, stores: Stores) -> Generation:
     sink = stores.sink(connection, projection, first.generation, first.relation)
     sink.create()
-    sink.serve()
-    row = connection.execute(GO_LIVE, [fingerprint(projection), first.generation]).fetchone()
-    return Generation(*row or ())
-
-
-def _has_tables(connection: Connection, projection: Projection) -> bool:
-    if isinstance(projection, BlockProjection):
-        return True
-    row = connection.execute(READ_HAS_TABLES, [list(projection.tables)]).fetchone()
-    return bool(row and row[0])
+    sink.show()
+    connection.execute(SET_FINGERPRINT, [fingerprint(projection), first.generation])
+    return generation.go_live(connection, first.generation)

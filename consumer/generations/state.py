@@ -1,14 +1,19 @@
-"""The state of every projection and its parked documents, for `status` and `parked`."""
+"""The state of every projection, and its parked documents, for `status` and `parked`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import psycopg
 
 from strandline.consumer.generations import generation
-from strandline.consumer.generations.lifecycle import Connection
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.projection.discovery import is_sample
 from strandline.consumer.projection.fingerprint import fingerprint
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_LAG = """
     SELECT mark.sequence_no - generation.position,
@@ -24,8 +29,11 @@ READ_PARKED = """
 
 @dataclass(frozen=True)
 class ProjectionStatus:
-    """The generation of a projection that is served; `state` is live, idle (nothing of it is in the ledger), failing,
-    needs_rebuild, or off (its store is not set). Lag is behind the mark; its seconds are of the ledger's own time."""
+    """A projection and its live generation.
+
+    `state` is live, idle (none of its tables is in the ledger), failing, needs_rebuild, or off (its store is not set).
+    Lag is behind the mark; its seconds are of the ledger's own time.
+    """
 
     name: str
     store: str
@@ -42,7 +50,7 @@ class ProjectionStatus:
 
 @dataclass(frozen=True)
 class ParkedDocument:
-    """A document (of a projection of blocks: a block's number, without version) that waits, and why."""
+    """A document that is parked (of a projection of blocks: a block's number, without a version), and the reason."""
 
     projection: str
     generation: int
@@ -56,20 +64,25 @@ class ParkedDocument:
 def statuses(
     connection: Connection, projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
 ) -> list[ProjectionStatus]:
-    """How each projection stands, by name."""
-    return [_status(connection, one, stores) for one in sorted(projections, key=lambda projection: projection.name)]
+    """Return the state of each projection, by name; without samples for other ledgers than the one in the store."""
+    shown = [one for one in projections if not is_sample(one) or _is_filled(connection, one)]
+    return [_status(connection, one, stores) for one in sorted(shown, key=lambda projection: projection.name)]
+
+
+def _is_filled(connection: Connection, projection: Projection) -> bool:
+    return generation.live(connection, projection) is not None or generation.has_source(connection, projection)
 
 
 def parked(connection: Connection) -> list[ParkedDocument]:
-    """Every parked document, of every generation, in the journal's order."""
+    """Return every parked document of every generation, in the journal's order."""
     return [ParkedDocument(*row) for row in connection.execute(READ_PARKED)]
 
 
 def _status(connection: Connection, projection: Projection, stores: Stores) -> ProjectionStatus:
     live = generation.live(connection, projection)
     if live is None:
-        first = generation.building(connection, projection)  # outside, and not made yet
-        state = "off" if stores.off(projection) else "failing" if first and first.failure else "idle"
+        first = generation.building(connection, projection)  # outside the database, and not created yet
+        state = "off" if stores.off(projection.store) else "failing" if first and first.failure else "idle"
         failure, failed_at = (first.failure, first.failed_at) if first and state == "failing" else (None, None)
         return ProjectionStatus(
             projection.name, projection.store, None, None, state, 0, 0.0, 0, False, failure, failed_at
@@ -77,7 +90,7 @@ def _status(connection: Connection, projection: Projection, stores: Stores) -> P
     blocks, lag, waiting = connection.execute(READ_LAG, [live.generation]).fetchone() or (0, None, 0)
     needs_rebuild = live.passed_change or live.fingerprint != fingerprint(projection)
     state = "failing" if live.failure else "needs_rebuild" if needs_rebuild else "live"
-    if stores.off(projection):
+    if stores.off(projection.store):
         state = "off"
     return ProjectionStatus(
         name=projection.name,

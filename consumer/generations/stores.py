@@ -1,7 +1,8 @@
-"""The stores that read models are kept in: the database, and OpenSearch where the settings name it."""
+"""The stores of read models: the database, and OpenSearch if the settings name it."""
 
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,16 @@ from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
-from strandline.consumer.sinks.contract import Sink
+from strandline.consumer.sinks import row_records
+from strandline.consumer.sinks.contract import Fields, Key, Sink, StoredRows
 from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.sinks.table_rows import TableRows
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 OPENSEARCH = "opensearch"
 CONNECTIONS = 32
@@ -24,40 +29,70 @@ COUNT = "SELECT count(*) FROM read.{}"
 
 @dataclass(frozen=True)
 class Stores:
-    """What there is besides the database; `url` is the database's, for what must be committed before it is sent."""
+    """The stores besides the database; `url` is the database's, for records that are committed before rows are sent.
+
+    `prefix` is that of the names of indexes and aliases in OpenSearch.
+    """
 
     url: str = ""
     opensearch: "OpenSearch | None" = None
+    prefix: str = ""
 
-    def off(self, projection: Projection) -> bool:
-        """Whether the projection's store is not set: it is neither filled nor an error."""
-        return projection.store == OPENSEARCH and self.opensearch is None
+    def off(self, store: str) -> bool:
+        """Return whether a store is not set: its read models are neither filled nor an error."""
+        return store == OPENSEARCH and self.opensearch is None
 
     def require(self, projection: Projection) -> None:
-        """Raises `UsageError` where the projection's store is not set."""
-        if self.off(projection):
+        """Raises `UsageError` if the projection's store is not set."""
+        if self.off(projection.store):
             raise UsageError(
                 f"The read model {projection.name} is in OpenSearch, which is off: set STRANDLINE_OPENSEARCH_URL."
             )
 
-    def sink(
-        self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection, generation: int, relation: str
-    ) -> Sink:
-        """The sink of one generation; `connection` is the control transaction's."""
+    def unreachable(self) -> bool:
+        """Return whether OpenSearch is on, but does not answer."""
+        return self.opensearch is not None and not self.opensearch.ping()
+
+    def prefix_of(self, projection: Projection) -> str:
+        """Return the prefix of the names of the projection's tables or indexes."""
+        return self.prefix if projection.store == OPENSEARCH else ""
+
+    def sink(self, connection: Connection, projection: Projection, generation: int, relation: str) -> Sink:
+        """Return the sink of one generation; `connection` is the control transaction's."""
         if projection.store != OPENSEARCH:
             return PostgresqlSink(connection, projection, relation)
         from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 
         assert self.opensearch is not None
-        return OpensearchSink(self.opensearch, self.url, connection, projection, generation, relation)
+        return OpensearchSink(
+            self.opensearch, self.url, connection, projection, generation, relation, prefix=self.prefix
+        )
 
-    def count(self, connection: psycopg.Connection[tuple[Any, ...]], projection: Projection) -> int:
-        """How many rows readers of the read model can find now."""
+    def stored(self, connection: Connection, store: str, generation: int, relation: str) -> StoredRows:
+        """Return the rows of one generation, for which no definition is needed; `connection` is as for `sink`."""
+        if store != OPENSEARCH:
+            return TableRows(connection, relation)
+        from strandline.consumer.sinks.opensearch.index_rows import IndexRows
+
+        assert self.opensearch is not None
+        return IndexRows(self.opensearch, self.url, connection, generation, relation, prefix=self.prefix)
+
+    def rows_of(
+        self, connection: Connection, store: str, generation: int, relation: str, keys: Sequence[Key]
+    ) -> Iterator[tuple[Key, Fields | None]]:
+        """Yield a generation's rows as `StoredRows.rows_of` does; if its store is off, those on record, without their
+        fields."""
+        if self.off(store):
+            return iter([(key, None) for key in row_records.recorded(connection, generation, keys)])
+        return self.stored(connection, store, generation, relation).rows_of(keys)
+
+    def count(self, connection: Connection, projection: Projection) -> int:
+        """Return the number of rows that readers of the read model can find now."""
         if projection.store == OPENSEARCH:
             from strandline.consumer.sinks.opensearch.client import count
 
             assert self.opensearch is not None
-            return count(self.opensearch, projection.name)
+            return count(self.opensearch, self.prefix + projection.name)
         row = connection.execute(SQL(COUNT).format(Identifier(projection.name))).fetchone()
         return int(row[0]) if row else 0
 
@@ -66,10 +101,10 @@ DATABASE_ONLY = Stores()
 
 
 def open_stores(settings: Settings, url: str) -> Stores:
-    """The stores of these settings; nothing is asked of them yet. Raises `UsageError` where a setting is wrong."""
+    """Return the stores of these settings, without a request to them. Raises `UsageError` if a setting is wrong."""
     if settings.opensearch_url is None:
         return Stores(url)
-    return Stores(url, _client(settings, settings.opensearch_url))
+    return Stores(url, _client(settings, settings.opensearch_url), settings.opensearch_prefix)
 
 
 def _client(settings: Settings, opensearch_url: str) -> "OpenSearch":
@@ -77,18 +112,18 @@ def _client(settings: Settings, opensearch_url: str) -> "OpenSearch":
 
     from strandline.consumer.sinks.opensearch.client import SECONDS
 
-    # At these loggers' lower levels the bodies of requests are written, and those are payload.
+    # These loggers write the bodies of requests, which are payload, at their lower levels.
     logging.getLogger("opensearch").setLevel(logging.ERROR)
     logging.getLogger("opensearchpy.trace").setLevel(logging.ERROR)
     if settings.opensearch_ca is not None and not settings.opensearch_ca.is_file():
-        raise UsageError(f"STRANDLINE_OPENSEARCH_CA: there is no file {settings.opensearch_ca}")
+        raise UsageError(f"STRANDLINE_OPENSEARCH_CA: there is no file {settings.opensearch_ca}.")
     ca = None if settings.opensearch_ca is None else os.fspath(settings.opensearch_ca)
     return OpenSearch(
         hosts=[opensearch_url],
         http_auth=_credentials(settings),
         ca_certs=ca,
         timeout=SECONDS,
-        max_retries=0,  # the sink knows how long it may try
+        max_retries=0,  # the sink retries, within its deadline
         pool_maxsize=CONNECTIONS,
     )
 

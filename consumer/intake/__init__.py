@@ -1,1 +1,1 @@
-"""From a source or a stream to verified rows in the journal store: `replay.take_in()`, `JournalWriter`."""
+"""Stores verified rows of a source or a stream in the journal: `replay_sources()`, `StreamIntake`, `JournalWriter`."""

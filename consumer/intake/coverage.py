@@ -1,4 +1,4 @@
-"""How far each source reaches, and how it stands to those before it: what follows, what overlaps, what lies between."""
+"""The block range of each source, and gaps and overlaps between sources."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ Relation = Literal["first", "follows", "overlaps", "gap"]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A source's first and last block; None where it held none.
+    """A source's first and last block; None if it had none.
 
-    `between` are the blocks that it shares with the sources before it, or those that lie between them and it.
+    `between` is the range that it shares with the sources before it, or the gap between them and it.
     """
 
     source: str
@@ -27,13 +27,13 @@ class Extent:
 
 
 class Coverage:
-    """First and last block of each item, as they are read."""
+    """Collects the first and last block of each item while they are read."""
 
     def __init__(self) -> None:
         self._spans: dict[Sequence[File], tuple[int, int]] = {}  # several sources may name the same files
 
     def add(self, item: Item, numbers: Sequence[int]) -> None:
-        """What an item held; where it was not looked into, what its name says."""
+        """Add an item: the block numbers that it had, or if it was not decoded, those that its name gives."""
         if not item.files:
             return
         if numbers:
@@ -42,7 +42,7 @@ class Coverage:
             self._spans[item.files] = item.first_no, item.last_no
 
     def extents(self, sources: Sequence[Source]) -> list[Extent]:
-        """Each source, by their first blocks; those without any come last."""
+        """Return the extent of each source, in the order of their first blocks; those without blocks come last."""
         reached = [(source, self._reach(source)) for source in sources]
         reached.sort(key=lambda pair: (pair[1] is None, pair[1] or (0, 0)))
         extents = []

@@ -1,4 +1,4 @@
-"""Reading ahead and decoding side by side; the results come in the order of what was read, in bounded memory."""
+"""Reads ahead and decodes in parallel, in bounded memory; results come in the order of the items."""
 
 import gc
 import hashlib
@@ -12,7 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from strandline.journal.check.block import Fault
 from strandline.journal.decode.archives import decode_records
@@ -24,14 +24,14 @@ from strandline.journal.sources.source import Item, RecordFiles
 
 _SMALL = 2 * 1024 * 1024  # bytes that are decoded sooner than processes start
 _SUBMITTED_AHEAD = 2  # beyond those being decoded, so that no process waits for the next
-_READERS = 8  # a bucket answers slowly, but many at once
+_READERS = 8  # a bucket answers slowly, but many requests at once
 _MOST_READ_AHEAD = 32 * 1024 * 1024  # bytes
 _VALUES_UNTIL_COLLECTED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedItem:
-    """An object, or some files of records, and what it held; `digest` is the SHA-256 of its bytes.
+    """An object, or some files of records, with its contents; `digest` is the SHA-256 of its bytes.
 
     Faults without a number name the object.
     """
@@ -53,30 +53,44 @@ class _Content(NamedTuple):
         return hashlib.sha256(b"".join(hashlib.sha256(data).digest() for _, data in self.files)).digest()
 
 
+class _Processes(ProcessPoolExecutor):
+    """Starts its processes, which it does when it is given work, with SIGINT blocked.
+
+    Ctrl-C goes to every process of the terminal, and would interrupt them before they can ignore it.
+    """
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def executor(workers: int, items: Iterable[Item] | None = None) -> Iterator[Executor]:
-    """Where to decode: threads of this process where the native kernel takes the items, or there is one worker.
+    """Give an executor for decoding: threads if the native kernel decodes the items or there is one worker.
 
-    Else processes; they are spawned, so that they inherit no connection and no exit handler.
+    Otherwise processes, which are spawned, so they inherit no connection and no exit handler.
     """
     pool: Executor
     if workers == 1 or (items is not None and taken_natively(items)):
         pool = ThreadPoolExecutor(workers, thread_name_prefix="decoder")
     else:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+        pool = _Processes(workers, mp_context=context, initializer=_start)
     try:
         yield pool
     except BrokenExecutor:
         raise StrandlineError(
-            "a decoding process ended before its work was done (out of memory?); what is stored stays, run it again"
+            "a decoding process ended early (out of memory?); what is stored stays: run the command again"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def workers_for(items: Iterable[Item], most: int) -> int:
-    """How many workers these items are worth."""
+    """Return how many workers these items need: one if they are small."""
     size = 0
     for item in items:
         size += _size(item)
@@ -86,7 +100,7 @@ def workers_for(items: Iterable[Item], most: int) -> int:
 
 
 def taken_natively(items: Iterable[Item]) -> bool:
-    """Whether it will not be plain Python, of which one thread runs at a time; that reads JSON, and sorts records."""
+    """Tell whether the native kernel decodes all items; plain Python decodes JSON and records, on one thread."""
     return KERNEL == "native" and all(
         not isinstance(item, RecordFiles) and ".json" not in item.name.rpartition("/")[2] for item in items
     )
@@ -101,9 +115,9 @@ def decode_items(
     with_rows: bool = True,
     skip: Callable[[Item, bytes], bool] = lambda _item, _digest: False,
 ) -> Iterator[DecodedItem]:
-    """Decode each item in the pool; one for whose digest `skip` says so is passed over.
+    """Decode each item in the pool, but for those that `skip` accepts by their digest.
 
-    What is not there, or cannot be read, is a fault like any other.
+    A missing or unreadable file is a fault like any other.
     """
     options = {"trust_deletions": trust_deletions, "with_rows": with_rows}
     waiting: deque[tuple[Item, bytes, list[Fault], Future[Decoded]]] = deque()
@@ -144,7 +158,7 @@ def _read_ahead(items: Iterable[Item]) -> Iterator[tuple[Item, _Content]]:
 def _read(item: Item) -> _Content:
     content = _Content([], [])
     if not item.files:
-        content.faults.append(Fault(None, "object", f"{item.name}: named by the manifest, but not there"))
+        content.faults.append(Fault(None, "object", f"{item.name}: named by the manifest, but missing"))
     for file in item.files:
         try:
             content.files.append((file.name, file.read()))
@@ -179,7 +193,7 @@ def _start() -> None:
 
 
 def _belong_to_parent() -> None:
-    """Leave signals to the parent, and do not outlive it: one that is killed can end nobody."""
+    """Leave signals to the parent, and end with it: a parent that is killed cannot end its children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

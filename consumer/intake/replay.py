@@ -1,21 +1,25 @@
-"""`replay`: take exports and archived records in, verified, and move the mark over them."""
+"""`replay`: verify exports and archived records, store them, and advance the mark."""
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Semaphore
+from typing import NamedTuple
 
-from strandline.consumer.database.connection import connect
+import psycopg
+
+from strandline.consumer.database.bisection import attempt_all
+from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.errors import ROW_ERRORS
 from strandline.consumer.intake.coverage import Coverage, Extent
-from strandline.consumer.intake.decoding import DecodedItem, decode_items, executor, taken_natively, workers_for
-from strandline.consumer.intake.fast_path import way_of
+from strandline.consumer.intake.decoding import DecodedItem, decode_items, executor, workers_for
+from strandline.consumer.intake.fast_path import run_of
+from strandline.consumer.intake.prefetch import prefetch
+from strandline.consumer.intake.row_split import split_by_block
 from strandline.consumer.intake.writer import ForeignStrand, IntakeResult, JournalWriter, Refusal, StoredObject
 from strandline.consumer.mark.gaps import gaps
 from strandline.consumer.mark.mark import advance
-from strandline.consumer.mark.orphans import settle
+from strandline.consumer.mark.orphans import reject_orphans
 from strandline.consumer.settings import Settings
 from strandline.consumer.store.graft import read_graft
 from strandline.journal.decode.archives import DecodedRecords
@@ -23,11 +27,10 @@ from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.sources.source import Item, Source, all_items
 
-# What one transaction of intake takes: enough that its fixed costs vanish, little enough for flat memory.
-_LEAST_BLOCKS = 2_000
-_BATCH_BLOCKS = 8_000
+# One transaction of intake: large enough that its fixed costs vanish, small enough for flat memory.
+_BATCH_BLOCKS = 4_000
 _BATCH_BYTES = 24 * 1024 * 1024
-_BATCHES_AHEAD = 2  # one that is being taken in, and the next: decoding goes on meanwhile
+_BATCHES_AHEAD = 1
 
 _REFUSALS_SHOWN = 5
 
@@ -36,10 +39,10 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay read and changed; `objects_skipped` were wholly in already.
+    """The result of a replay: what it read and changed.
 
-    What several sources hold, or a stream delivered twice, may be counted as often. `records` counts a stream's records
-    by kind. `refusals` are the first few of what was `rejected`.
+    `objects_skipped` were stored completely before. What several sources hold, or a stream delivered twice, may be
+    counted as often. `records` counts a stream's records by kind. `refusals` are the first few of the `rejected`.
     """
 
     blocks: int = 0
@@ -56,7 +59,7 @@ class Replay:
     seconds: float = 0.0
 
 
-def take_in(
+def replay_sources(
     url: str,
     sources: Sequence[Source],
     settings: Settings,
@@ -64,85 +67,124 @@ def take_in(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Replay:
-    """Take sources into the store and advance the mark; whatever was there already is left as it is.
+    """Verify sources, store what is new, and advance the mark. What is stored already stays as it is.
 
-    Resumes: an object that is wholly in, by the SHA-256 of its bytes, is not decoded again.
+    Resumes: an object that is stored completely, by the SHA-256 of its bytes, is not decoded again. Raises
+    `ForeignStrand` if the sources hold blocks of another ledger, or of several.
     """
-    result = Replay()
     started = time.monotonic()
-    spans = Coverage()
-    workers = workers_for(all_items(sources), settings.workers)
-    if taken_natively(all_items(sources)):  # so fast that PostgreSQL, with two connections, needs a processor more
-        workers = max(workers - 1, 1)
+    items = list(all_items(sources))
+    workers = workers_for(items, settings.workers)
     with (
-        connect(url) as connection,
-        connect(url) as beside,
-        connect(url) as asking,
-        executor(workers, all_items(sources)) as pool,
-        ThreadPoolExecutor(1, thread_name_prefix="first") as first,
-        ThreadPoolExecutor(1, thread_name_prefix="second") as second,
+        connect(url) as reading,
+        connect(url) as writing,
+        connect(url) as advancing,
+        executor(workers, items) as pool,
     ):
-        taker = _Taker([JournalWriter(connection), JournalWriter(beside)], second, settings.origin)
-        taken_before = JournalWriter(asking)
-        refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
-
-        def skip(item: Item, digest: bytes) -> bool:
-            taken = bool(taken_before.taken([digest]))
-            if taken:
-                result.objects_skipped += 1
-                spans.add(item, ())
-            return taken
-
-        def refuse(refusals: Sequence[Refusal]) -> None:
-            refused.update((refusal.digest, refusal) for refusal in refusals)
-
-        def take(batch: Sequence[DecodedItem], before: Future[None] | None) -> None:
-            with _once(room.release) as copied:
-                if before is not None:  # done by now: one thread does all, in turns
-                    before.result()
-                intakes = taker.take(batch, copied)
-            _add(result, intakes)
-            if not all(intake.by_mark for intake in intakes):
-                refuse(advance(connection, many=True).refused)
-
-        steps: deque[Future[None]] = deque()
-        room = Semaphore(_BATCHES_AHEAD)
-
-        def idle() -> bool:
-            return not steps or steps[-1].done()
-
-        items = decode_items(all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, skip=skip)
-        # Rows that are in PostgreSQL make room for others: while the mark passes them, decoding goes on.
-        for batch in _batches(items, idle):
-            room.acquire()
-            while steps and steps[0].done():
-                steps.popleft().result()
-            steps.append(first.submit(take, batch, steps[-1] if steps else None))
-            for item in batch:
-                spans.add(item.item, [link.sequence_no for link in item.decoded.links])
-                _count(result, item.decoded)
-            progress(sum(len(item.decoded.links) for item in batch))
-        for step in steps:
-            step.result()
-        # The disk is waited for once more, and with this step for all that was not (consumer/onward.py).
-        advanced = advance(connection)
-        mark = advanced.mark
-        refuse(advanced.refused)
-        with connection.transaction():
-            graft = read_graft(connection)
-        if graft is not None:  # QLDB's blocks beyond it can never come in
-            refuse(settle(connection))
-        _refuse(result, list(refused.values()))
-        result.mark = mark.sequence_no if mark.sequence_no >= mark.origin else None
-        result.gaps = gaps(connection)
-        connection.commit()
-    result.sources = spans.extents(sources)
+        pipeline = Pipeline(reading, writing, advancing, settings.origin, progress)
+        decoded = decode_items(items, pool, workers=workers, trust_deletions=trust_deletions, skip=pipeline.is_stored)
+        pipeline.run(decoded)
+        result = pipeline.finish()
+    result.sources = pipeline.coverage.extents(sources)
     result.seconds = time.monotonic() - started
     return result
 
 
-def _batches(items: Iterator[DecodedItem], awaited: Callable[[], bool]) -> Iterator[list[DecodedItem]]:
-    """Full ones, and smaller ones where the store has nothing else to do."""
+class _Written(NamedTuple):
+    """A batch in the store; `passed` by the mark already, or a candidate."""
+
+    items: Sequence[DecodedItem]
+    result: IntakeResult
+    passed: bool
+
+
+class Pipeline:
+    """Three stages, each on a thread and a connection of its own: decode, write, advance the mark."""
+
+    def __init__(
+        self, reading: Connection, writing: Connection, advancing: Connection, origin: int, progress: Progress
+    ) -> None:
+        self.coverage = Coverage()
+        self._result = Replay()
+        self._reader = JournalWriter(reading)
+        self._writer = JournalWriter(writing)
+        self._advancing = advancing
+        self._origin = origin
+        self._progress = progress
+        self._strand: str | None = None
+        self._refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
+
+    def run(self, decoded: Iterator[DecodedItem]) -> None:
+        """Run the stages, with a bounded queue between each, until all is stored."""
+        with (
+            prefetch(self._decode(decoded), _BATCHES_AHEAD, "decode") as batches,
+            prefetch(self._write(batches), 1, "write") as written,
+        ):
+            self._advance(written)
+
+    def finish(self) -> Replay:
+        """Advance the mark once more, when nothing else is written, and sum up."""
+        # The commit of this step is waited for, and with it all that was not (fast_path.py).
+        step = advance(self._advancing)
+        self._refuse_by_mark(step.refused)
+        with self._advancing.transaction():
+            graft = read_graft(self._advancing)
+        if graft is not None:  # QLDB's blocks beyond it can never pass
+            self._refuse_by_mark(reject_orphans(self._advancing))
+        _refuse(self._result, list(self._refused.values()))
+        self._result.mark = step.mark.sequence_no if step.mark.sequence_no >= step.mark.origin else None
+        self._result.gaps = gaps(self._advancing)
+        return self._result
+
+    def is_stored(self, item: Item, digest: bytes) -> bool:
+        """Tell whether an object is stored completely, and count it as skipped if so."""
+        stored = bool(self._reader.taken([digest]))
+        if stored:
+            self._result.objects_skipped += 1
+            self.coverage.add(item, ())
+        return stored
+
+    def _decode(self, decoded: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
+        return _batches(decoded)
+
+    def _write(self, batches: Iterator[Sequence[DecodedItem]]) -> Iterator[_Written]:
+        for batch in batches:
+            self._bind_strand(set().union(*(_strands(item.decoded) for item in batch)))
+            result = None
+            if (run := run_of([item.decoded for item in batch])) is not None:
+                objects = [_stored_object(item, rows) for item, rows in zip(batch, run.rows, strict=True)]
+                result = self._writer.intake_run(run, objects)
+            written = _Written(batch, result or _intake(self._writer, batch), passed=result is not None)
+            for item in batch:  # they are large, and stored
+                item.decoded.rows = None
+            yield written
+
+    def _advance(self, written: Iterator[_Written]) -> None:
+        for batch, result, passed in written:
+            if not passed:
+                self._refuse_by_mark(advance(self._advancing, many=True).refused)
+            for item in batch:
+                self.coverage.add(item.item, [link.sequence_no for link in item.decoded.links])
+                _count(self._result, item.decoded)
+            self._result.new_blocks += result.new_blocks
+            _refuse(self._result, result.refusals)
+            self._progress(sum(len(item.decoded.links) for item in batch))
+
+    def _bind_strand(self, strands: Set[str]) -> None:
+        several = strands | ({self._strand} if self._strand is not None else set())
+        if len(several) > 1:
+            named = " and ".join(sorted(several))
+            raise ForeignStrand(f"The sources hold blocks of several ledgers, strands {named}: replay one at a time.")
+        if self._strand is None:
+            for strand_id in strands:
+                self._writer.begin_strand(strand_id, self._origin)
+                self._strand = strand_id
+
+    def _refuse_by_mark(self, refusals: Sequence[Refusal]) -> None:
+        self._refused.update((refusal.digest, refusal) for refusal in refusals)
+
+
+def _batches(items: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
     batch: list[DecodedItem] = []
     blocks = size = 0
     for item in items:
@@ -150,69 +192,61 @@ def _batches(items: Iterator[DecodedItem], awaited: Callable[[], bool]) -> Itera
         blocks += len(item.decoded.links)
         if item.decoded.rows is not None:
             size += len(item.decoded.rows.blocks) + len(item.decoded.rows.revisions)
-        if blocks >= _BATCH_BLOCKS or size >= _BATCH_BYTES or (blocks >= _LEAST_BLOCKS and awaited()):
+        if blocks >= _BATCH_BLOCKS or size >= _BATCH_BYTES:
             yield batch
             batch, blocks, size = [], 0, 0
     if batch:
         yield batch
 
 
-class _Taker:
-    """Takes a batch in over two connections side by side: PostgreSQL has a process for either."""
+def _intake(writer: JournalWriter, batch: Sequence[DecodedItem]) -> IntakeResult:
+    """Store a batch. If PostgreSQL refuses a statement, its block is found by halves and rejected."""
 
-    def __init__(self, stores: Sequence[JournalWriter], threads: Executor, origin: int) -> None:
-        self._stores = stores
-        self._threads = threads
-        self._origin = origin
-        self._begun: set[str] = set()
+    def store(items: Sequence[DecodedItem]) -> list[IntakeResult]:
+        objects, refusals = list[StoredObject](), list[Refusal]()
+        for item in items:
+            if item.decoded.faults:
+                refusals += _refusals(item)
+            elif item.decoded.rows is not None:
+                objects.append(_stored_object(item, item.decoded.rows))
+        rows = [item.decoded.rows for item in items if item.decoded.rows is not None]
+        omissions = [omission for item in items for omission in item.decoded.omissions]
+        return [writer.intake(rows, source=items[0].item.name, refusals=refusals, objects=objects, omissions=omissions)]
 
-    def take(self, batch: Sequence[DecodedItem], copied: Callable[[], None]) -> list[IntakeResult]:
-        """Take a batch in; its rows are not needed any more from when `copied` is called."""
-        self._begin(set().union(*(_strands(item.decoded) for item in batch)))
-        if (way := way_of([item.decoded for item in batch])) is not None:
-            taken = [_taken(item, rows) for item, rows in zip(batch, way.rows, strict=True)]
-            store, beside = self._stores
-            if (intake := store.intake_onward(way, taken, beside, self._threads, copied)) is not None:
-                return [intake]
-        middle = (len(batch) + 1) // 2
-        later = [self._threads.submit(_take_batch, self._stores[1], half) for half in [batch[middle:]] if half]
-        return [_take_batch(self._stores[0], batch[:middle]), *(future.result() for future in later)]
+    def store_blocks(item: DecodedItem, _: psycopg.Error) -> IntakeResult:
+        return _intake_blocks(writer, item)
 
-    def _begin(self, strands: Set[str]) -> None:
-        if len(strands | self._begun) > 1:
-            several = " and ".join(sorted(strands | self._begun))
-            raise ForeignStrand(f"The sources hold blocks of several ledgers, strands {several}: replay one at a time.")
-        for strand_id in strands - self._begun:
-            self._stores[0].begin_strand(strand_id, self._origin)
-            self._begun.add(strand_id)
+    return _sum(attempt_all(batch, store, store_blocks, ROW_ERRORS))
 
 
-@contextmanager
-def _once(call: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """What is given calls `call` the first time, at the latest at the end."""
-    left = [call]
+def _intake_blocks(writer: JournalWriter, item: DecodedItem) -> IntakeResult:
+    """Store what PostgreSQL accepts of an item, and reject the rest by block."""
+    source, decoded = item.item.name, item.decoded
+    refusals = list(_refusals(item))
+    hashes = {link.sequence_no: link.block_hash for link in decoded.links}
 
-    def first() -> None:
-        while left:
-            left.pop()()
+    def store(parts: Sequence[Rows]) -> list[IntakeResult]:
+        numbers = {part.first_no for part in parts}
+        omissions = [omission for omission in decoded.omissions if omission.sequence_no in numbers]
+        return [writer.intake(parts, source=source, omissions=omissions)]
 
-    try:
-        yield first
-    finally:
-        first()
+    def reject(part: Rows, error: psycopg.Error) -> IntakeResult:
+        detail = f"PostgreSQL refuses its rows (SQLSTATE {error.sqlstate})"
+        refusals.append(Refusal(part.first_no, hashes.get(part.first_no), source, None, "refused", detail))
+        return IntakeResult(0, 0, 0)
+
+    parts = split_by_block(decoded.rows) if decoded.rows is not None else []
+    results = attempt_all(parts, store, reject, ROW_ERRORS)
+    return _sum([*results, writer.intake((), source=source, refusals=refusals)])
 
 
-def _take_batch(store: JournalWriter, batch: Sequence[DecodedItem]) -> IntakeResult:
-    refusals: list[Refusal] = []
-    taken: list[StoredObject] = []
-    for item in batch:
-        decoded = item.decoded
-        if decoded.faults:
-            refusals += _refusals(item)
-        elif decoded.rows is not None:
-            taken.append(_taken(item, decoded.rows))
-    rows = [item.decoded.rows for item in batch if item.decoded.rows is not None]
-    return store.intake(rows, source=batch[0].item.name, refusals=refusals, taken=taken)
+def _sum(results: Sequence[IntakeResult]) -> IntakeResult:
+    return IntakeResult(
+        sum(result.new_blocks for result in results),
+        sum(result.new_revisions for result in results),
+        sum(result.refused for result in results),
+        [refusal for result in results for refusal in result.refusals],
+    )
 
 
 def _count(result: Replay, decoded: Decoded) -> None:
@@ -221,12 +255,6 @@ def _count(result: Replay, decoded: Decoded) -> None:
     result.redactions += decoded.redactions
     if isinstance(decoded, DecodedRecords):
         result.records.update(decoded.records)
-
-
-def _add(result: Replay, intakes: Sequence[IntakeResult]) -> None:
-    result.new_blocks += sum(intake.new_blocks for intake in intakes)
-    for intake in intakes:
-        _refuse(result, intake.refusals)
 
 
 def _refuse(result: Replay, refusals: Sequence[Refusal]) -> None:
@@ -255,7 +283,7 @@ def _refusals(item: DecodedItem) -> Iterator[Refusal]:
         yield Refusal(fault.sequence_no, block_hash, item.item.name, None, fault.fault, fault.detail)
 
 
-def _taken(item: DecodedItem, rows: Rows) -> StoredObject:
+def _stored_object(item: DecodedItem, rows: Rows) -> StoredObject:
     return StoredObject(
         digest=item.digest,
         name=item.item.name,

@@ -1,30 +1,21 @@
-"""Journals in S3: what a bucket holds under a prefix, read with boto3 (`AWS_…` in the environment, `AWS_ENDPOINT_URL`
-and all)."""
+"""Journals in S3, read with boto3 and its own settings (`AWS_…` in the environment, `AWS_ENDPOINT_URL` among them)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from typing import Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
 
-from strandline.journal.errors import StrandlineError, UsageError
+from strandline.consumer.intake.aws_errors import describe_aws_errors
+from strandline.journal.errors import UsageError
 from strandline.journal.sources.source import Source, source_of, sources_in
 
 SCHEME = "s3://"
-# Throttling and lost connections are tried again, with a growing wait; a connection for each thread that reads ahead.
+# Requests that are throttled or lost are tried again, with a growing wait. One connection for each reading thread.
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     connect_timeout=10,
@@ -32,19 +23,11 @@ _CONFIG = Config(
     max_pool_connections=16,
     user_agent_extra="strandline",
 )
-_BROKEN_OFF = 4
-_REASONS = {
-    "NoSuchBucket": "there is no such bucket",
-    "NoSuchKey": "there is no such object",
-    "404": "there is no such object",
-    "AccessDenied": "access is denied: s3:ListBucket on the bucket and s3:GetObject on its objects are needed",
-    "403": "access is denied: s3:GetObject is needed",
-    "InvalidAccessKeyId": "the access key is not known there: check AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is not that of the access key: check AWS_SECRET_ACCESS_KEY",
-    "ExpiredToken": "the credentials have expired: get new ones",
-    "InvalidObjectState": "the object is archived: restore it from Glacier first",
-    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
-}
+_errors = partial(
+    describe_aws_errors, "S3", needs="s3:ListBucket on the bucket and s3:GetObject on its objects are needed"
+)
+# A part whose body breaks off is read again (5 attempts); each object on the thread that reads it.
+_TRANSFER = TransferConfig(use_threads=False)
 
 
 @dataclass(frozen=True)
@@ -58,21 +41,16 @@ class S3File:
     size: int = field(compare=False)
 
     def read(self) -> bytes:
-        with _told(f"{SCHEME}{self.bucket}/{self.key}"):
-            for _ in range(_BROKEN_OFF):
-                # boto3 tries requests again, but not what breaks off while the body comes.
-                with suppress(IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
-                    return self._body()
-            return self._body()
-
-    def _body(self) -> bytes:
-        body: bytes = self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
-        return body
+        """Return the object's bytes. Raises StrandlineError if S3 refuses or cannot be reached."""
+        data = BytesIO()
+        with _errors(f"{SCHEME}{self.bucket}/{self.key}"):
+            self.client.download_fileobj(self.bucket, self.key, data, Config=_TRANSFER)
+        return data.getvalue()
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """What a bucket holds under a prefix; names begin after it. The listing is fetched once."""
+    """The objects of a bucket under a prefix; names begin after it. The listing is fetched once."""
 
     client: Any = field(repr=False)
     bucket: str
@@ -91,11 +69,11 @@ class Bucket:
     @cached_property
     def _listing(self) -> dict[str, S3File]:
         files = {}
-        with _told(self.address):
+        with _errors(self.address):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
             for item in (item for page in pages for item in page.get("Contents", ())):
                 key, name = item["Key"], item["Key"].removeprefix(self.prefix)
-                if not key.endswith("/"):  # what the console writes to show a folder
+                if not key.endswith("/"):  # the console writes such an object to show a folder
                     files[name] = S3File(self.client, self.bucket, key, name, item["Size"])
         return files
 
@@ -103,12 +81,12 @@ class Bucket:
 def s3_sources(address: str) -> list[Source]:
     """The sources at `s3://bucket/prefix`: a prefix, a folder (its `/` may be left out), a manifest or an object.
 
-    Raises as `local_sources` does, and StrandlineError where S3 does not answer or refuses.
+    Raises like `local_sources`, and StrandlineError if S3 does not answer or refuses.
     """
     bucket, _, key = address.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise UsageError(f"{address}: names no bucket; write {SCHEME}bucket/prefix")
-    with _told(address):
+    with _errors(address):
         client = boto3.Session().client("s3", config=_CONFIG)
     if key and not key.endswith("/"):
         named = Bucket(client, bucket, key)
@@ -119,24 +97,3 @@ def s3_sources(address: str) -> list[Source]:
             return sources_in(named)
         key += "/"
     return sources_in(Bucket(client, bucket, key))
-
-
-@contextmanager
-def _told(address: str) -> Iterator[None]:
-    """What S3 and boto3 fail with, in words; their own texts may quote a key or a signature."""
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        raise StrandlineError(f"{address}: {_REASONS.get(code, f'S3 refuses ({code})')}") from None
-    except (NoCredentialsError, PartialCredentialsError):
-        raise StrandlineError(
-            f"{address}: no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        ) from None
-    except NoRegionError:
-        raise StrandlineError(f"{address}: no AWS region; set AWS_REGION") from None
-    except BotoCoreError as error:
-        raise StrandlineError(
-            f"{address}: S3 cannot be reached ({type(error).__name__}); check the network, AWS_REGION and "
-            "AWS_ENDPOINT_URL"
-        ) from None

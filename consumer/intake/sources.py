@@ -1,4 +1,4 @@
-"""Opening what a user names as a source, wherever it lies."""
+"""Opens the sources that a user names: local or in S3."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from strandline.journal.sources.source import Source, local_sources
 
 
 def open_sources(addresses: Iterable[str]) -> list[Source]:
-    """The sources behind folders, manifests and files, here or at `s3://bucket/prefix`, in the order given.
+    """Return the sources of folders, manifests and files, local or at `s3://bucket/prefix`, in the order given.
 
     Raises UsageError for one that does not exist, StrandlineError for one that holds no journal or cannot be read.
     """

@@ -1,11 +1,11 @@
-"""A batch as KCL hands it over, sorted: rows to store, and refusals that keep what cannot be stored."""
+"""Sorts a batch of KCL: rows to store, and refusals with the bytes of what cannot be stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from strandline.consumer.store.rejected import Refusal
-from strandline.journal.check.block import Fault
+from strandline.journal.check.block import Fault, Omission
 from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.kernel import decode_record
 from strandline.journal.decode.record import DecodedRecord
@@ -20,16 +20,17 @@ class Received(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one record brings."""
+    """The rows of one record."""
 
     record: Received
     strand_id: str
     rows: Rows
+    omissions: Sequence[Omission]
 
 
 @dataclass(slots=True)
 class Sorted:
-    """What a batch holds; `created` and `completed` are what QLDB's CONTROL records said of the stream."""
+    """The contents of a batch; `created` and `completed`: QLDB's CONTROL records said so of the stream."""
 
     parts: list[Part] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -38,21 +39,21 @@ class Sorted:
 
 
 def sort_out(records: Iterable[Received], source: str, *, trust_deletions: bool = False) -> Sorted:
-    """Decode and verify each record by itself; never raises for what the bytes hold."""
+    """Decode and verify each record by itself. Never raises for the contents of the bytes."""
     result = Sorted()
     for received in records:
         for record in _checked(received, trust_deletions):
             if record.faults:
                 result.refusals.append(_refusal(received, source, record))
             elif record.contents.rows is not None and record.strand_id is not None:
-                result.parts.append(Part(received, record.strand_id, record.contents.rows))
+                result.parts.append(Part(received, record.strand_id, record.contents.rows, record.contents.omissions))
             result.created |= record.kind == "CONTROL CREATED"
             result.completed |= record.kind == "CONTROL COMPLETED"
     return result
 
 
 def refuse(received: Received, source: str, fault: Fault, block_hash: bytes | None = None) -> Refusal:
-    """The record itself is kept: no export need hold it."""
+    """Return a refusal that keeps the record itself: an export may not have it."""
     return Refusal(fault.sequence_no, block_hash, source, received.position, fault.fault, fault.detail, received.data)
 
 

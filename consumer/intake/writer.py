@@ -1,22 +1,22 @@
-"""The journal store's intake: verified rows in, any order, any repetition."""
+"""Intake of the journal store: writes verified rows, in any order and with any repetition."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
-from psycopg import errors
-
+from strandline.consumer.database.connection import Connection, columns_of
+from strandline.consumer.database.errors import ROW_ERRORS
 from strandline.consumer.intake import writer_sql as sql
 from strandline.consumer.intake.bulk_copy import copy_fresh, copy_rows
-from strandline.consumer.intake.fast_path import InvalidRedaction, Run, take_onward
+from strandline.consumer.intake.fast_path import Run, store_run
+from strandline.consumer.mark.effects import change_below
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import READ_MARK, Mark
-from strandline.consumer.store import catalog
-from strandline.consumer.store.field_counts import Change, add_shapes, change_shapes, found_shapes
-from strandline.consumer.store.redactions import erase_statements, take_redactions
+from strandline.consumer.store.field_counts import Change, add_shapes, change_shapes
+from strandline.consumer.store.redactions import erase_statements
 from strandline.consumer.store.rejected import Refusal, reject
+from strandline.journal.check.block import Omission
 from strandline.journal.decode.copy_format import Rows, shapes_of
 from strandline.journal.errors import StrandlineError
 
@@ -24,16 +24,16 @@ __all__ = ["ForeignStrand", "IntakeResult", "JournalWriter", "OtherOrigin", "Ref
 
 
 class ForeignStrand(StrandlineError):
-    """The journal is another ledger's than the one that the store holds."""
+    """The journal belongs to another ledger than the store."""
 
 
 class OtherOrigin(StrandlineError):
-    """The store begins at another block than STRANDLINE_ORIGIN says."""
+    """The store begins at another block than STRANDLINE_ORIGIN."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An export object, by the SHA-256 of its bytes, with what it held."""
+    """An export object that is stored completely, by the SHA-256 of its bytes, with its counts."""
 
     digest: bytes
     name: str
@@ -45,24 +45,22 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class IntakeResult:
-    """What an intake brought: rows that were not held before, and what was refused; `by_mark` where the mark has passed
-    them, too."""
+    """The result of an intake: how many rows are new, how many were refused, and the refusals."""
 
     new_blocks: int
     new_revisions: int
     refused: int
     refusals: Sequence[Refusal] = field(default=(), compare=False)
-    by_mark: bool = field(default=False, compare=False)
 
 
 class JournalWriter:
-    """Takes verified rows into the journal store, over a connection of its own that is outside a transaction."""
+    """Writes verified rows to the journal store, over a connection of its own that is outside a transaction."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def begin_strand(self, strand_id: str, origin: int) -> None:
-        """Bind the store to a strand, from block `origin` on; where it is bound already, check that it is the same.
+        """Bind the store to a strand, from block `origin` on; if it is bound already, check that it is the same.
 
         Raises ForeignStrand or OtherOrigin.
         """
@@ -81,7 +79,7 @@ class JournalWriter:
             )
 
     def taken(self, digests: Collection[bytes]) -> set[bytes]:
-        """Those of the objects, named by the SHA-256 of their bytes, that are wholly in."""
+        """Return those of the objects, by the SHA-256 of their bytes, that are stored completely."""
         with self._connection.transaction():
             return {digest for (digest,) in self._connection.execute(sql.TAKEN_OBJECTS, [list(digests)])}
 
@@ -91,60 +89,58 @@ class JournalWriter:
         *,
         source: str,
         refusals: Iterable[Refusal] = (),
-        taken: Sequence[StoredObject] = (),
+        objects: Sequence[StoredObject] = (),
+        omissions: Sequence[Omission] = (),
     ) -> IntakeResult:
-        """Take in rows, record refusals, and the objects as taken if none of the rows was refused: one transaction.
+        """Store rows and record refusals, and the objects if none of their rows was refused, in one transaction.
 
-        Nothing that is held changes, but that full copies lift what came from JSON. At or below the mark, blocks other
-        than those held, and revisions that none of them names, are refused.
+        Stored rows do not change, except that Ion copies upgrade those from JSON. At or below the mark, other blocks
+        than the stored ones are refused, and revisions that no stored block names. `omissions` are those of the blocks.
         """
         first = min((part.first_no for part in rows), default=0)
         last = max((part.last_no for part in rows), default=-1)
-        # What closes an accepted gap may redact, or be redacted, so nothing else may come in beside it.
+        # Blocks found in an accepted gap may redact, or be redacted: no other intake may run at the same time.
         filling = self._touches_accepted_gap(first, last)
         with strand_lock(self._connection, alone=filling):
             blocks = revisions = 0
             at_intake: list[Refusal] = []
             if rows:
-                blocks, revisions, at_intake = self._take(rows, first, last, source, filling)
+                blocks, revisions, at_intake = self._take(rows, first, last, source, filling, omissions)
             refused = dict.fromkeys([*refusals, *at_intake])
             reject(self._connection, refused)
             if not at_intake:
-                self._add_objects(taken)
+                self._add_objects(objects)
         return IntakeResult(blocks, revisions, len(refused), list(refused))
 
-    def intake_onward(
-        self,
-        way: Run,
-        taken: Sequence[StoredObject],
-        beside: "JournalWriter",
-        threads: Executor,
-        copied: Callable[[], None],
-    ) -> IntakeResult | None:
-        """Take in what goes straight on from the mark, the objects as taken, and raise the mark: one transaction, after
-        one of the store `beside`.
+    def intake_run(self, run: Run, objects: Sequence[StoredObject]) -> IntakeResult | None:
+        """Store a run of blocks that directly continues the chain, with its objects, and raise the mark over it.
 
-        None, with no block taken in, where that takes a closer look. `copied` is called between the two.
+        One transaction, whose commit is not durable before a later one. Returns None, with nothing stored, if the run
+        needs the general path: `intake`, then a step of the mark.
         """
-        with self._connection.transaction():
-            self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [way.first.sequence_no, way.last.sequence_no])
-        try:
-            with strand_lock(self._connection, alone=True, for_two=True):
-                counts = take_onward(self._connection, beside._connection, threads, way, copied)
-                if counts is None:
-                    return None
-                self._add_objects(taken)
-        except (InvalidRedaction, errors.UniqueViolation):
-            return None
-        return IntakeResult(*counts, 0, by_mark=True)
+        counts = None
+        with suppress(*ROW_ERRORS), self._connection.transaction():
+            self._connection.execute(sql.ENSURE_PARTITIONS_BETWEEN, [run.first.sequence_no, run.last.sequence_no])
+        with suppress(*ROW_ERRORS), strand_lock(self._connection, alone=True):
+            stored = store_run(self._connection, run)
+            self._add_objects(objects)
+            counts = stored
+        return None if counts is None else IntakeResult(*counts, 0)
 
     def _take(
-        self, rows: Sequence[Rows], first: int, last: int, source: str, filling: bool
+        self,
+        rows: Sequence[Rows],
+        first: int,
+        last: int,
+        source: str,
+        filling: bool,
+        omissions: Sequence[Omission],
     ) -> tuple[int, int, list[Refusal]]:
         between = {"first": first, "last": last}
         run = self._connection.execute
         mark = self._mark()
         if (fresh := copy_fresh(self._connection, rows, mark.sequence_no)) is not None:
+            self._add_omissions(omissions)
             return *fresh, []
         passed = first <= mark.sequence_no
         run(sql.STAGE_BLOCKS)
@@ -155,22 +151,24 @@ class JournalWriter:
         run(sql.ENSURE_PARTITIONS, prepare=False)
         found = self._found() if passed and filling else []
         refused = self._refuse_misregistered(source, between)
+        refused += self._refuse_rejected(source)
         refused += self._refuse_blocks(source, found) if passed else []
+        new_omissions = self._not_stored(omissions)
         blocks = run(sql.INSERT_BLOCKS, prepare=False).rowcount
+        upgraded = self._upgrade_blocks(between, omissions) if blocks < staged_blocks else {}
+        self._add_omissions(new_omissions)
         if passed:
             refused += self._refuse_revisions(source)
-        revisions = run(sql.INSERT_REVISIONS, between, prepare=False).rowcount
+        revisions = run(sql.INSERT_REVISIONS, prepare=False).rowcount
         add_shapes(self._connection, shapes_of(rows))
-        differing = self._upgrade_blocks(between) if blocks < staged_blocks else []
-        changes = self._upgrade_revisions(between) if revisions < staged_revisions else []
-        changes += found_shapes(self._connection, [number for number, _ in found]) if found else []
-        behind = [number for number in differing if number <= mark.sequence_no]
-        self._settle([number for number, _ in found], behind, alone=filling)
+        changes = self._upgrade_revisions(between, upgraded) if revisions < staged_revisions else []
+        below = {number: differs for number, differs in upgraded.items() if number <= mark.sequence_no}
+        change_below(self._connection, [number for number, _ in found], below, alone=filling)
         change_shapes(self._connection, changes)
         return blocks, revisions, refused
 
     def _found(self) -> list[tuple[int, bytes]]:
-        """Staged blocks, whole, that the chain above an accepted gap leads to, from the last one back."""
+        """Return the complete staged blocks that the chain above an accepted gap leads to, from the last one back."""
         named: dict[int, bytes] = {}
         found = []
         for number, block_hash, previous, complete, before, after in self._connection.execute(sql.FOUND_BLOCKS):
@@ -184,16 +182,14 @@ class JournalWriter:
         keys = [[number for number, _ in found], [block_hash for _, block_hash in found]]
         gone = self._connection.execute(sql.REFUSE_BLOCKS, keys, prepare=False).fetchall()
         revisions = [(number, digest) for number, _, digests, *_ in gone for digest in digests]
-        self._connection.execute(
-            sql.REFUSE_THEIR_REVISIONS, [[number for number, _ in revisions], [digest for _, digest in revisions]]
-        )
+        self._refuse_their_revisions(revisions)
         return [
             Refusal(number, block_hash, source, None, *_reason(below, held))
             for number, block_hash, _, below, held in gone
         ]
 
     def _refuse_misregistered(self, source: str, between: dict[str, int]) -> list[Refusal]:
-        """What the register names comes in without its data, and its block without the texts that may quote it."""
+        """Erase staged statement texts of registered blocks; refuse revisions that contradict the register."""
         numbers = [number for (number,) in self._connection.execute(sql.REGISTERED_BLOCKS, between, prepare=False)]
         if not numbers:
             return []
@@ -215,32 +211,43 @@ class JournalWriter:
             for number, digest, id_, version in self._connection.execute(sql.REFUSE_REVISIONS, prepare=False)
         ]
 
-    def _upgrade_blocks(self, between: dict[str, int]) -> list[int]:
-        """Put full blocks in the place of those from JSON; gives the numbers where that shows a difference."""
+    def _refuse_rejected(self, source: str) -> list[Refusal]:
+        """Refuse staged copies of blocks that an operator has rejected."""
+        rows = self._connection.execute(sql.REFUSE_REJECTED, prepare=False).fetchall()
+        self._refuse_their_revisions([(number, digest) for number, _, digests in rows for digest in digests])
+        detail = "an operator has rejected this block"
+        return [Refusal(number, block_hash, source, None, "rejected", detail) for number, block_hash, _ in rows]
+
+    def _refuse_their_revisions(self, revisions: Sequence[tuple[int, bytes]]) -> None:
+        self._connection.execute(sql.REFUSE_THEIR_REVISIONS, columns_of(revisions, 2))
+
+    def _not_stored(self, omissions: Sequence[Omission]) -> list[Omission]:
+        """Return the omissions of blocks that are not stored yet."""
+        if not omissions:
+            return []
+        places = self._connection.execute(sql.NOT_STORED, _keys(omissions)).fetchall()
+        return [omissions[place - 1] for (place,) in places]
+
+    def _add_omissions(self, omissions: Sequence[Omission]) -> None:
+        if omissions:
+            self._connection.execute(sql.ADD_OMISSIONS, columns_of(omissions))
+
+    def _upgrade_blocks(self, between: dict[str, int], omissions: Sequence[Omission]) -> dict[int, bool]:
+        """Replace blocks from JSON by the staged Ion copies. Returns for each whether that changed a value."""
         self._connection.execute(sql.COMPLETE_BLOCKS, between, prepare=False)
-        lifted = self._connection.execute(sql.UPGRADE_BLOCKS, between, prepare=False).fetchall()
-        self._add_changes("upgraded", lifted)
-        return [number for number, differs in lifted if differs]
+        parameters = {**between, **_keys(omissions)}
+        return dict(self._connection.execute(sql.UPGRADE_BLOCKS, parameters, prepare=False).fetchall())
 
-    def _upgrade_revisions(self, between: dict[str, int]) -> list[Change]:
-        lifted = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
-        self._add_changes("upgraded", [(number, differs) for number, differs, *_ in lifted])
+    def _upgrade_revisions(self, between: dict[str, int], upgraded: dict[int, bool]) -> list[Change]:
+        """Replace revisions from JSON by the staged Ion copies, and add their blocks to `upgraded`."""
+        rows = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
+        changes = []
+        for number, differs, table_before, shape_before, table_id, shape in rows:
+            upgraded[number] = upgraded.get(number, False) or differs
+            changes.append(Change(number, table_before, shape_before, None))
+            changes.append(Change(number, table_id, None, shape))
         self._connection.execute(sql.COMPLETE_REGISTER, between, prepare=False)
-        return [Change(number, table_id, before, after) for number, _, table_id, before, after in lifted]
-
-    def _settle(self, found: Sequence[int], differing: Sequence[int], *, alone: bool) -> None:
-        """What the mark did for the blocks that it passed is done for those that turn up, or show more, below it."""
-        if found:
-            self._add_changes("found", [(number, False) for number in found])
-            catalog.apply(self._connection, min(found), max(found))
-        if behind := [*found, *differing]:
-            take_redactions(self._connection, min(behind), max(behind), alone=alone)
-
-    def _add_changes(self, kind: str, changes: Sequence[tuple[int, bool]]) -> None:
-        if not changes:
-            return
-        numbers, differ = zip(*changes, strict=True)
-        self._connection.execute(sql.ADD_CHANGES, [kind, list(numbers), list(differ)])
+        return changes
 
     def _touches_accepted_gap(self, first: int, last: int) -> bool:
         with self._connection.transaction():
@@ -259,9 +266,14 @@ class JournalWriter:
         return Mark(*row)
 
 
+def _keys(omissions: Sequence[Omission]) -> dict[str, list[Any]]:
+    numbers = [omission.sequence_no for omission in omissions]
+    return {"omitting_numbers": numbers, "omitting_hashes": [omission.block_hash for omission in omissions]}
+
+
 def _reason(below: bool, held: bytes | None) -> tuple[str, str]:
     if below:
         return "below-origin", "the store begins above it (STRANDLINE_ORIGIN)"
     if held is None:
-        return "gap", "in an accepted gap, and nothing above leads to it: replay an export that reaches the gap's end"
+        return "gap", "in an accepted gap, and no block above leads to it: replay an export that reaches the gap's end"
     return "conflict", f"the store holds another block of this number, {held.hex()}"

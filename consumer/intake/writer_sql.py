@@ -1,5 +1,8 @@
-"""The statements of an intake. Every writer goes through blocks, then revisions, each in the order of their keys: two
-that overlap wait for each other, and never in a circle."""
+"""The statements of an intake.
+
+Every writer writes blocks, then revisions, each in the order of their keys: two that overlap wait for each other, but
+never in a circle.
+"""
 
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
 
@@ -22,20 +25,22 @@ STAGE_REVISIONS = _stage("staged_revision", REVISION_COLUMNS)
 COPY_BLOCKS = _copy("staged_block", BLOCK_COLUMNS)
 COPY_REVISIONS = _copy("staged_revision", REVISION_COLUMNS)
 
-# Into the journal itself: what a range of which nothing is held needs no stage for (consumer/fresh_rows.py).
+# Into the journal itself: a range of which nothing is stored needs no stage (bulk_copy.py).
 COPY_FRESH_BLOCKS = _copy("journal.block", BLOCK_COLUMNS)
 COPY_FRESH_REVISIONS = _copy("journal.revision", REVISION_COLUMNS)
 ENSURE_PARTITIONS_BETWEEN = "SELECT journal.ensure_partitions(%s, %s)"
 
-# In order, by an index: the planner expects some in any range, and would look for the first of them from the start.
-HOLDS = " OR ".join(
-    f"(SELECT true FROM journal.{table} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
+# Ordered, to use an index: the planner expects rows in any range, and would scan for the first from the start.
+_HOLDS = (
+    "(SELECT true FROM journal.{} WHERE sequence_no BETWEEN %(first)s AND %(last)s ORDER BY sequence_no LIMIT 1)"
     " IS NOT NULL"
-    for table in ("block", "revision", "redaction")
 )
+HOLDS = f"""
+    {" OR ".join(map(_HOLDS.format, ("block", "revision", "redaction")))} OR EXISTS (
+        SELECT FROM journal.rejected r WHERE r.fault = 'operator' AND r.sequence_no BETWEEN %(first)s AND %(last)s)"""
 HOLDS_SOME = f"SELECT {HOLDS}"
 
-# Room for the sort of one intake, whose rows hold documents.
+# Memory for the sort of one intake, whose rows hold documents.
 WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
 
 ENSURE_PARTITIONS = """
@@ -48,42 +53,47 @@ INSERT_BLOCKS = f"""
     ORDER BY sequence_no, block_hash, level = 'full' DESC
     ON CONFLICT (sequence_no, block_hash) DO NOTHING"""
 
-# What the register names comes in without its data, however old the copy is.
+# A redaction names its revision by block and id, and if it is known by hash: a copy from JSON may have another id.
+_REGISTERED = """
+    LEFT JOIN LATERAL (
+        SELECT true AS registered, d.data_hash AS erased_hash FROM journal.redaction d
+        WHERE d.sequence_no = s.sequence_no
+          AND (d.revision_hash = s.hash OR (d.document_id = s.document_id AND d.version = s.version))
+        LIMIT 1
+    ) d ON true"""
+
+# Registered revisions are stored without their data, however old the copy is.
 INSERT_REVISIONS = f"""
     INSERT INTO journal.revision ({_names(REVISION_COLUMNS)})
     SELECT s.sequence_no, s.hash, s.document_id, s.version, s.table_id, s.table_name,
-           CASE WHEN d.version IS NOT NULL AND s.state = 'normal' THEN 'redacted' ELSE s.state END,
+           CASE WHEN d.registered AND s.state = 'normal' THEN 'redacted' ELSE s.state END,
            s.level, s.tx_id, s.tx_time,
-           CASE WHEN d.version IS NULL THEN s.data END,
-           CASE WHEN d.version IS NULL THEN s.data_ion END,
-           coalesce(s.data_hash, d.data_hash), s.metadata,
-           CASE WHEN d.version IS NULL THEN s.shape END
-    FROM staged_revision s
-    LEFT JOIN (
-        SELECT sequence_no, document_id, version, data_hash FROM journal.redaction
-        WHERE sequence_no BETWEEN %(first)s AND %(last)s
-    ) d USING (sequence_no, document_id, version)
+           CASE WHEN d.registered IS NULL THEN s.data END,
+           CASE WHEN d.registered IS NULL THEN s.data_ion END,
+           coalesce(s.data_hash, d.erased_hash), s.metadata,
+           CASE WHEN d.registered IS NULL THEN s.shape END
+    FROM staged_revision s {_REGISTERED}
     ORDER BY s.sequence_no, s.hash, s.level = 'full' DESC, s.state = 'redacted'
     ON CONFLICT (sequence_no, hash) DO NOTHING"""
 
-# Blocks whose statement texts a redaction has erased, or would have.
+# Blocks whose statement texts a redaction has erased, or would erase.
 REGISTERED_BLOCKS = """
     SELECT DISTINCT sequence_no FROM journal.redaction WHERE sequence_no BETWEEN %(first)s AND %(last)s"""
 
-# The register says which data was erased. Other data under the same name is not what it means.
+# The register has the hash of the erased data. Other data under the same name is not the data that it means.
 REFUSE_MISREGISTERED = """
     DELETE FROM staged_revision s
     USING journal.redaction d
     WHERE d.sequence_no BETWEEN %(first)s AND %(last)s
       AND s.sequence_no = d.sequence_no AND s.document_id = d.document_id AND s.version = d.version
-      AND s.data_hash <> d.data_hash
+      AND (s.data_hash <> d.data_hash OR s.hash <> d.revision_hash)
     RETURNING s.sequence_no, s.hash, s.document_id, s.version"""
 REFUSE_THEIR_BLOCKS = """
     DELETE FROM staged_block b
     USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
     WHERE b.sequence_no = refused.sequence_no AND refused.hash = ANY (b.revision_hashes)"""
 
-# Of what was redacted in a copy from JSON, an Ion copy tells the hash.
+# For data that was redacted in a copy from JSON, an Ion copy gives the hash.
 COMPLETE_REGISTER = """
     UPDATE journal.redaction d SET data_hash = r.data_hash
     FROM journal.revision r
@@ -104,66 +114,96 @@ COMPLETE_BLOCKS = """
     FROM incomplete i
     WHERE b.sequence_no = i.sequence_no AND b.block_hash = i.block_hash"""
 
-# A verified copy in Ion takes the place of one from JSON. Below the mark that is a change, also where no value differs.
-_LIFTED_BLOCK = (
-    "transaction_id block_time transaction_info redaction_info redactions statement_kinds definitions tables".split()
-)
-_SHOWN_OF_BLOCK = "transaction_id block_time redactions statement_kinds definitions tables".split()
+# A verified copy in Ion replaces one from JSON. Below the mark that is a change, even if no value differs.
+_UPGRADED_BLOCK = (
+    "complete transaction_id block_time revision_hashes revision_documents transaction_info redaction_info redactions"
+    " statement_kinds definitions tables"
+).split()
+_SHOWN_OF_BLOCK = ("transaction_id block_time revision_documents redactions statement_kinds definitions tables").split()
+# Also a copy that is shown to be complete replaces one above the mark that is not.
 UPGRADE_BLOCKS = f"""
-    WITH better AS (
+    WITH omitting AS (
+        SELECT * FROM unnest(%(omitting_numbers)s::bigint[], %(omitting_hashes)s::bytea[])
+            AS o (sequence_no, block_hash)
+    ), better AS (
         SELECT s.*, ({", ".join(f"s.{name}" for name in _SHOWN_OF_BLOCK)})
                     IS DISTINCT FROM ({", ".join(f"b.{name}" for name in _SHOWN_OF_BLOCK)}) AS differs
-        FROM (SELECT DISTINCT ON (sequence_no, block_hash) * FROM staged_block WHERE level = 'full') s
+        FROM (
+            SELECT DISTINCT ON (sequence_no, block_hash) * FROM staged_block
+            WHERE NOT EXISTS (
+                SELECT FROM omitting o
+                WHERE o.sequence_no = staged_block.sequence_no AND o.block_hash = staged_block.block_hash)
+            ORDER BY sequence_no, block_hash, level = 'full' DESC
+        ) s
         JOIN journal.block b USING (sequence_no, block_hash)
-        WHERE b.level = 'chain' AND b.sequence_no BETWEEN %(first)s AND %(last)s
+        WHERE b.sequence_no BETWEEN %(first)s AND %(last)s AND (
+            (b.level = 'chain' AND s.level = 'full')
+            OR (b.level = s.level AND b.sequence_no > (SELECT sequence_no FROM journal.mark) AND EXISTS (
+                SELECT FROM journal.omission o
+                WHERE o.sequence_no = b.sequence_no AND o.block_hash = b.block_hash)))
         ORDER BY b.sequence_no, b.block_hash
         FOR UPDATE OF b
+    ), shown AS (
+        DELETE FROM journal.omission o USING better
+        WHERE o.sequence_no = better.sequence_no AND o.block_hash = better.block_hash
     )
     UPDATE journal.block b
-    SET level = 'full', {", ".join(f"{name} = better.{name}" for name in _LIFTED_BLOCK)}
+    SET level = better.level, {", ".join(f"{name} = better.{name}" for name in _UPGRADED_BLOCK)}
     FROM better
     WHERE b.sequence_no = better.sequence_no AND b.block_hash = better.block_hash
     RETURNING b.sequence_no, better.differs"""
 
-# A copy without data is no better than one from JSON with it; and what is redacted stays without data.
-UPGRADE_REVISIONS = """
-    WITH better AS (
-        SELECT s.*, r.shape AS shape_before,
-               r.state <> 'redacted' AND (s.state, s.data) IS DISTINCT FROM (r.state, r.data) AS differs
-        FROM (
-            SELECT DISTINCT ON (sequence_no, hash) * FROM staged_revision
-            WHERE level = 'full' ORDER BY sequence_no, hash, state = 'redacted'
-        ) s
-        JOIN journal.revision r USING (sequence_no, hash)
-        WHERE r.level = 'chain' AND (r.state = 'redacted' OR s.state <> 'redacted')
+# Of blocks that are not stored yet: a copy that omits something does not spoil a stored one that does not.
+NOT_STORED = """
+    SELECT o.place FROM unnest(%(omitting_numbers)s::bigint[], %(omitting_hashes)s::bytea[])
+        WITH ORDINALITY AS o (sequence_no, block_hash, place)
+    WHERE NOT EXISTS (
+        SELECT FROM journal.block b WHERE b.sequence_no = o.sequence_no AND b.block_hash = o.block_hash)"""
+ADD_OMISSIONS = """
+    INSERT INTO journal.omission (sequence_no, block_hash, detail)
+    SELECT o.* FROM unnest(%s::bigint[], %s::bytea[], %s::text[]) AS o (sequence_no, block_hash, detail)
+    JOIN journal.block b USING (sequence_no, block_hash)
+    ON CONFLICT DO NOTHING"""
+
+# The Ion copy decides: a revision of JSON's may have another id, table, version or time, or claim to be redacted. What
+# the register names stays without data. A copy without data does not replace one from JSON with data.
+_UPGRADED_REVISION = "document_id version table_id table_name tx_id tx_time state data".split()
+UPGRADE_REVISIONS = f"""
+    WITH staged AS (
+        SELECT DISTINCT ON (s.sequence_no, s.hash)
+               s.sequence_no, s.hash, s.document_id, s.version, s.table_id, s.table_name, s.tx_id, s.tx_time,
+               s.metadata, s.state AS copy_state, coalesce(d.registered, false) AS registered,
+               CASE WHEN d.registered AND s.state = 'normal' THEN 'redacted' ELSE s.state END AS state,
+               CASE WHEN d.registered IS NULL THEN s.data END AS data,
+               CASE WHEN d.registered IS NULL THEN s.data_ion END AS data_ion,
+               coalesce(s.data_hash, d.erased_hash) AS data_hash,
+               CASE WHEN d.registered IS NULL THEN s.shape END AS shape
+        FROM staged_revision s {_REGISTERED}
+        WHERE s.level = 'full'
+        ORDER BY s.sequence_no, s.hash, s.state = 'redacted'
+    ), better AS (
+        SELECT s.*, r.table_id AS table_before, r.shape AS shape_before,
+               ({", ".join(f"s.{name}" for name in _UPGRADED_REVISION)})
+               IS DISTINCT FROM ({", ".join(f"r.{name}" for name in _UPGRADED_REVISION)}) AS differs
+        FROM staged s JOIN journal.revision r USING (sequence_no, hash)
+        WHERE r.level = 'chain' AND (s.copy_state <> 'redacted' OR s.registered OR r.state = 'redacted')
           AND r.sequence_no BETWEEN %(first)s AND %(last)s
         ORDER BY r.sequence_no, r.hash
         FOR UPDATE OF r
     )
     UPDATE journal.revision r
-    SET level = 'full',
-        state = CASE WHEN r.state = 'redacted' THEN r.state ELSE better.state END,
-        data = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data END,
-        data_ion = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.data_ion END,
-        data_hash = better.data_hash,
-        metadata = better.metadata,
-        shape = CASE WHEN r.state = 'redacted' THEN NULL ELSE better.shape END
+    SET level = 'full', data_ion = better.data_ion, data_hash = better.data_hash, metadata = better.metadata,
+        shape = better.shape, {", ".join(f"{name} = better.{name}" for name in _UPGRADED_REVISION)}
     FROM better
     WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash
-    RETURNING r.sequence_no, better.differs, r.table_id, better.shape_before, r.shape"""
-
-ADD_CHANGES = """
-    INSERT INTO journal.change (sequence_no, kind, differs)
-    SELECT number, %s, bool_or(differs) FROM unnest(%s::bigint[], %s::boolean[]) AS changed (number, differs)
-    WHERE number <= (SELECT sequence_no FROM journal.mark)
-    GROUP BY number ORDER BY number"""
+    RETURNING r.sequence_no, better.differs, better.table_before, better.shape_before, r.table_id, r.shape"""
 
 TOUCHES_ACCEPTED_GAP = """
     SELECT EXISTS (
         SELECT FROM journal.accepted_gap g, journal.mark m
         WHERE g.first_no <= least(%(last)s, m.sequence_no) AND g.last_no >= %(first)s)"""
 
-# Blocks for numbers that the mark has passed over, with what the held neighbours say of them.
+# Blocks for numbers that the mark has skipped, with the hashes that their stored neighbours give for them.
 FOUND_BLOCKS = """
     SELECT DISTINCT s.sequence_no, s.block_hash, s.previous_hash, s.complete,
            (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no - 1),
@@ -186,7 +226,13 @@ REFUSE_BLOCKS = """
     RETURNING s.sequence_no, s.block_hash, s.revision_hashes, s.sequence_no < m.origin,
               (SELECT b.block_hash FROM journal.block b WHERE b.sequence_no = s.sequence_no)"""
 
-# The revisions of a refused block go with it; one that a held block names as well is what that block's intake brought.
+REFUSE_REJECTED = """
+    DELETE FROM staged_block s
+    USING journal.rejected r
+    WHERE r.fault = 'operator' AND r.sequence_no = s.sequence_no AND r.block_hash = s.block_hash
+    RETURNING s.sequence_no, s.block_hash, s.revision_hashes"""
+
+# The revisions of a refused block go with it, unless a stored block names them too: its intake brought those.
 REFUSE_THEIR_REVISIONS = """
     DELETE FROM staged_revision s
     USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)

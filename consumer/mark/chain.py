@@ -1,4 +1,4 @@
-"""How far the chain goes on: the walk from the mark over candidates, and what it leaves behind. Pure."""
+"""The walk from the mark up the chain of candidates, and the candidates that it rejects. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,17 +7,22 @@ from typing import NamedTuple
 
 
 class Candidate(NamedTuple):
-    """A block above the mark; `ready` once all its revisions are there, `documents` is how many it names."""
+    """A block above the mark.
+
+    `ready`: all its revisions are stored. `omits`: it is not shown to be complete, and nobody has accepted that.
+    `documents`: how many revisions it names.
+    """
 
     sequence_no: int
     block_hash: bytes
     previous_hash: bytes
     ready: bool
+    omits: bool
     documents: int
 
 
 class Loser(NamedTuple):
-    """A candidate that cannot be part of the chain, and why."""
+    """A candidate that cannot be part of the chain, and the reason."""
 
     candidate: Candidate
     fault: str
@@ -26,10 +31,11 @@ class Loser(NamedTuple):
 
 @dataclass(slots=True)
 class Walk:
-    """Where a walk came to. `block_hash` is None after an accepted gap, and before the first block.
+    """The block that a walk reached. `block_hash` is None after an accepted gap, and before the first block.
 
-    `jumped` are the accepted gaps passed over, as first and last number; `cut` says that the walk ended where the
-    candidates given to it did, so that more of them may take it further.
+    `jumped` are the accepted gaps that it crossed, as first and last number. `cut`: it ended because the candidates
+    given to it did, so more of them may take it further. `blocked` is the next block if its omissions
+    stop the walk.
     """
 
     sequence_no: int
@@ -38,6 +44,7 @@ class Walk:
     losers: list[Loser] = field(default_factory=list)
     jumped: list[tuple[int, int]] = field(default_factory=list)
     cut: bool = False
+    blocked: Candidate | None = None
 
 
 def walk(
@@ -48,9 +55,9 @@ def walk(
     accepted: Sequence[tuple[int, int]] = (),
     more: bool = False,
 ) -> Walk:
-    """Go up from block `sequence_no` as long as exactly one ready candidate is known to come next.
+    """Go up from block `sequence_no` as long as exactly one ready candidate comes next.
 
-    `more` says that candidates beyond those given exist; the last number given may then lack some of its own.
+    `more`: candidates beyond those given exist, and the last number given may lack some of its own.
     """
     groups = defaultdict(list)
     for candidate in candidates:
@@ -79,6 +86,9 @@ def _step(
         at.cut = number + 1 == end
     if len(linking) != 1 or at.cut or not linking[0].ready:
         return False
+    if linking[0].omits:
+        at.blocked = linking[0]
+        return False
     _pass(at, linking[0], group)
     return True
 
@@ -93,10 +103,10 @@ def _jump(at: Walk, number: int, accepted: Sequence[tuple[int, int]]) -> bool:
 
 
 def _lose(at: Walk, group: Sequence[Candidate]) -> bool:
-    """None of them can ever follow, since what they would have to link to no longer changes."""
-    held = at.block_hash.hex() if at.block_hash is not None else "none"
+    """Reject the group: the block that it would have to link to no longer changes."""
+    before = at.block_hash.hex() if at.block_hash is not None else "none"
     at.losers += [
-        Loser(c, "link", f"previousBlockHash {c.previous_hash.hex()} is not the blockHash before it, {held}")
+        Loser(c, "link", f"previousBlockHash {c.previous_hash.hex()} is not the blockHash before it, {before}")
         for c in group
     ]
     return False
@@ -106,7 +116,7 @@ def _pass(at: Walk, chosen: Candidate, group: Sequence[Candidate]) -> None:
     at.sequence_no, at.block_hash = chosen.sequence_no, chosen.block_hash
     at.documents += chosen.documents
     at.losers += [
-        Loser(c, "fork", f"the chain goes on through another block, {chosen.block_hash.hex()}")
+        Loser(c, "fork", f"the chain continues with another block, {chosen.block_hash.hex()}")
         for c in group
         if c is not chosen
     ]

@@ -1,9 +1,6 @@
-"""Passing over blocks that are lost for ever, with a reason; status, verification and proofs say so from then on."""
+"""Gaps below the head, and accepted gaps: blocks that are permanently lost, skipped for a recorded reason."""
 
-from typing import Any
-
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import Mark, advance, only_row, read_mark
 from strandline.journal.errors import UsageError
@@ -12,23 +9,25 @@ READ_OVERLAPPING = "SELECT first_no, last_no FROM journal.accepted_gap WHERE fir
 ADD = "INSERT INTO journal.accepted_gap (first_no, last_no, reason) VALUES (%s, %s, %s)"
 
 
-def accept_gap(connection: psycopg.Connection[Any], first: int, last: int, reason: str) -> Mark:
-    """Accept that the blocks `first` to `last` will not come, and let the mark pass over them when it reaches them.
+def accept_gap(connection: Connection, first: int, last: int, reason: str) -> Mark:
+    """Accept that the blocks `first` to `last` are permanently lost: the mark skips them when it reaches them.
 
-    The connection must be outside a transaction. Raises UsageError where the mark has passed them, nothing beyond them
-    is there, or they overlap with an accepted gap.
+    Status, verification and proofs name the gap from then on. The connection must be outside a transaction. Raises
+    UsageError if the mark has passed them, no block beyond them is stored, or they overlap with an accepted gap.
     """
     if not 0 <= first <= last:
-        raise UsageError(f"From block {first} to block {last} is no range of blocks.")
+        raise UsageError(f"From block {first} to block {last} is not a range of blocks.")
     if not reason.strip():
-        raise UsageError("--reason is empty: say why these blocks will not come, for whoever audits this.")
+        raise UsageError("--reason is empty: say why these blocks are lost, for the auditor.")
     beyond = head(connection)
     with strand_lock(connection, alone=True):
         mark = read_mark(connection)
         if first <= mark.sequence_no:
-            raise UsageError(f"The mark is at block {mark.sequence_no}: what is below it is not missing.")
+            raise UsageError(f"The mark is at block {mark.sequence_no}: no block below it is missing.")
         if beyond is None or last >= beyond:
-            raise UsageError(f"Nothing beyond block {last} has come, so it cannot be told whether it is lost.")
+            raise UsageError(
+                f"No block beyond {last} is stored, so block {last} may not be lost: replay what follows it first."
+            )
         if other := connection.execute(READ_OVERLAPPING, [last, first]).fetchone():
             raise UsageError(f"Blocks {other[0]} to {other[1]} are an accepted gap already.")
         connection.execute(ADD, [first, last, reason.strip()])
@@ -55,14 +54,14 @@ GAPS = f"""
     LIMIT %s"""
 
 
-def head(connection: psycopg.Connection[Any]) -> int | None:
+def head(connection: Connection) -> int | None:
     """The highest number that any block or revision in the store has; None where there is none."""
     with connection.transaction():
         number: int | None = only_row(connection.execute(HEAD))[0]
         return number
 
 
-def gaps(connection: psycopg.Connection[Any], limit: int = 1000) -> list[tuple[int, int]]:
+def gaps(connection: Connection, limit: int = 1000) -> list[tuple[int, int]]:
     """The blocks that are missing between mark and head, as first and last number; accepted gaps are not among them.
 
     None, with the mark below the head, means that the next block lacks revisions or that two contend for its number.

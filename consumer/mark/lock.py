@@ -1,51 +1,33 @@
-"""The strand's advisory lock: shared by intake, held alone by a step of the mark."""
+"""The strand's lock: shared by intake, exclusive for a step of the mark.
+
+A lock on a table that only the worker's role may lock: anyone who may connect could take an advisory lock, and stop all
+intake with it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
-STRAND_LOCK = int.from_bytes(b"strand", "big")
-BESIDE_LOCK = STRAND_LOCK + 1
+from strandline.consumer.database.connection import Connection
 
-LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(%s)"
-LOCK_ALONE = "SELECT pg_advisory_xact_lock(%s)"
-LOCK_BOTH = "SELECT pg_advisory_xact_lock(%s), pg_advisory_xact_lock(%s)"
+LOCK_SHARED = "LOCK TABLE journal.strand_lock IN ROW EXCLUSIVE MODE"
+LOCK_ALONE = "LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE"
 
 
 @contextmanager
-def strand_lock(connection: psycopg.Connection[Any], *, alone: bool, for_two: bool = False) -> Iterator[None]:
-    """A transaction of its own that holds the strand's lock; statements in it see what was committed before each.
+def strand_lock(connection: Connection, *, alone: bool) -> Iterator[None]:
+    """Run a transaction that holds the strand's lock; each statement in it sees what was committed before it.
 
-    Alone `for_two`, a transaction of another connection may write beside it, in `lock_beside`.
+    Raise `psycopg.Rollback` inside to end the transaction without an effect. Raises `psycopg.ProgrammingError` if the
+    connection is inside a transaction.
     """
-    with _transaction(connection):
-        if alone and not for_two:
-            connection.execute(LOCK_BOTH, [STRAND_LOCK, BESIDE_LOCK])
-        else:
-            connection.execute(LOCK_ALONE if alone else LOCK_SHARED, [STRAND_LOCK])
-        yield
-
-
-@contextmanager
-def lock_beside(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """A transaction beside one that holds the strand's lock for two, to be ended before that one.
-
-    Should that one be lost, whoever locks the strand alone next still waits for this one.
-    """
-    with _transaction(connection):
-        connection.execute(LOCK_ALONE, [BESIDE_LOCK])
-        yield
-
-
-@contextmanager
-def _transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
     if connection.info.transaction_status != TransactionStatus.IDLE:
         raise psycopg.ProgrammingError("the strand is locked outside a transaction: commit or roll back before")
     # At a stricter level every statement would see what was there before the wait for the lock.
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     with connection.transaction():
+        connection.execute(LOCK_ALONE if alone else LOCK_SHARED)
         yield

@@ -1,27 +1,22 @@
-"""The mark: how far the strand has safely come in. It only ever rises, one transaction a step.
+"""The mark: the block up to which the journal is complete and verified. It only rises, one transaction a step.
 
-Intake holds the strand's lock shared, a step of the mark holds it alone: an intake sees a mark that cannot move under
-it, and no candidate appears below the mark unseen. PostgreSQL queues such locks fairly, so neither side starves.
+Intake holds the strand's lock shared, a step of the mark holds it alone. So an intake sees a mark that cannot move, and
+no candidate appears below the mark unseen. PostgreSQL queues such locks fairly, so neither side starves.
 """
 
-from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.mark.chain import Candidate, Loser, Walk, walk
-from strandline.consumer.mark.chain_scan import READY, straight_way
-from strandline.consumer.mark.checks import CHAIN, delete_differing, first_misnamed
+from strandline.consumer.mark.checks import CHAIN, delete_differing, first_invalid
+from strandline.consumer.mark.effects import raise_mark
 from strandline.consumer.mark.lock import strand_lock
-from strandline.consumer.store import catalog
-from strandline.consumer.store.field_counts import add_counts, count_shapes
-from strandline.consumer.store.redactions import take_redactions
 from strandline.consumer.store.rejected import Refusal, reject
-from strandline.journal.decode.copy_format import Tally
 
-CHANNEL = "strandline_mark"
 FIRST_WINDOW, LARGEST_WINDOW = 64, 20_000
 
 READ_MARK = "SELECT strand_id, origin, sequence_no, block_hash FROM journal.mark"
@@ -30,8 +25,16 @@ LOCK_MARK = READ_MARK + " FOR UPDATE"
 
 ACCEPTED_GAPS = "SELECT first_no, last_no FROM journal.accepted_gap WHERE last_no > %s ORDER BY first_no"
 
-CANDIDATES = f"""
-    SELECT b.sequence_no, b.block_hash, b.previous_hash, {READY}, cardinality(array_remove(b.revision_documents, NULL))
+CANDIDATES = """
+    SELECT b.sequence_no, b.block_hash, b.previous_hash,
+           b.complete OR NOT EXISTS (
+               SELECT FROM unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
+               WHERE named.document_id IS NOT NULL AND NOT EXISTS (
+                   SELECT FROM journal.revision r WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash)),
+           EXISTS (
+               SELECT FROM journal.omission o
+               WHERE o.sequence_no = b.sequence_no AND o.block_hash = b.block_hash AND o.accepted_at IS NULL),
+           cardinality(array_remove(b.revision_documents, NULL))
     FROM journal.block b
     WHERE b.sequence_no > %s AND (%s::bigint IS NULL OR b.sequence_no < %s)
     ORDER BY b.sequence_no, b.block_hash
@@ -55,8 +58,12 @@ FORGET_OBJECTS = """
     WHERE lost.sequence_no BETWEEN o.first_no AND o.last_no"""
 
 BLOCKS_BETWEEN = """
-    SELECT sequence_no, block_hash, previous_hash, false, 0
+    SELECT sequence_no, block_hash, previous_hash, false, false, 0
     FROM journal.block WHERE sequence_no BETWEEN %s AND %s"""
+
+OMISSIONS = """
+    SELECT detail FROM journal.omission
+    WHERE sequence_no = %s AND block_hash = %s AND accepted_at IS NULL ORDER BY detail"""
 
 COUNT_REVISIONS = "SELECT count(*) FROM journal.revision WHERE sequence_no BETWEEN %s AND %s"
 
@@ -66,14 +73,13 @@ DELETE_STRAYS = """
         SELECT FROM journal.block b WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes))
     RETURNING r.sequence_no, r.hash, r.document_id, r.version"""
 
-MOVE = "UPDATE journal.mark SET sequence_no = %s, block_hash = %s, moved_at = now()"
-
 
 @dataclass(frozen=True)
 class Mark:
-    """The last block up to which nothing is missing: `origin` - 1 before the first; `strand_id` None before that.
+    """The last verified block without a gap below it; `origin` - 1 before the first block.
 
-    `block_hash` is None before the first block and where an accepted gap ends at the mark.
+    `strand_id` is None until the store is bound to a strand. `block_hash` is None before the first block, and if an
+    accepted gap ends at the mark.
     """
 
     strand_id: str | None
@@ -84,100 +90,75 @@ class Mark:
 
 @dataclass(frozen=True)
 class Advance:
-    """Where the mark stands now, and what was refused on the way; what holds it up is refused each time."""
+    """The mark after a call, and the refusals on the way. What holds the mark up is refused at each call."""
 
     mark: Mark
     refused: Sequence[Refusal]
 
 
-def read_mark(connection: psycopg.Connection[Any]) -> Mark:
-    """The mark as it stands."""
+def read_mark(connection: Connection) -> Mark:
+    """Read the mark, in a transaction of its own."""
     with connection.transaction():
         return Mark(*only_row(connection.execute(READ_MARK)))
 
 
-def advance(connection: psycopg.Connection[Any], *, many: bool = False) -> Advance:
-    """Raise the mark as far as it can rise, a bounded number of blocks in each transaction.
+def advance(connection: Connection, *, many: bool = False) -> Advance:
+    """Raise the mark as far as possible, a bounded number of blocks in each transaction.
 
-    With it redactions take effect, losers of the chain are rejected and the ledger's views follow. The connection must
-    be outside a transaction. `many` blocks have just come, so it looks at as many as a step takes from the first.
+    Redactions take effect, losers of the chain are rejected and the ledger's views are updated with it. The connection
+    must be outside a transaction. With `many` new blocks the first step already takes as many as a step may.
     """
     window = LARGEST_WINDOW if many else FIRST_WINDOW
     refused: list[Refusal] = []
     while True:
-        before, way, refusals = _step(connection, window)
+        before, walked, refusals = _step(connection, window)
         refused += refusals
-        rises = way.sequence_no > before.sequence_no
-        if not way.cut or (not rises and window == LARGEST_WINDOW):
-            return Advance(Mark(before.strand_id, before.origin, way.sequence_no, way.block_hash), refused)
+        rises = walked.sequence_no > before.sequence_no
+        if not walked.cut or (not rises and window == LARGEST_WINDOW):
+            return Advance(Mark(before.strand_id, before.origin, walked.sequence_no, walked.block_hash), refused)
         window = min(window * 8, LARGEST_WINDOW)
 
 
-def _step(connection: psycopg.Connection[Any], window: int) -> tuple[Mark, Walk, list[Refusal]]:
+def _step(connection: Connection, window: int) -> tuple[Mark, Walk, list[Refusal]]:
     refusals: list[Refusal] = []
     with strand_lock(connection, alone=True):
-        # Only now, in a statement that begins with the lock held: what another one wrote while this one waited is seen.
+        # In a statement that begins after the lock is taken: it sees what others wrote while this one waited.
         mark = Mark(*only_row(connection.execute(LOCK_MARK)))
-        way = _walk(connection, mark, window, refusals)
-        while differing := delete_differing(connection, mark.sequence_no + 1, way.sequence_no, mark.strand_id or ""):
+        walked = _walk(connection, mark, window, refusals)
+        while differing := delete_differing(connection, mark.sequence_no + 1, walked.sequence_no, mark.strand_id or ""):
             refusals += differing
-            way = _walk(connection, mark, window, refusals)
-        if misnamed := first_misnamed(connection, mark.sequence_no + 1, way.sequence_no):
-            refusals.append(misnamed)
-            way = _walk(connection, mark, window, refusals, below=misnamed.sequence_no)
-        if way.sequence_no > mark.sequence_no:
-            refusals += _delete_strays(connection, mark.sequence_no + 1, way)
-            follow_blocks(connection, mark.sequence_no + 1, way.sequence_no)
-            raise_to(connection, mark.sequence_no + 1, way.sequence_no, way.block_hash)
+            walked = _walk(connection, mark, window, refusals)
+        if invalid := first_invalid(connection, mark.sequence_no + 1, walked.sequence_no):
+            refusals.append(invalid)
+            walked = _walk(connection, mark, window, refusals, below=invalid.sequence_no)
+        if walked.sequence_no > mark.sequence_no:
+            refusals += _delete_strays(connection, mark.sequence_no + 1, walked)
+            raise_mark(connection, mark.sequence_no + 1, walked.sequence_no, walked.block_hash)
+        if walked.blocked is not None:
+            refusals += _omissions(connection, walked.blocked)
         reject(connection, refusals)
-        return mark, way, refusals
+        return mark, walked, refusals
 
 
-def _walk(
-    connection: psycopg.Connection[Any], mark: Mark, window: int, refusals: list[Refusal], below: int | None = None
-) -> Walk:
-    """How far the chain goes on from the mark, before block `below`; what it leaves behind goes to `refusals`."""
-    if below is None and (straight := straight_way(connection, mark.sequence_no, mark.block_hash, window)) is not None:
-        return straight
+def _walk(connection: Connection, mark: Mark, window: int, refusals: list[Refusal], below: int | None = None) -> Walk:
+    """Walk the chain up from the mark, before block `below`; add the rejected candidates to `refusals`."""
     accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
     parameters = [mark.sequence_no, below, below, window]
     rows = connection.execute(CANDIDATES, parameters, binary=True, prepare=False).fetchall()
-    way = walk(
+    walked = walk(
         mark.sequence_no,
         mark.block_hash,
         map(Candidate._make, rows),
         accepted=accepted,
         more=len(rows) == window,
     )
-    refusals += _drop(connection, [*way.losers, *_passed_over(connection, way.jumped)])
-    return way
+    refusals += _drop(connection, [*walked.losers, *_passed_over(connection, walked.jumped)])
+    return walked
 
 
-def follow_blocks(
-    connection: psycopg.Connection[Any], first: int, last: int, tallies: Sequence[Tally] | None = None
-) -> None:
-    """What follows from the blocks alone that are about to pass the mark, in the transaction that raises it.
-
-    `tallies` are those of all their rows, in their order, where they are known.
-    """
-    named = None
-    if tallies is not None:
-        add_counts(connection, [tally.counts for tally in tallies], last)
-        named = dict(ChainMap(*(tally.tables for tally in tallies)))  # the first that names one
-    catalog.apply(connection, first, last, named)
-
-
-def raise_to(connection: psycopg.Connection[Any], first: int, last: int, block_hash: bytes | None) -> None:
-    """Raise the mark over blocks after `follow_blocks`: with it their redactions take effect."""
-    take_redactions(connection, first, last)
-    connection.execute(MOVE, [last, block_hash])
-    count_shapes(connection)
-    connection.execute(f"NOTIFY {CHANNEL}")
-
-
-def _passed_over(connection: psycopg.Connection[Any], jumped: Sequence[tuple[int, int]]) -> list[Loser]:
-    """Candidates inside an accepted gap that nothing below them leads to."""
-    detail = "in an accepted gap, and nothing below links to it: replay an export that reaches the gap's end"
+def _passed_over(connection: Connection, jumped: Sequence[tuple[int, int]]) -> list[Loser]:
+    """Return the candidates inside accepted gaps: nothing below links to them."""
+    detail = "in an accepted gap, and no block below links to it: replay an export that reaches the gap's end"
     return [
         Loser(Candidate._make(row), "gap", detail)
         for between in jumped
@@ -185,32 +166,36 @@ def _passed_over(connection: psycopg.Connection[Any], jumped: Sequence[tuple[int
     ]
 
 
-def _drop(connection: psycopg.Connection[Any], losers: Sequence[Loser]) -> list[Refusal]:
-    """Take candidates out of the store; revisions that only they name go with them."""
+def _omissions(connection: Connection, blocked: Candidate) -> list[Refusal]:
+    number, block_hash = blocked.sequence_no, blocked.block_hash
+    return [
+        Refusal(number, block_hash, CHAIN, None, "omission", f"not shown to be complete: {detail}")
+        for (detail,) in connection.execute(OMISSIONS, [number, block_hash])
+    ]
+
+
+def _drop(connection: Connection, losers: Sequence[Loser]) -> list[Refusal]:
+    """Delete candidates, and the revisions that only they name."""
     if not losers:
         return []
     keys = [(loser.candidate.sequence_no, loser.candidate.block_hash) for loser in losers]
-    gone = connection.execute(DELETE_BLOCKS, _columns(keys)).fetchall()
+    gone = connection.execute(DELETE_BLOCKS, columns_of(keys)).fetchall()
     if revisions := [(number, revision_hash) for number, hashes in gone for revision_hash in hashes]:
-        connection.execute(DELETE_THEIR_REVISIONS, _columns(revisions), prepare=False)
-    # Whoever reads the object again must not be told that it is in.
+        connection.execute(DELETE_THEIR_REVISIONS, columns_of(revisions), prepare=False)
+    # An object that is read again must not be skipped as stored.
     connection.execute(FORGET_OBJECTS, [[lost.sequence_no for lost, *_ in losers]])
     return [Refusal(lost.sequence_no, lost.block_hash, CHAIN, None, fault, detail) for lost, fault, detail in losers]
 
 
-def _delete_strays(connection: psycopg.Connection[Any], first: int, way: Walk) -> list[Refusal]:
-    """Take out revisions that no block of their number names. The count is cheap, and nearly always enough."""
-    between = [first, way.sequence_no]
-    if only_row(connection.execute(COUNT_REVISIONS, between, prepare=False))[0] == way.documents:
+def _delete_strays(connection: Connection, first: int, walked: Walk) -> list[Refusal]:
+    """Delete revisions that no block of their number names. The count is cheap, and nearly always decides."""
+    between = [first, walked.sequence_no]
+    if only_row(connection.execute(COUNT_REVISIONS, between, prepare=False))[0] == walked.documents:
         return []
     return [
         Refusal(number, None, CHAIN, None, "stray", f"no block names revision {digest.hex()} ({document}, {version})")
         for number, digest, document, version in connection.execute(DELETE_STRAYS, between, prepare=False)
     ]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def only_row(cursor: psycopg.Cursor[Any]) -> Any:

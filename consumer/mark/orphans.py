@@ -1,18 +1,16 @@
-"""What waits above the mark, taken in, or refused where it can never come in.
+"""Rejects candidates that an operator names, or that descend from a rejected block.
 
-Blocks of QLDB's beyond the graft are such: the first of them contends with the graft and was refused.
+QLDB's blocks beyond the graft are such: the first of them contends with the graft and was rejected.
 """
 
-from typing import Any
-
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.mark import mark
 from strandline.consumer.mark.checks import CHAIN
 from strandline.consumer.mark.lock import strand_lock
-from strandline.consumer.store.rejected import Refusal, reject
+from strandline.consumer.store.rejected import OPERATOR, Refusal, reject
+from strandline.journal.errors import UsageError
 
-# Candidates whose chain leads down to a block that was refused can never come in.
+# Candidates whose chain leads down to a rejected block can never pass the mark.
 DESCENDANTS = """
     WITH RECURSIVE lost AS (
         SELECT b.sequence_no, b.block_hash, b.previous_hash
@@ -25,6 +23,9 @@ DESCENDANTS = """
         FROM lost JOIN journal.block b ON b.sequence_no = lost.sequence_no + 1 AND b.previous_hash = lost.block_hash
     )
     SELECT sequence_no, block_hash, previous_hash FROM lost ORDER BY sequence_no"""
+CANDIDATE = """
+    SELECT FROM journal.block b, journal.mark m
+    WHERE b.sequence_no = %s AND b.block_hash = %s AND b.sequence_no > m.sequence_no"""
 DROP_CANDIDATES = """
     WITH dropped AS (
         DELETE FROM journal.block b
@@ -43,8 +44,28 @@ DROP_CANDIDATES = """
                 WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
 
 
-def settle(connection: psycopg.Connection[Any]) -> list[Refusal]:
-    """Let the mark take in what waits above it, and refuse what hangs on refused blocks; gives what was refused."""
+def reject_block(connection: Connection, sequence_no: int, block_hash: bytes, reason: str) -> list[Refusal]:
+    """Reject a block above the mark, and what descends from it; intake refuses every further copy of it.
+
+    For a block that verifies by itself but is not of this journal, such as one far ahead that no other leads to.
+    Returns the refusals. Raises UsageError if there is no such block above the mark.
+    """
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why this block is rejected, for the auditor.")
+    with strand_lock(connection, alone=True):
+        candidate = connection.execute(CANDIDATE, [sequence_no, block_hash]).fetchone()
+        if candidate is None:
+            raise UsageError(f"There is no block {sequence_no} with the hash {block_hash.hex()} above the mark.")
+        key = [[sequence_no], [block_hash]]
+        connection.execute(DROP_CANDIDATES, [*key, *key], prepare=False)
+        connection.execute(mark.FORGET_OBJECTS, [[sequence_no]])
+        refusal = Refusal(sequence_no, block_hash, "an operator", None, OPERATOR, reason.strip())
+        reject(connection, [refusal])
+    return [refusal, *reject_orphans(connection)]
+
+
+def reject_orphans(connection: Connection) -> list[Refusal]:
+    """Advance the mark, then reject the candidates that descend from rejected blocks. Returns all refusals."""
     refused = list(mark.advance(connection).refused)
     with strand_lock(connection, alone=True):
         lost = connection.execute(DESCENDANTS).fetchall()
@@ -53,10 +74,10 @@ def settle(connection: psycopg.Connection[Any]) -> list[Refusal]:
         keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
         connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
         connection.execute(mark.FORGET_OBJECTS, [keys[0]])
-        detail = "its chain leads to a refused block, {}"
-        hanging = [
+        detail = "its chain leads to a rejected block, {}"
+        orphans = [
             Refusal(number, block_hash, CHAIN, None, "fork", detail.format(previous.hex()))
             for number, block_hash, previous in lost
         ]
-        reject(connection, hanging)
-    return refused + hanging
+        reject(connection, orphans)
+    return refused + orphans

@@ -1,4 +1,4 @@
-"""What `/metrics` shows: what the shards' processes count, and how the store and the projections stand."""
+"""The text of `/metrics`: counters of the shards' processes, and the state of the store and the projections."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,35 +7,33 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.monitoring.health import Answer
 from strandline.consumer.monitoring.status import Status, read_status
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 from strandline.consumer.store.streams import StreamState, read_streams
 from strandline.journal.errors import StrandlineError
 
-# Of redactions that the mark has not passed, and of those that some generation has not.
-READ_OLDEST = """
+# Of redactions above the mark, and of those that some generation has not applied.
+READ_OLDEST = f"""
     SELECT coalesce(extract(epoch FROM now() - min(since)), 0)::float8 FROM (
         SELECT b.block_time AS since FROM journal.block b, journal.mark m
         WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
         UNION ALL
         SELECT d.registered_at FROM journal.redaction d, journal.mark m
-        WHERE d.effective_no <= m.sequence_no AND NOT EXISTS (
-            SELECT FROM projection.receipt r
-            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')
+        WHERE {IS_IN_EFFECT} AND NOT {IS_HIDDEN}
     ) AS waiting"""
 STATES = ("live", "completed", "silent")
 
 
 class Exposition:
-    """Text in Prometheus' format; `strandline_up` is 0, and nothing else of it shown, while the store is away."""
+    """Text in Prometheus' format. If the store cannot be reached, `strandline_up` is 0 and its metrics are absent."""
 
     def __init__(
         self,
@@ -50,9 +48,10 @@ class Exposition:
         MultiProcessCollector(self._registry, path=str(folder))  # type: ignore[no-untyped-call]
         self._registry.register(_StoreCollector(url, projections, silent_after, stores))
 
-    def __call__(self) -> Answer:
+    def text(self) -> bytes:
+        """Return all metrics (`prometheus_client.CONTENT_TYPE_LATEST`); asks the store."""
         self._forget_dead_processes()
-        return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+        return generate_latest(self._registry)
 
     def _forget_dead_processes(self) -> None:
         for file in self._folder.glob("gauge_live*_*.db"):
@@ -81,9 +80,9 @@ class _StoreCollector(Collector):
                     oldest = connection.execute(READ_OLDEST).fetchone()
                 status = read_status(connection, self._projections.values(), self._stores)
         except (psycopg.Error, StrandlineError):
-            yield _gauge("up", "Whether the store can be reached.", 0)
+            yield _gauge("up", "1 if the store can be reached.", 0)
             return
-        yield _gauge("up", "Whether the store can be reached.", 1)
+        yield _gauge("up", "1 if the store can be reached.", 1)
         yield from _journal(status, float(oldest[0]) if oldest else 0.0)
         yield from _streams(streams)
         yield from _projections(status)
@@ -91,14 +90,20 @@ class _StoreCollector(Collector):
 
 def _journal(status: Status, oldest: float) -> Iterator[Metric]:
     before = status.origin - 1
-    yield _gauge("mark", "The last block up to which nothing is missing.", _or(status.mark, before))
-    yield _gauge("head", "The highest block that anything in the store is of.", _or(status.head, before))
-    yield _gauge("gaps", "Ranges of blocks that are missing between mark and head.", len(status.gaps))
+    yield _gauge("mark", "The mark: the highest block up to which nothing is missing.", _or(status.mark, before))
+    yield _gauge("head", "The head: the highest block in the store.", _or(status.head, before))
+    yield _gauge("gaps", "Gaps between mark and head.", len(status.gaps))
     missing = sum(last - first + 1 for first, last in status.gaps)
     yield _gauge("gap_blocks", "Blocks that are missing between mark and head.", missing)
-    yield _gauge("accepted_gaps", "Ranges of blocks that were accepted as lost.", len(status.accepted_gaps))
-    yield _gauge("rejected", "What was refused and is kept to be looked at.", status.rejected)
-    redactions = GaugeMetricFamily("strandline_redactions", "Redactions by how far they have come.", labels=["state"])
+    yield _gauge("accepted_gaps", "Accepted gaps.", len(status.accepted_gaps))
+    unverified = "Blocks up to the mark whose data no hash covers: known only from JSON."
+    yield _gauge("unverified_blocks", unverified, status.claims.unverified_blocks)
+    if status.claims.graft is not None:
+        yield _gauge(
+            "graft", "The first block that Strandline appended; absent if QLDB wrote all.", status.claims.graft
+        )
+    yield _gauge("rejected", "Rejections that are kept for inspection.", status.rejected)
+    redactions = GaugeMetricFamily("strandline_redactions", "Redactions by state.", labels=["state"])
     redactions.add_metric(["pending"], status.redactions.pending)
     redactions.add_metric(["open"], status.redactions.open)
     redactions.add_metric(["done"], status.redactions.done)
@@ -109,7 +114,7 @@ def _journal(status: Status, oldest: float) -> Iterator[Metric]:
 def _streams(streams: Iterable[StreamState]) -> Iterator[Metric]:
     state = GaugeMetricFamily("strandline_stream_state", "1 for the state a stream is in.", labels=["stream", "state"])
     heard = GaugeMetricFamily(
-        "strandline_stream_heard_timestamp_seconds", "When the stream's last record was taken in.", labels=["stream"]
+        "strandline_stream_heard_timestamp_seconds", "When the stream's last record was stored.", labels=["stream"]
     )
     for stream in streams:
         for name in STATES:
@@ -120,11 +125,13 @@ def _streams(streams: Iterable[StreamState]) -> Iterator[Metric]:
 
 def _projections(status: Status) -> Iterator[Metric]:
     labels = ["projection"]
-    position = GaugeMetricFamily("strandline_projection_position", "The last block in a projection.", labels=labels)
+    position = GaugeMetricFamily("strandline_projection_position", "The last block applied.", labels=labels)
     lag_blocks = GaugeMetricFamily("strandline_projection_lag_blocks", "Blocks behind the mark.", labels=labels)
-    lag = GaugeMetricFamily("strandline_projection_lag_seconds", "Behind the mark, in ledger time.", labels=labels)
-    parked = GaugeMetricFamily("strandline_projection_parked", "Documents that wait.", labels=labels)
-    failing = GaugeMetricFamily("strandline_projection_failing", "1 if it cannot go on.", labels=labels)
+    lag = GaugeMetricFamily(
+        "strandline_projection_lag_seconds", "Seconds behind the mark (ledger time).", labels=labels
+    )
+    parked = GaugeMetricFamily("strandline_projection_parked", "Parked documents.", labels=labels)
+    failing = GaugeMetricFamily("strandline_projection_failing", "1 if its projector fails.", labels=labels)
     rebuild = GaugeMetricFamily("strandline_projection_needs_rebuild", "1 if it needs a rebuild.", labels=labels)
     for one in status.projections:
         if one.position is None:

@@ -1,4 +1,4 @@
-"""The workers that fill the store: running, ended or lost, and since when."""
+"""The presence of workers: running, ended or lost, and since when."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,13 +7,13 @@ from typing import Any, Literal
 import psycopg
 
 BEAT_SECONDS = 5.0
-# A worker that has said nothing for so long was killed, has failed, or cannot reach the store.
+# A worker without a heartbeat for so long was killed, has failed, or cannot reach the store.
 LOST_AFTER = timedelta(seconds=15)
 
 BEGIN = """
     INSERT INTO projection.worker (id, started_at, seen_at) VALUES (%(id)s, now(), now())
     ON CONFLICT (id) DO UPDATE SET started_at = now(), seen_at = now(), ended_at = NULL"""
-# Where workers are named after hosts that come and go, their names would pile up.
+# If workers are named after short-lived hosts, their names would pile up.
 FORGET = "DELETE FROM projection.worker WHERE seen_at < now() - interval '1 day'"
 BEAT = "UPDATE projection.worker SET seen_at = now() WHERE id = %(id)s"
 END = "UPDATE projection.worker SET seen_at = now(), ended_at = now() WHERE id = %(id)s"
@@ -24,8 +24,7 @@ State = Literal["running", "ended", "lost"]
 
 @dataclass(frozen=True)
 class WorkerState:
-    """`since`: of one that runs its start, of one that ended in order its end, of one that is lost its last sign of
-    life."""
+    """`since` is the start of a running worker, the end of an ended one, the last heartbeat of a lost one."""
 
     id: str
     state: State
@@ -50,7 +49,7 @@ def end(connection: psycopg.Connection[Any], worker_id: str) -> None:
 
 
 def read_workers(connection: psycopg.Connection[Any], lost_after: timedelta = LOST_AFTER) -> list[WorkerState]:
-    """How each worker of the last day stands."""
+    """Return the state of each worker of the last day, by id."""
     with connection.transaction():
         rows = connection.execute(READ).fetchall()
     states = []

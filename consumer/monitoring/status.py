@@ -1,4 +1,4 @@
-"""How everything stands: the mark, what is missing or was refused, redactions, and every generation."""
+"""The status of a store: the mark, gaps, rejections, redactions and every generation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,28 +10,27 @@ from strandline.consumer.generations.state import ProjectionStatus, statuses
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
-from strandline.consumer.store.graft import read_graft
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
-COUNT_REJECTED = "SELECT count(*) FROM journal.rejected"
-# An imported redaction waits for the revision that it names.
-COUNT_PENDING = """
+COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
+# An imported redaction is pending until the mark passes the revision that it names.
+COUNT_PENDING = f"""
     SELECT count(*) FROM (
         SELECT named ->> 'documentId', (named ->> 'version')::bigint
         FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
         WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
         UNION
-        SELECT document_id, version FROM journal.redaction, journal.mark m WHERE effective_no > m.sequence_no
+        SELECT document_id, version FROM journal.redaction d, journal.mark m WHERE NOT {IS_IN_EFFECT}
     ) AS pending"""
-# The data is erased in the transaction that registers the redaction; what can be open is a generation behind it.
-COUNT_REGISTERED = """
+# The transaction that registers a redaction erases the data; a generation that has not applied it keeps it open.
+COUNT_REGISTERED = f"""
     SELECT count(*) FILTER (WHERE NOT done), count(*) FILTER (WHERE done)
     FROM (
-        SELECT EXISTS (
-            SELECT FROM projection.receipt r
-            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden') AS done
-        FROM journal.redaction d, journal.mark m WHERE d.effective_no <= m.sequence_no
+        SELECT {IS_HIDDEN} AS done
+        FROM journal.redaction d, journal.mark m WHERE {IS_IN_EFFECT}
     ) AS registered"""
 READ_OTHERS = """
     SELECT projection, store, generation, position, state FROM projection.generation
@@ -40,7 +39,7 @@ READ_OTHERS = """
 
 @dataclass(frozen=True)
 class AcceptedGap:
-    """Blocks that are lost for ever, and the operator's words for why they were passed over."""
+    """Blocks that are permanently lost, and the operator's reason for skipping them."""
 
     first_no: int
     last_no: int
@@ -49,7 +48,7 @@ class AcceptedGap:
 
 @dataclass(frozen=True)
 class RedactionCounts:
-    """`pending`: the mark has not passed their blocks; `open`: some generation has not; `done`: hidden everywhere, with
+    """`pending`: above the mark; `open`: some generation has not applied it; `done`: applied everywhere, with
     receipts."""
 
     pending: int
@@ -59,7 +58,7 @@ class RedactionCounts:
 
 @dataclass(frozen=True)
 class OtherGeneration:
-    """A generation that is not the one served of a projection that is known."""
+    """A generation that is not the live one of a known projection."""
 
     name: str
     store: str
@@ -70,10 +69,7 @@ class OtherGeneration:
 
 @dataclass(frozen=True)
 class Status:
-    """One snapshot; `mark` and `head` are None while the store holds no block up to the mark, or none at all.
-
-    `graft` is the first block that was appended since QLDB, None where there is none.
-    """
+    """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all."""
 
     strand_id: str | None
     origin: int
@@ -85,18 +81,18 @@ class Status:
     redactions: RedactionCounts
     projections: list[ProjectionStatus]
     other_generations: list[OtherGeneration]
-    graft: int | None = None
+    claims: Claims
 
     @property
     def waits(self) -> bool:
-        """Whether blocks above the mark wait though none is missing: for revisions, or for the chain to decide."""
+        """Whether candidates above the mark wait without a gap: for revisions, or for the chain to decide."""
         return self.head is not None and not self.gaps and (self.mark is None or self.head > self.mark)
 
 
 def read_status(
     connection: psycopg.Connection[Any], projections: Iterable[Projection], stores: Stores = DATABASE_ONLY
 ) -> Status:
-    """How the store and the projections stand; the connection must be outside a transaction."""
+    """Read the status in one snapshot. The connection must be outside a transaction."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         at = read_mark(connection)
@@ -113,7 +109,7 @@ def read_status(
             redactions=RedactionCounts(_row(connection, COUNT_PENDING)[0], *_row(connection, COUNT_REGISTERED)),
             projections=served,
             other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
-            graft=read_graft(connection),
+            claims=read_claims(connection),
         )
 
 

@@ -1,7 +1,7 @@
-"""The SQL types that a projection's columns may have, and which Python values each takes.
+"""The SQL types that a projection's columns may have, and the Python values that each takes.
 
-Every value is checked here, before the database sees it: whether a revision is taken or parked must not depend on
-whether a later one of the same batch replaces its rows before they are written.
+Every value is checked here, before the database sees it: a revision that parks must park even if a later one of its
+batch replaces its rows before they are written.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,16 @@ from psycopg.types.json import Jsonb
 from strandline.consumer.projection.plain_json import plain_json
 from strandline.journal.ion.json import to_json
 
-# PostgreSQL's btree takes 2,704 bytes a row; what is left is for the source columns and the row itself.
+# PostgreSQL's btree takes 2,704 bytes a row; the rest is for the source columns and the row's header.
 MOST_INDEXED_BYTES = 2_400
-# Those whose size is bounded, by their type or by the limit above.
+# Types whose size is bounded, by the type or by the limit above.
 INDEXABLE = ("text", "boolean", "integer", "bigint", "timestamptz", "date")
 _MOST_DIGITS_BEFORE = 131_072
 _MOST_DIGITS_AFTER = 16_383
 
 
 def checked_text(value: object) -> str:
+    """Return a text that PostgreSQL takes; raises `ValueError` for any other value."""
     if not isinstance(value, str):
         raise ValueError
     if not value.isascii():
@@ -73,13 +74,13 @@ def _date(value: object) -> date:
 
 def _json(value: object) -> Jsonb:
     plain = plain_json([value])
-    # What came from jsonb has its escapes already: an escaped U+FDD0 is not to be escaped again.
+    # A value that came from jsonb has its escapes already: an escaped U+FDD0 must not be escaped again.
     text = to_json(value).replace("\ufdd0fdd0", "\ufdd0") if plain is None else plain[0]
     return as_jsonb(text)
 
 
 def as_jsonb(text: str) -> Jsonb:
-    """JSON text as a value of jsonb."""
+    """Wrap JSON text as a value of jsonb."""
     return Jsonb(text, dumps=str)
 
 

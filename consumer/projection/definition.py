@@ -1,8 +1,8 @@
-"""The projection contract: what one read model is for, as one file in `projections/` says it.
+"""The projection contract: one read model, declared by one module.
 
-A projection's module has one `PROJECTION`: a purpose, the source tables, the columns, who may read them, and one pure
-function to rows, from a revision, a block, or what is looked up for a key. Positions, batches, retries and SQL are the
-projector's and the sink's.
+The module has one `PROJECTION`: a purpose, the source tables, the columns, who may read them, and one pure function
+that makes rows from a revision, from a block, or from the documents that it looks up for a key. The projector and the
+sink do the rest: positions, batches, retries and SQL. This module imports the standard library only.
 """
 
 import re
@@ -12,25 +12,29 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+Keeps = Literal["current", "history"]
+Readers = Literal["analysts", "cleared"]
 Store = Literal["postgresql", "opensearch"]
 State = Literal["normal", "redacted", "deleted"]
 Rows = Iterable[Mapping[str, object]]
 
 SOURCE_COLUMNS = ("source_document", "source_version", "source_block")
-COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source holds the documents of the key
-RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS))
-# Leaves room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+COMPOSED_SOURCE_COLUMNS = ("source_key", "source_block")  # projection.source has the documents of the key
+SYSTEM_COLUMNS = ("tableoid", "ctid", "xmin", "cmin", "xmax", "cmax")  # of every table in PostgreSQL
+RESERVED = frozenset((*SOURCE_COLUMNS, *COMPOSED_SOURCE_COLUMNS, *SYSTEM_COLUMNS))
+# 40 characters leave room for a generation's number and an index's suffix within PostgreSQL's 63 bytes.
+# The view read.read_models lists the read models.
+NAME = re.compile(r"(?!read_models\Z)[a-z][a-z0-9_]{0,39}")
 
 
 class Unprojectable(Exception):
-    """Raised by a projection for a revision that it cannot take; the text is stored and shown: constant, no payload."""
+    """A projection raises it to park a revision. Its text is stored and shown: constant, without payload."""
 
 
 class Revision(NamedTuple):
-    """One revision of a document, as the journal holds it now: `data` is None unless `state` is normal.
+    """One revision of a document, as the journal has it now: `data` is None unless `state` is normal.
 
-    Numbers in `data` are int or Decimal. (A tuple, since one is made for every revision of the journal.)
+    Numbers in `data` are int or Decimal. (It is a tuple because one is made for every revision of the journal.)
     """
 
     document_id: str
@@ -44,29 +48,36 @@ class Revision(NamedTuple):
     hash: bytes
 
     def text(self, field: str) -> str | None:
-        """The field's text; None where the field is missing or of another type, or the revision has no data."""
+        """Return the field's text; None if it is missing or of another type, or the revision has no data."""
         data = self.data
         value = data.get(field) if isinstance(data, dict) else None
         return value if isinstance(value, str) else None
 
+    def required_text(self, field: str) -> str:
+        """Return the field's text; raises `Unprojectable` if `text` returns None."""
+        text = self.text(field)
+        if text is None:
+            raise Unprojectable(f"{field} is missing or not text")
+        return text
+
     def field(self, name: str) -> Any:
-        """The field's JSON value; None where it is missing, or the revision has no data."""
+        """Return the field's JSON value; None if it is missing, or the revision has no data."""
         return self.data.get(name) if isinstance(self.data, dict) else None
 
     def number(self, field: str) -> int | Decimal | None:
-        """The field's number; None where the field is missing or of another type, or the revision has no data."""
+        """Return the field's number; None if it is missing or of another type, or the revision has no data."""
         value = self.field(field)
         return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
 
     def boolean(self, field: str) -> bool | None:
-        """The field's truth value; None where the field is missing or of another type, or the revision has no data."""
+        """Return the field's truth value; None if it is missing or of another type, or the revision has no data."""
         value = self.field(field)
         return value if isinstance(value, bool) else None
 
     def moment(self, field: str) -> datetime | None:
-        """The field's moment; None where it is missing, or no full timestamp with an offset.
+        """Return the field's moment; None if it is missing, or no full timestamp with an offset.
 
-        Ion's timestamps come as text.
+        In `data`, Ion's timestamps are texts.
         """
         text = self.text(field)
         try:
@@ -77,8 +88,10 @@ class Revision(NamedTuple):
 
 
 class NarrowRevision(Revision):
-    """A revision for a projection that names the fields it reads (`of`): `data` has no others, and to ask for one that
-    is not named raises `Unprojectable`."""
+    """A revision for a projection that names the fields it reads (`of`): `data` has no others.
+
+    Raises `Unprojectable` if the projection reads another field.
+    """
 
     __slots__ = ()
     of: ClassVar[frozenset[str]] = frozenset()
@@ -99,7 +112,7 @@ class NarrowRevision(Revision):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block, without its contents: `revisions` counts those of documents, not the system's."""
+    """One block, without its contents. `revisions` counts those of documents, without the system's."""
 
     sequence_no: int
     block_time: datetime | None
@@ -115,7 +128,7 @@ class Block:
 class Column:
     """A column of the read model; `type` is one of `consumer.projection.column_types.TYPES`.
 
-    `mapping` is the field's in OpenSearch, where it is not what the type says (`sinks.opensearch.index.FIELDS`).
+    `mapping` is the field's mapping in OpenSearch, if it is not that of the type (`sinks.opensearch.index.FIELDS`).
     """
 
     name: str
@@ -126,20 +139,20 @@ class Column:
 
 @dataclass(frozen=True)
 class RowProjection:
-    """A revision means some rows.
+    """Rows that each come from one revision.
 
     `keeps` current: a revision replaces all rows of its document, a deletion or redaction leaves none, and `rows` is
-    called for normal revisions only. `keeps` history: `rows` is called for every revision, `data` None where redacted
-    or deleted. Rows are told apart by the document (history: and version) and the `key` columns, which are never empty.
-    `fields` are those of the documents that `rows` reads: where it names them it is given no others, which is faster.
-    `subjects` are the fields of the ledger's documents, as `Contact.email`, by which `find-subject` finds a person.
+    called for normal revisions only. `keeps` history: `rows` is called for every revision; `data` is None if it is
+    redacted or deleted. A row is identified by the document (history: and version) and the `key` columns, which are
+    never empty. `fields` are the fields of documents that `rows` reads: if it names them it gets no others, which is
+    faster. `subjects` are fields such as `Contact.email`, by which `find-subject` finds a person.
     """
 
     name: str
     purpose: str
     tables: tuple[str, ...]
-    keeps: Literal["current", "history"]
-    readers: Literal["analysts", "cleared"]
+    keeps: Keeps
+    readers: Readers
     columns: tuple[Column, ...]
     rows: Callable[[Revision], Rows]
     key: tuple[str, ...] = ()
@@ -148,21 +161,23 @@ class RowProjection:
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
     subjects: tuple[str, ...] = ()
     fields: tuple[str, ...] | None = None
+    code_hash: str = ""  # set by discovery
 
 
 @dataclass(frozen=True)
 class BlockProjection:
-    """A block means some rows, told apart by the block and the `key` columns."""
+    """Rows that each come from one block; a row is identified by the block and the `key` columns."""
 
     name: str
     purpose: str
-    readers: Literal["analysts", "cleared"]
+    readers: Readers
     columns: tuple[Column, ...]
     rows: Callable[[Block], Rows]
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    code_hash: str = ""  # set by discovery
 
 
 class KeyLookup(NamedTuple):
@@ -174,11 +189,11 @@ class KeyLookup(NamedTuple):
 
 
 class Lookup(Protocol):
-    """Finds the current documents of a table whose field is that text, in the order of their ids.
+    """Finds the current documents of a table whose field has that text, in the order of their ids.
 
-    As of one position of the journal. Only what the projection declares in `lookups` is found; a document without data
-    is not, and a value that is no text finds nothing. It may at first find nothing of what is there: then all that was
-    made of that is thrown away, and made again once the documents are fetched.
+    It finds documents as of one position of the journal, by the fields that the projection declares in `lookups`. It
+    finds no document without data, and none by a value that is no text. It may at first return nothing although there
+    are documents: the result of that run is discarded, and the function runs again when they are fetched.
     """
 
     def __call__(self, table: str, field: str, value: object) -> Sequence[Revision]: ...
@@ -186,7 +201,7 @@ class Lookup(Protocol):
 
 @dataclass(frozen=True)
 class Computed:
-    """A column that only the view has: what depends on the time of asking. `sql` is over the projection's columns."""
+    """A column that only the view has, for values that depend on the current time. `sql` uses the other columns."""
 
     name: str
     sql: str
@@ -195,20 +210,20 @@ class Computed:
 
 @dataclass(frozen=True)
 class ComposedProjection:
-    """A revision touches some keys; the rows of a key are composed from documents as they are at one position.
+    """Rows of a key, composed from several documents as of one position.
 
-    `lookups` names the tables and, of each, the fields that documents are found by. `keys` says which keys a revision
-    that has data touches: all for which `compose` would find the document. What the document itself does not tell it
-    names by others (`KeyLookup`). A document for which `keys` raises parks, and is found nowhere. `compose` makes a
-    key's rows from what it looks up; where it finds nothing, there are none. Rows are told apart by the key and the
-    `key` columns, which are never empty. `fields` are those that both read besides the ones of `lookups`, as in a
-    `RowProjection`.
+    `lookups` names the tables and, of each, the fields by which documents are found. `keys` yields the keys that a
+    revision with data touches: all for which `compose` would find the document. A key that the document does not have
+    itself is named by a `KeyLookup`. If `keys` raises, the document parks, and no look-up finds it. `compose` makes a
+    key's rows from what it looks up; if it finds no document, there are none. A row is identified by the key and the
+    `key` columns, which are never empty. `fields` are the fields that both functions read besides those of `lookups`,
+    as in a `RowProjection`.
     """
 
     name: str
     purpose: str
     lookups: Mapping[str, tuple[str, ...]]
-    readers: Literal["analysts", "cleared"]
+    readers: Readers
     columns: tuple[Column, ...]
     keys: Callable[[Revision], Iterable[str | KeyLookup]]
     compose: Callable[[str, Lookup], Rows]
@@ -218,6 +233,7 @@ class ComposedProjection:
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
     fields: tuple[str, ...] | None = None
+    code_hash: str = ""  # set by discovery
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -228,12 +244,12 @@ Projection = RowProjection | BlockProjection | ComposedProjection
 
 
 def computed(projection: Projection) -> tuple[Computed, ...]:
-    """The columns that only the projection's view has."""
+    """Return the columns that only the projection's view has."""
     return projection.computed if isinstance(projection, ComposedProjection) else ()
 
 
 def fields_read(projection: Projection) -> frozenset[str] | None:
-    """The fields of documents that the projection reads; None where it does not name them."""
+    """Return the fields of documents that the projection reads; None if it does not name them."""
     if isinstance(projection, BlockProjection) or projection.fields is None:
         return None
     lookups = projection.lookups.values() if isinstance(projection, ComposedProjection) else ()
@@ -241,5 +257,5 @@ def fields_read(projection: Projection) -> frozenset[str] | None:
 
 
 def function(projection: Projection) -> Callable[..., Any]:
-    """The function that says what the projection means; its module is the definition."""
+    """Return the function that makes the projection's rows."""
     return projection.compose if isinstance(projection, ComposedProjection) else projection.rows

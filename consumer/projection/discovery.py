@@ -1,40 +1,64 @@
-"""Finds the projections of the configured packages and checks their declarations."""
+"""Finds the projections of the configured packages and validates their declarations."""
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
-from strandline.consumer.projection.column_types import INDEXABLE, TYPES
-from strandline.consumer.projection.definition import (
-    NAME,
-    RESERVED,
-    BlockProjection,
-    ComposedProjection,
-    Projection,
-    computed,
-)
+from strandline.consumer.projection.definition import Projection, function
+from strandline.consumer.projection.fingerprint import hash_code, imported_modules
+from strandline.consumer.projection.validation import find_fault
 from strandline.journal.errors import UsageError
+
+SAMPLES = "strandline.projections."
 
 
 def discover(packages: Sequence[str]) -> dict[str, Projection]:
-    """Every projection in the packages (or single modules) and what is below them, by name.
+    """Return every projection in the packages (or single modules) and in those below them, by name.
 
-    Raises `UsageError` where a module cannot be imported, or a projection contradicts itself or another.
+    Packages in the working directory are found, after all others. Raises `UsageError` if a module cannot be imported or
+    defines nothing, or if a declaration is invalid.
     """
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     found: dict[str, Projection] = {}
+    others: list[str] = []
+    imported: set[str] = set()
     for module in {module.__name__: module for name in packages for module in _modules(name)}.values():
-        projection = getattr(module, "PROJECTION", None)
-        if projection is None:
+        name = module.__name__
+        imported |= imported_modules(name, packages) - {name}
+        if not hasattr(module, "PROJECTION"):
+            if not hasattr(module, "__path__"):
+                others.append(name)
             continue
+        projection = module.PROJECTION
         if not isinstance(projection, Projection):
-            raise UsageError(f"{module.__name__}: PROJECTION is not a Row-, Block- or ComposedProjection.")
-        if fault := _fault(projection):
-            raise UsageError(f"{module.__name__}: {fault}")
+            raise UsageError(f"{name}: PROJECTION is not a RowProjection, BlockProjection or ComposedProjection.")
+        if fault := find_fault(projection):
+            raise UsageError(f"{name}: {fault}")
         if projection.name in found:
-            raise UsageError(f"{module.__name__}: another projection is named {projection.name!r} already.")
-        found[projection.name] = projection
+            raise UsageError(f"{name}: another projection is named {projection.name!r} already.")
+        found[projection.name] = replace(projection, code_hash=hash_code(name, packages))
+    if unused := [name for name in others if name not in imported]:
+        raise UsageError(
+            f"{unused[0]}: it has no PROJECTION, and no other module imports it. Add one, or move the module away."
+        )
     return dict(sorted(found.items()))
+
+
+def find_projection(projections: Mapping[str, Projection], name: str) -> Projection:
+    """Return the projection of that name. Raises `UsageError` if there is none."""
+    if name not in projections:
+        raise UsageError(f"There is no projection {name!r}; there are {', '.join(projections) or 'none'}.")
+    return projections[name]
+
+
+def is_sample(projection: Projection) -> bool:
+    """Return whether the projection is one of Strandline's own, for its sample ledgers."""
+    return function(projection).__module__.startswith(SAMPLES)
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
@@ -53,32 +77,3 @@ def _import(name: str) -> ModuleType:
             f"The projections in {name} cannot be imported ({type(exc).__name__}: {exc}).\n"
             "Check the module, or STRANDLINE_PROJECTIONS."
         ) from exc
-
-
-def _fault(projection: Projection) -> str | None:
-    names = [*(column.name for column in projection.columns), *(column.name for column in computed(projection))]
-    if not NAME.fullmatch(projection.name):
-        return "a projection's name has at most 40 small letters, digits and underscores."
-    if odd := [name for name in names if not NAME.fullmatch(name) or name in RESERVED]:
-        return f"{odd[0]!r} cannot be a column's name."
-    if len(set(names)) < len(names):
-        return "two columns have one name."
-    if odd := [column.type for column in projection.columns if column.type not in TYPES]:
-        return f"{odd[0]!r} is not a column type; there are {', '.join(TYPES)}."
-    indexable = [column.name for column in projection.columns if column.type in INDEXABLE]
-    if odd := [name for part in (projection.key, *projection.indexes) for name in part if name not in indexable]:
-        return f"key or index names {odd[0]!r}, which is no column, or not of {', '.join(INDEXABLE)}."
-    if not isinstance(projection, BlockProjection) and not projection.tables:
-        return "it names no source tables."
-    return _store_fault(projection)
-
-
-def _store_fault(projection: Projection) -> str | None:
-    if projection.store == "postgresql":
-        told = projection.analysis or any(column.mapping for column in projection.columns)
-        return "analyzers and mappings are for OpenSearch only." if told else None
-    if projection.readers != "analysts":
-        return "a restricted read model may not be in OpenSearch."
-    if projection.indexes or (isinstance(projection, ComposedProjection) and projection.computed):
-        return "indexes and computed columns are for PostgreSQL only."
-    return None

@@ -1,4 +1,4 @@
-"""A first draft of a projection: a file with every field that a table's documents have had, to be cut down."""
+"""Drafts a projection: a file with every field that a table's documents have had, for the user to cut down."""
 
 import json
 import keyword
@@ -19,7 +19,7 @@ FIELDS = """
     WHERE name = %s AND t.status = 'ACTIVE' ORDER BY path, revisions DESC, type"""
 TABLES = "SELECT DISTINCT name FROM ledger.user_tables WHERE status = 'ACTIVE' ORDER BY name"
 
-# Ion's types: the column's, and how a projection reads it. Of JSON exports the types are JSON's.
+# Of each Ion type the column's type, and the method that reads it. JSON exports have JSON's types.
 COLUMNS = {
     "string": ("text", "text"),
     "symbol": ("text", "text"),
@@ -34,7 +34,7 @@ COLUMNS = {
 OTHER = ("jsonb", "field")
 NULL = "null"
 
-HEADER = '''"""{table}: say what this read model is for, and keep no more than that needs."""
+HEADER = '''"""{table}: describe what this read model is for, and keep no more than that needs."""
 
 from strandline import Column, Revision, RowProjection, Rows
 
@@ -62,7 +62,7 @@ NESTED = "# Also within these fields, for a function of your own to read from re
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field by its path, a type that it has had, in how many revisions, and in what share of all with data."""
+    """A field by its path and one type that it has had, with the number and share of revisions that have it."""
 
     path: tuple[str, ...]
     type: str
@@ -71,7 +71,7 @@ class Field:
 
 
 def read_fields(connection: psycopg.Connection[Any], table: str) -> list[Field]:
-    """Raises `UsageError` where no active table of this name has had a document with data."""
+    """Return the fields of a table. Raises `UsageError` if no active table of this name has had data."""
     found = [Field(tuple(path), *rest) for path, *rest in connection.execute(FIELDS, [table])]
     if not found:
         tables = ", ".join(name for (name,) in connection.execute(TABLES))
@@ -80,9 +80,11 @@ def read_fields(connection: psycopg.Connection[Any], table: str) -> list[Field]:
 
 
 def draft(table: str, name: str, fields: Sequence[Field]) -> str:
-    """The projection's file; raises `UsageError` where the name is none for a projection."""
+    """Return the projection's file; raises `UsageError` if a projection cannot have the name."""
     if not NAME.fullmatch(name):
-        raise UsageError("A projection's name has at most 40 small letters, digits and underscores: give one, --name.")
+        raise UsageError(
+            "A projection's name has at most 40 small letters, digits and underscores: give one with --name."
+        )
     tops: dict[str, list[Field]] = {}
     for one in fields:
         if len(one.path) == 1:
@@ -95,7 +97,7 @@ def draft(table: str, name: str, fields: Sequence[Field]) -> str:
         taken.add(column)
         kind, reader = _kind(seen)
         members.append(f"        {_literal(column)}: revision.{reader}({_literal(field)}),")
-        columns.append(f"        Column({_literal(column)}, {_literal(kind)}, {_literal(_told(field, seen))}),")
+        columns.append(f"        Column({_literal(column)}, {_literal(kind)}, {_literal(_description(field, seen))}),")
     text = HEADER.format(
         table=_plain(table),
         name=_literal(name),
@@ -107,7 +109,7 @@ def draft(table: str, name: str, fields: Sequence[Field]) -> str:
 
 
 def snake(name: str) -> str:
-    """A name as a projection or column may have it, as far as that goes: `licenceId` is `licence_id`."""
+    """Return a name for a projection or column: `licenceId` becomes `licence_id`. The result may be empty or taken."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     small = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
     return (f"f_{small}" if not small[:1].isalpha() else small)[:40].rstrip("_")
@@ -129,7 +131,7 @@ def _kind(seen: Iterable[Field]) -> tuple[str, str]:
     return kinds.pop() if len(kinds) == 1 else OTHER
 
 
-def _told(field: str, seen: Sequence[Field]) -> str:
+def _description(field: str, seen: Sequence[Field]) -> str:
     types = ", ".join(f"{one.type} in {_percent(one.share)}" for one in seen)
     return f"{_plain(field)}: {types} of the revisions."
 
@@ -148,10 +150,10 @@ def _nested(fields: Sequence[Field]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A name of somebody else's making, in a comment or a description: on one line, and nothing but text."""
+    """Clean a name from the ledger for a comment or a description: on one line, and only text."""
     return re.sub(r"[^\w .,:;/()\[\]-]", "?", text)[:80]
 
 
 def _literal(text: str) -> str:
-    """The text as Python writes it, in this project's double quotes where it can be read at all."""
+    """Return the text as a Python literal, in double quotes if all its characters are printable."""
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)

@@ -1,5 +1,7 @@
-"""JSON of values that have JSON's own types alone, many at once: several times as fast as `journal.ion.json.to_json`,
-and text for text the same."""
+"""Fast path: JSON of values that have JSON's own types alone.
+
+It is several times as fast as `journal.ion.json.to_json`, and writes the same text.
+"""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -17,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def plain_json(values: Sequence[Any]) -> list[str] | None:
-    """Each value's JSON text; None where one has other types in it, or a character that jsonb refuses."""
+    """Return each value's JSON text; None if one has other types in it, or a character that jsonb refuses."""
     if not _are_plain(values):
         return None
     try:
@@ -29,7 +31,7 @@ def plain_json(values: Sequence[Any]) -> list[str] | None:
 
 
 def _are_plain(values: Sequence[Any]) -> bool:
-    """Level by level; subclasses are not plain."""
+    """Check level by level; subclasses are not plain."""
     while values:
         kinds = set(map(type, values))
         if not kinds <= _TYPES:

@@ -1,10 +1,10 @@
-"""How a generation of a composed projection is filled: key by key, from the documents as of the batch's end.
+"""Fills a generation of a composed projection key by key, from the documents as of the batch's end.
 
-What is written depends on the journal at that position alone, and not on the way to it. So a key that cannot be
-composed has no rows, rather than those of before, and is composed again whenever one of its documents changes.
+The rows depend on the journal at that position alone, not on earlier batches. So a key that cannot be composed has no
+rows, instead of those of before, and is composed again whenever one of its documents changes.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -13,11 +13,11 @@ from psycopg.sql import Composed as Statement
 
 from strandline.consumer.projection.definition import ComposedProjection, KeyLookup, Revision
 from strandline.consumer.projector import feed, parking
-from strandline.consumer.projector.composition import Composed, Documents, Find, Known, compose, compose_known, touched
+from strandline.consumer.projector.composition import Composed, Documents, compose, follow_lookups, name_keys
 from strandline.consumer.projector.feed import Batch
+from strandline.consumer.projector.filler import BackfillBatch, Filler, Source
 from strandline.consumer.projector.lookup import BY_INDEX, find
 from strandline.consumer.projector.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
-from strandline.consumer.projector.row_filler import Filler
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.contract import ExternalSink, RejectedRow, Replacement, Sink
 from strandline.consumer.sinks.record_tables import SOURCE
@@ -41,99 +41,72 @@ class ComposedFiller(Filler):
 
     def __init__(self, connection: Connection, projection: ComposedProjection, generation: int, sink: Sink) -> None:
         super().__init__(connection, generation, sink)
-        self.projection = projection
+        self._projection = projection
 
     def fill(self, batch: Batch) -> None:
         latest: dict[str, Revision] = {}
         for chunk in batch:
             latest.update({item.document_id: item for item in chunk if isinstance(item, Revision)})
-        erased = feed.erased(self._connection, self.projection, batch.after, batch.last)
-        # Whoever waited by what is erased now waits no longer: there is nothing to take.
-        gone = {(revision.document_id, revision.version) for revision in erased}
-        freed = [one for one in self._waiting(document for document, _ in gone).items() if one in gone]
-        keys = self._keys(KEYS_OF_VERSIONS, *_columns(gone)) if gone else set()
-        self._settle(list(latest.values()), [document for document, _ in freed], keys, batch.last)
+        erased = feed.erased(self._connection, self._projection, batch.after, batch.last)
+        # A document whose parked revision has been redacted has no data left to project.
+        versions = {(revision.document_id, revision.version) for revision in erased}
+        unparked = [one for one in self._waiting(document for document, _ in versions).items() if one in versions]
+        keys = self._keys(KEYS_OF_VERSIONS, *_columns(versions)) if versions else set()
+        self._compose(list(latest.values()), [document for document, _ in unparked], keys, batch.last)
 
     def again(self, parked: Sequence[tuple[str, int | None]], position: int) -> None:
         documents = [key for key, version in parked if version is not None]
-        revisions = feed.current(self._connection, self.projection, documents, position)
-        self._settle(revisions, [], {key for key, version in parked if version is None}, position)
+        revisions = feed.current(self._connection, self._projection, documents, position)
+        self._compose(revisions, [], {key for key, version in parked if version is None}, position)
 
-    def touched(self, revisions: Sequence[Revision], find_there: Find) -> tuple[set[str], list[Parked]]:
-        """The keys that current revisions touch, and the documents that do not say which."""
-        return touched(self.projection, [one for one in revisions if one.data is not None], find_there)
+    def write_first(self, batch: BackfillBatch) -> None:
+        parking.park(self._connection, self._generation, batch.parked)
+        self._record_sources(batch.sources)
+        self._park(self._sink.write_first(batch.replacements))
 
-    def compose(self, keys: Sequence[str], find_there: Find) -> list[Composed]:
-        """The rows of keys; nothing is written."""
-        return compose(self.projection, keys, find_there, self._sink.prepare)
+    def complete(self) -> None:
+        record_tables.index(self._connection, SOURCE, self._generation)
+        super().complete()
 
-    def compose_known(self, keys: Sequence[str], known: Known) -> list[Composed]:
-        """The same, where all that they look up is known."""
-        return compose_known(self.projection, keys, known, self._sink.prepare, self._sink.prepare_all)
-
-    def park(self, silent: Sequence[Parked]) -> None:
-        parking.park(self._connection, self._generation, silent)
-
-    def write_first(self, parts: Iterable[Sequence[Composed]], whole: Callable[[], bool]) -> None:
-        """Write keys that have no rows yet; each part is made while those before it are under way.
-
-        `whole` says after them whether they were the last: then what is recorded of all is indexed.
-        """
-        unrecorded: list[Composed] = []
-
-        def replacements() -> Iterator[list[Replacement]]:
-            for composed in parts:
-                yield self._replacements(composed)
-                unrecorded.extend(composed)
-                if len(unrecorded) >= KEYS:  # many at once cost PostgreSQL less
-                    self._record_sources(unrecorded)
-                    unrecorded.clear()
-            self._record_sources(unrecorded)
-            if whole():  # here, for what has been sent is under way still
-                record_tables.index(self._connection, SOURCE, self._generation)
-
-        self._withdraw(self._sink.write_first(replacements()))
-
-    def _settle(self, revisions: Sequence[Revision], freed: Sequence[str], keys: set[str], position: int) -> None:
+    def _compose(self, revisions: Sequence[Revision], unparked: Sequence[str], keys: set[str], position: int) -> None:
         """Compose, as of the position, these keys and those that the documents touch, or touched before."""
 
-        def find_there(wanted: Collection[KeyLookup]) -> Mapping[KeyLookup, Documents]:
-            return find(self._connection, self.projection, wanted, position)
+        def find_documents(lookups: Collection[KeyLookup]) -> Mapping[KeyLookup, Documents]:
+            return find(self._connection, self._projection, lookups, position)
 
         self._connection.execute(BY_INDEX)
         documents = [revision.document_id for revision in revisions]
-        named, silent = self.touched(revisions, find_there)
-        keys = keys | named | self._keys(KEYS_OF_DOCUMENTS, documents)
+        names, refused = name_keys(self._projection, [one for one in revisions if one.data is not None])
+        keys = keys | follow_lookups(self._projection, names, find_documents)
+        keys |= self._keys(KEYS_OF_DOCUMENTS, documents)
         if isinstance(self._sink, ExternalSink):
             keys |= self._sink.unsettled()
-        parking.unpark(self._connection, self._generation, [*documents, *freed], UNPARK_DOCUMENTS)
-        self.park(silent)
+        parking.unpark(self._connection, self._generation, [*documents, *unparked], UNPARK_DOCUMENTS)
+        parking.park(self._connection, self._generation, refused)
         order = sorted(keys)
         for start in range(0, len(order), KEYS):
             part = order[start : start + KEYS]
             self._connection.execute(self._of(FORGET_SOURCES), [part])
             parking.unpark(self._connection, self._generation, part, UNPARK_KEYS)
-            composed = self.compose(part, find_there)
-            self._record_sources(composed)
-            self._withdraw(self._sink.write(self._replacements(composed)))
-
-    def _replacements(self, composed: Sequence[Composed]) -> list[Replacement]:
-        """What is to be written of keys; those that could not be composed are parked."""
-        self.park([Parked(one.key, None, one.sequence_no, one.fault) for one in composed if one.fault is not None])
-        return [Replacement(one.key, None, one.sequence_no, one.rows) for one in composed]
+            batch = composed_batch(compose(self._projection, part, self._sink.prepare_all, find_documents))
+            parking.park(self._connection, self._generation, batch.parked)
+            self._record_sources(batch.sources)
+            self._withdraw(self._sink.write(batch.replacements))
 
     def _withdraw(self, refusals: Sequence[RejectedRow]) -> None:
         """Park the keys that the store refuses; none of their rows is left."""
-        refused = [one.replacement._replace(rows=()) for one in refusals]
-        self._sink.write(refused)
-        self.park([Parked(one.replacement.key, None, one.replacement.sequence_no, one.reason) for one in refusals])
+        self._sink.write([one.replacement._replace(rows=()) for one in refusals])
+        self._park(refusals)
 
-    def _record_sources(self, composed: Sequence[Composed]) -> None:
+    def _park(self, refusals: Sequence[RejectedRow]) -> None:
+        parked = [Parked(one.replacement.key, None, one.replacement.sequence_no, one.reason) for one in refusals]
+        parking.park(self._connection, self._generation, parked)
+
+    def _record_sources(self, sources: Sequence[Source]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._of(COPY_SOURCES)) as copy:
             copy.set_types(SOURCE_TYPES)
-            for one in composed:
-                for document, version in one.sources:
-                    copy.write_row((self._generation, one.key, document, version))
+            for source in sources:
+                copy.write_row((self._generation, *source))
 
     def _keys(self, statement: LiteralString, *parameters: Any) -> set[str]:
         return {key for (key,) in self._connection.execute(self._of(statement), parameters)}
@@ -143,6 +116,17 @@ class ComposedFiller(Filler):
 
     def _waiting(self, documents: Iterable[str]) -> dict[str, int | None]:
         return parking.waiting(self._connection, self._generation, set(documents))
+
+
+def composed_batch(composed: Sequence[Composed], done: int = 0, total: int = 0) -> BackfillBatch:
+    """Return the rows of keys to write, and the keys to park: these have none."""
+    return BackfillBatch(
+        replacements=[Replacement(one.key, None, one.sequence_no, one.rows) for one in composed],
+        parked=[Parked(one.key, None, one.sequence_no, one.fault) for one in composed if one.fault is not None],
+        sources=[(one.key, document, version) for one in composed for document, version in one.sources],
+        done=done,
+        total=total,
+    )
 
 
 def _columns(pairs: Iterable[tuple[str, int]]) -> list[list[Any]]:

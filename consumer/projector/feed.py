@@ -1,4 +1,4 @@
-"""What a projector reads of the journal: batches of whole blocks, in order, and what has been erased meanwhile."""
+"""Reads the journal for a projector: batches of complete blocks, in order, and revisions redacted since."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Composed
 
 from strandline.consumer.projection.definition import Block, BlockProjection, Projection, Revision
-from strandline.consumer.projector.revision_reader import read_for
+from strandline.consumer.projector.revision_reader import reader_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Item = Revision | Block
@@ -32,8 +32,8 @@ READ_BLOCKS = f"""
     SELECT {_BLOCK}, 0 FROM journal.block
     WHERE sequence_no > %(after)s AND sequence_no <= %(last)s ORDER BY sequence_no"""
 
-# Documents from the given versions on, as far as the position has come. OFFSET has each looked up by itself: a join of
-# a few with very many revisions might read all of those.
+# Documents from the given versions on, up to the position. OFFSET has each looked up by itself: a join of a few with
+# very many revisions might read all of these.
 READ_DOCUMENTS = """
     SELECT r.* FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
     CROSS JOIN LATERAL (
@@ -42,7 +42,7 @@ READ_DOCUMENTS = """
     WHERE sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 
-# Each document's last revision as far as the position has come.
+# Each document's last revision up to the position.
 READ_CURRENT = """
     SELECT r.* FROM unnest(%(documents)s::text[]) AS wanted (document) CROSS JOIN LATERAL (
         SELECT {columns} FROM journal.revision
@@ -51,8 +51,8 @@ READ_CURRENT = """
 
 READ_SOME_BLOCKS = f"SELECT {_BLOCK} FROM journal.block WHERE sequence_no = ANY(%(numbers)s) ORDER BY sequence_no"
 
-# Revisions that the position had passed before the blocks that redacted them. One that is read later than its redaction
-# passed the mark comes erased already.
+# Revisions that the position had passed before the blocks that redacted them. A revision that is read after its
+# redaction has passed the mark is read without data.
 READ_ERASED = """
     SELECT {columns} FROM journal.redaction JOIN journal.revision USING (document_id, version, sequence_no)
     WHERE redacted_by > %(after)s AND redacted_by <= %(last)s AND sequence_no <= %(after)s
@@ -62,7 +62,7 @@ READ_ERASED = """
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one batch holds at most, but for its last block, which is always whole; `size` is in bytes."""
+    """The most that a batch holds, besides the rest of its last block, which is always complete; `size` is in bytes."""
 
     blocks: int = 20_000
     revisions: int = 5_000
@@ -79,10 +79,10 @@ def read_mark(connection: Connection) -> int:
 
 
 class Batch:
-    """The next whole blocks after `after`, none above `mark`, in order; a batch without items moves on all the same.
+    """The next complete blocks after `after`, none above `mark`, in order; a batch may have no items.
 
-    Read chunk by chunk, so that no more of the payload is held than a chunk. `last`, the block that the batch ends
-    with, is known when all chunks have been read.
+    It is read chunk by chunk, so that only one chunk of the payload is in memory. `last`, the last block of the batch,
+    is known when all chunks have been read.
     """
 
     def __init__(self, connection: Connection, projection: Projection, after: int, mark: int, limits: Limits) -> None:
@@ -90,14 +90,14 @@ class Batch:
         self._projection = projection
         self.after = after
         self._limits = limits
-        # The range is bounded, so that no plan, however poor, reads the rest of the journal for one batch.
+        # The range is bounded: no plan, however poor, reads the rest of the journal for one batch.
         self.last = min(mark, after + limits.blocks)
 
     def __iter__(self) -> Iterator[Sequence[Item]]:
         statement, make, tables = _source(self._projection)
         taken = size = 0
         last_taken: int | None = None
-        # The blocks come in order from the index; a planner without statistics would sort the whole range each time.
+        # The index gives the blocks in order; a planner without statistics would sort the range for each batch.
         self._connection.execute("SET LOCAL enable_sort = off")
         with self._connection.cursor(name="feed") as cursor:
             cursor.execute(statement, {"after": self.after, "last": self.last, "tables": tables}, binary=True)
@@ -115,15 +115,10 @@ class Batch:
                 yield chunk
 
 
-def key_of(item: Item) -> str:
-    """What parks where the item cannot be taken: its document, or the block's number."""
-    return item.document_id if isinstance(item, Revision) else str(item.sequence_no)
-
-
 def documents(
     connection: Connection, projection: Projection, keys: Sequence[tuple[str, int]], position: int
 ) -> list[Revision]:
-    """Every revision of each (document, version) from that version on, up to the position."""
+    """Return every revision of each document from the given version on, up to the position."""
     parameters = {
         "documents": [document for document, _ in keys],
         "versions": [version for _, version in keys],
@@ -133,7 +128,7 @@ def documents(
 
 
 def current(connection: Connection, projection: Projection, documents: Sequence[str], position: int) -> list[Revision]:
-    """The last revision of each document up to the position."""
+    """Return the last revision of each document up to the position."""
     parameters = {"documents": list(documents), "position": position}
     return _revisions(connection, projection, READ_CURRENT, parameters)
 
@@ -143,17 +138,17 @@ def blocks(connection: Connection, numbers: Sequence[int]) -> list[Item]:
 
 
 def erased(connection: Connection, projection: Projection, after: int, last: int) -> list[Revision]:
-    """Revisions up to `after` that blocks in (after, last] redacted; without data."""
+    """Return the revisions up to `after` that blocks in (after, last] redacted; they have no data."""
     return _revisions(connection, projection, READ_ERASED, {"after": after, "last": last})
 
 
 def _revisions(
     connection: Connection, projection: Projection, statement: str, parameters: dict[str, Any]
 ) -> list[Revision]:
-    read = read_for(projection)
+    reader = reader_for(projection)
     parameters["tables"] = _tables(projection)
-    query = SQL(statement).format(columns=read.columns)
-    return read.revisions(connection.execute(query, parameters, binary=True).fetchall())
+    query = SQL(statement).format(columns=reader.columns)
+    return reader.revisions(connection.execute(query, parameters, binary=True).fetchall())
 
 
 def _blocks(rows: Iterable[Sequence[Any]]) -> list[Item]:
@@ -165,8 +160,8 @@ def _tables(projection: Projection) -> list[str]:
 
 
 def _source(projection: Projection) -> tuple[Composed, Callable[[Sequence[Any]], Sequence[Item]], list[str]]:
-    """A statement whose rows end with a size, what they are made into, and the tables that it is asked for."""
+    """Return a statement whose rows end with a size, the function that makes items of rows, and the tables to read."""
     if isinstance(projection, BlockProjection):
         return SQL(READ_BLOCKS).format(), _blocks, []
-    read = read_for(projection)
-    return SQL(READ_REVISIONS).format(columns=read.columns), read.revisions, _tables(projection)
+    reader = reader_for(projection)
+    return SQL(READ_REVISIONS).format(columns=reader.columns), reader.revisions, _tables(projection)

@@ -1,6 +1,6 @@
 """The lease on a generation: who may move its position.
 
-A batch holds the generation's row from its first statement to its commit, so one projector writes at a time; the token
+A batch locks the generation's row from its first statement to its commit, so one projector writes at a time. The token
 tells a projector that another has taken over since its last batch.
 """
 
@@ -18,14 +18,14 @@ from strandline.consumer.sinks.contract import LeaseLost, StoreFailed
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# How long a killed process's generation waits for the next one.
+# How long the generation of a killed process waits for the next one.
 SECONDS = 10
-# The same where a batch writes outside the database: whatever it sends has ended well before its lease does.
+# The same if a batch writes outside the database: every request ends well before the lease does.
 OUTSIDE_SECONDS = 30
 MARGIN_SECONDS = 5
 BUSY_SECONDS = 0.2
 
-# A batch that takes longer than its lease keeps it: this waits for the batch's row, then looks at the new expiry.
+# A batch that takes longer than its lease keeps it: this waits for the batch's row lock, then checks the new expiry.
 TAKE = """
     UPDATE projection.generation
     SET owner = %(owner)s, token = token + 1, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
@@ -48,12 +48,14 @@ RELEASE = """
 
 @dataclass(frozen=True)
 class Lease:
+    """The lease on a generation, under the token that it was taken with."""
+
     generation: int
     token: int
 
 
 def take(connection: Connection, generation: int) -> Lease | None:
-    """The lease, committed; None while another projector has it."""
+    """Take the lease and commit; returns None while another projector has it."""
     owner = f"{socket.gethostname()}/{os.getpid()}"
     with connection.transaction():
         parameters = {"owner": owner, "generation": generation, "seconds": SECONDS}
@@ -62,18 +64,18 @@ def take(connection: Connection, generation: int) -> Lease | None:
 
 
 @contextmanager
-def taken(connection: Connection, generation: int) -> Iterator[Lease]:
-    """Wait until nobody else has the lease; it is given back at the end."""
+def acquire(connection: Connection, generation: int) -> Iterator[Lease]:
+    """Take the lease as soon as nobody else has it; release it at the end."""
     while (lease := take(connection, generation)) is None:
         time.sleep(BUSY_SECONDS)
-    with giving_back(connection, lease):
+    with release_after(connection, lease):
         yield lease
 
 
 @contextmanager
-def giving_back(connection: Connection, lease: Lease) -> Iterator[None]:
-    """Give the lease back at the end; it runs out by itself where the connection is broken, or where something that was
-    sent outside may still be under way."""
+def release_after(connection: Connection, lease: Lease) -> Iterator[None]:
+    """Release the lease at the end. It expires by itself if the connection is broken, or if a request that was sent
+    outside the database may be under way."""
     unanswered = False
     try:
         yield
@@ -87,7 +89,7 @@ def giving_back(connection: Connection, lease: Lease) -> Iterator[None]:
 
 
 def hold(connection: Connection, lease: Lease) -> int:
-    """The generation's position, which cannot move until this transaction ends; raises `LeaseLost`."""
+    """Lock the generation's position until the transaction ends, and return it; raises `LeaseLost`."""
     row = connection.execute(HOLD, {"generation": lease.generation, "token": lease.token}).fetchone()
     if row is None:
         raise LeaseLost
@@ -95,7 +97,7 @@ def hold(connection: Connection, lease: Lease) -> int:
 
 
 def move(connection: Connection, lease: Lease, position: int) -> None:
-    """Move the position and renew the lease, in the transaction of the rows; raises `LeaseLost`."""
+    """Move the position and renew the lease, in the transaction that writes the rows; raises `LeaseLost`."""
     parameters = {
         "position": position,
         "seconds": SECONDS,
@@ -107,9 +109,9 @@ def move(connection: Connection, lease: Lease, position: int) -> None:
 
 
 def renew(connection: Connection, lease: Lease) -> float:
-    """Renew the lease, committed, for a batch that writes outside the database; raises `LeaseLost`.
+    """Renew the lease and commit, for a batch that writes outside the database; raises `LeaseLost`.
 
-    Gives the time, of the monotonic clock, by which all that is sent must have ended.
+    Returns the time, of the monotonic clock, by which every request must have ended.
     """
     deadline = time.monotonic() + OUTSIDE_SECONDS - MARGIN_SECONDS
     parameters = {"seconds": OUTSIDE_SECONDS, "generation": lease.generation, "token": lease.token}
@@ -120,7 +122,7 @@ def renew(connection: Connection, lease: Lease) -> float:
 
 
 def release(connection: Connection, lease: Lease) -> None:
-    """Let the next projector have it at once; nothing where it is lost already."""
+    """Release the lease; a no-op if it has been lost."""
     with connection.transaction():
         connection.execute(RELEASE, {"generation": lease.generation, "token": lease.token})
 

@@ -1,4 +1,4 @@
-"""Documents of the journal, found by the text in a field, as they were at one position."""
+"""Finds documents of the journal by the text in a field, as of one position."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from psycopg.sql import SQL, Composed, Literal
 
 from strandline.consumer.projection.definition import ComposedProjection, KeyLookup, Revision
 from strandline.consumer.projector.composition import Documents
-from strandline.consumer.projector.revision_reader import Reading, read_for
+from strandline.consumer.projector.revision_reader import RevisionReader, reader_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 ENSURE_INDEX = "SELECT journal.ensure_found_by(%s, %s)"
 
-# Table and field are written out, as the index has them: with parameters the planner could not tell that it fits. The
-# index leads to any revision that had the text's hash; whether the document's current one has the text is asked of it.
+# Table and field are literals, as in the index: with parameters the planner could not match it. The index finds any
+# revision that had the text's hash; the caller checks that the document's current revision has the text.
 FIND = """
     SELECT r.* FROM (
         SELECT DISTINCT document_id FROM journal.revision
@@ -29,12 +29,12 @@ FIND = """
     WHERE r.state = 'normal'
     ORDER BY r.document_id"""
 
-# A few documents out of very many: a planner without statistics would rather read the whole journal.
+# A few documents out of very many: a planner without statistics would read the entire journal.
 BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 
 def ensure_indexes(connection: Connection, projection: ComposedProjection) -> None:
-    """Make the indexes of the projection's look-ups that are not there yet; intake waits meanwhile."""
+    """Create the indexes of the projection's look-ups, if missing; intake waits until they are built."""
     for table, fields in projection.lookups.items():
         for field in fields:
             connection.execute(ENSURE_INDEX, [table, field])
@@ -43,20 +43,20 @@ def ensure_indexes(connection: Connection, projection: ComposedProjection) -> No
 def find(
     connection: Connection, projection: ComposedProjection, wanted: Collection[KeyLookup], position: int
 ) -> Mapping[KeyLookup, Documents]:
-    """The documents of each look-up, in the order of their ids: one statement for all of a field."""
-    read = read_for(projection)
+    """Return the documents of each look-up, in the order of their ids; runs one statement a field."""
+    reader = reader_for(projection)
     found: dict[KeyLookup, list[Revision]] = {one: [] for one in wanted}
     for table, field in sorted({(one.table, one.field) for one in wanted}):
         values = [one.value for one in wanted if (one.table, one.field) == (table, field)]
         parameters = {"values": values, "position": position}
-        rows = connection.execute(_find(read, table, field), parameters, binary=True).fetchall()
-        for revision in read.revisions(rows):
+        rows = connection.execute(_find(reader, table, field), parameters, binary=True).fetchall()
+        for revision in reader.revisions(rows):
             value = revision.text(field)
             if value is not None and (documents := found.get(KeyLookup(table, field, value))) is not None:
                 documents.append(revision)
     return found
 
 
-def _find(read: Reading, table: str, field: str) -> Composed:
-    table, field = (name.replace("%", "%%") for name in (table, field))  # it is written where parameters are looked for
-    return SQL(FIND).format(columns=read.columns, table=Literal(table), field=Literal(field))
+def _find(reader: RevisionReader, table: str, field: str) -> Composed:
+    table, field = (name.replace("%", "%%") for name in (table, field))  # the statement has parameters
+    return SQL(FIND).format(columns=reader.columns, table=Literal(table), field=Literal(field))

@@ -1,4 +1,4 @@
-"""What waits in a generation: documents (or blocks) by the version from which they wait, composed keys without one."""
+"""The parked documents (or blocks) of a generation, by the version from which they are parked, and its parked keys."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_ANY = "SELECT FROM projection.parked WHERE generation = %s LIMIT 1"
 READ_WAITING = "SELECT key, version FROM projection.parked WHERE generation = %s AND key = ANY(%s)"
-# A document and a key may have one name, so all of a name come together.
+# A document and a composed key may have the same name: a page has all of a name.
 READ_PAGE = """
     SELECT key, version FROM projection.parked WHERE generation = %s {}
     ORDER BY key FETCH FIRST %s ROWS WITH TIES"""
@@ -25,9 +25,9 @@ UNPARK_KEYS = UNPARK + " AND version IS NULL"
 
 @dataclass(frozen=True)
 class Parked:
-    """A document (or block) that waits, from the revision that could not be taken on; or a composed key.
+    """A document (or block) from the first revision that the projection refused, or a composed key without version.
 
-    The reason holds no payload.
+    The reason has no payload.
     """
 
     key: str
@@ -37,22 +37,24 @@ class Parked:
 
 
 def any_waiting(connection: Connection, generation: int) -> bool:
+    """Return whether anything is parked."""
     return connection.execute(READ_ANY, [generation]).fetchone() is not None
 
 
 def waiting(connection: Connection, generation: int, keys: Collection[str]) -> dict[str, int | None]:
-    """Those of the keys that wait, with their versions."""
+    """Return the parked ones among the keys, with their versions."""
     return dict(connection.execute(READ_WAITING, [generation, list(keys)]).fetchall())
 
 
 def page(connection: Connection, generation: int, after: str | None, limit: int) -> list[tuple[str, int | None]]:
-    """The next that wait, in the order of their keys; the first where `after` is None (a key may be empty)."""
+    """Return the next parked keys in order; the first ones if `after` is None (a key may be empty)."""
     if after is None:
         return connection.execute(READ_FIRST_PAGE.encode(), [generation, limit]).fetchall()
     return connection.execute(READ_NEXT_PAGE.encode(), [generation, after, limit]).fetchall()
 
 
 def park(connection: Connection, generation: int, parked: Sequence[Parked]) -> None:
+    """Park documents or keys that are not parked yet."""
     if parked:
         rows = [(one.key, one.version, one.sequence_no, one.reason) for one in parked]
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -60,4 +62,5 @@ def park(connection: Connection, generation: int, parked: Sequence[Parked]) -> N
 
 
 def unpark(connection: Connection, generation: int, keys: Collection[str], statement: str = UNPARK) -> None:
+    """Unpark these keys; a no-op for one that is not parked."""
     connection.execute(statement.encode(), [generation, list(keys)])

@@ -1,5 +1,5 @@
-"""A projector runs one generation of one projection: take the next batch up to the mark, let the projection say what it
-means, write rows and position together."""
+"""A projector runs one generation of one projection: take the next batch up to the mark, project it, write rows and
+position together."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,18 +12,22 @@ import psycopg
 
 from strandline.consumer.database.connection import NOT_DURABLE
 from strandline.consumer.projection.definition import ComposedProjection, Projection
-from strandline.consumer.projector import feed, lease, parking
+from strandline.consumer.projector import feed, parking
+from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector.backfill import Backfill
 from strandline.consumer.projector.composed_filler import ComposedFiller
 from strandline.consumer.projector.feed import Batch, Limits
+from strandline.consumer.projector.filler import AGAIN, Filler
 from strandline.consumer.projector.lease import READ_POSITION, Lease
-from strandline.consumer.projector.row_filler import AGAIN, Filler, RowFiller
+from strandline.consumer.projector.prefetch import prefetch
+from strandline.consumer.projector.row_filler import RowFiller
 from strandline.consumer.sinks.contract import ExternalSink, LeaseLost, Sink, Turn
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+# Batches of a backfill that are made while one is written.
+PREFETCHED = 2
 Progress = Callable[[str, int, int], None]  # projection, position, mark
 
-# Whoever writes a generation's rows writes its row, too (strandline.consumer.generations.summary).
 LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """
     UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
@@ -44,120 +48,127 @@ class Projector:
         self._projection = projection
         self._generation = generation
         self._sink = sink
-        self._filling = _filling(connection, projection, generation, sink)
+        self._filler = _filler(connection, projection, generation, sink)
         self._limits = limits or Limits()
 
     def run_to_mark(self, progress: Progress | None = None, stop: Event | None = None) -> None:
         """Bring the generation to the mark, or wait until the projector that holds its lease has done so.
 
-        Raises `StoreFailed` where the read model is in a store outside the database.
+        Raises `StoreFailed` if the read model is in a store outside the database.
         """
         while not self._at_mark(progress) and not (stop and stop.is_set()):
-            held = lease.take(self._connection, self._generation)
-            if held is None:
-                time.sleep(lease.BUSY_SECONDS)
+            lease = leases.take(self._connection, self._generation)
+            if lease is None:
+                time.sleep(leases.BUSY_SECONDS)
                 continue
             try:
-                with lease.giving_back(self._connection, held):
-                    while not (stop and stop.is_set()) and self.step(held):
+                with leases.release_after(self._connection, lease):
+                    while not (stop and stop.is_set()) and self.step(lease):
                         self._at_mark(progress)
             except LeaseLost:
                 continue
 
-    def run_to(self, held: Lease, last: int) -> None:
+    def run_to(self, lease: Lease, last: int) -> None:
         """Bring the generation to that block, which the mark has passed. Raises `LeaseLost`."""
-        while self.step(held, last):
+        while self.step(lease, last):
             pass
 
-    def step(self, held: Lease, last: int | None = None) -> bool:
-        """One batch, up to the mark or to `last`; False where there is none. Raises `LeaseLost`, and then nothing is
-        written."""
-        deadline = self._renew(held)
+    def step(self, lease: Lease, last: int | None = None) -> bool:
+        """Write one batch, up to the mark or to `last`; returns False if there is none. Raises `LeaseLost`: then
+        nothing is written."""
+        deadline = self._renew(lease)
         with self._connection.transaction():
-            position = lease.hold(self._connection, held)
+            position = leases.hold(self._connection, lease)
             mark = feed.read_mark(self._connection) if last is None else last
             if position >= mark:
                 return False
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
-            with self._turn(held, deadline, lambda: batch.last):
-                self._filling.fill(batch)
-            lease.move(self._connection, held, batch.last)
+            with self._turn(lease, deadline, lambda: batch.last):
+                self._filler.fill(batch)
+            leases.move(self._connection, lease, batch.last)
         return True
 
-    def fill_first(self, first: Backfill, progress: Progress | None = None) -> None:
-        """Fill the generation, which is empty (one outside: make it), from what is current where `first` ends.
+    def backfill(self, backfill: Backfill, progress: Progress | None = None) -> None:
+        """Fill the generation, which is empty and bare; one outside the database is made here.
 
-        Until all of it is written the position does not move.
+        The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`.
         """
-        with (
-            first.parts(self._connection, self._filling) as parts,
-            lease.taken(self._connection, self._generation) as held,
-        ):
+        with leases.acquire(self._connection, self._generation) as lease:
             if isinstance(self._sink, ExternalSink):
-                # Under the lease: what a killed rebuild has asked for must not make the index after it was dropped.
-                self._renew(held)
+                # Under the lease: a request of a killed rebuild must not make the index after it was dropped.
+                self._renew(lease)
                 self._sink.create(bare=True)
-            for write, total in parts:
-                deadline = self._renew(held)
-                with self._connection.transaction():
-                    self._connection.execute(NOT_DURABLE)  # what is lost before the position moves is begun anew
-                    position = lease.hold(self._connection, held)
-                    with self._turn(held, deadline, lambda: first.last):
-                        done = write()
-                    lease.move(self._connection, held, position)
-                if progress:
-                    progress(f"{self._projection.name}, {first.unit}", done, max(done, total))
+            with prefetch(backfill.batches(self._sink), PREFETCHED) as batches, backfill.cancelled_by_errors():
+                for batch in batches:
+                    self._write_backfill(lease, backfill, partial(self._filler.write_first, batch))
+                    if progress:
+                        progress(f"{self._projection.name}, {backfill.unit}", batch.done, batch.total)
+            self._write_backfill(lease, backfill, self._filler.complete)
+            documents = sorted(set(self._filler.in_full))
+            for start in range(0, len(documents), AGAIN):
+                part = [(document, 0) for document in documents[start : start + AGAIN]]
+                self._write_backfill(lease, backfill, partial(self._filler.again, part, backfill.last))
             with self._connection.transaction():
-                lease.hold(self._connection, held)
-                first.arrive(self._connection, self._generation)
-                lease.move(self._connection, held, first.last)
+                position = leases.hold(self._connection, lease)
+                backfill.arrive(self._connection, self._generation)
+                leases.move(self._connection, lease, max(position, backfill.last))
+
+    def _write_backfill(self, lease: Lease, backfill: Backfill, write: Callable[[], None]) -> None:
+        """Write in a transaction that is not durable: a backfill that is cut off starts again."""
+        deadline = self._renew(lease)
+        with self._connection.transaction():
+            self._connection.execute(NOT_DURABLE)
+            position = leases.hold(self._connection, lease)
+            with self._turn(lease, deadline, lambda: backfill.last):
+                write()
+            leases.move(self._connection, lease, position)
 
     def fill_up(self, mark: int) -> None:
         """Bring the generation to the mark in the transaction of the caller, who has locked its row."""
         (position,) = self._connection.execute(READ_POSITION, [self._generation]).fetchone() or (mark,)
         while position < mark:
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
-            self._filling.fill(batch)
+            self._filler.fill(batch)
             position = batch.last
         self._connection.execute(SET_POSITION, [position, self._generation])
 
     def retry(self) -> tuple[int, int]:
-        """Run every parked document again, up to the position; how many were tried, and how many are parked still."""
-        # In the database the row keeps batches out; a lease would have to wait for the one who has it.
+        """Run every parked document again, as of the position; returns how many were run, and how many park again."""
+        # In the database the row's lock keeps batches out: a lease would wait for its holder.
         if not isinstance(self._sink, ExternalSink):
             return self._retry(None)
-        with lease.taken(self._connection, self._generation) as held:
-            return self._retry(held)
+        with leases.acquire(self._connection, self._generation) as lease:
+            return self._retry(lease)
 
-    def _retry(self, held: Lease | None) -> tuple[int, int]:
-        tried = still = 0
+    def _retry(self, lease: Lease | None) -> tuple[int, int]:
+        tried = again = 0
         last: str | None = None
         while True:
-            deadline = self._renew(held)
+            deadline = self._renew(lease)
             with self._connection.transaction():
                 locked = self._connection.execute(LOCK, [self._generation]).fetchone()
                 parked = parking.page(self._connection, self._generation, last, AGAIN)
                 if not parked or locked is None:
-                    return tried, still
-                with self._turn(held, deadline, partial(int, locked[0])):
-                    self._filling.again(parked, locked[0])
-                still += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
+                    return tried, again
+                with self._turn(lease, deadline, partial(int, locked[0])):
+                    self._filler.again(parked, locked[0])
+                again += len(parking.waiting(self._connection, self._generation, {key for key, _ in parked}))
             tried += len({key for key, _ in parked})
             last = parked[-1][0]
 
-    def _renew(self, held: Lease | None) -> float:
-        """By when all that is sent outside must have ended; nothing where nothing is."""
-        if held is None or not isinstance(self._sink, ExternalSink):
+    def _renew(self, lease: Lease | None) -> float:
+        """Renew the lease if the sink writes outside the database; returns when its requests must have ended."""
+        if lease is None or not isinstance(self._sink, ExternalSink):
             return 0.0
-        return lease.renew(self._connection, held)
+        return leases.renew(self._connection, lease)
 
     @contextmanager
-    def _turn(self, held: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
-        """What is written within belongs to this lease and position."""
-        if held is None or not isinstance(self._sink, ExternalSink):
+    def _turn(self, lease: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
+        """A turn of the sink: its writes belong to this lease and position."""
+        if lease is None or not isinstance(self._sink, ExternalSink):
             yield
             return
-        self._sink.begin(Turn(held.token, position, deadline))
+        self._sink.begin(Turn(lease.token, position, deadline))
         yield
         self._sink.settle()
 
@@ -167,11 +178,11 @@ class Projector:
             row = self._connection.execute(READ_POSITION, [self._generation]).fetchone()
         position = int(row[0]) if row else mark
         if progress:
-            progress(self._projection.name, position, mark)
+            progress(self._projection.name, position + 1, mark + 1)  # blocks passed, of those up to the mark
         return position >= mark
 
 
-def _filling(connection: Connection, projection: Projection, generation: int, sink: Sink) -> Filler:
+def _filler(connection: Connection, projection: Projection, generation: int, sink: Sink) -> Filler:
     if isinstance(projection, ComposedProjection):
         return ComposedFiller(connection, projection, generation, sink)
     return RowFiller(connection, projection, generation, sink)

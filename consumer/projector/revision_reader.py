@@ -1,7 +1,7 @@
-"""How the journal's revisions are read for a projection: of their documents only the fields that it names.
+"""Reads the journal's revisions for a projection: of their documents only the fields that it names.
 
-PostgreSQL takes the fields out, so that the rest is neither sent nor made into objects: a document comes as one text,
-which costs less than a column a field.
+PostgreSQL extracts the fields, so that the rest is neither sent nor decoded. A document is sent as one text, which
+costs less than a column a field.
 """
 
 import json
@@ -17,13 +17,13 @@ from strandline.consumer.projection.definition import NarrowRevision, Projection
 _METADATA = "document_id, version, table_name, sequence_no, tx_id, tx_time, state, hash"
 _STATE, _DATA = 6, 8  # places in a row
 _FIELD = "{label} || (data -> {name})::text"
-# What a document does not have is NULL, and left out.
+# A field that a document lacks is NULL, and left out.
 _NAMED = "'{{' || array_to_string(ARRAY[{fields}]::text[], ',') || '}}'"
 _WHOLE = "data::text"
 
 
-class Reading:
-    """Reads revisions with these fields of their documents; None: with all."""
+class RevisionReader:
+    """Reads revisions with these fields of their documents; with all if None."""
 
     def __init__(self, fields: frozenset[str] | None) -> None:
         names = sorted(fields or ())
@@ -32,25 +32,25 @@ class Reading:
         ]
         data = SQL(_WHOLE) if fields is None else SQL(_NAMED).format(fields=SQL(", ").join(parts))
         self.columns = SQL(", ").join([SQL(_METADATA), data])
-        """What to select from `journal.revision`."""
+        """The columns to select from `journal.revision`."""
         self._make = partial(tuple.__new__, Revision if fields is None else _narrow(fields))
 
     def revisions(self, rows: Sequence[Sequence[Any]]) -> list[Revision]:
-        """The revisions of rows that begin with `columns`."""
-        return self.made(rows, self.json(rows)) if rows else []
+        """Return the revisions of rows that begin with `columns`."""
+        return self.make(rows, self.json(rows)) if rows else []
 
     def json(self, rows: Sequence[Sequence[Any]]) -> str:
-        """The documents of such rows, of which there are some, as an array; null where there is no data."""
+        """Return the documents of at least one such row as a JSON array; null for a revision without data."""
         return f"[{','.join([row[_DATA] if row[_STATE] == 'normal' else 'null' for row in rows])}]"
 
-    def made(self, rows: Sequence[Sequence[Any]], documents: str) -> list[Revision]:
-        """The revisions of such rows and what `json` gives of them."""
+    def make(self, rows: Sequence[Sequence[Any]], documents: str) -> list[Revision]:
+        """Return the revisions of such rows and of their `json`."""
         columns = list(zip(*rows, strict=True))
         return list(map(self._make, zip(*columns[: _DATA - 1], read_json(documents), columns[_DATA - 1], strict=True)))
 
 
 def _literal(text: str) -> Literal:
-    """A statement that has parameters has its per cent signs twice."""
+    """Double the per cent signs: the statement has parameters."""
     return Literal(text.replace("%", "%%"))
 
 
@@ -59,10 +59,19 @@ def _narrow(fields: frozenset[str]) -> type[NarrowRevision]:
 
 
 @cache
-def _reading(fields: frozenset[str] | None) -> Reading:
-    return Reading(fields)
+def _reader(fields: frozenset[str] | None) -> RevisionReader:
+    return RevisionReader(fields)
 
 
-def read_for(projection: Projection) -> Reading:
-    """How revisions are read for the projection."""
-    return _reading(fields_read(projection))
+def narrow(projection: Projection, revision: Revision) -> Revision:
+    """Return a revision as it is read for the projection: with no other fields than those that it names."""
+    fields = fields_read(projection)
+    if fields is None:
+        return revision
+    data = revision.data and {name: value for name, value in revision.data.items() if name in fields}
+    return _narrow(fields)._make(revision._replace(data=data))
+
+
+def reader_for(projection: Projection) -> RevisionReader:
+    """Return the reader of the fields that the projection names."""
+    return _reader(fields_read(projection))

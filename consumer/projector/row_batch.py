@@ -1,11 +1,12 @@
-"""What revisions, or blocks, mean to a projection: the rows to write, and what must wait. Pure."""
+"""The rows that a batch of revisions, or blocks, means to a projection, and the documents that it parks. Pure."""
 
 import inspect
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from operator import attrgetter
+from typing import Any
 
+from strandline.consumer.database.bisection import attempt_all
 from strandline.consumer.projection.definition import (
     Block,
     BlockProjection,
@@ -16,30 +17,28 @@ from strandline.consumer.projection.definition import (
     function,
 )
 from strandline.consumer.projector.parking import Parked
-from strandline.consumer.sinks.contract import PreparedRows, Replacement, Sink
+from strandline.consumer.sinks.contract import MadeRows, PreparedRows, Replacement, Sink
 
-# An item's key, document, version and block; its rows, or why the projection's function could not take it.
-_Made = tuple[str, str | None, int | None, int, list[Mapping[str, object]], str | None]
+PrepareAll = Callable[[Sequence[MadeRows]], Iterable[PreparedRows]]
 
-_REPLACEMENT = partial(tuple.__new__, Replacement)  # of a tuple, without a call of Python code
-
-# Items whose rows are checked at once; so few that what they were made of is gone before Python looks for garbage.
+# Items whose rows are checked together: few enough that they are gone before Python looks for garbage.
 AT_ONCE = 100
 
 
 class RowBatch:
-    """What a batch means to a projection, taken in order: `replacements`, at most one a source, and `parked`, at most
-    one a key.
+    """A batch's `replacements`, at most one a source, and `parked` documents, at most one a key.
 
-    The function runs for every item, also for one that a later item replaces: what parks must not depend on where a
-    batch ends.
+    The function runs for every item, including one that a later item replaces: what parks must not depend on the end
+    of a batch.
     """
 
     def __init__(self, projection: RowProjection | BlockProjection, sink: Sink) -> None:
         self._projection = projection
-        self._sink = sink
+        self._function: Callable[[Any], Iterable[Mapping[str, object]]] = projection.rows
+        self._prepare = sink.prepare_all
         self._of_blocks = isinstance(projection, BlockProjection)
-        self._current = not isinstance(projection, BlockProjection) and projection.keeps == "current"
+        self._key_of: Callable[[Any], str] = key_of if self._of_blocks else attrgetter("document_id")
+        self._current = isinstance(projection, RowProjection) and projection.keeps == "current"
         self._replacements: dict[Any, Replacement] = {}
         self._parked: dict[str, Parked] = {}
 
@@ -52,78 +51,56 @@ class RowBatch:
         return list(self._parked.values())
 
     def take(self, items: Iterable[Revision | Block], waiting: Collection[str] = ()) -> None:
-        """Run the projection over the items, passing over the keys that wait."""
+        """Run the projection over the items, in order; skip keys that are parked."""
         left = iter(items)
         while some := list(islice(left, AT_ONCE)):
-            if not self._take_at_once(some, waiting):
-                self._take(some, waiting)
+            self._take(some, waiting)
 
-    def _take_at_once(self, items: Sequence[Revision | Block], waiting: Collection[str]) -> bool:
-        """A short way for what is usual: that nothing waits or parks, and all say something. False where it is not."""
-        if waiting or self._parked or self._of_blocks:
-            return False
-        function: Any = self._projection.rows
-        revisions, current = cast(Sequence[Revision], items), self._current
-        documents, versions, _, numbers, _, _, states, *_ = zip(*revisions, strict=True)
-        if current and states.count("normal") < len(states):
-            return False
-        try:
-            prepared = self._sink.prepare_all([list(function(revision)) for revision in revisions])
-        except Exception:
-            return False
-        if prepared is None:
-            return False
-        replacements = map(_REPLACEMENT, zip(documents, versions, numbers, prepared, strict=True))
-        sources = documents if current else zip(documents, versions, strict=True)
-        self._replacements.update(zip(sources, replacements, strict=True))
-        return True
-
-    def _take(self, items: Iterable[Revision | Block], waiting: Collection[str]) -> None:
-        """One by one."""
-        function: Any = self._projection.rows
-        of_blocks, current = self._of_blocks, self._current
-        made: list[_Made] = []
-        failed: set[str] = set()
+    def _take(self, items: Sequence[Revision | Block], waiting: Collection[str]) -> None:
+        taken: list[tuple[str, Revision | Block]] = []
+        made: list[MadeRows] = []
         for item in items:
-            if of_blocks:
-                key, document, version, silent = str(item.sequence_no), None, None, False
+            key = self._key_of(item)
+            if key in waiting or key in self._parked:
+                continue
+            rows: MadeRows = ()
+            if not self._current or item.state == "normal":  # type: ignore[union-attr]
+                try:
+                    rows = list(self._function(item))
+                except Exception as exc:
+                    self._park(key, item, reason(exc, self._projection))
+                    continue
+            taken.append((key, item))
+            made.append(rows)
+        refused: set[str] = set()
+        for (key, item), prepared in zip(taken, prepare_each(self._projection, made, self._prepare), strict=True):
+            if key in refused:
+                continue
+            if isinstance(prepared, str):
+                refused.add(key)
+                self._park(key, item, prepared)  # it is before the one that the function refused, if any
             else:
-                item = cast(Revision, item)
-                key = document = item.document_id
-                version, silent = item.version, current and item.state != "normal"
-            if key in waiting or key in self._parked or key in failed:
-                continue
-            fault, rows = None, []
-            if not silent:
-                try:
-                    rows = list(function(item))
-                except Exception as exc:
-                    fault = reason(exc, self._projection)
-                    failed.add(key)
-            made.append((key, document, version, item.sequence_no, rows, fault))
-        self._settle(made)
-
-    def _settle(self, made: Sequence[_Made]) -> None:
-        at_once = self._sink.prepare_all([rows for *_, rows, fault in made if fault is None])
-        prepared = None if at_once is None else iter(at_once)
-        for key, document, version, sequence_no, rows, fault in made:
-            done: PreparedRows = ()
-            if fault is None:
-                try:
-                    done = self._sink.prepare(rows) if prepared is None else next(prepared)
-                except Exception as exc:
-                    fault = reason(exc, self._projection)
-            if key in self._parked:
-                continue
-            if fault is None:
+                document, version = (item.document_id, item.version) if isinstance(item, Revision) else (None, None)
                 source = key if self._current else (key, version)
-                self._replacements[source] = Replacement(document, version, sequence_no, done)
-            else:
-                self._parked[key] = Parked(key, version, sequence_no, fault)
+                self._replacements[source] = Replacement(document, version, item.sequence_no, prepared)
+
+    def _park(self, key: str, item: Revision | Block, fault: str) -> None:
+        version = item.version if isinstance(item, Revision) else None
+        self._parked[key] = Parked(key, version, item.sequence_no, fault)
+
+
+def key_of(item: Revision | Block) -> str:
+    """The key that parks if the item cannot be taken: its document, or the block's number."""
+    return item.document_id if isinstance(item, Revision) else str(item.sequence_no)
+
+
+def prepare_each(projection: Projection, many: Sequence[MadeRows], prepare: PrepareAll) -> list[PreparedRows | str]:
+    """Check and convert the rows of each item; returns the reason instead if the sink refuses them."""
+    return attempt_all(many, prepare, lambda _, exc: reason(exc, projection), Exception)
 
 
 def reason(exc: Exception, projection: Projection) -> str:
-    """Why a projection could not take a revision: its own constant text, else the error's type and place.
+    """Why a projection refused a revision: its own constant text, else the error's type and line.
 
     Never the text of another error: that may hold values.
     """

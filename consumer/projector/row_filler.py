@@ -1,7 +1,6 @@
-"""How a generation of rows is filled: each document (or block) by itself."""
+"""Fills a generation of rows: each document (or block) by itself."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -9,43 +8,13 @@ import psycopg
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
 from strandline.consumer.projection.definition import BlockProjection, Revision, RowProjection
 from strandline.consumer.projector import feed, parking
-from strandline.consumer.projector.feed import Batch, key_of
+from strandline.consumer.projector.feed import Batch
+from strandline.consumer.projector.filler import AGAIN, BackfillBatch, Filler
 from strandline.consumer.projector.parking import Parked
-from strandline.consumer.projector.row_batch import RowBatch
-from strandline.consumer.sinks.contract import Replacement, Sink, Summary
-from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.projector.row_batch import RowBatch, key_of
+from strandline.consumer.sinks.contract import Sink
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-
-# Documents that are run again at once: each brings all its revisions from the parked or erased one on.
-AGAIN = 100
-
-
-class Filler(ABC):
-    """Writes what the journal means into one generation, in the projector's transaction, which holds the generation."""
-
-    def __init__(self, connection: Connection, generation: int, sink: Sink) -> None:
-        self._connection = connection
-        self._generation = generation
-        self._sink = sink
-
-    def complete(self) -> None:
-        """All is written that has no rows yet."""
-        self._sink.complete()
-
-    def summary_over(self, connection: Connection) -> Summary:
-        """The summary of what is in the database, over another connection."""
-        assert isinstance(self._sink, PostgresqlSink)
-        with connection.transaction():
-            return self._sink.over(connection).summary()
-
-    @abstractmethod
-    def fill(self, batch: Batch) -> None:
-        """Write what the batch means, and let what it erased mean what it means without its data."""
-
-    @abstractmethod
-    def again(self, parked: Sequence[tuple[str, int | None]], position: int) -> None:
-        """Run what is parked, by key and version, once more, as of the position."""
 
 
 class RowFiller(Filler):
@@ -56,14 +25,15 @@ class RowFiller(Filler):
     ) -> None:
         super().__init__(connection, generation, sink)
         self._projection = projection
+        self._in_full: list[str] = []
 
     def fill(self, batch: Batch) -> None:
-        meaning = self.meaning()
-        some_wait = parking.any_waiting(self._connection, self._generation)
+        rows = RowBatch(self._projection, self._sink)
+        any_waiting = parking.any_waiting(self._connection, self._generation)
         for chunk in batch:
-            meaning.take(chunk, self._waiting({key_of(item) for item in chunk}) if some_wait else ())
-        self._write(meaning)
-        self._erase(batch.after, batch.last)
+            rows.take(chunk, self._waiting({key_of(item) for item in chunk}) if any_waiting else ())
+        self._write(rows)
+        self._project_redacted(batch.after, batch.last)
 
     def again(self, parked: Sequence[tuple[str, int | None]], position: int) -> None:
         """From the given versions up to the position."""
@@ -76,39 +46,28 @@ class RowFiller(Filler):
             wanted = [(key, version or 0) for key, version in parked]
             items = feed.documents(self._connection, self._projection, wanted, position)
             if self._projection.keeps == "history":
-                # What follows a revision that parks now has no rows.
+                # Revisions after one that parks now have no rows.
                 self._sink.purge([(item.document_id, item.version) for item in items if isinstance(item, Revision)])
-        meaning = self.meaning()
-        meaning.take(items)
-        self._write(meaning)
+        rows = RowBatch(self._projection, self._sink)
+        rows.take(items)
+        self._write(rows)
 
-    def meaning(self) -> RowBatch:
-        """For what is to be written; nothing is asked or written."""
-        return RowBatch(self._projection, self._sink)
+    def write_first(self, batch: BackfillBatch) -> None:
+        refusals = self._sink.write_first(batch.replacements)
+        self._in_full += [*batch.in_full, *(refusal.replacement.key for refusal in refusals)]
 
-    def write_first(self, meanings: Iterable[RowBatch]) -> list[str]:
-        """Write documents that have no rows yet; those that park are not written, but given, to be run in full.
+    @property
+    def in_full(self) -> Sequence[str]:
+        return self._in_full
 
-        What makes the meanings must not use the control transaction.
-        """
-        parked: list[str] = []
-
-        def replacements() -> Iterator[Replacement]:
-            for meaning in meanings:
-                parked.extend(one.key for one in meaning.parked)
-                yield from meaning.replacements
-
-        refusals = self._sink.write_first([replacements()])
-        return [*parked, *(refusal.replacement.key for refusal in refusals)]
-
-    def _erase(self, position: int, last: int) -> None:
-        """Let what was projected before blocks after `position` redacted it mean what it means without its data."""
+    def _project_redacted(self, position: int, last: int) -> None:
+        """Project revisions again, without their data, if blocks in (position, last] redacted them."""
         if isinstance(self._projection, BlockProjection):
             return
         erased = feed.erased(self._connection, self._projection, position, last)
         if not erased:
             return
-        # By hash joins each hundred of them would read a whole table.
+        # With hash joins, each hundred of them would read the entire table.
         self._connection.execute(BY_INDEX)
         self._purge(erased, last, self._projection.keeps)
         self._connection.execute(AS_BEFORE)
@@ -119,7 +78,7 @@ class RowFiller(Filler):
         again: dict[str, int] = {}
         for revision in erased:
             parked_at = waiting.get(revision.document_id)
-            # A rebuilt generation meets it erased, and may then take what it could not, or the other way round.
+            # A rebuilt generation reads it redacted: it may project what could not be projected before, or park it.
             if parked_at == revision.version or (
                 keeps == "history" and (parked_at is None or parked_at > revision.version)
             ):
@@ -129,12 +88,12 @@ class RowFiller(Filler):
         for start in range(0, len(documents), AGAIN):
             self.again(documents[start : start + AGAIN], last)
 
-    def _write(self, meaning: RowBatch) -> None:
-        refusals = self._sink.write(meaning.replacements) if meaning.replacements else []
-        parked = {one.key: one for one in meaning.parked}
+    def _write(self, rows: RowBatch) -> None:
+        refusals = self._sink.write(rows.replacements) if rows.replacements else []
+        parked = {one.key: one for one in rows.parked}
         for refusal in refusals:
             refused = refusal.replacement
-            # It stands before whatever its document was parked for later in the batch.
+            # Its revision is before the one for which the batch parks the document.
             parked[refused.key] = Parked(refused.key, refused.version, refused.sequence_no, refusal.reason)
         parking.park(self._connection, self._generation, list(parked.values()))
 

@@ -1,22 +1,25 @@
-"""What a projector asks of the store that keeps a read model."""
+"""The contract between projectors and the store of a read model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Event
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from strandline.consumer.projection.definition import Rows
 from strandline.journal.errors import StrandlineError
 
+MadeRows = Sequence[Mapping[str, object]]  # as a projection's function returned them
 PreparedRows = tuple[tuple[Any, ...], ...]
+Key = tuple[str, int]  # a revision: document and version
+Fields = dict[str, Any]  # a row's values by the names of their columns
+Summary = tuple[int, int]  # the number of rows, and a checksum over all of them
 
 
 class Replacement(NamedTuple):
-    """All that one source means: a document, of a history one version of it, or (both None) a block.
+    """All rows of one source: a document, of a history one version of it, or (both None) a block.
 
-    Of a composed projection, `document` is the key, without a version. `sequence_no` is the block of the revision that
-    says so, of several the newest; `rows` are as `Sink.prepare` made them.
+    Of a composed projection, `document` is the key, without a version. `sequence_no` is the block of the source's
+    revision, of several the newest; `rows` are as `Sink.prepare` returned them.
     """
 
     document: str | None
@@ -26,82 +29,16 @@ class Replacement(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What parks where the replacement is refused."""
+        """The key that parks if the replacement is refused."""
         return str(self.sequence_no) if self.document is None else self.document
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A replacement that the store did not take, and why, without any value of it."""
+    """A replacement that the store refused, and the reason, without any of its values."""
 
     replacement: Replacement
     reason: str
-
-
-class Sink(ABC):
-    """One generation in one store.
-
-    Its methods are called in the control transaction of a projector that holds the generation's lease, which then
-    moves the position and commits. So after a crash the same call may come again: each must be a no-op then. None may
-    put a value of the payload in a log or an error.
-    """
-
-    @abstractmethod
-    def create(self, *, bare: bool = False) -> None:
-        """Make the generation's empty table or index; nobody but the worker may read it.
-
-        Bare: without what only readers and later writes need. Until `complete` only `write_first` is called then.
-        """
-
-    @abstractmethod
-    def complete(self) -> None:
-        """Add what a bare one lacks."""
-
-    @abstractmethod
-    def drop(self) -> None:
-        """Take the generation's table or index away; where there is none, do nothing."""
-
-    @abstractmethod
-    def serve(self) -> None:
-        """Show this generation under the projection's stable name, to the projection's readers and no others."""
-
-    @abstractmethod
-    def prepare(self, rows: Rows) -> PreparedRows:
-        """Check and convert what the projection's function gave.
-
-        Must refuse, by `Unprojectable` with the column's name, all that the store would refuse: for every revision,
-        also one whose rows are never written because the batch holds a later one.
-        """
-
-    def prepare_all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
-        """The same for many at once; None where one may have to be refused, and they are to be prepared one by one."""
-        return None
-
-    @abstractmethod
-    def write(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
-        """Let each replacement's rows stand in the place of all earlier rows of its source.
-
-        One source comes at most once; a replacement without rows removes. Where the store refuses one all the same,
-        its source keeps the rows it had, later replacements of its key are left out, and the rest is written.
-        """
-
-    @abstractmethod
-    def write_first(self, parts: Iterable[Iterable[Replacement]]) -> list[RejectedRow]:
-        """As `write`, of sources that have no rows yet; the store is at some of them while others are made.
-
-        What makes the parts may use the control transaction; what makes a part's replacements must not.
-        """
-
-    @abstractmethod
-    def summary(self) -> tuple[int, int]:
-        """The number of rows, and a digest over all of them: the same for the same rows, in whatever order."""
-
-    @abstractmethod
-    def purge(self, sources: Sequence[tuple[str, int]]) -> None:
-        """Remove every row whose source is one of the (document, version)s; where there is none, do nothing."""
-
-
-Summary = tuple[int, int]  # rows, and a digest over all of them
 
 
 class LeaseLost(Exception):
@@ -109,9 +46,9 @@ class LeaseLost(Exception):
 
 
 class StoreFailed(StrandlineError):
-    """A store outside the database could not do what it was asked; the message holds no payload.
+    """A store outside the database could not do what was asked; the message holds no payload.
 
-    `unanswered` says that something was sent of which nobody knows whether it was, or still will be, done.
+    `unanswered` says that a request was sent and that nobody knows if it was, or will be, done.
     """
 
     def __init__(self, message: str, *, unanswered: bool = False) -> None:
@@ -120,15 +57,15 @@ class StoreFailed(StrandlineError):
 
 
 class StoreLacks(StoreFailed):
-    """The store does not have the generation's index, or another one of its name."""
+    """The store does not have the generation's index, or has another one of its name."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Leave to write: for the lease of this token, up to this position, nothing under way after `deadline`.
+    """Permission to write: for the lease of this token, up to this position, nothing under way after `deadline`.
 
-    `position` is asked when something is written, for a batch knows where it ends when it has been read. `deadline` is
-    of the monotonic clock, well before the lease ends.
+    `position` is asked at each write: a batch knows its end only when it has been read. `deadline` is of the monotonic
+    clock, well before the lease ends.
     """
 
     token: int
@@ -136,38 +73,119 @@ class Turn:
     deadline: float
 
 
-class ExternalSink(Sink):
-    """A store outside: written at least once, before the control transaction commits.
+class StoredRows(ABC):
+    """The rows of one generation in one store, whichever definition made them.
 
-    After a crash the same calls come again, with the same or other bounds of the batch: what stands in the end must be
-    the same. What was sent in an older turn, and arrives late, must not undo what a newer one wrote. Every method may
-    raise `StoreFailed`, at the latest at the deadline; then the control transaction is rolled back.
+    Writes run in a turn, between `begin` and `settle`, in the control transaction. Every method of a store outside the
+    database may raise `StoreFailed`.
     """
 
-    @abstractmethod
-    def check(self) -> None:
-        """Raises `StoreLacks` where what `create` made is not there."""
+    outside: ClassVar[bool]  # not in the database: filled under a lease alone, shown in no transaction
 
     @abstractmethod
     def begin(self, turn: Turn) -> None:
-        """What is written until the next `begin` belongs to this turn; checks first."""
+        """Begin a turn. Raises `StoreLacks` if the table or index that `create` made is missing."""
 
     @abstractmethod
     def settle(self) -> None:
-        """In the control transaction, before the position moves: all that was written is there to stay."""
+        """End the turn, in the control transaction, before the position moves: all that was written is permanent."""
+
+    @abstractmethod
+    def rows_of(self, keys: Sequence[Key]) -> Iterator[tuple[Key, Fields | None]]:
+        """Yield the rows that come from these revisions, each with its source, as readers would find them now.
+
+        The fields are without the source's own columns. They are None if only the record of sources names the
+        revision, as of composed rows. Needs no turn.
+        """
+
+    @abstractmethod
+    def purge(self, sources: Sequence[Key]) -> None:
+        """Remove every row that comes from one of these revisions; a no-op if there is none."""
+
+    @abstractmethod
+    def purge_sources(self, sources: Sequence[Key]) -> None:
+        """Remove what no code can make again: the rows of these revisions, and every row of a composed key that has
+        one of them as a source."""
+
+    @abstractmethod
+    def show_as_before(self, name: str) -> None:
+        """Show this generation under the read model's stable name as it was shown when it was retired."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Drop the table or index; a no-op if there is none. Needs no turn."""
+
+
+class Sink(StoredRows):
+    """One generation in one store, with the definition that fills it.
+
+    A projector that holds the generation's lease calls these methods in its control transaction, then moves the
+    position and commits. After a crash the same call may come again, and must be a no-op then. No method may put a
+    value of the payload in a log or an error.
+    """
+
+    @abstractmethod
+    def create(self, *, bare: bool = False) -> None:
+        """Create the generation's empty table or index, which nobody but the worker may read.
+
+        A bare one lacks what only readers and later writes need. Until `complete`, only `write_first` may be called.
+        """
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Add what a bare table or index lacks."""
+
+    @abstractmethod
+    def show(self) -> None:
+        """Show this generation under the projection's stable name, to the projection's readers and no others."""
+
+    @abstractmethod
+    def prepare_all(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
+        """Check and convert the rows that the projection's function returned for each of many revisions.
+
+        Raises `Unprojectable`, with the column's name, if any has what the store would refuse: also one whose rows are
+        never written because the batch holds a later one. `database.bisection.attempt_all` finds which.
+        """
+
+    def prepare(self, rows: Rows) -> PreparedRows:
+        """Check and convert the rows of one revision. Raises `Unprojectable`."""
+        return self.prepare_all([list(rows)])[0]
+
+    @abstractmethod
+    def as_stored(self, rows: PreparedRows) -> list[Fields]:
+        """Return prepared rows as `rows_of` would return them."""
+
+    @abstractmethod
+    def write(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
+        """Replace all earlier rows of each replacement's source.
+
+        One source comes at most once; a replacement without rows removes. If the store refuses one, its source keeps
+        the rows it had, later replacements of its key are left out, and the rest is written.
+        """
+
+    @abstractmethod
+    def write_first(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
+        """Write sources that have no rows yet. A source that is refused has none afterwards."""
+
+    @abstractmethod
+    def summary(self) -> Summary:
+        """Return the number of rows, and a checksum: the same for the same rows, in any order."""
+
+
+class ExternalSink(Sink):
+    """A store outside the database: written at least once, before the control transaction commits.
+
+    After a crash the same calls come again, with the same or other bounds of the batch: the result must be the same. A
+    request of an older turn that arrives late must not undo what a newer turn wrote. Every request ends by the turn's
+    deadline; if one fails, the control transaction is rolled back.
+    """
+
+    outside = True
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises `StoreLacks` if the index that `create` made is missing."""
 
     @abstractmethod
     def unsettled(self) -> set[str]:
-        """Composed keys that were written in a turn which came to nothing, and must be composed once more."""
-
-    @abstractmethod
-    def summary(self, stop: Event | None = None) -> tuple[int, int]:
-        """As of any sink; where it is to stop, it raises `StoreFailed`."""
-
-    @abstractmethod
-    def state(self) -> str | None:
-        """What is the same as before exactly where nothing was written since; None while something is."""
-
-    @abstractmethod
-    def purge_keys(self, keys: Collection[str]) -> None:
-        """Remove every row of these composed keys."""
+        """Return composed keys that a failed turn wrote, and that must be composed again."""

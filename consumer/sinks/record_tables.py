@@ -1,14 +1,17 @@
-"""What is recorded of a generation, in a table of its own: what its composed rows come from, and its rows outside.
+"""Records of a generation, in tables of its own: the sources of its composed rows, and its rows outside the database.
 
-All of a kind can be asked for at `projection.<kind>`, which locks every generation's; whoever fills one names its own.
+`projection.<kind>` has the records of all generations, and a query of it locks the tables of all: a projector names
+its own table.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg.sql import Identifier
 
 from strandline.consumer.projection.definition import ComposedProjection, Projection
+from strandline.consumer.sinks.contract import Key
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -16,10 +19,21 @@ SOURCE, OUTSIDE_ROW = "source", "outside_row"
 
 CREATE = "SELECT projection.create_record(%s, %s)"
 INDEX = "SELECT projection.index_record(%s, %s)"
+READ_SOURCES = """
+    SELECT DISTINCT document_id, version FROM projection.source
+    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document_id, version) USING (document_id, version)
+    WHERE generation = %s"""
+FORGET_KEYS = """
+    DELETE FROM projection.source WHERE generation = %(generation)s AND key IN (
+        SELECT key FROM projection.source
+        JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, erased)
+            ON document_id = document AND version = erased
+        WHERE generation = %(generation)s)
+    RETURNING key"""
 
 
 def create(connection: Connection, projection: Projection, generation: int, *, bare: bool) -> None:
-    """Make the generation's tables; bare ones have no index before `index` makes it. They go with its row."""
+    """Create the generation's tables, which are dropped with its row. Bare ones have no index until `index`."""
     for kind, needed in (
         (SOURCE, isinstance(projection, ComposedProjection)),
         (OUTSIDE_ROW, projection.store != "postgresql"),
@@ -31,10 +45,23 @@ def create(connection: Connection, projection: Projection, generation: int, *, b
 
 
 def index(connection: Connection, kind: str, generation: int) -> None:
-    """Make the indexes of a bare table."""
+    """Create the indexes of a bare table."""
     connection.execute(INDEX, [kind, generation])
 
 
 def table(kind: str, generation: int) -> Identifier:
-    """The generation's own."""
+    """Return the name of the generation's own table."""
     return Identifier("projection", f"{kind}_{generation}")
+
+
+def recorded_keys(connection: Connection, generation: int, keys: Sequence[Key]) -> list[Key]:
+    """Return those of the revisions that are a source of one of the generation's composed rows."""
+    columns = [[document for document, _ in keys], [version for _, version in keys]]
+    return connection.execute(READ_SOURCES, [*columns, generation]).fetchall()
+
+
+def forget_keys_of(connection: Connection, generation: int, sources: Sequence[Key]) -> list[str]:
+    """Delete the record of every composed key with one of these revisions as a source; return the keys."""
+    documents, versions = [document for document, _ in sources], [version for _, version in sources]
+    parameters = {"generation": generation, "documents": documents, "versions": versions}
+    return sorted({key for (key,) in connection.execute(FORGET_KEYS, parameters)})

@@ -1,27 +1,26 @@
-"""The record of the rows that a generation has outside the database, and of the versions it wrote them with.
+"""The record of a generation's rows outside the database, and of the versions they were written with.
 
-A row is recorded, and that is committed, before it is sent (in a first fill with what was sent, for one that is cut off
-is dropped whole); it is forgotten in the transaction that moves the position.
-So is a composed key whose rows are written: one that is still there was begun by a batch that came to nothing.
+A row is recorded, and the record committed, before it is sent; it is deleted from the record in the transaction that
+moves the position. The same holds for a composed key whose rows are written: one on record was begun by a batch that
+failed. A first fill is recorded in its own transaction: an index whose first fill fails is dropped.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg.sql import SQL, Composed
 
 from strandline.consumer.sinks import record_tables
-from strandline.consumer.sinks.contract import Summary
+from strandline.consumer.sinks.contract import Key
 from strandline.consumer.sinks.record_tables import OUTSIDE_ROW
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# A version says where the position was, then which of the writes at that position it was.
+# A version is the position, then the number of the write at that position.
 VERSIONS_A_POSITION = 1 << 20
 
 NEXT_VERSION = """
-    WITH gone AS (DELETE FROM projection.outside_summary WHERE generation = %(generation)s)
     INSERT INTO projection.outside_version AS last (generation, version)
     SELECT generation, %(least)s FROM projection.generation WHERE generation = %(generation)s AND token = %(token)s
     ON CONFLICT (generation) DO UPDATE SET version = greatest(last.version + 2, excluded.version)
@@ -33,10 +32,17 @@ FIND_VERSIONS = """
 ADD = """
     INSERT INTO {record} (generation, document, version, row_id)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
+RECORDED = """
+    SELECT DISTINCT document, version FROM projection.outside_row
+    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version) USING (document, version)
+    WHERE generation = %s
+    UNION SELECT DISTINCT document_id, version FROM projection.source
+    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document_id, version) USING (document_id, version)
+    WHERE generation = %s"""
 COUNT = "SELECT count(*) FROM {record}"
 COPY = "COPY {record} (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
 TYPES = ("bigint", "text", "bigint", "text")
-# What a redaction removes is counted for its receipt, once.
+# A receipt names how many rows a redaction removed; they are counted once.
 COUNT_PURGED = """
     INSERT INTO projection.purge (generation, document_id, version, rows)
     SELECT %s, gone.document, gone.version, count(*)
@@ -53,15 +59,10 @@ BEGIN_KEYS = """
     INSERT INTO projection.outside_key (generation, key) SELECT %s, * FROM unnest(%s::text[]) ON CONFLICT DO NOTHING"""
 READ_KEYS = "SELECT key FROM projection.outside_key WHERE generation = %s"
 SETTLE_KEYS = "DELETE FROM projection.outside_key WHERE generation = %s"
-READ_SUMMARY = "SELECT state, rows, digest FROM projection.outside_summary WHERE generation = %s"
-NOTE_SUMMARY = """
-    INSERT INTO projection.outside_summary (generation, state, rows, digest) VALUES (%s, %s, %s, %s)
-    ON CONFLICT (generation) DO UPDATE
-    SET state = excluded.state, rows = excluded.rows, digest = excluded.digest"""
 
 
 class Source(NamedTuple):
-    """A row and the revision that it comes from; of a block '' and its number, of a composed key its hash and 0."""
+    """A row and its revision: of a block '' and its number, of a composed key its hash and 0."""
 
     document: str
     version: int
@@ -69,9 +70,9 @@ class Source(NamedTuple):
 
 
 def next_version(connection: Connection, generation: int, token: int, position: int) -> int | None:
-    """Two versions, this and the one above it, higher than all that the generation was written with.
+    """Return a version; it and the next are higher than all versions that the generation was written with.
 
-    What its rows were summed up to is forgotten. None where the lease is another's by now.
+    Returns None if another projector has the lease.
     """
     parameters = {"generation": generation, "token": token, "least": position * VERSIONS_A_POSITION}
     row = connection.execute(NEXT_VERSION, parameters).fetchone()
@@ -79,28 +80,34 @@ def next_version(connection: Connection, generation: int, token: int, position: 
 
 
 def of_documents(connection: Connection, generation: int, documents: Collection[str]) -> list[Source]:
-    """The rows that come from any version of these documents."""
+    """Return the rows that come from any version of these documents."""
     return [Source(*row) for row in connection.execute(_of(FIND_DOCUMENTS, generation), [list(documents)])]
 
 
 def of_versions(connection: Connection, generation: int, versions: Collection[tuple[str, int]]) -> list[Source]:
-    """The rows that come from exactly these (document, version)s."""
+    """Return the rows that come from exactly these revisions."""
     return [Source(*row) for row in connection.execute(_of(FIND_VERSIONS, generation), _columns(versions, 2))]
 
 
+def recorded(connection: Connection, generation: int, keys: Sequence[Key]) -> list[Key]:
+    """Return those of the revisions that a row of the generation comes from, as far as the records say."""
+    parameters = [*_columns(keys, 2), generation]
+    return connection.execute(RECORDED, parameters * 2).fetchall()
+
+
 def count(connection: Connection, generation: int) -> int:
-    """How many rows there are."""
+    """Return the number of rows."""
     (rows,) = connection.execute(_of(COUNT, generation)).fetchone() or (0,)
     return int(rows)
 
 
 def add(connection: Connection, generation: int, sources: Collection[Source]) -> None:
-    """Record rows to come; what is recorded already stays."""
+    """Record rows that are about to be sent; those already on record stay."""
     connection.execute(_of(ADD, generation), [generation, *_columns(sources, 3)])
 
 
 def add_first(connection: Connection, generation: int, sources: Iterable[Source]) -> None:
-    """Record rows to come of sources that have none yet."""
+    """Record rows of sources that have none on record."""
     with connection.cursor() as cursor, cursor.copy(_of(COPY, generation)) as copy:
         copy.set_types(TYPES)
         for source in sources:
@@ -108,45 +115,34 @@ def add_first(connection: Connection, generation: int, sources: Iterable[Source]
 
 
 def index_first(connection: Connection, generation: int) -> None:
-    """Index the record, after all of a first fill was added."""
+    """Index the record, after a first fill."""
     record_tables.index(connection, OUTSIDE_ROW, generation)
 
 
 def count_purged(connection: Connection, generation: int, sources: Iterable[Source]) -> None:
-    """Note how many rows of redacted revisions are to go."""
+    """Count the rows of redacted revisions that are about to be deleted."""
     connection.execute(COUNT_PURGED, [generation, *_columns([source[:2] for source in sources], 2)])
 
 
 def forget(connection: Connection, generation: int, sources: Collection[Source]) -> None:
-    """Take rows that are gone out of the record."""
+    """Delete rows from the record."""
     if sources:
         connection.execute(_of(FORGET, generation), _columns(sources, 3))
 
 
 def begin_keys(connection: Connection, generation: int, keys: Collection[str]) -> None:
-    """Composed keys whose rows are about to be written."""
+    """Record composed keys whose rows are about to be written."""
     connection.execute(BEGIN_KEYS, [generation, list(keys)])
 
 
 def unsettled_keys(connection: Connection, generation: int) -> set[str]:
-    """Composed keys that were begun and not settled."""
+    """Return composed keys that were begun and not settled."""
     return {key for (key,) in connection.execute(READ_KEYS, [generation])}
 
 
 def settle_keys(connection: Connection, generation: int) -> None:
-    """All keys that were begun are as they are to be."""
+    """Delete the record of begun keys: all are written."""
     connection.execute(SETTLE_KEYS, [generation])
-
-
-def summed_up(connection: Connection, generation: int) -> tuple[str, Summary] | None:
-    """The state of the generation's index in which its rows were summed up last, and to what."""
-    row = connection.execute(READ_SUMMARY, [generation]).fetchone()
-    return (row[0], (int(row[1]), int(row[2]))) if row else None
-
-
-def note_summary(connection: Connection, generation: int, state: str, summary: Summary) -> None:
-    """What its rows are summed up to while its index is in this state; by whoever has its lease."""
-    connection.execute(NOTE_SUMMARY, [generation, state, *summary])
 
 
 def _of(statement: LiteralString, generation: int) -> Composed:

@@ -1,12 +1,12 @@
-"""Reading blocks back from the journal store in the shape that an export has, so that the same checks hold for both."""
+"""Reads blocks back from the journal store in the shape of an export, so that the same checks apply to both."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.store.column_checks import check_columns
 from strandline.journal.check import merkle
 from strandline.journal.check.block import CheckedBlock, check_block, metadata_value
@@ -32,20 +32,28 @@ Reader = Callable[[bytes], Any]
 
 
 def check_stored(
-    connection: psycopg.Connection[Any], first_no: int, last_no: int, *, trust_deletions: bool = False
+    connection: Connection, first_no: int, last_no: int, *, trust_deletions: bool = False
 ) -> Iterator[CheckedBlock]:
     """Check the stored blocks from first_no to last_no, none above the mark; bounded memory for bounded ranges."""
-    strand_id = _strand_id(connection)
+    strand_id, rows = read_rows(connection, first_no, last_no)
+    for block, revisions in rows:
+        yield _check(strand_id, block, revisions, trust_deletions)
+
+
+def read_rows(connection: Connection, first_no: int, last_no: int) -> tuple[str, list[tuple[Row, dict[bytes, Row]]]]:
+    """Return the strand's id and the blocks from first_no to last_no, none above the mark.
+
+    Each block comes with its revisions' rows by hash. The caller's transaction decides whether all is one snapshot.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
+        mark = cursor.execute("SELECT strand_id FROM journal.mark").fetchone()
         blocks = cursor.execute(_BLOCKS, (first_no, last_no)).fetchall()
-        if not blocks:
-            return
-        revisions: dict[int, dict[bytes, Row]] = {}
-        for row in cursor.execute(_REVISIONS, (blocks[0]["sequence_no"], blocks[-1]["sequence_no"])):
-            revisions.setdefault(row["sequence_no"], {})[row["hash"]] = row
-    for block in blocks:
-        held = revisions.get(block["sequence_no"], {})
-        yield _check(strand_id, block, held, trust_deletions)
+        revisions: dict[int, dict[bytes, Row]] = {block["sequence_no"]: {} for block in blocks}
+        if blocks:
+            for row in cursor.execute(_REVISIONS, (blocks[0]["sequence_no"], blocks[-1]["sequence_no"])):
+                revisions.setdefault(row["sequence_no"], {})[row["hash"]] = row
+    strand_id = (mark or {}).get("strand_id") or ""
+    return strand_id, [(block, revisions[block["sequence_no"]]) for block in blocks]
 
 
 def _check(strand_id: str, block: Row, held: dict[bytes, Row], trust_deletions: bool) -> CheckedBlock:
@@ -54,7 +62,7 @@ def _check(strand_id: str, block: Row, held: dict[bytes, Row], trust_deletions: 
         checked = check_block(block_value(strand_id, block, held, hashed=_hashed), trust_deletions=trust_deletions)
         if checked.faults and checked.level == "full":
             # A struct may repeat a field, which plain dicts lose (journal.ion).
-            again = block_value(strand_id, block, held, _read_typed)
+            again = block_value(strand_id, block, held, read_typed)
             checked = check_block(again, trust_deletions=trust_deletions)
         checked.faults.extend(check_columns(checked, block, held))
     except UnreadableError as error:
@@ -91,8 +99,8 @@ def block_value(
     }
     for name, column in (("transactionInfo", "transaction_info"), ("redactionInfo", "redaction_info")):
         if block[column] is not None:
-            told = info(block[column])
-            value.update(told if ERASED in told else {name: told})
+            fields = info(block[column])
+            value.update(fields if ERASED in fields else {name: fields})
     value["revisions"] = [
         {"hash": as_hash(revision_hash)}
         if document_id is None or revision_hash not in revisions
@@ -130,12 +138,8 @@ def _hashed(data: bytes) -> Any:
     return ion.read_one(data)
 
 
-def _strand_id(connection: psycopg.Connection[Any]) -> str:
-    row = connection.execute("SELECT strand_id FROM journal.mark").fetchone()
-    return row[0] if row and row[0] else ""
-
-
-def _read_typed(data: bytes) -> Any:
+def read_typed(data: bytes) -> Any:
+    """Read an Ion value without losing a field that a struct repeats."""
     return next(iter(ion.read_typed(data)))
 
 

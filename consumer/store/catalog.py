@@ -1,20 +1,19 @@
-"""The ledger's tables as the journal up to the mark tells of them, and their views in schema `ledger`.
+"""The catalog: the ledger's tables, as the journal up to the mark defines them, and their views in schema `ledger`.
 
-A block names the tables of its documents by id and name. CREATE, DROP and UNDROP statements tell the rest, but by
-name: QLDB wrote a table's id into system revisions, of which the journal shows only hashes. So a table is known from
-its first document on, and what had been said of its name before is then its own. A block that was appended since QLDB
-(consumer/graft.py) makes tables whose ids follow from its transaction's, so these are known from the start.
+A block names the tables of its documents by id and name. CREATE, DROP and UNDROP statements give the rest, but by
+name: QLDB wrote a table's id into system revisions, of which the journal shows only hashes. So a table's id is known
+from its first document on; earlier statements about its name then belong to it. Blocks that Strandline appended
+(graft.py) derive a table's id from the transaction's, so it is known from the start.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.make.ids import derived_id
 
@@ -43,6 +42,11 @@ DEFINITIONS = """
 
 KNOWN_TABLES = "SELECT table_id, name, first_no, view_name FROM journal.user_table"
 
+REMOVE_UNNAMED = """
+    DELETE FROM journal.user_table u
+    WHERE u.first_no = ANY (%s) AND NOT EXISTS (SELECT FROM journal.revision r WHERE r.table_id = u.table_id)
+    RETURNING u.view_name"""
+
 CLEAR_TABLES = "DELETE FROM journal.user_table"
 
 ADD_TABLE = """
@@ -58,7 +62,9 @@ CREATE_COMMITTED = SQL(
     " SELECT block_address, hash, state, data, data_hash, metadata, document_id, version"
     " FROM journal.current_revision WHERE table_id = {table_id}"
 )
-# Renamed, never dropped: whatever others have built on a view would forbid that.
+# Renamed, never dropped: objects that others built on a view would forbid that.
+# With what others built on it: its table was never in the ledger.
+DROP = SQL("DROP VIEW ledger.{view} CASCADE")
 RENAME = SQL("ALTER VIEW ledger.{old} RENAME TO {new}")
 GRANT = SQL("GRANT SELECT ON ledger.{view} TO strandline_cleared")
 
@@ -71,9 +77,9 @@ _UNDROP_TABLE = re.compile(rf"\s*UNDROP\s+TABLE\s+{_NAME}", re.IGNORECASE)
 
 @dataclass
 class Table:
-    """A table of the ledger; `table_id` is None where only its first document will tell it.
+    """A table of the ledger; `table_id` is None until its first document gives it.
 
-    `derived_id` is the one that it has, or gets by an append, where no document of QLDB's tells another.
+    `derived_id` is the id that an append gives it, unless a document of QLDB's gives another.
     """
 
     name: str
@@ -85,7 +91,7 @@ class Table:
 
 
 class Tables:
-    """What a ledger's statements and documents, told in the journal's order, say of its tables."""
+    """The tables of a ledger, from its statements and documents in the journal's order."""
 
     def __init__(self) -> None:
         self._active: dict[str, Table] = {}
@@ -94,7 +100,7 @@ class Tables:
     def define(
         self, sequence_no: int, statement: str, transaction_id: str | None = None, *, appended: bool = False
     ) -> None:
-        """Take in a CREATE, DROP or UNDROP statement. (DROP INDEX names an id that the journal does not tell.)"""
+        """Apply a CREATE, DROP or UNDROP statement. (DROP INDEX names an id that the journal does not show.)"""
         if found := _CREATE_TABLE.match(statement):
             self._create(_name(found), sequence_no, transaction_id, appended)
         elif found := _CREATE_INDEX.match(statement):
@@ -105,7 +111,7 @@ class Tables:
             self._activate(table)
 
     def see(self, sequence_no: int, table_id: str, name: str) -> None:
-        """Take in the first document of a table."""
+        """Apply the first document of a table."""
         if table_id in self._known:
             return
         table = self._active.get(name)
@@ -117,11 +123,11 @@ class Tables:
         self._known[table_id] = table
 
     def known(self) -> dict[str, Table]:
-        """The tables whose ids are known, by id."""
+        """Return the tables whose ids are known, by id."""
         return self._known
 
     def active(self) -> dict[str, Table]:
-        """The active tables by name, also those that have had no document."""
+        """Return the active tables by name, those without a document included."""
         return self._active
 
     def _create(self, name: str, sequence_no: int, transaction_id: str | None, appended: bool) -> None:
@@ -146,12 +152,10 @@ class Tables:
             table.indexes.append(indexed)
 
 
-def apply(
-    connection: psycopg.Connection[Any], first: int, last: int, named: Mapping[str, tuple[str, int]] | None = None
-) -> None:
-    """Let the tables that blocks `first` to `last` tell of be seen, in the caller's transaction.
+def apply(connection: Connection, first: int, last: int, named: Mapping[str, tuple[str, int]] | None = None) -> None:
+    """Create or rename the `ledger` views of tables that blocks `first` to `last` name or define.
 
-    `named` are the tables of their documents, where these are known (journal.rows.Tally).
+    Runs in the caller's transaction. `named` has the tables of their documents, if they are known (a `Tally`'s).
     """
     between = {"first": first, "last": last}
     if named is None:
@@ -162,13 +166,18 @@ def apply(
     defines = connection.execute(HAS_DEFINITIONS, between, prepare=False).fetchone()
     if not unknown and defines == (False,):
         return
-    held = connection.execute(KNOWN_TABLES).fetchall()
-    seen = [(number, table_id, name) for table_id, name, number, *_ in [*held, *unknown]]
-    tables = _told(connection.execute(DEFINITIONS, {"last": last}, prepare=False), seen).known()
-    new = tables.keys() - {table_id for table_id, *_ in held}
+    _update(connection, last, unknown)
+
+
+def _update(connection: Connection, last: int, unknown: Iterable[tuple[str, str, int]]) -> None:
+    """Derive the tables again, with those of `unknown` (id, name, first block), and rename or create their views."""
+    stored = connection.execute(KNOWN_TABLES).fetchall()
+    seen = [(number, table_id, name) for table_id, name, number, *_ in [*stored, *unknown]]
+    tables = _tables(connection.execute(DEFINITIONS, {"last": last}, prepare=False), seen).known()
+    new = tables.keys() - {table_id for table_id, *_ in stored}
     names = view_names(tables)
     _rename_views(
-        connection, [(view, names[table_id]) for table_id, _, _, view in held], {t.name for t in tables.values()}
+        connection, [(view, names[table_id]) for table_id, _, _, view in stored], {t.name for t in tables.values()}
     )
     for table_id in sorted(new):
         _create_views(connection, table_id, names[table_id])
@@ -177,16 +186,25 @@ def apply(
         cursor.executemany(ADD_TABLE, _rows(tables, names))
 
 
-def read_active(connection: psycopg.Connection[Any], last: int) -> dict[str, Table]:
-    """The active tables as of a block that is not above the mark, by name, also those that have had no document."""
-    held = connection.execute(KNOWN_TABLES).fetchall()
-    seen = [(number, table_id, name) for table_id, name, number, *_ in held if number <= last]
+def remove_unnamed(connection: Connection, numbers: Sequence[int]) -> None:
+    """Remove tables first seen in these blocks that no revision is in: an upgrade has given their revisions others."""
+    views = connection.execute(REMOVE_UNNAMED, [list(numbers)], prepare=False).fetchall()
+    for name in (name for (view,) in views for name in (view, COMMITTED + view)):
+        connection.execute(DROP.format(view=Identifier(name)))
+    if views:
+        _update(connection, max(numbers), [])
+
+
+def read_active(connection: Connection, last: int) -> dict[str, Table]:
+    """Return the active tables as of a block at or below the mark, by name, those without a document included."""
+    stored = connection.execute(KNOWN_TABLES).fetchall()
+    seen = [(number, table_id, name) for table_id, name, number, *_ in stored if number <= last]
     definitions = connection.execute(DEFINITIONS, {"last": last}, prepare=False)
-    return _told((definition for definition in definitions if definition[0] <= last), seen).active()
+    return _tables((definition for definition in definitions if definition[0] <= last), seen).active()
 
 
 def view_names(tables: dict[str, Table]) -> dict[str, str]:
-    """The name of each table's view, by table id.
+    """Return the name of each table's view, by table id.
 
     The active table of a name has it plain, or else the newest; a clash, or a name that with the committed view's
     prefix is too long, gets a suffix from the table's id.
@@ -201,44 +219,46 @@ def view_names(tables: dict[str, Table]) -> dict[str, str]:
 
 
 def _precedence(item: tuple[str, Table]) -> tuple[bool, int, str]:
-    """Active ones first, in the order they came, so that no newcomer takes a name from one; then the newest."""
+    """Order active tables first, by age, so that no newer one takes a name from them; then the newest."""
     table_id, table = item
     return (False, table.first_no, table_id) if table.active else (True, -table.first_no, table_id)
 
 
 def _spellings(name: str, table_id: str) -> Iterable[str]:
     digest = hashlib.sha256(table_id.encode()).hexdigest()
-    if len((COMMITTED + name).encode()) <= NAME_BYTES:
+    if name and len((COMMITTED + name).encode()) <= NAME_BYTES:
         yield name
-    for length in (8, 16, 32):
+    for length in (8, 16, 32):  # a view must have a name, also if its table has none
         room = NAME_BYTES - len(COMMITTED) - 1 - length
         yield f"{name.encode()[:room].decode(errors='ignore')}_{digest[:length]}"
 
 
-def _told(definitions: Iterable[tuple[int, Sequence[str], str | None]], seen: Iterable[tuple[int, str, str]]) -> Tables:
-    """Both kinds in one order; in one block, definitions come first."""
+def _tables(
+    definitions: Iterable[tuple[int, Sequence[str], str | None]], seen: Iterable[tuple[int, str, str]]
+) -> Tables:
+    """Apply both kinds in one order; within a block, definitions come first."""
     documents = list(seen)
     graft = min((number for number, _, name in documents if name == GRAFT), default=None)
     events: list[tuple[int, int, tuple[str, ...]]] = [(number, 1, (table, name)) for number, table, name in documents]
     events += [(number, 0, (statement, id_ or "")) for number, texts, id_ in definitions for statement in texts]
     tables = Tables()
-    for number, is_document, told in sorted(events, key=lambda event: event[:2]):
+    for number, is_document, event in sorted(events, key=lambda one: one[:2]):
         if is_document:
-            tables.see(number, *told)
+            tables.see(number, *event)
         else:
-            tables.define(number, *told, appended=graft is not None and number >= graft)
+            tables.define(number, *event, appended=graft is not None and number >= graft)
     return tables
 
 
-def _rename_views(connection: psycopg.Connection[Any], views: Iterable[tuple[str, str]], plain: set[str]) -> None:
+def _rename_views(connection: Connection, views: Iterable[tuple[str, str]], plain: set[str]) -> None:
     changed = [(before, after) for before, after in views if before != after]
-    # A plain name may be one that another is about to leave, for a name with a suffix of its own.
+    # A plain name may be one that another view leaves in this call, for a name with a suffix.
     for before, after in sorted(changed, key=lambda names: names[1] in plain):
         connection.execute(RENAME.format(old=Identifier(before), new=Identifier(after)))
         connection.execute(RENAME.format(old=Identifier(COMMITTED + before), new=Identifier(COMMITTED + after)))
 
 
-def _create_views(connection: psycopg.Connection[Any], table_id: str, name: str) -> None:
+def _create_views(connection: Connection, table_id: str, name: str) -> None:
     for template, view in ((CREATE_CURRENT, name), (CREATE_COMMITTED, COMMITTED + name)):
         connection.execute(_filled(template, view, table_id))
         connection.execute(GRANT.format(view=Identifier(view)))

@@ -1,4 +1,4 @@
-"""What the store says again in columns, for queries, against what the hashes cover: that is what analysts see."""
+"""Checks denormalised columns, which analysts see, against the contents that the hashes cover."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 
 def check_columns(checked: CheckedBlock, block: Row, revisions: Mapping[bytes, Row]) -> Iterator[Fault]:
-    """What differs in a block's row and in those of its revisions, by their hashes; every revision must be there."""
+    """Yield a fault for each difference in a block's row and in its revisions' rows; every revision must be stored."""
     number = checked.sequence_no
     yield from _check_block(checked, block)
     verified = {revision.hash: revision for revision in checked.revisions}

@@ -1,14 +1,13 @@
 """The fields of each table's documents, counted as the mark passes them: `ledger.user_table_fields`
-(migrations/0015_fields.sql, journal/fields.py)."""
+(migrations/0002_journal.sql, journal/fields.py)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.journal.decode.copy_format import Count
 
-# The mark is so far ahead of the counts before they follow: what is between is counted when it is asked for.
+# The counts follow when the mark is this far ahead; the blocks between are counted when a query asks.
 LEAST_BLOCKS = 1_000
 
 ADD = """
@@ -31,7 +30,7 @@ FORGET = "SELECT journal.forget_shapes(%s)"
 
 
 class Change(NamedTuple):
-    """Of a revision in the store: the shape that its data had and the one that it has now; None for no data."""
+    """The shape that a stored revision's data had before and has after a change; None for no data."""
 
     sequence_no: int
     table_id: str | None
@@ -39,37 +38,35 @@ class Change(NamedTuple):
     after: int | None
 
 
-def add_shapes(connection: psycopg.Connection[Any], shapes: Mapping[int, str]) -> None:
-    """Say what the shapes are of the revisions that are about to come in."""
+def add_shapes(connection: Connection, shapes: Mapping[int, str]) -> None:
+    """Store the shapes of the revisions that are about to be stored."""
     if shapes:
         connection.execute(ADD, [list(shapes), list(shapes.values())])
 
 
-def count_shapes(connection: psycopg.Connection[Any]) -> None:
-    """Let the counts follow the mark. The strand's lock is held alone."""
+def count_shapes(connection: Connection) -> None:
+    """Update the counts to the mark. The caller holds the strand's lock alone."""
     connection.execute(COUNT, [LEAST_BLOCKS])
 
 
-def add_counts(
-    connection: psycopg.Connection[Any], counts: Iterable[Mapping[tuple[str, int], Count]], last: int
-) -> None:
-    """Let the counts, which are known, follow the mark to block `last`, where it is about to be raised to.
+def add_counts(connection: Connection, counts: Iterable[Mapping[tuple[str, int], Count]], last: int) -> None:
+    """Add known counts, up to block `last`, to which the mark is about to be raised.
 
-    The strand's lock is held alone.
+    The caller holds the strand's lock alone.
     """
     connection.execute(COUNT, [1])
     if rows := [(*key, *count) for part in counts for key, count in part.items()]:
-        connection.execute(ADD_COUNTS, [list(column) for column in zip(*rows, strict=True)])
+        connection.execute(ADD_COUNTS, columns_of(rows))
     connection.execute(COUNTED, [last])
 
 
-def found_shapes(connection: psycopg.Connection[Any], numbers: Sequence[int]) -> list[Change]:
-    """The revisions of blocks that have turned up below the mark, as changes from nothing."""
+def found_shapes(connection: Connection, numbers: Sequence[int]) -> list[Change]:
+    """Return the revisions of blocks that were found below the mark, as changes from no data."""
     return [Change(*row) for row in connection.execute(FOUND, [list(numbers)])]
 
 
-def change_shapes(connection: psycopg.Connection[Any], changes: Iterable[Change]) -> None:
-    """Let the counts follow what changed below the mark; what is not counted yet changes nothing."""
+def change_shapes(connection: Connection, changes: Iterable[Change]) -> None:
+    """Update the counts for changes below the mark; revisions that are not counted yet change nothing."""
     parts = [
         (change.table_id, shape, more, change.sequence_no)
         for change in changes
@@ -77,10 +74,10 @@ def change_shapes(connection: psycopg.Connection[Any], changes: Iterable[Change]
         if shape is not None
     ]
     if parts:
-        connection.execute(CHANGE, [list(column) for column in zip(*parts, strict=True)])
+        connection.execute(CHANGE, columns_of(parts))
 
 
-def forget_shapes(connection: psycopg.Connection[Any], changes: Sequence[Change]) -> None:
-    """Let shapes go that no revision has any more. The strand's lock is held alone."""
+def forget_shapes(connection: Connection, changes: Sequence[Change]) -> None:
+    """Delete shapes that no revision has any more. The caller holds the strand's lock alone."""
     if gone := sorted({change.before for change in changes if change.before is not None}):
         connection.execute(FORGET, [gone])

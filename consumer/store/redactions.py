@@ -1,17 +1,25 @@
-"""Redactions take effect: the register's row, and the erasure of the revision's data and of its block's statement
-texts, in the caller's transaction."""
+"""Applies redactions: adds to the register, and erases a revision's data and its block's statement texts.
+
+All in the caller's transaction.
+"""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
 from strandline.consumer.store.field_counts import Change, change_shapes, forget_shapes
 from strandline.journal.check.statements import ERASED, erased, has_literal
 from strandline.journal.decode.kernel import statement_texts
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import read_json, to_json
+
+# The redaction `d` is in effect at the mark `m`. An imported one is unconfirmed until the mark passes the block that it
+# says redacted the revision, and that block names it: `found` is set then.
+IS_IN_EFFECT = "(d.effective_no <= m.sequence_no AND d.found IS NOT NULL)"
+# The redaction `d` is applied in every read model, and a receipt says so.
+IS_HIDDEN = """EXISTS (
+    SELECT FROM projection.receipt r
+    WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')"""
 
 ENTRIES = """
     SELECT e."documentId" AS document_id, e.version, e."tableId" AS table_id, e."sequenceNo" AS sequence_no,
@@ -20,10 +28,10 @@ ENTRIES = """
          jsonb_to_recordset(b.redactions) AS e ("documentId" text, version bigint, "tableId" text, "sequenceNo" bigint)
     WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s"""
 
-# All parts but the first see what was there before the update.
+# All parts but the first see the rows as they were before the update.
 TAKE_REDACTIONS = f"""
     WITH entry AS MATERIALIZED ({ENTRIES}), named AS MATERIALIZED (
-        SELECT entry.*, r.hash, r.state, r.table_id AS held_table_id, r.data_hash, r.shape
+        SELECT entry.*, r.hash, r.state, r.table_id AS stored_table_id, r.data_hash, r.shape
         FROM entry LEFT JOIN journal.revision r USING (document_id, version, sequence_no)
     ), erased AS (
         UPDATE journal.revision r
@@ -31,15 +39,18 @@ TAKE_REDACTIONS = f"""
         FROM named
         WHERE named.state = 'normal' AND r.sequence_no = named.sequence_no AND r.hash = named.hash
     ), shaped AS (
-        SELECT DISTINCT sequence_no, hash, held_table_id AS table_id, shape FROM named WHERE shape IS NOT NULL
+        SELECT DISTINCT sequence_no, hash, stored_table_id AS table_id, shape FROM named WHERE shape IS NOT NULL
     ), registered AS (
-        INSERT INTO journal.redaction (document_id, version, table_id, sequence_no, redacted_by, data_hash, found)
+        INSERT INTO journal.redaction (
+            document_id, version, table_id, sequence_no, redacted_by, data_hash, revision_hash, found)
         SELECT DISTINCT ON (document_id, version)
-               document_id, version, table_id, sequence_no, redacted_by, data_hash,
+               document_id, version, table_id, sequence_no, redacted_by, data_hash, hash,
                CASE state WHEN 'normal' THEN 'data' WHEN 'redacted' THEN 'redacted' ELSE 'not held' END
         FROM named
         ORDER BY document_id, version, redacted_by, state IS NOT DISTINCT FROM 'normal' DESC
-        ON CONFLICT (document_id, version) DO UPDATE SET found = excluded.found WHERE redaction.found IS NULL
+        ON CONFLICT (document_id, version) DO UPDATE
+        SET found = excluded.found, revision_hash = coalesce(redaction.revision_hash, excluded.revision_hash)
+        WHERE redaction.found IS NULL
         RETURNING sequence_no
     )
     SELECT true, sequence_no, NULL, NULL FROM registered
@@ -52,15 +63,15 @@ TRANSACTIONS = """
     SELECT sequence_no, block_hash, level, transaction_info, entries_hashes FROM {}
     WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL"""
 REPLACE_TRANSACTIONS = """
-    UPDATE {} b SET transaction_info = left_over.info
-    FROM unnest(%s::bigint[], %s::bytea[], %s::text[], %s::bytea[]) AS left_over (sequence_no, block_hash, level, info)
-    WHERE b.sequence_no = left_over.sequence_no AND b.block_hash = left_over.block_hash AND b.level = left_over.level"""
+    UPDATE {} b SET transaction_info = remaining.info
+    FROM unnest(%s::bigint[], %s::bytea[], %s::text[], %s::bytea[]) AS remaining (sequence_no, block_hash, level, info)
+    WHERE b.sequence_no = remaining.sequence_no AND b.block_hash = remaining.block_hash AND b.level = remaining.level"""
 
 
-def take_redactions(connection: psycopg.Connection[Any], first: int, last: int, *, alone: bool = True) -> int:
-    """Let the redactions of the blocks `first` to `last` take effect; gives how many are new to the register.
+def take_redactions(connection: Connection, first: int, last: int, *, alone: bool = True) -> int:
+    """Apply the redactions of the blocks `first` to `last`. Returns how many are new to the register.
 
-    To repeat it changes nothing. `alone` says whether the strand's lock is held so.
+    Idempotent. `alone`: whether the caller holds the strand's lock alone.
     """
     connection.execute(BY_INDEX)
     rows = connection.execute(TAKE_REDACTIONS, {"first": first, "last": last}, prepare=False).fetchall()
@@ -74,18 +85,18 @@ def take_redactions(connection: psycopg.Connection[Any], first: int, last: int, 
     return len(registered)
 
 
-def erase_statements(connection: psycopg.Connection[Any], numbers: Sequence[int], table: str = "journal.block") -> None:
-    """Erase the statement texts of blocks, in the store or in an intake's stage, where one of them holds a literal."""
+def erase_statements(connection: Connection, numbers: Sequence[int], table: str = "journal.block") -> None:
+    """Erase the statement texts of blocks that hold a literal, in the store or in an intake's stage."""
     if not numbers:
         return
     stored = connection.execute(STATEMENTS.format(table), [list(numbers)], binary=True, prepare=False)
-    # The rest of a block only where it is needed, which is seldom.
+    # The rest of a block only if it is needed, which is rare.
     quoting = [number for number, level, info in stored.fetchall() if _may_quote(info, level)]
     if not quoting:
         return
     rows = connection.execute(TRANSACTIONS.format(table), [quoting], binary=True, prepare=False)
     if replaced := list(_without_texts(rows.fetchall())):
-        columns = [list(column) for column in zip(*replaced, strict=True)]
+        columns = columns_of(replaced)
         connection.execute(REPLACE_TRANSACTIONS.format(table), columns, prepare=False)
 
 
@@ -98,7 +109,7 @@ def _without_texts(
 
 
 def erased_info(stored: bytes, level: str, entries_hashes: Sequence[bytes]) -> bytes | None:
-    """What the store keeps instead of a transactionInfo, as bytes like it; None where it may stay as it is."""
+    """Return what the store keeps in place of a transactionInfo, in its encoding; None if it may stay as it is."""
     if not _may_quote(stored, level):
         return None
     if level == "chain":
@@ -113,6 +124,6 @@ def erased_info(stored: bytes, level: str, entries_hashes: Sequence[bytes]) -> b
 
 
 def _may_quote(stored: bytes, level: str) -> bool:
-    """Whether a statement of a transactionInfo may hold a literal; what cannot be read quickly may."""
+    """Tell whether a statement of a transactionInfo may hold a literal; one that cannot be read quickly may."""
     texts = None if level == "chain" else statement_texts(stored)
     return texts is None or any(map(has_literal, texts))

@@ -1,1 +1,4 @@
-"""Checks the store against its own hashes, and proves revisions: `verify`, `digest`, `prove`."""
+"""Checks exports and the store against their own hashes and a saved digest, and proves revisions.
+
+`verify.verify_sources()`, `verify.verify_store()`, `digest.store_digest()`, `prove.prove()`.
+"""

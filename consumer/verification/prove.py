@@ -1,18 +1,18 @@
-"""`prove`: a stored revision's proof, in QLDB's own order, up to the digest at a tip."""
+"""Proves a stored revision: the hashes that lead from it to the digest at a tip, in QLDB's order."""
 
-from typing import Any
-
-import psycopg
 from psycopg.rows import dict_row
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.store.blocks import Row
 from strandline.consumer.store.graft import read_graft, written_by
 from strandline.consumer.verification.digest import BlockHashes, Progress
 from strandline.journal.check.block import metadata_value
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion import values as ion
-from strandline.journal.proofs.proof import PathCollector, Proof, Writer, revision_proof
+from strandline.journal.proofs.binding import Binding, bind
+from strandline.journal.proofs.check import check_proof
+from strandline.journal.proofs.file import Proof
+from strandline.journal.proofs.path import PathCollector, revision_proof
 
 _REVISION = """
     SELECT * FROM journal.revision
@@ -24,9 +24,10 @@ _BLOCK = "SELECT * FROM journal.block WHERE sequence_no = %s"
 def prove(
     url: str, document_id: str, version: int, tip: int | None = None, *, progress: Progress = lambda *_: None
 ) -> Proof:
-    """The proof of a revision up to the digest at `tip`, the mark unless given; memory stays flat.
+    """Make and check the proof of a revision up to the digest at `tip`, by default the mark. Memory stays flat.
 
-    Raises StrandlineError where the store does not hold the revision, or not every block from 0 to the tip.
+    Raises `StrandlineError` if the store lacks the revision or a block from 0 to the tip, if the block came only as
+    JSON, or if the proof does not hold.
     """
     with connect(url) as connection:
         revision = _row(connection, _REVISION, document_id, version)
@@ -38,34 +39,62 @@ def prove(
         number = revision["sequence_no"]
         block = _row(connection, _BLOCK, number)
         if block is None or (tip is not None and tip < number):
-            raise StrandlineError(f"the revision is in block {number}: a proof of it wants a tip from {number} on")
-        path = PathCollector(number)
-        hashes = BlockHashes(connection, tip, progress=progress)
-        for block_hash in hashes:
-            path.append(block_hash)
-        return _proof(revision, block, path, hashes.strand_id, written_by(number, read_graft(connection)))
+            raise StrandlineError(f"the revision is in block {number}: give a tip of {number} or higher")
+        if block["level"] != "full":
+            raise StrandlineError(
+                f"block {number} came only as JSON, so nothing shows that its data have the hash of the revision: "
+                "replay an Ion export of it, then run the command again"
+            )
+        proof = _proof(connection, revision, block, tip, progress)
+    check_written(proof.to_json().encode(), proof)
+    return proof
 
 
-def _proof(revision: Row, block: Row, path: PathCollector, strand_id: str, writer: Writer) -> Proof:
-    full = block["level"] == "full"
+def check_written(data: bytes, proof: Proof) -> None:
+    """Check the bytes of a proof's file as an auditor would. Raises `StrandlineError` if they do not hold."""
+    result = check_proof(data, proof.digest)
+    if not result.ok:
+        raise StrandlineError(
+            f"the proof of document {proof.document_id}, version {proof.version} does not verify "
+            f"({'; '.join(result.reasons)}): run `strandline verify` to find the fault in the store"
+        )
+
+
+def _proof(connection: Connection, revision: Row, block: Row, tip: int | None, progress: Progress) -> Proof:
+    number = block["sequence_no"]
+    path, previous = PathCollector(number), PathCollector(number - 1)
+    hashes = BlockHashes(connection, tip, progress=progress)
+    for block_hash in hashes:
+        path.append(block_hash)
+        previous.append(block_hash)
     siblings = revision_proof(
         block["entries_hashes"], block["revision_hashes"], revision["hash"], block["previous_hash"], path.path()
     )
+    binding = _binding(block, previous)
     return Proof(
         document_id=revision["document_id"],
         version=revision["version"],
-        strand_id=strand_id,
-        sequence_no=revision["sequence_no"],
+        strand_id=hashes.strand_id,
+        sequence_no=number,
         level=block["level"],
-        written_by=writer,
+        written_by=written_by(number, read_graft(connection)),
         hash=revision["hash"],
-        metadata=_metadata(revision) if full else None,
+        metadata=_metadata(revision),
         data=revision["data_ion"],
         data_hash=revision["data_hash"],
         path=siblings,
         digest=path.digest(),
         tip=path.count - 1,
+        notes=() if binding else ("the block's statement texts are erased, or its transactionInfo is not there",),
+        binding=binding,
     )
+
+
+def _binding(block: Row, previous: PathCollector) -> Binding | None:
+    if block["transaction_info"] is None:
+        return None
+    info = next(ion.read_typed(block["transaction_info"]))
+    return bind(info, block["entries_hashes"], block["previous_hash"], block["sequence_no"], previous)
 
 
 def _metadata(revision: Row) -> bytes:
@@ -76,6 +105,6 @@ def _metadata(revision: Row) -> bytes:
     )
 
 
-def _row(connection: psycopg.Connection[Any], statement: str, *parameters: object) -> Row | None:
+def _row(connection: Connection, statement: str, *parameters: object) -> Row | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchone()

@@ -1,4 +1,4 @@
-"""`verify`: every hash and link of exports and records, or of the store, and the digest that they give."""
+"""Checks every hash and link of exports and records, or of the store, and computes their digest."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,12 +13,15 @@ from strandline.consumer.intake.coverage import Coverage, Extent
 from strandline.consumer.intake.decoding import decode_items, executor, workers_for
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.blocks import check_stored
+from strandline.consumer.store.graft import read_graft
 from strandline.consumer.verification.spool import Spool
 from strandline.journal.check.block import Fault, Level
 from strandline.journal.check.strand import Chain, missing
 from strandline.journal.decode.archives import DecodedRecords
+from strandline.journal.decode.graft import GRAFT_TABLE
 from strandline.journal.decode.objects import Decoded, count_block
 from strandline.journal.errors import StrandlineError
+from strandline.journal.proofs.check import Answer
 from strandline.journal.sources.source import Source, all_items
 
 MOST_FAULTS_KEPT = 1_000
@@ -31,10 +34,17 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Verification:
-    """What was found. `tied_hash` is the blockHash of the block `tied_at` that was asked for; `deletions` counts by the
-    form of their hashes (CheckedRevision.deletion), `records` a stream's records by kind, repeated ones too;
-    `erased_statements` counts the blocks whose statement texts a redaction has erased; `fault_count` all faults, of
-    which the first thousand are kept."""
+    """The result of a verification.
+
+    `tied_hash` is the blockHash of block `tied_at`. `deletions` counts by the form of the hash
+    (`CheckedRevision.deletion`), `records` a stream's records by kind, repeated ones included. `erased_statements`
+    counts the blocks whose statement texts a redaction has erased. `fault_count` counts all faults; the first
+    `MOST_FAULTS_KEPT` of them are kept.
+
+    `incomplete` counts the blocks that are not shown to be complete, `omissions` says why
+    (journal.check.block.Omission). `graft` is the first block that Strandline wrote, None if QLDB wrote all.
+    `unchecked` says what could be neither confirmed nor refuted.
+    """
 
     blocks: int = 0
     revisions: int = 0
@@ -47,6 +57,10 @@ class Verification:
     tied_hash: bytes | None = None
     unexplained_redactions: int = 0
     erased_statements: int = 0
+    incomplete: int = 0
+    omissions: list[Fault] = field(default_factory=list)
+    graft: int | None = None
+    unchecked: list[Fault] = field(default_factory=list)
     deletions: Counter[str] = field(default_factory=Counter)
     fault_count: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -56,8 +70,20 @@ class Verification:
     sources: list[Extent] = field(default_factory=list)
 
     @property
+    def answer(self) -> Answer:
+        """Return one of three: faults refute the journal; without one, open questions leave it unchecked."""
+        if self.fault_count or not self.blocks:
+            return "does not hold"
+        return "cannot be checked" if self.unchecked else "holds"
+
+    @property
     def ok(self) -> bool:
-        return not self.fault_count and self.blocks > 0
+        return self.answer == "holds"
+
+    @property
+    def data_verified(self) -> bool:
+        """Return whether the data have the hashes that were checked: not at level chain."""
+        return self.ok and self.level == "full"
 
     def fault(self, faults: Iterable[Fault]) -> None:
         for fault in faults:
@@ -78,7 +104,7 @@ def verify_sources(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check sources of one ledger, in any order, overlapping or following one another, as one strand."""
+    """Check sources of one ledger as one strand; they may overlap and come in any order."""
     result = Verification()
     workers = workers_for(all_items(sources), workers)
     spans = Coverage()
@@ -93,12 +119,16 @@ def verify_sources(
             result.fault(spool.add(decoded))
             if isinstance(decoded, DecodedRecords):
                 result.records.update(decoded.records)
+            result.graft = _earliest(result.graft, _graft_in(decoded))
             spans.add(item.item, [link.sequence_no for link in decoded.links])
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
+    if result.incomplete:
+        detail = f"{result.incomplete:,} blocks are not shown to be complete: hashes cover parts that are not there"
+        result.unchecked.append(Fault(None, "incomplete", detail))
     result.sources = spans.extents(sources)
     if not result.blocks and not result.fault_count:
-        raise StrandlineError("the sources hold no blocks")
+        raise StrandlineError("the sources hold no blocks: name an export or a folder of records")
     return result
 
 
@@ -111,14 +141,18 @@ def verify_store(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check the journal store from its origin to the mark, data, links and what analysts see of it."""
+    """Check the journal store from its origin to the mark: data, links, and the columns that analysts see.
+
+    A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more.
+    """
     result = Verification()
     with connect(url) as connection:
         mark = read_mark(connection)
         result.accepted_gaps = connection.execute(_ACCEPTED).fetchall()
         register = connection.execute(_REGISTER).fetchall()
+        result.graft = read_graft(connection)
     if mark.strand_id is None or mark.sequence_no < mark.origin:
-        raise StrandlineError("the store holds no blocks yet; take an export in with `strandline replay SOURCE`")
+        raise StrandlineError("the store holds no blocks: run `strandline replay SOURCE` first")
     if mark.sequence_no - mark.origin < _RANGE:
         workers = 1
     with Spool() as spool, executor(workers) as pool:
@@ -130,16 +164,16 @@ def verify_store(
             result.deletions.update(decoded.deletions)
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
-    begun = mark.sequence_no + 1 if result.first_no is None else result.first_no
-    ended = mark.sequence_no if result.last_no is None else result.last_no
-    for first, last in ((mark.origin, begun - 1), (ended + 1, mark.sequence_no)):
-        if first <= last and not _passed_over(result.accepted_gaps, first, last):
+    first_no = mark.sequence_no + 1 if result.first_no is None else result.first_no
+    last_no = mark.sequence_no if result.last_no is None else result.last_no
+    for first, last in ((mark.origin, first_no - 1), (last_no + 1, mark.sequence_no)):
+        if first <= last and not _accepted(result.accepted_gaps, first, last):
             result.fault([missing(first, last)])
     return result
 
 
-def _passed_over(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
-    """Whether all these blocks are in accepted gaps, given in order: side by side, or found again in part."""
+def _accepted(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
+    """Return whether accepted gaps, given in order, cover all these blocks."""
     for gap_first, gap_last in gaps:
         if gap_first <= first <= gap_last:
             first = gap_last + 1
@@ -157,15 +191,25 @@ def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> D
     return result
 
 
+def _graft_in(decoded: Decoded) -> int | None:
+    if isinstance(decoded, DecodedRecords):
+        return min((one.sequence_no for one in decoded.summaries if one.table.name == GRAFT_TABLE), default=None)
+    return decoded.graft
+
+
+def _earliest(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first if second is None else min(first, second)
+
+
 def _conclude(result: Verification, spool: Spool, tip: int | None, tied_at: int | None) -> None:
-    """The links, in the order of the numbers, what only blocks and revisions together show, and the totals."""
+    """Check the links in order, and the blocks against the revisions that a stream delivered apart; add the totals."""
     chain = Chain(tip)
     for sequence_no, block_hash, previous_hash in spool.links():
         if sequence_no == tied_at:
             result.tied_hash = block_hash
         for fault in chain.add(sequence_no, block_hash, previous_hash):
             first = fault.sequence_no or 0
-            if fault.fault != "missing" or not _passed_over(result.accepted_gaps, first, sequence_no - 1):
+            if fault.fault != "missing" or not _accepted(result.accepted_gaps, first, sequence_no - 1):
                 result.fault([fault])
     result.fault(spool.streamed_faults())
     result.warn(spool.streamed_warnings())
@@ -174,5 +218,7 @@ def _conclude(result: Verification, spool: Spool, tip: int | None, tied_at: int 
     result.level = "full" if totals.full else "chain"
     result.unexplained_redactions = totals.unexplained_redactions
     result.erased_statements = totals.erased_statements
+    result.incomplete = totals.incomplete
+    result.omissions = list(islice(spool.omissions(), MOST_FAULTS_KEPT))
     result.strand_id = spool.strand_id
     result.first_no, result.last_no, result.digest = chain.first_no, chain.last_no, chain.digest

@@ -1,1 +1,1 @@
-"""The long-running consumer, KCL and the threads beside it: `service.run()`."""
+"""The long-running consumer: KCL's daemon and the services on threads. `service.run_worker()` runs it."""

@@ -1,6 +1,7 @@
-"""KCL's MultiLangDaemon: the Java process that reads the stream and hands each shard's records to a process of ours."""
+"""KCL's MultiLangDaemon: the Java process that reads the stream and passes each shard's records to a Python process."""
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -22,11 +23,11 @@ from strandline.journal.errors import StrandlineError, UsageError
 MAIN_CLASS = "software.amazon.kinesis.multilang.MultiLangDaemon"
 SHARD_MODULE = "strandline.consumer.worker.shard"
 PR_SET_PDEATHSIG = 1
-# What the daemon says when a shard's process has failed. It then ends, but first waits for that shard as long as its
-# shutdown may take, and keeps its leases meanwhile.
+# The daemon logs this when a shard's process has failed. It then ends, but first waits for that shard as long as its
+# shutdown may take, and keeps its leases until then.
 SHARD_FAILED = "ERROR MultiLangShardRecordProcessor "
 
-# What was tried, and found to move shards fast: docs/running.md tells each one's reason.
+# Tried, and found to move shards to another worker fast. docs/operations.md gives the reason for each.
 PROPERTIES = {
     "AwsCredentialsProvider": "DefaultCredentialsProvider",
     "initialPositionInStream": "TRIM_HORIZON",
@@ -41,20 +42,20 @@ PROPERTIES = {
     "metricsLevel": "NONE",
     "workerMetricsReporterFreqInMillis": "1000",
 }
-# The names by which AWS's own tools know them.
+# By the names that AWS's own tools use.
 ENDPOINTS = {"kinesisEndpoint": "AWS_ENDPOINT_URL_KINESIS", "dynamoDBEndpoint": "AWS_ENDPOINT_URL_DYNAMODB"}
 
 log = structlog.get_logger()
 
 
 def properties(settings: Settings, environment: Mapping[str, str], *, trust_deletions: bool) -> dict[str, str]:
-    """KCL's settings; raises `UsageError` where the stream or the region is not told."""
+    """Return KCL's settings. Raises `UsageError` if the stream or the region is not set."""
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if settings.stream is None:
         raise UsageError("STRANDLINE_STREAM is not set: name the Kinesis stream that QLDB wrote to.")
     if not region:
         raise UsageError("AWS_REGION is not set: name the region of the Kinesis stream.")
-    # The daemon splits the command at blanks, and looks its first word up on the PATH.
+    # The daemon splits the command at blanks, and looks up its first word on the PATH.
     command = f"{Path(sys.executable).name} -m {SHARD_MODULE}"
     if trust_deletions:
         command += " --trust-deletions"
@@ -76,45 +77,46 @@ def properties(settings: Settings, environment: Mapping[str, str], *, trust_dele
 
 
 class Daemon:
-    """The running daemon; what it and the shards' processes log goes line by line to `say`.
+    """The running daemon. Passes each line that it and the shards' processes log to `say`.
 
-    `shard_failed` says that a shard's process has, so that the daemon ends soon.
+    `shard_failed` is set when a shard's process has failed: the daemon then ends soon.
     """
 
     def __init__(self, process: "subprocess.Popen[str]", say: Callable[[str], None]) -> None:
         self._process = process
         self._say = say
         self.shard_failed = False
-        self._pump = Thread(target=self._pass_on, name="daemon's log", daemon=True)
+        self._pump = Thread(target=self._pass_on, name="daemon log", daemon=True)
         self._pump.start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def ended(self) -> int | None:
-        """Its exit status, None while it runs."""
+    def status(self) -> int | None:
+        """Return its exit status, None while it runs."""
         return self._process.poll()
 
-    def ask_to_stop(self) -> None:
-        """Let what is in hand be stored and checkpointed, and the leases be given back."""
+    def stop(self) -> None:
+        """Ask it to store and checkpoint what is in hand, to give its leases back, and to end."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
-    def kill(self) -> None:
-        """At once: nothing is lost, since what is not checkpointed comes again."""
-        self._process.kill()
-
-    def wait(self, seconds: float) -> int | None:
-        """Its exit status; None where it had to be killed, which loses nothing but time."""
+    def join(self, seconds: float) -> bool:
+        """Wait until it has ended. If that takes too long, kill it and return False: nothing is lost but time."""
         try:
-            status: int | None = self._process.wait(seconds)
+            self._process.wait(max(0.0, seconds))
+            in_time = True
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             self._process.wait()
-            status = None
+            in_time = False
         self._pump.join(5)
-        return status
+        return in_time
+
+    def kill(self) -> None:
+        """End it at once. Nothing is lost: Kinesis delivers again what was not checkpointed."""
+        self._process.kill()
 
     def _pass_on(self) -> None:
         assert self._process.stderr is not None
@@ -124,9 +126,9 @@ class Daemon:
 
 
 def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions: bool) -> Daemon:
-    """Start Java with KCL; `url` is the database's, `folder` is this worker's own, for what must be in files.
+    """Start Java with KCL. `url` is the database's; `folder` is this worker's own and holds KCL's settings and metrics.
 
-    Raises `StrandlineError` where Java or KCL is not installed.
+    Raises `StrandlineError` if Java or KCL is not installed.
     """
     given = properties(settings, os.environ, trust_deletions=trust_deletions)
     jars, java = _jars(), _java()
@@ -143,7 +145,7 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
     (folder / "metrics").mkdir(exist_ok=True)
     process = subprocess.Popen(
         [
-            # The second compiler costs more time at the start than it ever saves on what is mostly waiting.
+            # The second compiler costs time at the start, and saves none: the daemon mostly waits.
             java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", MAIN_CLASS,
             "--properties-file", str(file), "--log-configuration", str(logback),
         ],
@@ -153,7 +155,7 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
         text=True,
         errors="replace",
         env=environment,
-        # Ctrl-C is for the worker alone, which then asks the daemon to stop.
+        # Ctrl-C reaches the worker alone, which then asks the daemon to stop.
         start_new_session=True,
         preexec_fn=_die_with_parent,  # started before any other thread
     )  # fmt: skip
@@ -162,8 +164,11 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
 
 
 def _say(line: str) -> None:
-    """JSON of a shard's process as it is, any other line as an event of KCL's."""
-    if line.startswith("{"):
+    """Log a line: JSON of a shard's process unchanged, any other line as an event of KCL.
+
+    A process that is killed may leave half a line.
+    """
+    if line.startswith("{") and _is_json(line):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
     elif line:
@@ -171,8 +176,16 @@ def _say(line: str) -> None:
         say("kcl", text=line)
 
 
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
 def _die_with_parent() -> None:
-    """A worker that is killed must not leave a daemon that goes on beside the next one (Linux only)."""
+    """Let the kernel kill the daemon with the worker, so that no two run at once (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -180,7 +193,7 @@ def _die_with_parent() -> None:
 def _jars() -> Path:
     spec = find_spec("amazon_kclpy")
     if spec is None or spec.origin is None:
-        raise StrandlineError("The worker needs KCL: install it with `pip install 'strandline[worker]'`.")
+        raise StrandlineError("The worker needs KCL: in a clone, install it with `pip install '.[worker]'`.")
     return Path(spec.origin).parent / "jars"
 
 

@@ -1,21 +1,21 @@
-"""The schedule of a worker: in a window of each day, what redactions deleted goes from the stores' files."""
+"""The worker's expunge schedule: in a window of each day, removes deleted bytes from the stores' files."""
 
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from threading import Event, Thread
 
 import psycopg
 import structlog
 
+from strandline.consumer.background import Background
 from strandline.consumer.erasure.expunge import Expunged, expunge
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError
 
-# In the window it is tried again so often: what was in use may be free, and new redactions may have been hidden.
-AGAIN_SECONDS = 600.0
+# How often it runs within the window: a file in use may be free by then, and new redactions may have been applied.
+REPEAT_SECONDS = 600.0
 TICK_SECONDS = 30.0
 DAY = 24 * 3600
 
@@ -23,7 +23,8 @@ log = structlog.get_logger()
 
 
 def seconds_left(window: str, now: datetime) -> float | None:
-    """Until the window (`HH:MM-HH:MM`, UTC, over midnight too) ends, where it is open; None where it is not."""
+    """Return the seconds until the window ends, None if it is closed. `window` is `HH:MM-HH:MM` in UTC, and may span
+    midnight."""
     begins, ends = (_second(text) for text in window.split("-"))
     since = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
     length = (ends - begins) % DAY or DAY
@@ -31,8 +32,8 @@ def seconds_left(window: str, now: datetime) -> float | None:
     return length - passed if passed < length else None
 
 
-class ExpungeSchedule:
-    """Runs on a thread of its own, and may be cut off anywhere; only one worker at a time gets to do anything."""
+class ExpungeSchedule(Background):
+    """Expunges in the window that the settings name. It may be cut off anywhere; a lock admits one worker at a time."""
 
     def __init__(
         self,
@@ -42,30 +43,22 @@ class ExpungeSchedule:
         stores: Stores,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__("expunge schedule")
         self._settings = settings
         self._url = url
         self._projections = projections
         self._stores = stores
         self._clock = clock
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="expunging", daemon=True)
 
-    def start(self) -> None:
-        """Begin, where the settings name a window."""
-        if self._settings.expunge_window is not None:
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        window = self._settings.expunge_window
         due = 0.0
-        while not self._stop.is_set():
-            left = seconds_left(self._settings.expunge_window or "", self._clock())
+        while window is not None and not self.stopping.is_set():
+            left = seconds_left(window, self._clock())
             if left is not None and time.monotonic() >= due:
                 self._expunge(left)
-                due = time.monotonic() + AGAIN_SECONDS
-            self._stop.wait(TICK_SECONDS)
+                due = time.monotonic() + REPEAT_SECONDS
+            self.stopping.wait(TICK_SECONDS)
 
     def _expunge(self, seconds: float) -> None:
         try:
@@ -82,15 +75,16 @@ class ExpungeSchedule:
         except StrandlineError as error:
             log.warning("not expunged", error=str(error))
         else:
-            _tell(done)
+            _log(done)
 
 
-def _tell(done: Expunged) -> None:
-    if done.cleaned or done.rejected_purged or done.left:
+def _log(done: Expunged) -> None:
+    """Log what was done; a run that found nothing to do logs nothing."""
+    if done.cleaned or done.rejected_purged or done.skipped:
         log.info("expunged", receipts=done.receipts, cleaned=len(done.cleaned), rejected_purged=done.rejected_purged)
-    for one in done.left:
+    for one in done.skipped:
         log.warning("not expunged", table=one.table, reason=one.reason)
-    for where, document, version in done.found:
+    for where, document, version in done.residue:
         log.error("redacted data found", where=where, document=document, version=version)
 
 

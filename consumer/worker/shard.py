@@ -1,8 +1,8 @@
-"""The process that KCL's daemon starts for each shard: it stores what it is handed, then checkpoints.
+"""The process that KCL's daemon starts for each shard: it stores batches of records, then checkpoints.
 
 KCL delivers the next batch whether or not one was checkpointed, and `amazon_kclpy` swallows what a processor raises. So
-everything is caught here: a store that is down is waited for, and when that cannot help the process ends, and with it
-the daemon. A checkpoint is asked for only when all before it is durable.
+this module catches everything. It waits for a store that is down; if that does not help, the process ends, and the
+daemon with it. It asks for a checkpoint only when all records before it are durable.
 """
 
 import os
@@ -10,17 +10,18 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Timer
 from typing import Any, NoReturn
 
 import psycopg
+import stamina
 import structlog
 from amazon_kclpy.checkpoint_error import CheckpointError
 from amazon_kclpy.kcl import KCLProcess
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.stream import StreamIntake
+from strandline.consumer.intake.stream import StreamIntake, StreamResult
 from strandline.consumer.intake.stream_records import Received
 from strandline.consumer.logging import log_json
 from strandline.consumer.monitoring import metrics
@@ -28,9 +29,9 @@ from strandline.consumer.settings import Settings, load_settings
 from strandline.journal.errors import StrandlineError
 
 TRUST_DELETIONS = "--trust-deletions"
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+LONGEST_PAUSE = 5.0
 CHECKPOINT_TRIES = 6
-IDLE_SECONDS = 60  # a process that is cut off must not hold the others up
+IDLE_SECONDS = 60  # a process that is cut off must not block the others
 
 log = structlog.get_logger()
 
@@ -88,27 +89,29 @@ class ShardProcessor:
             self._checkpoint(given.checkpointer)
 
     def _store(self, batch: list[Received]) -> None:
-        """Store a batch, however long the store is away, up to the patience."""
-        deadline = time.monotonic() + self._patience
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                taken = self._open().take(batch)
-                break
-            except (psycopg.Error, StrandlineError) as error:
-                self._close()
-                metrics.RETRIES.inc()
-                sqlstate = getattr(error, "sqlstate", None)
-                log.warning("store failed", error=type(error).__name__, sqlstate=sqlstate, records=len(batch))
-                if time.monotonic() + pause > deadline:
-                    raise
-            time.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-        metrics.count(taken)
+        """Store a batch; retries until the patience is over if the store fails."""
+        for attempt in stamina.retry_context(
+            on=(psycopg.Error, StrandlineError), attempts=None, timeout=self._patience, wait_max=LONGEST_PAUSE
+        ):
+            with attempt:
+                result = self._try_to_store(batch)
+        metrics.count(result)
+        if result.fault is not None:
+            log.error("batch rejected", fault=result.fault, records=result.records, refused=result.refused)
         log.info(
-            "batch", records=taken.records, blocks=taken.blocks, revisions=taken.revisions, refused=taken.refused,
-            mark=taken.mark,
+            "batch", records=result.records, blocks=result.blocks, revisions=result.revisions, refused=result.refused,
+            mark=result.mark,
         )  # fmt: skip
+
+    def _try_to_store(self, batch: list[Received]) -> StreamResult:
+        try:
+            return self._open().take(batch)
+        except (psycopg.Error, StrandlineError) as error:
+            self._close()
+            metrics.RETRIES.inc()
+            sqlstate = getattr(error, "sqlstate", None)
+            log.warning("store failed", error=type(error).__name__, sqlstate=sqlstate, records=len(batch))
+            raise
 
     def _open(self) -> StreamIntake:
         if self._intake is None:
@@ -130,19 +133,27 @@ class ShardProcessor:
             self._connection = None
 
     def _checkpoint(self, checkpointer: Any, sequence_number: str | None = None, sub: int | None = None) -> None:
-        """Checkpoint what is stored, by default to the end of the last batch; the next makes up for one that fails."""
-        pause = FIRST_PAUSE
-        for _ in range(CHECKPOINT_TRIES):
-            try:
-                checkpointer.checkpoint(sequence_number, sub)
+        """Checkpoint what is stored, by default to the end of the last batch.
+
+        A checkpoint that fails is not an error: the next one covers it.
+        """
+        with suppress(CheckpointError):
+            for attempt in stamina.retry_context(
+                on=CheckpointError, attempts=CHECKPOINT_TRIES, timeout=None, wait_max=LONGEST_PAUSE
+            ):
+                with attempt:
+                    self._try_to_checkpoint(checkpointer, sequence_number, sub)
+
+    @staticmethod
+    def _try_to_checkpoint(checkpointer: Any, sequence_number: str | None, sub: int | None) -> None:
+        try:
+            checkpointer.checkpoint(sequence_number, sub)
+        except CheckpointError as error:
+            if error.value == "ShutdownException":
+                log.info("lease lost before a checkpoint")
                 return
-            except CheckpointError as error:
-                if error.value == "ShutdownException":
-                    log.info("lease lost before a checkpoint")
-                    return
-                log.warning("checkpoint failed", error=error.value)
-            time.sleep(pause)
-            pause *= 2
+            log.warning("checkpoint failed", error=error.value)
+            raise
 
     @contextmanager
     def _ends_process_on_failure(self) -> Iterator[None]:
@@ -150,7 +161,7 @@ class ShardProcessor:
             yield
         except Exception as error:
             self._close()
-            # By its kind only: a driver's text may hold what the record held.
+            # By its kind only: a driver's text may hold the record's data.
             text = str(error) if isinstance(error, StrandlineError) else type(error).__name__
             log.error("processor ends", error=text, sqlstate=getattr(error, "sqlstate", None))
             sys.exit(1)
@@ -171,12 +182,13 @@ class ShardProcessor:
 
 
 def main() -> None:
-    """Speak KCL's protocol on standard input and output; whatever else is printed goes to standard error."""
-    # They may reach this process before the daemon has asked for the shutdown; it obeys the daemon.
+    """Speak KCL's protocol on standard input and output; anything else that is printed goes to standard error."""
+    # The signals may reach this process before the daemon asks for the shutdown. It obeys the daemon alone.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     protocol, sys.stdout = sys.stdout, sys.stderr
     log_json()
+    stamina.instrumentation.set_on_retry_hooks(())  # they log errors with their text, which may hold payload
     processor = ShardProcessor(load_settings(), trust_deletions=TRUST_DELETIONS in sys.argv[1:])
     KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
 

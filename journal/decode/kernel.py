@@ -14,6 +14,7 @@ from strandline.journal.check.block import Fault, Omission, Table
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision
 from strandline.journal.decode import objects, record
 from strandline.journal.decode.copy_format import Count, Rows, Tally
+from strandline.journal.decode.graft import find_graft
 from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.objects import Decoded, Link
 from strandline.journal.decode.record import DecodedRecord
@@ -44,6 +45,8 @@ def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True
     decoded = None if _NATIVE is None else decode_natively(_NATIVE, data, trust_deletions, with_rows)
     if decoded is None:
         decoded = objects.decode(data, trust_deletions=trust_deletions, with_rows=with_rows)
+    if not with_rows:
+        decoded.graft = find_graft(data)
     return decoded
 
 

@@ -46,7 +46,8 @@ class Decoded:
     `deletions` counts deletions by the form of their hashes (CheckedRevision.deletion). `redacted` lists (document,
     version) of revisions without data, `named` of those that a redactionInfo names. `erased` lists (block, document,
     version) of the revisions of blocks whose statement texts are erased. `omissions` lists the blocks that verified and
-    are not shown to be complete; their rows are in `rows` like those of any other block.
+    are not shown to be complete; their rows are in `rows` like those of any other block. `graft` is the first block
+    that Strandline appended; it is looked for only when no rows are packed.
     """
 
     links: list[Link] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Decoded:
     named: list[tuple[str, int]] = field(default_factory=list)
     erased: list[tuple[int, str, int]] = field(default_factory=list)
     omissions: list[Omission] = field(default_factory=list)
+    graft: int | None = None
 
     @property
     def revision_count(self) -> int:
@@ -128,7 +130,7 @@ def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> 
     try:
         data = decompress(data)
         typed: Iterator[tuple[int, Any]] | None = None
-        for index, value in enumerate(values(data)):
+        for index, value in enumerate(block_values(data)):
             try:
                 block = check_block(value, trust_deletions=trust_deletions)
             except ShapeError as error:
@@ -157,8 +159,8 @@ def value_at(values: Iterator[tuple[int, Any]], index: int) -> Any:
     return next(value for position, value in values if position == index)
 
 
-def values(data: bytes) -> Iterator[Any]:
-    """Read the values of an export object: Ion text, Ion binary or JSON."""
+def block_values(data: bytes) -> Iterator[Any]:
+    """Yield the values of an object's bytes: Ion, or JSON's. Raises UnreadableError."""
     if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
         return ion.read(data)
     try:

@@ -1,1 +1,4 @@
-"""Makes and checks proofs of revisions, and reads saved digests: `proof.check_proof()`, `saved_digest`."""
+"""Makes and checks proofs of revisions, and reads saved digests.
+
+`check.check_proof()`, `path`, `binding`, `file`, `saved_digest`.
+"""

@@ -1,14 +1,18 @@
-"""The file of a proof: everything an auditor needs to recompute a revision's hash and follow it to a digest.
+"""The file of a proof: all that an auditor needs to recompute a revision's hash and follow it to a digest.
 
 One JSON object; hashes and Ion are base64, Ion is binary Ion of one value:
 
-    {"format": "strandline-proof/1", "documentId": text, "version": number,
+    {"format": "strandline-proof/2", "documentId": text, "version": number,
      "blockAddress": {"strandId": text, "sequenceNo": number},
-     "level": "full", or "chain" if the block is known only as JSON,
-     "writtenBy": "qldb", or "strandline" for a block that Strandline appended,
+     "level": "full",
+     "writtenBy": "qldb", or "strandline" for a block appended since,
      "revision": {"hash": hash, "metadata": Ion, "data": Ion | "dataHash": hash (redacted) | neither (deleted)},
+     "block": {"documents": Ion, "otherFields": [hash, …], "entriesHashList": [hash, …], "previousBlockHash": hash,
+               "previousBlockPath": [hash, …]}, absent if the proof cannot be bound to its block,
      "proof": [hash, …], "digest": hash, "digestTipAddress": {"strandId": text, "sequenceNo": number},
      "notes": [text, …]}
+
+Files of format strandline-proof/1 have no `block`, and their level may be "chain".
 
 `docs/verify_proof.py` checks it with nothing but Python's standard library.
 """
@@ -22,8 +26,10 @@ from typing import Any, Literal
 from strandline.journal.check.block import Level
 from strandline.journal.check.members import ShapeError
 from strandline.journal.errors import UnreadableError
+from strandline.journal.proofs.binding import Binding
 
-FORMAT = "strandline-proof/1"
+FORMAT = "strandline-proof/2"
+_FORMATS = ("strandline-proof/1", FORMAT)
 _HASH_SIZE = 32
 _LEVELS = ("full", "chain")
 _WRITERS = ("qldb", "strandline")
@@ -33,11 +39,11 @@ Writer = Literal["qldb", "strandline"]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof: the revision's contents, and the path from its hash to the digest.
+    """All that an auditor needs to recompute a revision's hash and follow it to the digest.
 
-    `metadata` and `data` are binary Ion of one value. `data` is None if the revision is redacted (`data_hash` is set),
-    deletes its document (neither is set), or came from JSON (level chain). `path` is in QLDB's order; `tip` is the last
-    block that `digest` covers. `notes` state limits of the proof, such as an accepted gap.
+    `metadata` and `data` are binary Ion of one value. `data` is None if the revision is redacted (`data_hash` is set)
+    or deletes its document (neither is set). `path` is in QLDB's order; `tip` is the last block that `digest` covers.
+    `notes` say what limits the proof.
     """
 
     document_id: str
@@ -54,6 +60,7 @@ class Proof:
     digest: bytes
     tip: int
     notes: tuple[str, ...] = ()
+    binding: Binding | None = None
 
     def to_json(self) -> str:
         """Return the text of the proof's file."""
@@ -71,6 +78,7 @@ class Proof:
             "level": self.level,
             "writtenBy": self.written_by,
             "revision": {name: value for name, value in revision.items() if value is not None},
+            **({} if self.binding is None else {"block": _binding_json(self.binding)}),
             "proof": [_base64(sibling) for sibling in self.path],
             "digest": _base64(self.digest),
             "digestTipAddress": {"strandId": self.strand_id, "sequenceNo": self.tip},
@@ -80,9 +88,9 @@ class Proof:
 
 
 def read_proof(content: Mapping[str, Any], name: str) -> Proof:
-    """Read the proof in a file's JSON object. Raises UnreadableError, naming the member, if it is not one."""
-    if content.get("format") != FORMAT:
-        raise UnreadableError(f"{name}: its format is not {FORMAT}; use the version of Strandline that wrote it")
+    """Read the proof in a file's JSON object. Raises UnreadableError, with the member at fault."""
+    if content.get("format") not in _FORMATS:
+        raise UnreadableError(f"{name}: its format is not {FORMAT}: use the version of Strandline that wrote it")
     try:
         address, tip = _object(content, "blockAddress"), _object(content, "digestTipAddress")
         revision = _object(content, "revision")
@@ -97,13 +105,41 @@ def read_proof(content: Mapping[str, Any], name: str) -> Proof:
             metadata=_bytes(revision, "metadata"),
             data=_bytes(revision, "data"),
             data_hash=_hash(_text(revision, "dataHash"), "dataHash") if "dataHash" in revision else None,
-            path=tuple(_hash(sibling, "proof") for sibling in _list(content, "proof")),
+            path=_hashes(content, "proof"),
             digest=_hash(_text(content, "digest"), "digest"),
             tip=_number(tip, "sequenceNo"),
             notes=tuple(_printable(note, "notes") for note in _list(content, "notes")),
+            binding=_read_binding(_object(content, "block")) if "block" in content else None,
         )
     except ShapeError as error:
-        raise UnreadableError(f"{name}: damaged proof: {error}; make it again with `strandline prove`") from None
+        raise UnreadableError(f"{name}: damaged proof: {error}: make it again with `strandline prove`") from None
+
+
+def _binding_json(binding: Binding) -> dict[str, object]:
+    return {
+        "documents": _base64(binding.documents),
+        "otherFields": [_base64(field) for field in binding.other_fields],
+        "entriesHashList": [_base64(entry) for entry in binding.entries_hashes],
+        "previousBlockHash": _base64(binding.previous_hash),
+        "previousBlockPath": [_base64(sibling) for sibling in binding.previous_path],
+    }
+
+
+def _read_binding(block: Mapping[str, Any]) -> Binding:
+    documents = _bytes(block, "documents")
+    if documents is None:
+        raise ShapeError("documents is missing")
+    return Binding(
+        documents,
+        _hashes(block, "otherFields"),
+        _hashes(block, "entriesHashList"),
+        _hash(_text(block, "previousBlockHash"), "previousBlockHash"),
+        _hashes(block, "previousBlockPath"),
+    )
+
+
+def _hashes(content: Mapping[str, Any], name: str) -> tuple[bytes, ...]:
+    return tuple(_hash(member, name) for member in _list(content, name))
 
 
 def _base64(data: bytes | None) -> str | None:

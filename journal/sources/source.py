@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from strandline.journal.decode.gzip import decompress
-from strandline.journal.decode.objects import values
+from strandline.journal.decode.objects import block_values
 from strandline.journal.decode.packaging import user_records
 from strandline.journal.decode.stream import as_record
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
@@ -130,7 +130,7 @@ def holds_records(file: File) -> bool:
 def _holds_block(file: File) -> bool:
     """Return True if a file begins with a block, in any form of an export."""
     try:
-        value = next(values(decompress(file.read())), None)
+        value = next(block_values(decompress(file.read())), None)
     except UnreadableError:
         return False
     return isinstance(value, Mapping) and "blockAddress" in value

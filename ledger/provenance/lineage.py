@@ -1,4 +1,4 @@
-"""The lineage of a thing, from the read model `provenance_lineage`: as a tree for people, and as PROV-JSON."""
+"""The lineage of a thing, from the read model `provenance_lineage`, and as a tree for people."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 import psycopg
-from prov.model import ProvDocument, QualifiedName
 
 from strandline.consumer.database.connection import connect
 from strandline.journal.errors import StrandlineError
 
 Direction = Literal["sources", "results"]
-NAMESPACE = "urn:strandline:provenance:"
 
 HAS_MODEL = "SELECT to_regclass('read.provenance_lineage') IS NOT NULL"
 RELATIONS = {
@@ -38,7 +36,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """`thing` comes from `source`."""
+    """A relation by which `thing` comes from `source`."""
 
     thing: str
     relation: str
@@ -47,7 +45,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a thing comes from, or what comes from it; things that nothing is told of are in relations only."""
+    """All sources, or all results, of a thing. A thing that no document describes is in `relations` only."""
 
     start: str
     direction: Direction
@@ -56,7 +54,7 @@ class Lineage:
 
 
 def read_lineage(url: str, start: str, direction: Direction) -> Lineage:
-    """Raises StrandlineError where nothing is told of the thing."""
+    """Return the lineage of `start`. Raises StrandlineError if the ledger does not know it."""
     with connect(url) as connection:
         if connection.execute(HAS_MODEL).fetchone() != (True,):
             raise StrandlineError("There is no read model provenance_lineage: the ledger has no provenance yet.")
@@ -65,20 +63,21 @@ def read_lineage(url: str, start: str, direction: Direction) -> Lineage:
         things = _things(connection, named)
     if start not in things and not relations:
         raise StrandlineError(
-            "Nothing is told of a thing with this id: `strandline sql 'SELECT thing FROM read.provenance_lineage'`."
+            "The ledger knows no thing with this id; the known ones: "
+            "`strandline sql 'SELECT thing FROM read.provenance_lineage'`."
         )
     return Lineage(start, direction, things, relations)
 
 
 def tree(lineage: Lineage) -> Iterator[str]:
-    """A line a relation, indented by distance; what was shown before is not followed again, so a cycle ends."""
+    """Yield a line for each relation, indented by distance. A thing is followed once, so a cycle ends."""
     further: dict[str, list[tuple[str, str]]] = {}
     for one in lineage.relations:
         here, there = (one.thing, one.source) if lineage.direction == "sources" else (one.source, one.thing)
         further.setdefault(here, []).append((one.relation, there))
     yield _named(lineage, lineage.start)
     shown = {lineage.start}
-    # A stack of our own: a lineage may be deeper than Python's.
+    # An explicit stack: a lineage may be deeper than Python's.
     waiting = [("", edge) for edge in reversed(_ends(further.get(lineage.start, ())))]
     while waiting:
         indent, (relation, there, last) = waiting.pop()
@@ -91,24 +90,6 @@ def tree(lineage: Lineage) -> Iterator[str]:
             waiting += [(deeper, edge) for edge in reversed(_ends(further.get(there, ())))]
 
 
-def prov_json(lineage: Lineage) -> str:
-    """W3C's PROV-JSON (member submission, 2013)."""
-    document = ProvDocument()
-    space = document.add_namespace("ledger", NAMESPACE)
-    ids = {name: space[name] for name in _ids(lineage)}
-    for name in sorted(lineage.things):
-        _add_thing(document, ids[name], lineage.things[name])
-    add: dict[str, Any] = {
-        "used": document.used,
-        "wasGeneratedBy": document.wasGeneratedBy,
-        "wasDerivedFrom": document.wasDerivedFrom,
-        "wasAttributedTo": document.wasAttributedTo,
-    }
-    for one in sorted(lineage.relations, key=lambda one: (one.relation, one.thing, one.source)):
-        add[one.relation](ids[one.thing], ids[one.source])
-    return str(document.serialize(format="json", indent=2))
-
-
 def _ends(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str, bool]]:
     found = list(edges)
     return [(relation, there, index == len(found) - 1) for index, (relation, there) in enumerate(found)]
@@ -117,30 +98,14 @@ def _ends(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str, bool]]:
 def _named(lineage: Lineage, name: str) -> str:
     thing = lineage.things.get(name)
     if thing is None:
-        return f"{name} (nothing told)"
-    told = ", ".join(part for part in (thing.type or thing.kind, thing.label) if part)
-    return f"{name} ({told})"
+        return f"{name} (not described)"
+    description = ", ".join(part for part in (thing.type or thing.kind, thing.label) if part)
+    return f"{name} ({description})"
 
 
 def _things(connection: psycopg.Connection[Any], named: set[str]) -> dict[str, Thing]:
-    """Where two documents claim one id, the first that did."""
+    """Return the things by id. If two documents claim an id, the first one counts."""
     found: dict[str, Thing] = {}
     for row in connection.execute(THINGS, [sorted(named)]):
         found.setdefault(row[0], Thing(*row))
     return found
-
-
-def _ids(lineage: Lineage) -> set[str]:
-    return {lineage.start, *(name for one in lineage.relations for name in (one.thing, one.source))}
-
-
-def _add_thing(document: ProvDocument, name: QualifiedName, thing: Thing) -> None:
-    told = {"prov:type": thing.type, "prov:label": thing.label, "prov:location": thing.location}
-    told |= {"ledger:digest": thing.digest}
-    attributes = {key: value for key, value in told.items() if value is not None}
-    if thing.kind == "activity":
-        document.activity(name, thing.started_at, thing.ended_at, attributes)
-    elif thing.kind == "agent":
-        document.agent(name, attributes)
-    else:
-        document.entity(name, attributes)

@@ -1,6 +1,7 @@
-"""Where data and models come from, recorded in the terms of W3C PROV (PROV-DM, 2013).
+"""The provenance of data and models, recorded in the terms of W3C PROV (PROV-DM, 2013).
 
-What is told once stays: told again it is nothing new, told otherwise it is refused; what was left open may be added.
+A statement is permanent: a repetition is a no-op, and a contradiction is refused. A member that was left out may be
+added.
 """
 
 from collections.abc import Iterator
@@ -19,20 +20,20 @@ _MOST_CHARACTERS = 1_000
 
 
 class WrongStatement(StrandlineError):
-    """What was given is no statement: a name is missing or no text."""
+    """A statement is malformed: a name is missing or no text."""
 
 
 class Contradiction(StrandlineError):
-    """What is told is not what was told before."""
+    """A statement contradicts an earlier one."""
 
 
-class NotTold(StrandlineError):
-    """A relation is between things that nothing was told of."""
+class UnknownThing(StrandlineError):
+    """A relation names a thing that no statement describes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A thing: a data set, a model, a report. `digest` is its content's, `location` where it lies."""
+    """A data set, a model, a report. `digest` is that of its content, `location` its address."""
 
     table: ClassVar = "Entity"
     entity_id: str
@@ -44,7 +45,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What uses and generates entities: a training, a cleaning, an evaluation."""
+    """A process that uses and generates entities: a training, a cleaning, an evaluation."""
 
     table: ClassVar = "Activity"
     activity_id: str
@@ -56,7 +57,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Who answers for things: a person, an organisation, a program."""
+    """A person, an organisation or a program that is responsible for entities."""
 
     table: ClassVar = "Agent"
     agent_id: str
@@ -93,7 +94,7 @@ class WasDerivedFrom:
 
 @dataclass(frozen=True, slots=True)
 class WasAttributedTo:
-    """The entity is to be ascribed to the agent."""
+    """The entity is attributed to the agent."""
 
     table: ClassVar = "WasAttributedTo"
     entity_id: str
@@ -109,13 +110,13 @@ _KINDS: tuple[type[Statement], ...] = (
 
 
 class Provenance:
-    """Records statements in a ledger; for any number of threads."""
+    """Records statements in a ledger, from any number of threads."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def create(self) -> None:
-        """Make the tables and their indexes, where they are not there yet."""
+        """Create the tables and their indexes if they do not exist."""
         for kind in _KINDS:
             table, indexed = kind.table, _members(kind)[0]
             for define in (
@@ -128,47 +129,46 @@ class Provenance:
                     continue
 
     def record(self, *statements: Statement) -> None:
-        """Record statements, all of them or none, in one transaction (so at most 40 that are new).
+        """Record all statements or none, in one transaction (so at most 40 new ones).
 
-        Raises WrongStatement, Contradiction, NotTold.
+        Raises WrongStatement, Contradiction, UnknownThing.
         """
         documents = [(one, _document(one)) for one in statements]
 
         def work(txn: Transaction) -> None:
             for one, document in documents:
                 if isinstance(one, Thing):
-                    _tell(txn, one.table, document)
+                    _record_thing(txn, one.table, document)
             for one, document in documents:
                 if not isinstance(one, Thing):
-                    _relate(txn, one.table, document)
+                    _record_relation(txn, one.table, document)
 
         self._ledger.execute(work, retries=RETRIES)
 
 
-def _tell(txn: Transaction, table: str, document: dict[str, Any]) -> None:
-    before = _told(txn, table, document)
+def _record_thing(txn: Transaction, table: str, document: dict[str, Any]) -> None:
+    before = _find(txn, table, document)
     if before is None:
         txn.insert(table, document)
         return
-    held = as_json(before.data)
-    told = as_json(document)
-    if any(held.get(name) not in (None, value) for name, value in told.items()):
-        raise Contradiction(f"of this {table} something else was told before; tell of a new one")
-    if new := {name: document[name] for name in told if held.get(name) is None}:
+    stored, given = as_json(before.data), as_json(document)
+    if any(stored.get(name) not in (None, value) for name, value in given.items()):
+        raise Contradiction(f"this {table} was recorded with other members: record a new {table} under another id")
+    if new := {name: document[name] for name in given if stored.get(name) is None}:
         txn.update(table, before.document_id, new)
 
 
-def _relate(txn: Transaction, table: str, document: dict[str, Any]) -> None:
+def _record_relation(txn: Transaction, table: str, document: dict[str, Any]) -> None:
     for name, value in document.items():
         of = _TABLES[name]
         if not txn.find(of, f"{of.lower()}Id", value):
-            raise NotTold(f"{table}: nothing is told of its {of}; record that with it, or before")
+            raise UnknownThing(f"{table}: its {of} is not recorded; record that with it, or before")
     subject = next(iter(document))
     if all(found.data != document for found in txn.find(table, subject, document[subject])):
         txn.insert(table, document)
 
 
-def _told(txn: Transaction, table: str, document: dict[str, Any]) -> Document | None:
+def _find(txn: Transaction, table: str, document: dict[str, Any]) -> Document | None:
     indexed = next(iter(document))
     found = txn.find(table, indexed, document[indexed])
     return next((one for one in found if one.data is not None), None)
@@ -184,16 +184,16 @@ _TABLES = {
 
 
 def _document(statement: Statement) -> dict[str, Any]:
-    """As the ledger keeps it, without what is left open; its first member is what it is found by."""
+    """Return the statement as the ledger stores it, without members that are None. Its first member is indexed."""
     members = zip(_members(type(statement)), _values(statement), strict=True)
     document = {name: value for name, value in members if value is not None}
     for name, value in document.items():
         if isinstance(value, datetime):
             if value.tzinfo is None:
-                raise WrongStatement(f"{statement.table}: {name} is to have an offset")
+                raise WrongStatement(f"{statement.table}: {name} must have an offset")
             document[name] = at(value)
         elif not isinstance(value, str) or not 0 < len(value) <= _MOST_CHARACTERS or not value.isprintable():
-            raise WrongStatement(f"{statement.table}: {name} is to be a text of 1 to {_MOST_CHARACTERS:,} characters")
+            raise WrongStatement(f"{statement.table}: {name} must be a text of 1 to {_MOST_CHARACTERS:,} characters")
     return document
 
 
@@ -202,6 +202,6 @@ def _values(statement: Statement) -> Iterator[Any]:
 
 
 def _members(kind: type[Statement]) -> list[str]:
-    """The names of a document's members: entity_id is entityId."""
+    """Return the names of a document's members: entity_id is entityId."""
     words = [one.name.split("_") for one in fields(kind)]
     return [first + "".join(word.capitalize() for word in rest) for first, *rest in words]

@@ -1,18 +1,21 @@
-"""Exporting the journal as QLDB did, once or as it grows: an archive that `replay` and `verify` take.
+"""Export of the journal in QLDB's format, once or as it grows: an archive that `replay` and `verify` read.
 
-What lies at the destination tells how far it is: an export that was broken off, or is made again later, goes on there.
+The objects at the destination show how far the export is. An interrupted or a later export resumes there.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.mark.mark import CHANNEL, read_mark
+from strandline.consumer.mark.effects import CHANNEL
+from strandline.consumer.mark.mark import read_mark
+from strandline.journal.decode.kernel import decode
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import timestamp
@@ -23,14 +26,14 @@ from strandline.ledger.publish.target import Target
 
 OBJECT_BLOCKS = 1_000
 OBJECT_REVISIONS = 5_000
-_QUIET_SECONDS = 5.0  # a followed export writes an object when it is full, or when this has passed
+_QUIET_SECONDS = 5.0  # with `follow`, an object is written when it is full, or after so long
 _OBJECT = re.compile(r"([0-9A-Za-z]+)\.(\d+)-(\d+)\.(?:ion|json)$")
 _STARTED = re.compile(r"([0-9A-Za-z]+)\.started\.manifest$")
 
 
 @dataclass(slots=True)
-class Exported:
-    """What an export wrote; `last_no` is the last block at the destination, None where there is none."""
+class ExportResult:
+    """The blocks and objects that an export wrote. `last_no` is the last block at the destination, None if empty."""
 
     blocks: int = 0
     objects: int = 0
@@ -38,10 +41,10 @@ class Exported:
 
 
 class Exporter:
-    """One destination of one store's journal."""
+    """The export of one store's journal to one destination."""
 
     def __init__(self, url: str, target: Target, format: Format = Format.ION_TEXT) -> None:
-        """Raises StrandlineError where the store is empty, UsageError where another journal or format is there."""
+        """Raises StrandlineError if the store is empty, UsageError if the destination has another journal or format."""
         self._url = url
         self._target = target
         self._format = format
@@ -52,18 +55,18 @@ class Exporter:
         self._strand_id = mark.strand_id
         self._names = self._objects(mark.origin)
         self._next_no = self._numbers(self._names[-1])[1] + 1 if self._names else mark.origin
-        self.exported = Exported(last_no=self._next_no - 1 if self._names else None)
+        self.exported = ExportResult(last_no=self._next_no - 1 if self._names else None)
         self._export_id = self._started() or self._start()
 
-    def run(self, progress: Callable[[int], None] = lambda _: None) -> Exported:
-        """Export up to the mark as it stands now."""
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> ExportResult:
+        """Export up to the present mark."""
         with connect(self._url) as connection:
             self._catch_up(connection, progress)
         self._complete()
         return self.exported
 
-    def follow(self, stopping: Callable[[], bool], progress: Callable[[int], None] = lambda _: None) -> Exported:
-        """Export, and go on as blocks come, until told to stop."""
+    def follow(self, stopping: Callable[[], bool], progress: Callable[[int], None] = lambda _: None) -> ExportResult:
+        """Export, then follow the journal until `stopping` returns true."""
         with connect(self._url) as connection, connect(self._url, autocommit=True) as listening:
             listening.execute(f"LISTEN {CHANNEL}")
             self._catch_up(connection, progress)
@@ -85,7 +88,9 @@ class Exporter:
         last_no = read_mark(connection).sequence_no
         for blocks in _batches(read_blocks(connection, self._next_no, last_no)):
             name = object_name(blocks, self._strand_id, self._format)
-            self._target.put(name, encode(blocks, self._format))
+            data = encode(blocks, self._format)
+            _check(name, data, blocks)
+            self._target.put(name, data)
             self._names.append(name)
             self._next_no = blocks[-1]["blockAddress"]["sequenceNo"] + 1
             self.exported.blocks += len(blocks)
@@ -94,7 +99,7 @@ class Exporter:
             progress(len(blocks))
 
     def _objects(self, origin: int) -> list[str]:
-        """The objects of this strand that are there, in order."""
+        """Return the objects of this strand at the destination, in order."""
         names = [name for name in self._target.names() if _OBJECT.search(name)]
         strands = {self._match(name)[1] for name in names}
         if strands - {self._strand_id}:
@@ -105,17 +110,17 @@ class Exporter:
         return names
 
     def _started(self) -> str | None:
-        """The id of the export that is there; UsageError where it has another format."""
+        """Return the id of the export at the destination. Raises UsageError if it has another format."""
         for name in self._target.names():
             if found := _STARTED.search(name):
                 try:
-                    told = ion.read_one(self._target.read(name))["outputFormat"]
+                    found_format = ion.read_one(self._target.read(name))["outputFormat"]
                 except (UnreadableError, KeyError, TypeError):
                     raise UsageError(
                         f"{name}: is no started manifest of an export: name an empty destination."
                     ) from None
-                if told != self._format:
-                    raise UsageError(f"The export at the destination is {told}: go on with --format {told}.")
+                if found_format != self._format:
+                    raise UsageError(f"The export at the destination is {found_format}: use --format {found_format}.")
                 return found[1]
         return None
 
@@ -150,8 +155,26 @@ class Exporter:
         return int(match[2]), int(match[3])
 
 
+def _check(name: str, data: bytes, blocks: Sequence[Block]) -> None:
+    """Read an encoded object as `replay` does. Raises StrandlineError if it does not have the blocks' hashes."""
+    decoded = decode(data, trust_deletions=True, with_rows=False)
+    expected = [(block["blockAddress"]["sequenceNo"], _hash(block["blockHash"])) for block in blocks]
+    if decoded.faults or [(link.sequence_no, link.block_hash) for link in decoded.links] != expected:
+        fault = decoded.faults[0] if decoded.faults else None
+        number = fault.sequence_no if fault and fault.sequence_no is not None else expected[0][0]
+        raise StrandlineError(
+            f"{name}: block {number} would not have its hash when read back ({fault.fault if fault else 'blockHash'}), "
+            "so the object was not written: export in another --format, and report this."
+        )
+
+
+def _hash(value: bytes | str) -> bytes:
+    """Return a block's hash, which JSON has in base64."""
+    return b64decode(value) if isinstance(value, str) else bytes(value)
+
+
 def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
-    """Blocks of one object each."""
+    """Yield the blocks of each object."""
     batch: list[Block] = []
     revisions = 0
     for block in blocks:

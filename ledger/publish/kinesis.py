@@ -1,13 +1,13 @@
-"""Putting QLDB's stream records into Kinesis, as QLDB did it: packed by the Kinesis Producer Library's format.
+"""Sends stream records to Kinesis as QLDB does: packed in the format of the Kinesis Producer Library.
 
-KCL drops a packed record, in silence, if the key of one record in it hashes outside the record's shard. So records are
-packed shard by shard, and the shards are asked for anew each time: after a reshard they are others.
+KCL drops a packed record silently if the key of one record in it hashes outside the record's shard. So records are
+packed shard by shard. The shards are listed again each time, because a reshard changes them.
 """
 
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,22 @@ import boto3
 from aws_kinesis_agg import DIGEST_SIZE, MAGIC
 from aws_kinesis_agg.aggregator import AggRecord
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from strandline.consumer.intake.aws_errors import describe_aws_errors
 from strandline.journal.decode import stream
 from strandline.journal.decode.stream import UserRecord
 from strandline.journal.errors import StrandlineError
 
-# Of PutRecords, as Kinesis limits a call.
+# Kinesis limits a call of PutRecords to these.
 MOST_RECORDS, MOST_BYTES = 500, 5 * 1024 * 1024
-AT_ONCE = 2_000  # user records for which the shards are asked once
+AT_ONCE = 2_000  # user records after which the shards are listed again
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-ATTEMPTS = 12  # at records of which Kinesis takes none: three quarters of a minute
+ATTEMPTS = 12  # in a row in which Kinesis accepts no record: three quarters of a minute
 
 
 def feed(name: str, records: Iterable[UserRecord], progress: Callable[[int], None] = lambda _: None) -> int:
-    """Put user records into a stream, in their order within each shard; gives how many. Raises `StrandlineError`."""
-    with _told(name):
+    """Send user records to a stream, in their order within each shard. Returns how many. Raises `StrandlineError`."""
+    with _errors(name):
         client = kinesis()
         count, left = 0, iter(records)
         while some := list(islice(left, AT_ONCE)):
@@ -42,18 +42,18 @@ def feed(name: str, records: Iterable[UserRecord], progress: Callable[[int], Non
 
 
 def kinesis() -> Any:
-    """boto3's client, which tries again what fails on the way."""
+    """Return boto3's client, which retries calls that fail in transit."""
     return boto3.client("kinesis", config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
 
 def put(client: Any, name: str, records: Iterable[UserRecord]) -> int:
-    """Put user records into a stream, all of them; gives how many raw records they were packed into.
+    """Send all of the user records to a stream. Returns the number of raw records that they were packed into.
 
-    Each raw record holds user records of one shard only, under the first one's partition key. Raises `StrandlineError`:
-    then some may be in.
+    Each raw record has user records of one shard only, under the first one's partition key. Raises `StrandlineError`;
+    some of the records may be in the stream then.
     """
     count = 0
-    with _told(name):
+    with _errors(name):
         for call in _calls(_packed(records, _shards(client, name))):
             _put(client, name, call)
             count += len(call)
@@ -61,13 +61,13 @@ def put(client: Any, name: str, records: Iterable[UserRecord]) -> int:
 
 
 def archived(folder: Path) -> Iterator[UserRecord]:
-    """The user records in a folder of raw Kinesis records, a file each, in the order of the files' names."""
+    """Yield the user records in a folder of raw Kinesis records, one a file, in the order of the files' names."""
     for file in sorted(folder.iterdir()):
         yield from unpacked(file.read_bytes())
 
 
 def unpacked(raw: bytes) -> Iterator[UserRecord]:
-    """The user records in a raw record, with their keys; of one that is not packed the key is its own hash."""
+    """Yield the user records in a raw record, with their keys. The key of an unpacked record is its own hash."""
     if not raw.startswith(MAGIC):
         yield UserRecord(hashlib.sha256(raw).hexdigest(), raw)
         return
@@ -77,24 +77,13 @@ def unpacked(raw: bytes) -> Iterator[UserRecord]:
         yield UserRecord(packed.partition_key_table[record.partition_key_index], bytes(record.data))
 
 
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    """What boto3 fails with, by its code alone: its texts may quote a key or a signature."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        raise StrandlineError(
-            f"Kinesis refuses stream {name} ({code}): check its name, the region and your rights."
-        ) from None
-    except BotoCoreError as error:
-        raise StrandlineError(
-            f"Kinesis cannot be used ({type(error).__name__}): check AWS_REGION, the credentials and AWS_ENDPOINT_URL."
-        ) from None
+def _errors(name: str) -> AbstractContextManager[None]:
+    needs = "kinesis:ListShards and kinesis:PutRecords are needed"
+    return describe_aws_errors("Kinesis", f"stream {name}", needs=needs)
 
 
 def _shards(client: Any, name: str) -> list[tuple[int, int]]:
-    """The hash ranges of the open shards."""
+    """Return the hash ranges of the open shards."""
     pages = client.get_paginator("list_shards").paginate(StreamName=name)
     shards = [shard for page in pages for shard in page["Shards"]]
     return [
@@ -115,7 +104,7 @@ def _packed(records: Iterable[UserRecord], shards: Iterable[tuple[int, int]]) ->
 
 
 def hash_key(partition_key: str) -> int:
-    """Where a partition key lies in the shards' ranges."""
+    """Return the hash of a partition key, which lies in one shard's range."""
     return int.from_bytes(hashlib.md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
 
 
@@ -134,7 +123,7 @@ def _calls(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _put(client: Any, name: str, entries: list[dict[str, Any]]) -> None:
-    """Those that Kinesis did not take again, after a growing pause, as long as it takes any."""
+    """Send entries. Those that Kinesis refuses are sent again after a growing pause, as long as it accepts any."""
     pause, attempts = FIRST_PAUSE, 0
     while True:
         answer = client.put_records(StreamName=name, Records=entries)
@@ -144,7 +133,7 @@ def _put(client: Any, name: str, entries: list[dict[str, Any]]) -> None:
         attempts = attempts + 1 if len(failed) == len(entries) else 0
         if attempts == ATTEMPTS:
             raise StrandlineError(
-                f"Kinesis stream {name} takes no more now (it is throttled, or has too few shards): run it again."
+                f"Kinesis stream {name} accepts no more records (throttled, or too few shards): run the command again."
             )
         entries = failed
         time.sleep(pause)

@@ -1,6 +1,6 @@
 """QLDB's GetDigest, GetBlock and GetRevision, in the shapes of its API (its developer guide, "Verification").
 
-Ion is `{"IonText": …}`, as there; a proof is a list of blobs, `reduce(dot, proof, hash) == digest`.
+Ion is `{"IonText": …}`, as in QLDB's API. A proof is a list of blobs: `reduce(dot, proof, hash) == digest`.
 """
 
 from base64 import b64encode
@@ -13,7 +13,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.verification.digest import BlockHashes, store_digest
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion.values import write_text
-from strandline.journal.proofs.proof import PathCollector, revision_proof
+from strandline.journal.proofs.path import PathCollector, revision_proof
 from strandline.ledger.errors import NoSuchRevision
 from strandline.ledger.publish.blocks import Block, read_blocks
 
@@ -22,7 +22,7 @@ Answer = dict[str, Any]
 
 
 def get_digest(url: str) -> Answer:
-    """The ledger's digest up to the mark: `{Digest: base64, DigestTipAddress}`."""
+    """Return the ledger's digest up to the mark: `{Digest: base64, DigestTipAddress}`."""
     found = store_digest(url)
     return {
         "Digest": b64encode(found.digest).decode(),
@@ -31,7 +31,7 @@ def get_digest(url: str) -> Answer:
 
 
 def get_block(url: str, address: Address, digest_tip_address: Address | None = None) -> Answer:
-    """The block at `{strandId, sequenceNo}`, with its proof where a digest's tip is given: `{Block, Proof}`."""
+    """Return the block at `{strandId, sequenceNo}`, with its proof if a digest's tip is given: `{Block, Proof}`."""
     with connect(url) as connection:
         block = _block(connection, address)
         answer: Answer = {"Block": _ion(block)}
@@ -41,16 +41,16 @@ def get_block(url: str, address: Address, digest_tip_address: Address | None = N
 
 
 def get_revision(url: str, address: Address, document_id: str, digest_tip_address: Address | None = None) -> Answer:
-    """The revision of a document that a block brought, with its proof where a digest's tip is given.
+    """Return the revision of a document in a block, with its proof if a digest's tip is given: `{Revision, Proof}`.
 
-    `{Revision, Proof}`. Raises NoSuchRevision.
+    Raises NoSuchRevision.
     """
     with connect(url) as connection:
         block = _block(connection, address)
         revisions = [one for one in block.get("revisions", ()) if one.get("metadata", {}).get("id") == document_id]
         if not revisions:
             raise NoSuchRevision(
-                f"block {address['sequenceNo']} brought no revision of document {document_id}: "
+                f"block {address['sequenceNo']} has no revision of document {document_id}: "
                 "`strandline sql` shows the block of each, in ledger.history('<table>')"
             )
         answer: Answer = {"Revision": _ion(revisions[0])}
@@ -72,7 +72,7 @@ def _block(connection: psycopg.Connection[Any], address: Address) -> Block:
     if found is None or found["blockAddress"]["strandId"] != address.get("strandId"):
         raise StrandlineError(f"The journal has no block at {write_text(dict(address))}.")
     if isinstance(found["blockHash"], str):
-        raise StrandlineError(f"Block {number} was had only as JSON, which has lost Ion's types: replay it as Ion.")
+        raise StrandlineError(f"Block {number} is known only as JSON, without Ion's types: replay it as Ion.")
     return found
 
 

@@ -1,7 +1,7 @@
-"""Streaming the journal to Kinesis as QLDB did: KPL-aggregated records under the hashes as partition keys.
+"""Stream of the journal to Kinesis in QLDB's format: KPL-aggregated records with the hashes as partition keys.
 
-At least once: the position moves when Kinesis has confirmed all records of the blocks up to it, so a stream that was
-broken off goes on there, and may repeat some. A stream that has an end time closes with COMPLETED when that is reached.
+At least once: the position moves when Kinesis has confirmed all records of the blocks up to it. An interrupted stream
+resumes there, and may repeat some records. A stream with an end time ends with COMPLETED.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.mark.effects import CHANNEL
 from strandline.consumer.mark.lock import strand_lock
-from strandline.consumer.mark.mark import CHANNEL, read_mark
+from strandline.consumer.mark.mark import read_mark
 from strandline.journal.decode.stream import block_records, control_record
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.ledger.publish.blocks import AT_A_TIME, Block, read_blocks
@@ -26,7 +27,7 @@ OPEN = "INSERT INTO journal.outbound_stream (name, sequence_no, ends_at) VALUES 
 MOVE = "UPDATE journal.outbound_stream SET sequence_no = %s WHERE name = %s"
 COMPLETE = "UPDATE journal.outbound_stream SET completed = true WHERE name = %s"
 
-# The last block to stream, and whether no other can come: a block's time is never before that of the one before it.
+# The last block to stream, and whether it is the final one: block times never decrease.
 LAST = """
     SELECT coalesce(
                (SELECT min(b.sequence_no) - 1 FROM journal.block b
@@ -37,8 +38,8 @@ LAST = """
 
 
 @dataclass(slots=True)
-class Streamed:
-    """What was streamed; `records` are the raw ones, `last_no` is the last block whose records are all in."""
+class StreamingResult:
+    """The blocks and raw records that were streamed. `last_no` is the last block of which all records are sent."""
 
     blocks: int = 0
     records: int = 0
@@ -54,22 +55,22 @@ class Streamer:
         self._url = url
         self._client = client
         self._name = name
-        # In milliseconds, as blocks have their times: none is before it that is appended after.
+        # In milliseconds, as block times are: a block that is appended later is not before it.
         self._ends_at = ends_at and ends_at.replace(microsecond=ends_at.microsecond // 1000 * 1000)
-        self.streamed = Streamed()
+        self.streamed = StreamingResult()
 
     def run(
         self, *, follow: bool = False, stopping: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Streamed:  # fmt: skip
-        """Stream up to the mark; where it is to follow, go on as blocks come, until told to stop or the end time.
+    ) -> StreamingResult:  # fmt: skip
+        """Stream up to the mark; with `follow`, until `stopping` returns true or the end time has passed.
 
-        Raises StrandlineError where the store is empty, another process streams there, or Kinesis does not take it,
-        UsageError where the stream was opened with another end time.
+        Raises StrandlineError if the store is empty, another process streams there, or Kinesis refuses the records;
+        UsageError if the stream was opened with another end time.
         """
         with connect(self._url) as connection, connect(self._url, autocommit=True) as holding:
             if holding.execute(LOCK, [self._name]).fetchone() != (True,):
-                raise StrandlineError(f"Another process streams to {self._name}: there is one at a time.")
+                raise StrandlineError(f"Another process streams to {self._name}: only one may at a time.")
             holding.execute(f"LISTEN {CHANNEL}")
             next_no = self._begin(connection)
             while not self.streamed.completed:
@@ -85,7 +86,7 @@ class Streamer:
             return self.streamed
 
     def _begin(self, connection: psycopg.Connection[Any]) -> int:
-        """The block to go on with; a new stream begins with CREATED."""
+        """Return the next block to stream. A new stream begins with CREATED."""
         mark = read_mark(connection)
         if mark.strand_id is None or mark.sequence_no < mark.origin:
             raise StrandlineError("The store holds no blocks yet, so there is nothing to stream.")
@@ -96,7 +97,7 @@ class Streamer:
             last_no, ends_at, self.streamed.completed = row
             if self._ends_at not in (None, ends_at):
                 was = "no end time" if ends_at is None else f"the end time {ends_at.isoformat()}"
-                raise UsageError(f"Stream {self._name} was opened with {was}: a new end wants a new stream.")
+                raise UsageError(f"Stream {self._name} was opened with {was}: a new end needs a new stream.")
             self._ends_at = ends_at
             self.streamed.last_no = last_no if last_no >= mark.origin else None
             return int(last_no) + 1
@@ -106,8 +107,8 @@ class Streamer:
         return mark.origin
 
     def _last(self, connection: psycopg.Connection[Any]) -> tuple[int, bool]:
-        """The last block to stream by now, and whether there will be no other."""
-        # The lock waits for the append that may be under way, whose block may be of just before the end.
+        """Return the last block to stream by now, and whether it is the final one."""
+        # The lock waits for an append in progress, whose block time may be just before the end.
         with strand_lock(connection, alone=False):
             last_no, is_last = connection.execute(LAST, {"ends_at": self._ends_at}).fetchone() or (-1, False)
         return last_no, is_last
@@ -141,5 +142,5 @@ class Streamer:
 def _streamable(block: Block) -> Block:
     if isinstance(block["blockHash"], str):
         number = block["blockAddress"]["sequenceNo"]
-        raise StrandlineError(f"Block {number} was had only as JSON, which no stream holds: replay it as Ion first.")
+        raise StrandlineError(f"Block {number} is known only as JSON, which no stream has: replay it as Ion first.")
     return block

@@ -1,28 +1,31 @@
-"""Where an export is written to: a folder, or what a bucket holds under a prefix."""
+"""The destination of an export: a folder, or a prefix in a bucket."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from strandline.consumer.intake.aws_errors import describe_aws_errors
 from strandline.consumer.intake.s3 import SCHEME
 from strandline.journal.errors import StrandlineError, UsageError
 
+_errors = partial(describe_aws_errors, "S3", needs="s3:ListBucket and s3:PutObject are needed")
+
 
 class Target(Protocol):
-    """Takes files by name, each whole or not at all."""
+    """A destination of files, by name. Writing a file is atomic."""
 
     prefix: str  # of a file's full key
 
     def names(self) -> Iterator[str]:
-        """The files there."""
+        """Yield the names of the files."""
 
     def read(self, name: str) -> bytes:
-        """One of them."""
+        """Return the contents of a file."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Write one, or replace it; StrandlineError where that fails."""
+        """Write or replace a file. Raises StrandlineError."""
 
 
 class FolderTarget:
@@ -33,7 +36,7 @@ class FolderTarget:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder}: is no folder")
+            raise UsageError(f"{folder}: not a folder; name a folder, or s3://bucket/prefix")
 
     def names(self) -> Iterator[str]:
         return (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
@@ -56,7 +59,7 @@ class FolderTarget:
 
 
 class BucketTarget:
-    """What a bucket holds under a prefix; S3 shows an object only when all of it is there."""
+    """A prefix in a bucket. S3 shows an object only when it is complete."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._client = client
@@ -64,18 +67,18 @@ class BucketTarget:
         self.prefix = prefix
 
     def names(self) -> Iterator[str]:
-        with _told(self._address("")):
+        with _errors(self._address("")):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self.prefix)
             for page in pages:
                 yield from (item["Key"].removeprefix(self.prefix) for item in page.get("Contents", ()))
 
     def read(self, name: str) -> bytes:
-        with _told(self._address(name)):
+        with _errors(self._address(name)):
             data: bytes = self._client.get_object(Bucket=self._bucket, Key=self.prefix + name)["Body"].read()
             return data
 
     def put(self, name: str, data: bytes) -> None:
-        with _told(self._address(name)):
+        with _errors(self._address(name)):
             self._client.put_object(Bucket=self._bucket, Key=self.prefix + name, Body=data)
 
     def _address(self, name: str) -> str:
@@ -83,7 +86,7 @@ class BucketTarget:
 
 
 def target(address: str) -> Target:
-    """The target that a user names: a folder, or `s3://bucket/prefix`."""
+    """Return the target at an address: a folder, or `s3://bucket/prefix`."""
     if not address.startswith(SCHEME):
         return FolderTarget(Path(address))
     import boto3
@@ -91,22 +94,6 @@ def target(address: str) -> Target:
     bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise UsageError(f"{address}: names no bucket; write {SCHEME}bucket/prefix")
-    with _told(address):
+    with _errors(address):
         client = boto3.client("s3")
     return BucketTarget(client, bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/")
-
-
-@contextmanager
-def _told(address: str) -> Iterator[None]:
-    """What boto3 fails with, by its code alone: its texts may quote a key or a signature."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        raise StrandlineError(f"{address}: S3 refuses ({code}); s3:ListBucket and s3:PutObject are needed") from None
-    except BotoCoreError as error:
-        raise StrandlineError(
-            f"{address}: S3 cannot be reached ({type(error).__name__}); check region, credentials and network"
-        ) from None

@@ -1,4 +1,4 @@
-"""Financial accounts on the ledger that goes on: a document an account, a revision a movement."""
+"""The wallet: financial accounts in the ledger. An account is a document, a movement is a revision."""
 
 from strandline.ledger.wallet.accounts import Balance, Movement, Wallet
 

@@ -1,4 +1,4 @@
-"""Amounts of money: exact decimals, written as decimal strings, in whatever currency the wallet is in."""
+"""Amounts of money: exact decimals, written as decimal strings, in the currency of the wallet."""
 
 import re
 from decimal import Decimal
@@ -11,15 +11,15 @@ _AMOUNT = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(?:\.[0-9]{{1,{MOST_DECIMALS}}})
 
 
 def read_amount(text: object) -> Decimal:
-    """A positive amount; raises WrongRequest."""
+    """Return a positive amount. Raises WrongRequest."""
     if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
         raise WrongRequest(
-            f'amount is to be a decimal string such as "12.50": at most {MOST_DIGITS} digits before the point and '
+            f'amount must be a decimal string such as "12.50": at most {MOST_DIGITS} digits before the point and '
             f"{MOST_DECIMALS} after it, without a sign or an exponent"
         )
     amount = Decimal(text)
     if amount == 0:
-        raise WrongRequest("amount is to be more than zero")
+        raise WrongRequest("amount must be more than zero")
     return amount
 
 

@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them to a Lambda function, and answers to it: payload formats 1.0 and 2.0."""
+"""Requests and answers of a Lambda function behind API Gateway: payload formats 1.0 and 2.0."""
 
 import json
 from base64 import b64decode
@@ -16,23 +16,23 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's JSON body (GET: its query), and its headers by their names in small letters."""
+    """A request's JSON body (GET: its query), and its headers by lower-case names."""
 
     members: Mapping[str, Any]
     headers: Mapping[str, str]
 
     def names(self, *names: str) -> list[str]:
-        """The members of these names, texts that name something; raises WrongRequest."""
+        """Return the members of these names. Raises WrongRequest if one is not a short printable text."""
         return [_name(name, self.members.get(name)) for name in names]
 
     def expect(self, *names: str) -> None:
-        """Raises WrongRequest where there is a member of another name: it may have mattered to who sent it."""
+        """Raise WrongRequest if there is a member of another name: its sender may rely on it."""
         if not self.members.keys() <= set(names):
-            raise WrongRequest(f"there is a member beside {', '.join(names) or 'none'}")
+            raise WrongRequest(f"the members may be {', '.join(names) or 'none'}, and no others")
 
 
 def read_request(event: Event) -> Request:
-    """Raises WrongRequest, TooLarge."""
+    """Return the request of an event. Raises WrongRequest, TooLarge."""
     headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     if method(event) == "GET":
         return Request(event.get("queryStringParameters") or {}, headers)
@@ -69,13 +69,13 @@ def _body(event: Event) -> Mapping[str, Any]:
             raise TooLarge(f"a request has at most {MOST_BYTES:,} bytes")
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise WrongRequest("the body is no JSON") from None
+        raise WrongRequest("the body is not JSON") from None
     if not isinstance(value, dict):
-        raise WrongRequest("the body is no JSON object")
+        raise WrongRequest("the body is not a JSON object")
     return value
 
 
 def _name(name: str, value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MOST_NAME or not value.isprintable():
-        raise WrongRequest(f"{name} is to be a text of 1 to {MOST_NAME} printable characters")
+        raise WrongRequest(f"{name} must be a text of 1 to {MOST_NAME} printable characters")
     return value

@@ -1,6 +1,6 @@
-"""The wallet's functions for AWS Lambda, behind API Gateway; `strandline serve wallet` calls the same ones.
+"""The wallet's functions for AWS Lambda behind API Gateway. `strandline serve wallet` calls the same ones.
 
-In Lambda, the settings are read from the environment when a function first runs; nothing of a request is logged.
+In Lambda, the first call reads the settings from the environment. Nothing of a request is logged.
 """
 
 import hmac
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Api:
-    """The wallet, its profiles where there are any, and the token that requests must bear where one is set."""
+    """The wallet, its profiles if they are on, and the token that requests must bear if one is set."""
 
     def __init__(self, wallet: Wallet, profiles: Profiles | None = None, token: str | None = None) -> None:
         self.wallet = wallet
@@ -49,6 +49,9 @@ class Api:
     def has_profiles(self) -> bool:
         return self._profiles is not None
 
+    def close(self) -> None:
+        self.wallet.close()
+
     def check_token(self, request: Request) -> None:
         if self._token is None:
             return
@@ -58,7 +61,7 @@ class Api:
 
 
 def create_table(event: Event, context: object = None) -> Answer:
-    """`POST /CreateTable`: 201 `{tableId}`; also makes the profiles' table, where they are on."""
+    """`POST /CreateTable`: 201 `{tableId}`; also creates the profiles' table, if they are on."""
     return _respond("CreateTable", event, 201, _create_table)
 
 
@@ -115,12 +118,12 @@ ROUTES: dict[str, tuple[str, Handler]] = {
     "/DeleteProfile": ("POST", delete_profile),
 }
 
-_given: list[Api] = []
+_apis: list[Api] = []
 
 
 def use(api: Api) -> None:
-    """Let the functions of this process serve this API, not that of the environment's settings."""
-    _given[:] = [api]
+    """Let the functions of this process use this API instead of the environment's settings."""
+    _apis[:] = [api]
 
 
 @cache
@@ -135,7 +138,7 @@ def _respond(name: str, event: Event, status: int, act: Callable[[Api, Request],
     started = time.monotonic()
     try:
         request = read_request(event)
-        api = _given[0] if _given else _from_settings()
+        api = _apis[0] if _apis else _from_settings()
         api.check_token(request)
         answered = answer(status, act(api, request))
     except Exception as error:
@@ -151,9 +154,12 @@ def _problem(name: str, error: Exception) -> Problem:
         return error
     log.warning("request failed", action=name, error=type(error).__name__)
     if isinstance(error, StrandlineError | psycopg.OperationalError):
-        return Busy("the ledger cannot be written just now; send it again with the same requestId")
-    # By its kind only: its text may hold anything.
-    return Failed(f"it met an error that nobody expected ({type(error).__name__}); nothing says whether it happened")
+        return Busy("the ledger cannot be written now; send it again with the same requestId")
+    # By its kind only: the text may contain anything.
+    return Failed(
+        f"unexpected error ({type(error).__name__}); whether the request happened is unknown: "
+        "send it again with the same requestId"
+    )
 
 
 def _create_table(api: Api, request: Request) -> Members:
@@ -197,7 +203,7 @@ def _put_profile(api: Api, request: Request) -> Members:
     request.expect("accountId", "profile")
     (account_id,) = request.names("accountId")
     profiles = api.profiles
-    api.wallet.check_funds(account_id)  # raises where there is no such account
+    api.wallet.check_funds(account_id)  # raises if there is no such account
     profiles.put(account_id, request.members.get("profile"))
     return {"accountId": account_id}
 

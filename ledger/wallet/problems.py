@@ -1,4 +1,4 @@
-"""What a request to the wallet can fail with, as problems of RFC 9457; no text of theirs holds a value."""
+"""Errors of a request to the wallet, as problems of RFC 9457. Their texts never contain a value."""
 
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ class Problem(StrandlineError):
 
 
 class WrongRequest(Problem):
-    status, kind, title = 400, "wrong-request", "The request is not one that this takes"
+    status, kind, title = 400, "wrong-request", "The request is malformed"
 
 
 class NotAuthorized(Problem):
@@ -40,12 +40,16 @@ class NoSuchProfile(Problem):
     status, kind, title = 404, "no-such-profile", "There is no such profile"
 
 
+class FromElsewhere(Problem):
+    status, kind, title = 403, "from-elsewhere", "The request does not come from a program on this machine"
+
+
 class NotFound(Problem):
-    status, kind, title = 404, "not-found", "There is nothing at this path"
+    status, kind, title = 404, "not-found", "Nothing is served at this path"
 
 
 class WrongMethod(Problem):
-    status, kind, title = 405, "wrong-method", "The path takes another method"
+    status, kind, title = 405, "wrong-method", "The path needs another method"
 
 
 class AccountExists(Problem):
@@ -53,23 +57,27 @@ class AccountExists(Problem):
 
 
 class InsufficientFunds(Problem):
-    status, kind, title = 409, "insufficient-funds", "The account has not that much"
+    status, kind, title = 409, "insufficient-funds", "The balance is less than the amount"
 
 
 class NotReady(Problem):
-    status, kind, title = 409, "not-ready", "The wallet's table is not as it should be"
+    status, kind, title = 409, "not-ready", "The wallet's table is missing or incomplete"
 
 
 class OddAccount(Problem):
-    status, kind, title = 409, "odd-account", "The account is not one that can be worked with"
+    status, kind, title = 409, "odd-account", "The account cannot be used"
 
 
 class RequestLost(Problem):
-    status, kind, title = 409, "request-lost", "The request happened before, and its result can no longer be had"
+    status, kind, title = 409, "request-lost", "The request happened before, and its result is no longer available"
 
 
 class TooLarge(Problem):
     status, kind, title = 413, "too-large", "The request is too large"
+
+
+class WrongType(Problem):
+    status, kind, title = 415, "wrong-type", "The body is not declared as JSON"
 
 
 class RequestReused(Problem):

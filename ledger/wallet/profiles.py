@@ -1,4 +1,4 @@
-"""Profiles of the wallet's users, in DynamoDB: who somebody is stays out of the journal, and can be deleted."""
+"""Profiles of the wallet's users, in DynamoDB: personal data stays out of the journal, and can be deleted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ _KEY = "accountId"
 
 
 class Profiles:
-    """One DynamoDB table, an item an account; for any number of threads."""
+    """One DynamoDB table with one item for each account. May be used from any number of threads."""
 
     def __init__(self, table: str, client: Any = None) -> None:
-        """`client` is boto3's for DynamoDB; one with boto3's own settings unless given."""
+        """`client` is boto3's for DynamoDB, by default one with boto3's own settings."""
         if client is None:
             import boto3
 
@@ -22,7 +22,7 @@ class Profiles:
         self._client = client
 
     def create_table(self) -> None:
-        """Make the table where there is none, and wait until it can be used."""
+        """Create the table if it does not exist, and wait until it can be used."""
         try:
             self._client.create_table(
                 TableName=self._table,
@@ -35,19 +35,19 @@ class Profiles:
         self._client.get_waiter("table_exists").wait(TableName=self._table)
 
     def put(self, account_id: str, profile: object) -> None:
-        """Keep a profile, in the place of the one before; raises WrongRequest."""
+        """Store a profile, which replaces an earlier one. Raises WrongRequest."""
         item = {name: {"S": text} for name, text in _checked(profile).items()}
         self._client.put_item(TableName=self._table, Item={**item, _KEY: {"S": account_id}})
 
     def get(self, account_id: str) -> dict[str, str]:
-        """Raises NoSuchProfile."""
+        """Return a profile. Raises NoSuchProfile."""
         item = self._client.get_item(TableName=self._table, Key={_KEY: {"S": account_id}}, ConsistentRead=True)
         if "Item" not in item:
             raise NoSuchProfile("the account has no profile")
         return {name: value["S"] for name, value in item["Item"].items() if name != _KEY}
 
     def delete(self, account_id: str) -> None:
-        """Let nothing be left of a profile, also where there is none."""
+        """Delete a profile; a no-op if there is none."""
         self._client.delete_item(TableName=self._table, Key={_KEY: {"S": account_id}})
 
 
@@ -60,7 +60,7 @@ def _checked(profile: object) -> Mapping[str, str]:
         or not all(0 < len(name) <= 100 for name in profile)
     ):
         raise WrongRequest(
-            f"profile is to be an object of at most {MOST_MEMBERS} texts of at most {MOST_CHARACTERS:,} characters, "
+            f"profile must be an object of at most {MOST_MEMBERS} texts of at most {MOST_CHARACTERS:,} characters, "
             f"without {_KEY}"
         )
     return profile

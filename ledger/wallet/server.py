@@ -1,100 +1,109 @@
-"""The wallet over HTTP on this machine: a request becomes API Gateway's event, for the same functions as in Lambda."""
+"""The wallet over HTTP on this machine: a request becomes API Gateway's event, for the same functions as in Lambda.
+
+Any web page that a person opens on this machine may send requests to loopback. The server refuses what only a browser
+sends: a Host by which a page reaches it through DNS, an Origin, a body that is not declared as JSON.
+"""
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
-from wsgiref.types import StartResponse, WSGIEnvironment
+from urllib.parse import urlsplit
 
-from waitress.server import create_server
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from strandline.consumer.http_server import listen_on
 from strandline.journal.errors import UsageError
 from strandline.ledger.wallet.events import MOST_BYTES, Answer, problem_answer
 from strandline.ledger.wallet.handlers import ROUTES
-from strandline.ledger.wallet.problems import NotFound, TooLarge, WrongMethod, WrongRequest
+from strandline.ledger.wallet.problems import (
+    FromElsewhere,
+    NotFound,
+    Problem,
+    TooLarge,
+    WrongMethod,
+    WrongRequest,
+    WrongType,
+)
 
-THREADS = 32
-_REASONS = {200: "OK", 201: "Created"}
-
-
-class Server:
-    """Bound when made; `run` serves until the process is asked to end, and finishes what is in hand."""
-
-    def __init__(self, listen: str, *, has_token: bool) -> None:
-        """`listen` is HOST:PORT; port 0 takes a free one. Beyond this machine it wants a token."""
-        self._socket = _bound(listen, has_token=has_token)
-        host, port = self._socket.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._server = create_server(
-            application,
-            sockets=[self._socket],
-            threads=THREADS,
-            ident="",
-            max_request_body_size=2 * MOST_BYTES,
-            max_request_header_size=16 * 1024,
-        )
-
-    def run(self) -> None:
-        self._server.run()
-
-    def close(self) -> None:
-        self._server.close()
+JSON = "application/json"
 
 
-def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """WSGI (PEP 3333): the request as an event, and its answer."""
-    found = _answer(environ)
-    status = found["statusCode"]
-    body = found["body"].encode()
-    headers = [*found["headers"].items(), ("content-length", str(len(body)))]
-    start_response(f"{status} {_REASONS.get(status, 'Refused')}", headers)
-    return [body]
+def listen(address: str, *, has_token: bool) -> socket.socket:
+    """A socket that listens on `HOST:PORT`. Raises `UsageError` for an address beyond this machine without a token."""
+    listening = listen_on(address, "--listen")
+    if not has_token and not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
+        listening.close()
+        raise UsageError(f"To listen on {address}, beyond this machine, set STRANDLINE_SERVE_TOKEN.")
+    return listening
 
 
-def _answer(environ: WSGIEnvironment) -> Answer:
-    route = ROUTES.get(environ.get("PATH_INFO", ""))
-    if route is None:
-        return problem_answer(NotFound(f"there are {', '.join(ROUTES)}"))
-    method, handler = route
-    if environ["REQUEST_METHOD"] != method:
-        refused = problem_answer(WrongMethod(f"it takes {method}"))
-        refused["headers"]["allow"] = method
-        return refused
-    if int(environ.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
-        return problem_answer(TooLarge(f"a request has at most {MOST_BYTES:,} bytes"))
+class Application:
+    """The ASGI application. With `loopback_only`, it accepts requests to this machine's own names only."""
+
+    def __init__(self, *, loopback_only: bool) -> None:
+        self._loopback_only = loopback_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except Problem as problem:
+            answer = problem_answer(problem)
+        except ClientDisconnect:
+            return
+        await Response(answer["body"].encode(), answer["statusCode"], answer["headers"])(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Answer:
+        if self._loopback_only and not _is_this_machine(request.headers.get("host", "")):
+            raise FromElsewhere("the Host is not a name of this machine: use 127.0.0.1, [::1] or localhost")
+        if "origin" in request.headers:
+            raise FromElsewhere("a web page sent it: it is not served to browsers")
+        route = ROUTES.get(request.url.path)
+        if route is None:
+            raise NotFound(f"the paths are {', '.join(ROUTES)}")
+        method, handler = route
+        if request.method != method:
+            refused = problem_answer(WrongMethod(f"use {method}"))
+            refused["headers"]["allow"] = method
+            return refused
+        if method == "POST" and request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+            raise WrongType(f"send Content-Type: {JSON}")
+        return await run_in_threadpool(handler, _event(request, await _body(request)), None)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Return whether a Host header is a loopback address or `localhost`, with any port."""
+    name = urlsplit(f"//{host}").hostname or ""
     try:
-        return handler(_event(environ, method), None)
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+async def _body(request: Request) -> str:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise TooLarge(f"a request has at most {MOST_BYTES:,} bytes")
+    try:
+        return body.decode()
     except UnicodeDecodeError:
-        return problem_answer(WrongRequest("the body is no UTF-8"))
+        raise WrongRequest("the body is not UTF-8") from None
 
 
-def _event(environ: WSGIEnvironment, method: str) -> Mapping[str, Any]:
+def _event(request: Request, body: str) -> Mapping[str, Any]:
+    path = request.url.path
     return {
         "version": "2.0",
-        "rawPath": environ["PATH_INFO"],
-        "requestContext": {"http": {"method": method, "path": environ["PATH_INFO"]}},
-        "headers": {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")},
-        "queryStringParameters": dict(parse_qsl(environ.get("QUERY_STRING", ""))),
-        "body": environ["wsgi.input"].read().decode(),
+        "rawPath": path,
+        "requestContext": {"http": {"method": request.method, "path": path}},
+        "headers": dict(request.headers),
+        "queryStringParameters": dict(request.query_params),
+        "body": body,
         "isBase64Encoded": False,
     }
-
-
-def _bound(listen: str, *, has_token: bool) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    try:
-        if not 0 <= int(port) < 65_536:  # the system's look-up takes it, and listens on another
-            raise ValueError
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        if not has_token and not ipaddress.ip_address(address[0]).is_loopback:
-            raise UsageError(f"To listen on {listen}, beyond this machine, set STRANDLINE_SERVE_TOKEN.")
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no HOST:PORT"
-        raise UsageError(f"{listen} cannot be listened on ({reason}): give another with --listen.") from None
-    return bound

@@ -1,4 +1,4 @@
-"""What AI systems did, event by event, and what was done to the events: restricted."""
+"""Timeline of AI events, and of what was done to them: restricted."""
 
 from strandline import Column, Revision, RowProjection, Rows
 

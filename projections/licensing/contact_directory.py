@@ -1,14 +1,11 @@
-"""How to reach the holder of a licence: restricted."""
+"""Contacts of the holders of licences: restricted."""
 
-from strandline import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:
-    licence_id = revision.text("licenceId")
-    if licence_id is None:
-        raise Unprojectable("licenceId is missing or not text")
     yield {
-        "licence_id": licence_id,
+        "licence_id": revision.required_text("licenceId"),
         "email": revision.text("email"),
         "mobile": revision.text("mobile"),
         "user_id": revision.text("userId"),

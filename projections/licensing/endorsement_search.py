@@ -1,40 +1,19 @@
 """Endorsements to search and count by points and dates, in OpenSearch; nothing in it says whose they are."""
 
-from datetime import datetime
-
-from strandline import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows
+from strandline.projections.licensing.endorsements import NUMBER, NUMBER_NORMALIZER, points
 
 
 def rows(revision: Revision) -> Rows:
-    endorsement_id = revision.text("endorsementId")
-    if endorsement_id is None:
-        raise Unprojectable("endorsementId is missing or not text")
     yield {
-        "endorsement_id": endorsement_id,
+        "endorsement_id": revision.required_text("endorsementId"),
         "licence_id": revision.text("licenceId"),
-        "points": points(revision.field("points")),
-        "issued_at": moment(revision.text("issueDtm")),
-        "expires_at": moment(revision.text("expiryDtm")),
+        "points": points(revision),
+        "issued_at": revision.moment("issueDtm"),
+        "expires_at": revision.moment("expiryDtm"),
         "revised_at": revision.tx_time,
     }
 
-
-def points(value: object) -> int | None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-    return value if fits and isinstance(value, int) else None
-
-
-def moment(text: str | None) -> datetime | None:
-    """Ion's timestamps come as text; one without an offset, or no timestamp at all, is none."""
-    try:
-        found = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return found if found and found.tzinfo else None
-
-
-# Numbers are typed in by people: in either case, with spaces around them.
-NUMBER = {"type": "keyword", "normalizer": "number", "ignore_above": 1024}
 
 PROJECTION = RowProjection(
     name="endorsement_search",
@@ -52,5 +31,5 @@ PROJECTION = RowProjection(
         Column("revised_at", "timestamptz", "When the current revision was written."),
     ),
     rows=rows,
-    analysis={"normalizer": {"number": {"type": "custom", "filter": ["trim", "lowercase"]}}},
+    analysis={"normalizer": NUMBER_NORMALIZER},
 )

@@ -1,4 +1,4 @@
-"""All that ever stood in a licence, for those who investigate: restricted."""
+"""Every revision of a licence, for investigations: restricted."""
 
 from strandline import Column, Revision, RowProjection, Rows
 

@@ -1,14 +1,11 @@
 """The public register of licences: one row a licence document, without names or addresses."""
 
-from strandline import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows
 
 
 def rows(revision: Revision) -> Rows:
-    licence_id = revision.text("licenceId")
-    if licence_id is None:
-        raise Unprojectable("licenceId is missing or not text")
     yield {
-        "licence_id": licence_id,
+        "licence_id": revision.required_text("licenceId"),
         "status": revision.text("status"),
         "county": revision.text("county"),
         "revised_at": revision.tx_time,

@@ -1,29 +1,16 @@
-"""Licences to search by number, status, county and endorsements, in OpenSearch; nothing in it says whose they are.
+"""Licences to search by number, status, county and endorsements, in OpenSearch; nothing in it says whose they are."""
 
-What it shares with other projections stands here as well: this file is the definition.
-"""
+from datetime import datetime
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-
-from strandline import (
-    Column,
-    ComposedProjection,
-    KeyLookup,
-    Lookup,
-    Revision,
-    Rows,
-    Unprojectable,
+from strandline import Column, ComposedProjection, Lookup, Revision, Rows
+from strandline.projections.licensing.endorsements import (
+    LOOKUPS,
+    NUMBER,
+    NUMBER_NORMALIZER,
+    licence_keys,
+    moment,
+    points,
 )
-
-_MOST = 2**31
-
-
-def keys(revision: Revision) -> Iterable[str | KeyLookup]:
-    if revision.table == "Endorsement":
-        yield KeyLookup("Mapping", "endorsementId", _text(revision, "endorsementId"))
-    else:
-        yield _text(revision, "licenceId")
 
 
 def compose(licence_id: str, lookup: Lookup) -> Rows:
@@ -46,35 +33,16 @@ def compose(licence_id: str, lookup: Lookup) -> Rows:
 def _endorsement(revision: Revision) -> dict[str, object]:
     return {
         "endorsement_id": revision.text("endorsementId"),
-        "points": _points(revision.field("points")),
-        "issued_at": _moment(revision.text("issueDtm")),
-        "expires_at": _moment(revision.text("expiryDtm")),
+        "points": points(revision),
+        "issued_at": _iso(moment(revision, "issueDtm")),
+        "expires_at": _iso(moment(revision, "expiryDtm")),
     }
 
 
-def _text(revision: Revision, field: str) -> str:
-    text = revision.text(field)
-    if text is None:
-        raise Unprojectable(f"{field} is missing or not text")
-    return text
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None
 
 
-def _points(value: object) -> int | None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
-    return value if fits and isinstance(value, int) else None
-
-
-def _moment(text: str | None) -> str | None:
-    """A moment, or the day's beginning, in UTC; whatever is no date is none, for the index would refuse it."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
-        return None
-
-
-# Numbers are typed in by people: in either case, with spaces around them.
-NUMBER = {"type": "keyword", "normalizer": "number", "ignore_above": 1024}
 # A county is found by one of its words, and counted as a whole.
 COUNTY = {
     "type": "text",
@@ -95,11 +63,7 @@ ENDORSEMENTS = {
 PROJECTION = ComposedProjection(
     name="licence_search",
     purpose="Licences by number, status, county and endorsements, for search and statistics; without persons.",
-    lookups={
-        "Licence": ("licenceId",),
-        "Mapping": ("licenceId", "endorsementId"),
-        "Endorsement": ("endorsementId",),
-    },
+    lookups=LOOKUPS,
     readers="analysts",
     store="opensearch",
     columns=(
@@ -115,12 +79,12 @@ PROJECTION = ComposedProjection(
             mapping=ENDORSEMENTS,
         ),
     ),
-    keys=keys,
+    keys=licence_keys,
     compose=compose,
     key=("licence_document",),
     fields=("status", "county", "points", "issueDtm", "expiryDtm"),
     analysis={
-        "normalizer": {"number": {"type": "custom", "filter": ["trim", "lowercase"]}},
+        "normalizer": NUMBER_NORMALIZER,
         "analyzer": {"name": {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "asciifolding"]}},
     },
 )

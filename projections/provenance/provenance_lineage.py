@@ -1,8 +1,8 @@
-"""What things there are and what each comes from, for the functions that follow it from thing to thing."""
+"""Things and the relations between them, for functions that follow these from thing to thing."""
 
-from strandline import Column, Revision, RowProjection, Rows, Unprojectable
+from strandline import Column, Revision, RowProjection, Rows
+from strandline.projections.provenance.things import THINGS
 
-THINGS = {"Entity": "entityId", "Activity": "activityId", "Agent": "agentId"}
 # Each relation of PROV points to what came before: from the first of these to the second.
 RELATIONS = {
     "Used": ("used", "activityId", "entityId"),
@@ -15,7 +15,7 @@ RELATIONS = {
 def rows(revision: Revision) -> Rows:
     if revision.table in THINGS:
         yield {
-            "thing": _id(revision, THINGS[revision.table]),
+            "thing": revision.required_text(THINGS[revision.table]),
             "kind": revision.table.lower(),
             "type": revision.text("type"),
             "label": revision.text("label"),
@@ -26,14 +26,7 @@ def rows(revision: Revision) -> Rows:
         }
     else:
         relation, thing, source = RELATIONS[revision.table]
-        yield {"thing": _id(revision, thing), "relation": relation, "source": _id(revision, source)}
-
-
-def _id(revision: Revision, field: str) -> str:
-    text = revision.text(field)
-    if text is None:
-        raise Unprojectable(f"{field} is missing or not text")
-    return text
+        yield {"thing": revision.required_text(thing), "relation": relation, "source": revision.required_text(source)}
 
 
 PROJECTION = RowProjection(

@@ -1,16 +1,12 @@
 """Data sets, models, activities and agents to search by name, type, place and digest, in OpenSearch."""
 
-from strandline import Column, Revision, RowProjection, Rows, Unprojectable
-
-THINGS = {"Entity": "entityId", "Activity": "activityId", "Agent": "agentId"}
+from strandline import Column, Revision, RowProjection, Rows
+from strandline.projections.provenance.things import THINGS
 
 
 def rows(revision: Revision) -> Rows:
-    thing = revision.text(THINGS[revision.table])
-    if thing is None:
-        raise Unprojectable("its id is missing or not text")
     yield {
-        "thing": thing,
+        "thing": revision.required_text(THINGS[revision.table]),
         "kind": revision.table.lower(),
         "type": revision.text("type"),
         "label": revision.text("label"),

@@ -1,16 +1,13 @@
-"""What each account of the wallet holds now: restricted."""
+"""Current balance of each account of the wallet: restricted."""
 
 from strandline import Column, Revision, RowProjection, Rows, Unprojectable
 
 
 def rows(revision: Revision) -> Rows:
-    account_id = revision.text("accountId")
-    if account_id is None:
-        raise Unprojectable("accountId is missing or not text")
     balance = revision.number("balance")
     if balance is None:
         raise Unprojectable("balance is missing or no number")
-    yield {"account_id": account_id, "balance": balance, "moved_at": revision.tx_time}
+    yield {"account_id": revision.required_text("accountId"), "balance": balance, "moved_at": revision.tx_time}
 
 
 PROJECTION = RowProjection(

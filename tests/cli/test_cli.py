@@ -1,4 +1,4 @@
-"""The commands, run in this process against a database of the tests' server."""
+"""The commands, run in this process against a database on the tests' server."""
 
 import json
 from base64 import b64encode
@@ -54,7 +54,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Simulated]:
     return folder, simulate(folder, BLOCKS, SEED, Format.ION_BINARY)
 
 
-def test_replay_takes_in_and_projects_and_a_second_one_does_nothing(run: Run, journal: tuple[Path, Simulated]) -> None:
+def test_replay_ingests_and_projects_and_a_second_one_is_a_no_op(run: Run, journal: tuple[Path, Simulated]) -> None:
     folder, made = journal
     first = run("replay", str(folder / "full"), "--json")
     assert first.status == 0
@@ -68,7 +68,7 @@ def test_replay_takes_in_and_projects_and_a_second_one_does_nothing(run: Run, jo
     assert again.json["objects_skipped"] > 0
 
 
-def test_a_gap_is_said_and_closed_by_a_replay(run: Run, journal: tuple[Path, Simulated]) -> None:
+def test_gap_is_reported_and_closed_by_a_replay(run: Run, journal: tuple[Path, Simulated]) -> None:
     folder, made = journal
     late = run("replay", str(folder / "late"), "--json")
     assert (late.status, late.json["mark"], late.json["gaps"]) == (1, None, [[0, BLOCKS // 2 - 1]])
@@ -82,7 +82,7 @@ def test_a_gap_is_said_and_closed_by_a_replay(run: Run, journal: tuple[Path, Sim
     assert status["redactions"] == {"pending": 0, "open": 0, "done": made.redactions}
 
 
-def test_a_redaction_is_open_until_every_generation_has_passed_it(
+def test_redaction_is_open_until_every_generation_has_passed_it(
     run: Run, journal: tuple[Path, Simulated], database: str
 ) -> None:
     folder, made = journal
@@ -95,19 +95,46 @@ def test_a_redaction_is_open_until_every_generation_has_passed_it(
     assert redactions["open"] + redactions["done"] == made.redactions
 
 
-def test_status_has_the_agreed_keys_and_is_null_when_empty(run: Run) -> None:
+def test_status_of_an_empty_store_has_all_keys_and_nulls(run: Run) -> None:
     status = run("status", "--json")
     assert status.status == 0
     assert status.json.keys() >= {
         "mark", "head", "origin", "gaps", "accepted_gaps", "rejected", "projections", "other_generations", "redactions"
     }  # fmt: skip
     assert status.json["mark"] is status.json["head"] is None
-    (register,) = [one for one in status.json["projections"] if one["name"] == "licence_register"]
-    assert register["state"] == "idle"
-    assert "OpenSearch is off" in run("status").out
+    assert status.json["projections"] == status.json["hints"] == []
+    assert "No read models: name your projections" in run("status").out
 
 
-def test_a_generation_of_no_known_projection_is_listed_apart(
+def test_status_lists_read_models_that_are_off_with_all_only(run: Run, journal: tuple[Path, Simulated]) -> None:
+    run("replay", str(journal[0] / "full"))
+    brief, full = run("status").out, run("status", "--all").out
+    assert "licence_register\tpostgresql\tlive\t119\t0\t0" in brief
+    assert ("licence_search" in brief, "licence_search\topensearch\toff" in full) == (False, True)
+    assert "2 read models off: STRANDLINE_OPENSEARCH_URL is not set; --all lists them." in brief
+
+
+def test_status_prints_the_command_for_what_it_asks_for(
+    run: Run, journal: tuple[Path, Simulated], database: str
+) -> None:
+    run("replay", str(journal[0] / "late"))
+    missing = run("status").out
+    assert "Missing: blocks 0 to 59. To fill a gap: `strandline replay SOURCE`." in missing
+    assert "`strandline accept-gap 0 59 --reason WHY`" in missing
+    run("replay", str(journal[0] / "full"))
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE projection.generation SET position = 30 WHERE projection = 'licence_points'")
+        connection.execute("UPDATE projection.generation SET fingerprint = 'x' WHERE projection = 'licence_register'")
+    asked = run("status").out
+    assert "To rebuild: `strandline rebuild licence_register`." in asked
+    assert "No worker is running. To bring the read models up to date: `strandline project`." in asked
+
+
+def test_status_watch_does_not_go_with_json(run: Run) -> None:
+    assert run("status", "--watch", "--json").status == 2
+
+
+def test_generation_of_an_unknown_projection_is_listed_separately(
     run: Run, journal: tuple[Path, Simulated], database: str
 ) -> None:
     run("replay", str(journal[0] / "full"))
@@ -115,7 +142,8 @@ def test_a_generation_of_no_known_projection_is_listed_apart(
         connection.execute("UPDATE projection.generation SET projection = 'gone' WHERE projection = 'ledger_activity'")
     (other,) = run("status", "--json").json["other_generations"]
     assert (other["name"], other["state"]) == ("gone", "live")
-    assert "of gone: live" in run("status").out
+    assert "Other generation: gone " in run("status", "--all").out
+    assert "1 other generation; --all lists them" in run("status").out
 
 
 def test_verify_of_exports_and_store_with_the_saved_digest(run: Run, journal: tuple[Path, Simulated]) -> None:
@@ -133,29 +161,30 @@ def test_verify_of_exports_and_store_with_the_saved_digest(run: Run, journal: tu
     assert "this is what QLDB wrote" in run("verify", "--digest", saved).out
 
 
-def test_verified_says_what_that_proves(run: Run, journal: tuple[Path, Simulated]) -> None:
-    said = run("verify", str(journal[0] / "full")).out
-    assert "VERIFIED" in said
-    assert "consistent with itself" in said
+def test_verify_says_what_it_proves(run: Run, journal: tuple[Path, Simulated]) -> None:
+    out = run("verify", str(journal[0] / "full")).out
+    assert "VERIFIED" in out
+    assert "consistent with itself" in out
 
 
-def test_a_digest_that_does_not_match_or_cannot_be_checked_is_not_ok(run: Run, journal: tuple[Path, Simulated]) -> None:
+def test_wrong_digest_is_a_fault_and_one_out_of_reach_is_unchecked(run: Run, journal: tuple[Path, Simulated]) -> None:
     folder, _ = journal
     full, saved, other = str(folder / "full"), str(folder / "full.digest.json"), "A" * 43 + "="
     wrong = run("verify", full, "--digest", other, "--json")
     assert (wrong.status, wrong.json["ok"], wrong.json["faults"][0]["fault"]) == (1, False, "digest")
     partial = run("verify", str(folder / "late"), "--digest", saved, "--json")
-    assert (partial.status, partial.json["digest"]) == (1, None)
-    assert "begins at block 60" in partial.json["faults"][0]["detail"]
+    assert (partial.status, partial.json["ok"], partial.json["digest"]) == (3, False, None)
+    assert (partial.json["answer"], partial.json["faults"]) == ("cannot be checked", [])
+    assert "begins at block 60" in partial.json["unchecked"][0]["detail"]
     beyond = run("verify", str(folder / "early"), "--digest", saved)
-    assert beyond.status == 1
-    assert "the journal ends at block 59, before the tip, block 119" in beyond.err
-    assert "NOT VERIFIED" in beyond.out
-    assert run("verify", full, "--tip", "5000").status == 1
+    assert beyond.status == 3
+    assert "the journal ends at block 59, before this tip" in beyond.err
+    assert beyond.out.startswith("CANNOT BE CHECKED")
+    assert run("verify", full, "--tip", "5000").status == 3
     assert run("verify", full, "--tip", "7", "--digest", saved).status == 2
 
 
-def test_the_digest_of_another_tip(run: Run, journal: tuple[Path, Simulated]) -> None:
+def test_digest_of_another_tip_matches_verify(run: Run, journal: tuple[Path, Simulated]) -> None:
     full = str(journal[0] / "full")
     run("replay", full)
     earlier = run("digest", "--tip", "70", "--json")
@@ -165,35 +194,36 @@ def test_the_digest_of_another_tip(run: Run, journal: tuple[Path, Simulated]) ->
     assert run("digest", "--tip", "-1").status == 2
 
 
-def test_no_digest_of_a_store_that_does_not_begin_at_block_0(
+def test_digest_is_refused_if_the_store_begins_above_block_0(
     run: Run, journal: tuple[Path, Simulated], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "holds no blocks yet" in run("digest").err
+    assert "holds no blocks" in run("digest").err
     monkeypatch.setenv("STRANDLINE_ORIGIN", "60")
     assert run("replay", str(journal[0] / "late")).status == 0
     refused = run("digest", "--json")
-    assert (refused.status, refused.out) == (1, "")
+    assert (refused.status, refused.json["error"]["status"]) == (1, 1)
     assert "the store begins at block 60" in refused.err
+    assert refused.err == f"error: {refused.json['error']['message']}\n"
 
 
-def test_no_digest_over_an_accepted_gap(run: Run, journal: tuple[Path, Simulated], database: str) -> None:
+def test_digest_over_an_accepted_gap_is_refused(run: Run, journal: tuple[Path, Simulated], database: str) -> None:
     run("replay", str(journal[0] / "full"))
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO journal.accepted_gap VALUES (50, 55, 'lost in the move')")
-    assert "only digests with a tip below 50" in run("digest").err
+    assert "give a tip below 50" in run("digest").err
     assert run("digest", "--tip", "49").status == 0
     assert "lost in the move" in run("status").out
     assert run("status", "--json").json["accepted_gaps"] == [[50, 55]]
 
 
-def test_verify_passes_over_accepted_gaps_side_by_side_and_found_in_part(run: Run, tmp_path: Path) -> None:
+def test_verify_skips_adjacent_accepted_gaps_that_are_partly_filled(run: Run, tmp_path: Path) -> None:
     blocks = small_journal()
     parts = [("0-2", blocks[:3]), ("6-8", blocks[6:])]
     for name, part in parts:
         (tmp_path / f"{STRAND}.{name}.ion").write_bytes(ion_binary(part))
     assert run("replay", str(tmp_path)).status == 1
     waiting = run("verify")
-    assert (waiting.status, "what waits above the mark, up to block 8" in waiting.err) == (0, True)
+    assert (waiting.status, "Not verified: blocks above the mark, up to 8" in waiting.err) == (0, True)
     for first, last in (("3", "4"), ("5", "5")):
         assert run("accept-gap", first, last, "--reason", "lost").status == 0
         assert (run("verify", "--json").json["faults"], run("verify").status) == ([], 0)
@@ -203,20 +233,16 @@ def test_verify_passes_over_accepted_gaps_side_by_side_and_found_in_part(run: Ru
     assert (found.status, found.json["blocks"], found.json["faults"]) == (0, 8, [])
 
 
-def test_blocks_that_went_missing_in_the_store_are_a_fault(
-    run: Run, journal: tuple[Path, Simulated], database: str
-) -> None:
+def test_blocks_missing_from_the_store_are_a_fault(run: Run, journal: tuple[Path, Simulated], database: str) -> None:
     run("replay", str(journal[0] / "full"))
-    for gone, told in (("sequence_no > 117", (118, 119)), ("sequence_no < 2", (0, 1))):
+    for missing, (first, last) in (("sequence_no > 117", (118, 119)), ("sequence_no < 2", (0, 1))):
         with psycopg.connect(database) as connection:
-            connection.execute(f"DELETE FROM journal.block WHERE {gone}".encode())
-        detail = f"blocks {told[0]} to {told[1]} are missing"
+            connection.execute(f"DELETE FROM journal.block WHERE {missing}".encode())
+        detail = f"blocks {first} to {last} are missing"
         assert detail in [fault["detail"] for fault in run("verify", "--json").json["faults"]]
 
 
-def test_what_was_refused_is_said_without_a_traceback(
-    run: Run, journal: tuple[Path, Simulated], tmp_path: Path
-) -> None:
+def test_rejections_are_reported_without_a_traceback(run: Run, journal: tuple[Path, Simulated], tmp_path: Path) -> None:
     source = next(path for path in (journal[0] / "full").rglob("*.ion"))
     (tmp_path / source.name).write_bytes(source.read_bytes()[:-100])
     refused = run("replay", str(tmp_path / source.name), "--json")
@@ -226,10 +252,10 @@ def test_what_was_refused_is_said_without_a_traceback(
     again = run("replay", str(tmp_path / source.name))
     (tmp_path / "empty.ion").write_bytes(b"")
     other = run("replay", str(tmp_path / "empty.ion"), "--json")
-    assert f"Refused: {refused.json['rejected']} things" in again.err
+    assert f"Rejected: {refused.json['rejected']} items" in again.err
     assert again.err.count(f"[{source.name}]") == refused.json["rejected"]
     assert [fault["source"] for fault in other.json["faults"]] == ["empty.ion"]  # and none of the replays before
-    listed = run("rejected", "--json")  # what was, not what is left open
+    listed = run("rejected", "--json")
     assert (listed.status, listed.json["rejected"]) == (0, refused.json["rejected"] + 1)
 
 
@@ -238,7 +264,7 @@ def test_another_journal_is_refused(run: Run, journal: tuple[Path, Simulated], t
     simulate(tmp_path / "other", 10, 99, Format.JSON)
     refused = run("replay", str(tmp_path / "other" / "full"))
     assert refused.status == 1
-    assert "error: " in refused.err  # on a slow machine, progress is said before
+    assert "error: " in refused.err  # on a slow machine, progress comes first
     assert journal[1].strand_id in refused.err
     demo = run("demo")
     assert demo.status == 1
@@ -257,7 +283,7 @@ def test_parked_documents_are_listed_and_retried(run: Run, journal: tuple[Path, 
                 SELECT * FROM journal.revision WHERE table_name = 'Licence' AND version = 0 ORDER BY 1 LIMIT 1) first
             WHERE projection = 'licence_register'""")
     waiting = run("parked", "--json")
-    assert waiting.status == 1  # something is left open
+    assert waiting.status == 1  # something is pending
     (one,) = waiting.json["parked"]
     assert (one["projection"], one["version"]) == ("licence_register", 0)
     assert "licenceId is missing" in run("parked").out
@@ -270,7 +296,7 @@ def test_parked_documents_are_listed_and_retried(run: Run, journal: tuple[Path, 
     assert run("retry", "nonesuch").status == 2
 
 
-def test_demo_may_be_repeated(run: Run) -> None:
+def test_demo_can_be_repeated(run: Run) -> None:
     for _ in range(2):
         shown = run("demo")
         assert shown.status == 0
@@ -280,7 +306,7 @@ def test_demo_may_be_repeated(run: Run) -> None:
     assert models["ledger_activity"] == 2000
 
 
-def test_simulate_gives_its_digest(run: Run, tmp_path: Path) -> None:
+def test_simulate_prints_the_digest_of_its_export(run: Run, tmp_path: Path) -> None:
     folder = str(tmp_path / "made")
     made = run("simulate", folder, "--blocks", "20", "--seed", "3", "--format", "JSON", "--json")
     assert (made.status, made.json["blocks"], made.json["tip"]) == (0, 20, 19)
@@ -305,7 +331,7 @@ def test_simulate_gives_its_digest(run: Run, tmp_path: Path) -> None:
         [],
     ],
 )
-def test_wrong_use_is_status_2(
+def test_usage_error_exits_with_2(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -313,7 +339,7 @@ def test_wrong_use_is_status_2(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_wrong_settings_are_status_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_setting_exits_with_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRANDLINE_ORIGIN", "first")
     assert run("status").status == 2
     monkeypatch.delenv("STRANDLINE_ORIGIN")
@@ -321,15 +347,25 @@ def test_wrong_settings_are_status_2(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert run("status").status == 2
 
 
-def test_an_unreachable_database_is_named_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_database_is_named_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", "postgresql://someone:hush@127.0.0.1:1/nowhere")
     refused = run("status", "--json")
-    assert (refused.status, refused.out) == (1, "")
+    assert refused.status == 1
     assert "nowhere" in refused.err
-    assert "hush" not in refused.err
+    assert "nowhere" in refused.json["error"]["message"]
+    assert "hush" not in refused.err + refused.out
 
 
-def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_summaries_and_epilog_of_help_fit_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for group in ((), ("redactions",), ("ledger",)):
+        out = run(*group, "--help").out
+        assert "..." not in out.partition("Commands:")[2]
+        assert max(map(len, out.splitlines())) <= 80
+    assert "0: success. 1: verification failed, or something was rejected" in " ".join(run("--help").out.split())
+
+
+def test_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "/some/file")
 
@@ -345,14 +381,14 @@ def test_migrate_names_what_it_applied(run: Run, empty_database: str, monkeypatc
     assert run("migrate", "--json").json["applied"][0] == "0001_roles.sql"
 
 
-def test_progress_tells_rate_and_time_left() -> None:
-    assert line("taking in", 5_000, 20_000, 100.0, "blocks") == (
-        "taking in: 5,000 of 20,000 blocks, 100 a second, 2 min 30 s left"
+def test_progress_line_has_rate_and_time_left() -> None:
+    assert line("ingesting", 5_000, 20_000, 100.0, "blocks") == (
+        "ingesting: 5,000 of 20,000 blocks, 100 a second, 2 min 30 s left"
     )
-    assert line("taking in", 5_000, None, 100.0, "blocks") == "taking in: 5,000 blocks, 100 a second"
+    assert line("ingesting", 5_000, None, 100.0, "blocks") == "ingesting: 5,000 blocks, 100 a second"
 
 
-def test_a_digest_beyond_the_export_is_checked_by_the_proof_saved_with_it(tmp_path: Path, run: Run) -> None:
+def test_digest_beyond_the_export_is_checked_by_the_proof_saved_with_it(tmp_path: Path, run: Run) -> None:
     """The migration kit's form: from the last exported block's hash to a digest with a later tip."""
     blocks = small_journal()
     hashes = [block["blockHash"] for block in blocks]
@@ -368,15 +404,15 @@ def test_a_digest_beyond_the_export_is_checked_by_the_proof_saved_with_it(tmp_pa
     }
     file = tmp_path / "export.proofs.json"
     file.write_text(json.dumps(saved))
-    held = run("verify", str(tmp_path), "--digest", str(file), "--json")
-    told = run("verify", str(tmp_path), "--digest", str(file)).out
+    good = run("verify", str(tmp_path), "--digest", str(file), "--json")
+    shorter = run("verify", str(tmp_path), "--digest", str(file)).out
     (tmp_path / f"{STRAND}.7-8.ion").write_bytes(ion_binary(blocks[7:]))
-    told_of_more = run("verify", str(tmp_path), "--digest", str(file)).out
+    longer = run("verify", str(tmp_path), "--digest", str(file)).out
     saved["Proof"] = saved["Proof"][1:]
     file.write_text(json.dumps(saved))
     failed = run("verify", str(tmp_path), "--digest", str(file), "--json")
 
-    assert (held.status, held.json["ok"]) == (0, True)
-    assert "from block 6: that block, and those that it links back to" in told
-    assert ("blocks above it" in told, "blocks above it" in told_of_more) == (False, True)
+    assert (good.status, good.json["ok"]) == (0, True)
+    assert "from block 6: that block, and the blocks it links back to" in shorter
+    assert ("blocks above it" in shorter, "blocks above it" in longer) == (False, True)
     assert (failed.status, [fault["fault"] for fault in failed.json["faults"]]) == (1, ["digest"])

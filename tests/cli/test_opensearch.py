@@ -1,4 +1,4 @@
-"""The demo with an OpenSearch node running, and then a rebuild and a rollback, as they are called."""
+"""The demo with an OpenSearch node, then a rebuild and a rollback."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return status, json.loads(capsys.readouterr().out)
 
 
-def test_the_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
+def test_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     capsys: pytest.CaptureFixture[str], database: str, opensearch: OpenSearch, opensearch_url: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -39,9 +39,27 @@ def test_the_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     assert endorsed
     assert all(hit["_source"]["endorsements"] for hit in endorsed)
     for command in ("rebuild", "rollback"):
-        status, told = called(capsys, command, "licence_search")
+        status, result = called(capsys, command, "licence_search")
         assert status == 0
-        assert [(each["swapped"], each["rows"]) for each in told["projections"]] == [(True, licences[0])]
+        assert [(each["swapped"], each["rows"]) for each in result["projections"]] == [(True, licences[0])]
         assert opensearch.get(index="licence_search", id=one["_id"])["_source"] == one["_source"]
     run(["demo"])
     assert "/licence_search/_search?q=" in capsys.readouterr().out
+
+
+def test_project_with_a_dead_opensearch_fails_and_says_so(
+    capsys: pytest.CaptureFixture[str], database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path))
+    assert run(["simulate", str(tmp_path / "sample"), "--blocks", "60"]) == 0
+    assert run(["replay", str(tmp_path / "sample" / "full")]) == 0
+    assert run(["project"]) == 0
+    monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", "http://somebody:secret@127.0.0.1:1")
+    capsys.readouterr()
+    for _ in range(2):  # also when everything in the database is at the mark
+        assert run(["project"]) == 1
+        said = capsys.readouterr()
+        assert "licence_register" in said.out
+        assert "OpenSearch at http://127.0.0.1:1 does not answer" in said.err
+        assert "secret" not in said.err

@@ -1,4 +1,4 @@
-"""The command as a process of its own: signals, pipes, psql, and the embedded server that goes with it."""
+"""The command as a process: signals, pipes, psql, and its embedded server."""
 
 import os
 import signal
@@ -7,10 +7,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import psutil
 import pytest
+
+pytestmark = pytest.mark.postgres  # each starts an embedded server of its own
 
 COMMAND = [sys.executable, "-m", "strandline.cli"]
 
@@ -22,23 +25,23 @@ def environment(database: str) -> dict[str, str]:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    # Not below pytest's folder, which is closed to the account that the embedded server runs as.
+    # Not below pytest's folder: the embedded server's account cannot enter that.
     with tempfile.TemporaryDirectory(prefix="strandline-cli-") as folder:
         yield Path(folder)
 
 
-def test_version_is_quick_and_needs_nothing() -> None:
+def test_version_needs_no_settings() -> None:
     shown = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("strandline ")
 
 
-def test_help_of_every_command() -> None:
+def test_help_of_commands_names_json() -> None:
     for command in ("demo", "replay", "verify", "digest", "status", "parked", "retry", "sql", "migrate", "simulate"):
         shown = subprocess.run([*COMMAND, command, "--help"], capture_output=True, text=True, check=True)
         assert "--json" in shown.stdout
 
 
-def test_a_reader_that_goes_away_is_no_error(environment: dict[str, str]) -> None:
+def test_reader_that_leaves_is_no_error(environment: dict[str, str]) -> None:
     query = "SELECT repeat('x', 1000) FROM generate_series(1, 5000)"
     process = subprocess.Popen(
         [*COMMAND, "sql", "--json", query],
@@ -55,14 +58,14 @@ def test_a_reader_that_goes_away_is_no_error(environment: dict[str, str]) -> Non
         assert process.stderr.read() == ""
 
 
-def test_psql_takes_over_without_a_query(environment: dict[str, str]) -> None:
+def test_sql_without_a_query_runs_psql(environment: dict[str, str]) -> None:
     shown = subprocess.run(
         [*COMMAND, "sql"], env=environment, input="SELECT 40 + 2;", capture_output=True, text=True, check=True
     )
     assert "42" in shown.stdout
 
 
-def test_a_signal_to_end_stops_the_embedded_server(home: Path) -> None:
+def test_sigterm_stops_the_embedded_server(home: Path) -> None:
     environment = {**os.environ, "STRANDLINE_DATABASE_URL": "", "STRANDLINE_HOME": str(home)}
     process = subprocess.Popen(
         [*COMMAND, "sql"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -83,3 +86,16 @@ def test_a_signal_to_end_stops_the_embedded_server(home: Path) -> None:
     while server.is_running() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not server.is_running()
+
+
+def test_status_watch_repeats_until_ctrl_c(environment: dict[str, str]) -> None:
+    command = [*COMMAND, "status", "--watch"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert sum(line.startswith("The store is empty") for line in islice(lines, 9)) == 2
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")

@@ -1,7 +1,8 @@
-"""`rebuild` and `rollback` as they are called."""
+"""The commands `rebuild` and `rollback`."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from strandline.cli.app import run
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.projection.discovery import discover
+from tests.definitions import redefine
 from tests.strand_rows import StrandRows
 
 
@@ -30,7 +32,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return status, json.loads(said.out) if said.out else None, said.err
 
 
-def test_rebuild_and_rollback_say_what_is_served(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
+def test_rebuild_and_rollback_name_what_is_served(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     status, found, _ = called(capsys, "rebuild", "licence_register", "licence_history")
     assert status == 0
     assert [(one["name"], one["rows"], one["swapped"]) for one in found["projections"]] == [
@@ -45,10 +47,10 @@ def test_rebuild_and_rollback_say_what_is_served(capsys: pytest.CaptureFixture[s
     others = [(one["name"], one["generation"], one["state"]) for one in found["other_generations"]]
     assert ("licence_register", built, "kept") in others
     assert run(["rebuild", "licence_register"]) == 0
-    assert "licence_register: generation" in capsys.readouterr().out
+    assert "licence_register: serving generation" in capsys.readouterr().out
 
 
-def test_a_difference_ends_in_1(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
+def test_difference_exits_with_1(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     rows = strand.connection.execute("SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
     (relation,) = rows.fetchone() or ("",)
     strand.connection.execute(f"DELETE FROM generation.{relation} WHERE source_document = 'a'".encode())
@@ -57,10 +59,29 @@ def test_a_difference_ends_in_1(capsys: pytest.CaptureFixture[str], strand: Stra
     assert "1 rows served, 2 rebuilt" in errors
 
 
-def test_wrong_names_are_wrong_use(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
+def test_worse_generation_is_refused_unless_accepted(
+    capsys: pytest.CaptureFixture[str], strand: StrandRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projections = discover(["strandline.projections"])
+    register = projections["licence_register"]
+    mistaken = replace(register, rows=lambda revision: [{"licence_id": revision.data["nope"]}])
+    redefine(monkeypatch, lambda one: one.name + " mistaken")
+    monkeypatch.setattr("strandline.cli.rebuild.discover_projections", lambda: {"licence_register": mistaken})
+    assert run(["rebuild", "licence_register"]) == 1
+    said = capsys.readouterr()
+    assert "2 rows served, 0 rebuilt; 2 documents newly parked; the old one stays in service." in said.err
+    assert "2 parked: KeyError" in said.err
+    assert "`strandline rebuild licence_register --accept`" in said.err
+    assert "serving" not in said.out
+    status, found, _ = called(capsys, "rebuild", "licence_register", "--accept")
+    (one,) = found["projections"]
+    assert (status, one["swapped"], one["worse"], one["newly_parked"]) == (0, True, True, 2)
+
+
+def test_unknown_name_exits_with_2(capsys: pytest.CaptureFixture[str], strand: StrandRows) -> None:
     for command in (["rebuild", "licence_register", "nope"], ["rollback", "nope"]):
         status, found, errors = called(capsys, *command)
-        assert (status, found) == (2, None)
+        assert (status, found["error"]["status"]) == (2, 2)
         assert "no projection 'nope'" in errors
     status, _, errors = called(capsys, "rollback", "licence_register")
     assert status == 1

@@ -7,7 +7,8 @@ from strandline.journal.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("DATABASE_URL", "HOME", "OPENSEARCH_URL", "PROJECTIONS", "ORIGIN", "WORKERS", "SETTINGS_FILE"):
         monkeypatch.delenv(f"STRANDLINE_{name}", raising=False)
 
@@ -60,7 +61,7 @@ def test_a_line_of_the_file_that_is_no_setting(monkeypatch: pytest.MonkeyPatch, 
 
 def test_file_gives_way_to_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "strandline.env"
-    file.write_text("STRANDLINE_ORIGIN=7\nSTRANDLINE_WORKERS=2\nSTRANDLINE_LATER=x\nAWS_REGION=eu-west-1\n")
+    file.write_text("STRANDLINE_ORIGIN=7\nSTRANDLINE_WORKERS=2\nAWS_REGION=eu-west-1\n")
     monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", str(file))
     monkeypatch.setenv("STRANDLINE_ORIGIN", "9")
     settings = load_settings()
@@ -105,5 +106,65 @@ def test_settings_file_that_cannot_be_read(
     if content is not None:
         file.write_bytes(content)
     monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", str(file))
-    with pytest.raises(UsageError, match="STRANDLINE_SETTINGS_FILE"):
+    with pytest.raises(UsageError, match=r"STRANDLINE_SETTINGS_FILE: there is no file|cannot be read as UTF-8 text"):
         load_settings()
+
+
+def test_toml_file_in_the_folder_is_read_and_the_environment_takes_precedence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "strandline.toml").write_text('workers = 2\norigin = 7\nprojections = ["ours", "theirs"]\n')
+    monkeypatch.setenv("STRANDLINE_WORKERS", "3")
+    monkeypatch.setenv("STRANDLINE_ORIGIN", "")
+    settings = load_settings()
+    assert (settings.workers, settings.origin, settings.projections) == (3, 7, ("ours", "theirs"))
+    (tmp_path / "other.toml").write_text("origin = 8\n")
+    monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", "other.toml")
+    assert load_settings().origin == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("workers = ", "strandline.toml is not TOML"),
+        ('workers = "many"', "STRANDLINE_WORKERS should be a valid integer"),
+        ("worker = 2", "STRANDLINE_WORKER is no setting: did you mean STRANDLINE_WORKERS?"),
+        ("[strandline]\nworkers = 2", "STRANDLINE_STRANDLINE is no setting"),
+    ],
+)
+def test_wrong_toml_file_is_refused(tmp_path: Path, text: str, error: str) -> None:
+    (tmp_path / "strandline.toml").write_text(text)
+    with pytest.raises(UsageError, match=error.replace("?", r"\?")):
+        load_settings()
+
+
+def test_unknown_setting_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABSE_URL", "postgresql://db")
+    monkeypatch.setenv("STRANDLINE_XYZ", "1")
+    with pytest.raises(UsageError) as refused:
+        load_settings()
+    assert str(refused.value).splitlines() == [
+        "STRANDLINE_DATABSE_URL is no setting: did you mean STRANDLINE_DATABASE_URL?",
+        "STRANDLINE_XYZ is no setting: remove it.",
+    ]
+    monkeypatch.delenv("STRANDLINE_DATABSE_URL")
+    monkeypatch.delenv("STRANDLINE_XYZ")
+    (tmp_path / "strandline.env").write_text("STRANDLINE_ORIGINS=7\n")
+    monkeypatch.setenv("STRANDLINE_SETTINGS_FILE", str(tmp_path / "strandline.env"))
+    with pytest.raises(UsageError, match="did you mean STRANDLINE_ORIGIN"):
+        load_settings()
+
+
+def test_names_that_kubernetes_sets_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRANDLINE_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("STRANDLINE_PORT_8080_TCP_ADDR", "10.0.0.1")
+    load_settings()
+
+
+def test_settings_without_effect_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRANDLINE_OPENSEARCH_CA", "/etc/ca.pem")
+    monkeypatch.setenv("STRANDLINE_EXPUNGE_PHYSICAL", "1")
+    assert load_settings().unused == [
+        "STRANDLINE_OPENSEARCH_CA has no effect without STRANDLINE_OPENSEARCH_URL",
+        "STRANDLINE_EXPUNGE_PHYSICAL has no effect without STRANDLINE_EXPUNGE_WINDOW",
+    ]

@@ -1,7 +1,7 @@
 """Dockerfile, compose file and alert rules against the settings, commands, metrics and versions that they speak of.
 
 No Docker runs where this was written: what can be checked without it is checked here, the rest is said in
-docs/running.md.
+docs/operations.md.
 """
 
 import re
@@ -54,7 +54,7 @@ def test_images_are_pinned(compose: dict[str, Any]) -> None:
         assert IMAGE.match(image), image
 
 
-def test_every_setting_that_is_given_exists(compose: dict[str, Any]) -> None:
+def test_settings_in_files_exist(compose: dict[str, Any]) -> None:
     from strandline.consumer.settings import PREFIX, Settings
 
     known = {PREFIX + name.upper() for name in Settings.model_fields}
@@ -63,7 +63,7 @@ def test_every_setting_that_is_given_exists(compose: dict[str, Any]) -> None:
     assert {name for name in given if name.startswith(PREFIX)} <= known
 
 
-def test_every_command_that_is_run_exists(compose: dict[str, Any]) -> None:
+def test_commands_in_files_exist(compose: dict[str, Any]) -> None:
     import typer
 
     from strandline.cli.app import app
@@ -86,7 +86,7 @@ def test_settings_of_the_worker_are_accepted(compose: dict[str, Any], monkeypatc
     )
 
 
-def test_ports_fit(compose: dict[str, Any]) -> None:
+def test_ports_are_consistent(compose: dict[str, Any]) -> None:
     exposed = re.search(r"^EXPOSE (\d+)$", text("Dockerfile"), re.M)
     assert exposed is not None
     assert f"STRANDLINE_LISTEN=0.0.0.0:{exposed[1]}" in text("Dockerfile")
@@ -95,12 +95,12 @@ def test_ports_fit(compose: dict[str, Any]) -> None:
     assert f"PORT = {exposed[1]}" in text("deploy/stack.py")
 
 
-def test_nothing_is_open_to_other_machines(compose: dict[str, Any]) -> None:
+def test_ports_are_bound_to_loopback(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_it_is_not_root_and_cannot_write_its_root(compose: dict[str, Any]) -> None:
+def test_container_is_not_root_and_read_only(compose: dict[str, Any]) -> None:
     from strandline.consumer.settings import PREFIX
 
     [user] = re.findall(r"^USER (.+)$", text("Dockerfile"), re.M)
@@ -117,7 +117,7 @@ def test_it_is_not_root_and_cannot_write_its_root(compose: dict[str, Any]) -> No
         assert f"uid={user}," in written[home]
 
 
-def test_who_is_waited_for_has_a_check(compose: dict[str, Any]) -> None:
+def test_dependencies_have_health_checks(compose: dict[str, Any]) -> None:
     services = compose["services"]
     waits = {name: service["depends_on"] for name, service in services.items() if "depends_on" in service}
     assert waits["worker"].keys() == {"postgres", "opensearch", "kinesis", "dynamodb"}
@@ -128,24 +128,26 @@ def test_who_is_waited_for_has_a_check(compose: dict[str, Any]) -> None:
             assert services[name]["healthcheck"]["test"][0].startswith("CMD")
 
 
-def test_a_worker_that_ends_is_started_again(compose: dict[str, Any]) -> None:
+def test_failed_worker_is_restarted(compose: dict[str, Any]) -> None:
     """It ends with status 1 where only a new process helps."""
     assert compose["services"]["worker"]["restart"] == "on-failure"
     assert "STOPSIGNAL SIGTERM" in text("Dockerfile")
 
 
-def test_the_drain_fits_into_the_grace(compose: dict[str, Any]) -> None:
+def test_drain_fits_into_the_grace_period(compose: dict[str, Any]) -> None:
     from strandline.consumer.settings import Settings
+    from strandline.consumer.worker.service import END_SECONDS, SLACK_SECONDS
 
     drain = Settings.model_fields["drain_seconds"].default
-    # Projectors and the daemon are waited for one after the other.
-    assert 2 * drain + 10 < int(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))
+    assert drain + SLACK_SECONDS + 2 * END_SECONDS < int(
+        compose["services"]["worker"]["stop_grace_period"].removesuffix("s")
+    )
     stop = re.search(r"DRAIN_SECONDS, STOP_SECONDS = (\d+), (\d+)", text("deploy/stack.py"))
     assert stop is not None
-    assert 2 * int(stop[1]) + 10 < int(stop[2]) <= 120
+    assert int(stop[1]) + SLACK_SECONDS + 2 * END_SECONDS < int(stop[2]) <= 120
 
 
-def test_versions_are_those_that_the_tests_use(compose: dict[str, Any]) -> None:
+def test_versions_equal_those_of_the_tests(compose: dict[str, Any]) -> None:
     kinesis = re.search(r"kinesis-local@([0-9.]+)", text("Makefile"))
     assert kinesis is not None
     assert kinesis[0] in text("deploy/emulators/Dockerfile")
@@ -163,7 +165,7 @@ def test_versions_are_those_that_the_tests_use(compose: dict[str, Any]) -> None:
     assert re.search(r"^amazon-kclpy==3\.1\.3 ", text("requirements-worker.lock"), re.M)
 
 
-def test_packages_are_all_copied() -> None:
+def test_all_packages_are_copied() -> None:
 
     linked = {path.name for path in (ROOT / "strandline").iterdir() if path.is_symlink()}
     assert {"cli", "consumer", "journal"} <= linked
@@ -172,14 +174,14 @@ def test_packages_are_all_copied() -> None:
         assert f"!{top}\n" in text(".dockerignore")
 
 
-def test_alerts_speak_of_metrics_that_exist(database: str, tmp_path: Path) -> None:
+def test_alerts_use_existing_metrics(database: str, tmp_path: Path) -> None:
     from prometheus_client import Counter
     from prometheus_client.parser import text_string_to_metric_families
 
     from strandline.consumer.monitoring import metrics
     from strandline.consumer.monitoring.exposition import Exposition
 
-    _, _, body = Exposition(database, tmp_path, {}, timedelta(hours=1))()
+    body = Exposition(database, tmp_path, {}, timedelta(hours=1)).text()
     shown = {family.name for family in text_string_to_metric_families(body.decode())}
     shown |= {f"{one._name}_total" for one in vars(metrics).values() if isinstance(one, Counter)}
     rules = [rule for group in yaml("deploy/alerts.yml")["groups"] for rule in group["rules"]]

@@ -73,7 +73,7 @@ def container(stack: Mocks) -> dict[str, Any]:
     return dict(found)
 
 
-def test_what_holds_data_cannot_be_deleted(stack: Mocks) -> None:
+def test_data_resources_cannot_be_deleted(stack: Mocks) -> None:
     assert stack.protected >= DATA
     cluster = stack.one("aws:rds/cluster:Cluster")
     assert cluster["deletionProtection"] is True
@@ -81,7 +81,7 @@ def test_what_holds_data_cannot_be_deleted(stack: Mocks) -> None:
     assert cluster["storageEncrypted"] is True
 
 
-def test_the_task_stops_in_order_and_is_checked(stack: Mocks) -> None:
+def test_task_stops_in_order_and_is_checked(stack: Mocks) -> None:
     worker = container(stack)
     environment = {one["name"]: one["value"] for one in worker["environment"]}
     assert int(environment["STRANDLINE_DRAIN_SECONDS"]) < worker["stopTimeout"] <= 120
@@ -90,13 +90,13 @@ def test_the_task_stops_in_order_and_is_checked(stack: Mocks) -> None:
     assert {mount["containerPath"] for mount in worker["mountPoints"]} == {"/tmp", "/var/lib/strandline"}
 
 
-def test_no_password_is_in_the_definition(stack: Mocks) -> None:
+def test_definition_has_no_password(stack: Mocks) -> None:
     worker = container(stack)
     assert [one["name"] for one in worker["secrets"]] == ["PGPASSWORD"]
     assert not any("password" in one["name"].lower() for one in worker["environment"])
 
 
-def test_the_task_may_do_its_work_and_no_more(stack: Mocks) -> None:
+def test_task_has_the_rights_it_needs_only(stack: Mocks) -> None:
     policy = json.loads(stack.one("aws:iam/rolePolicy:RolePolicy", "task")["policy"])
     actions = {action for statement in policy["Statement"] for action in statement["Action"]}
     assert not any("*" in action for action in actions)
@@ -106,7 +106,7 @@ def test_the_task_may_do_its_work_and_no_more(stack: Mocks) -> None:
         assert "*" not in statement["Resource"], statement["Action"]
 
 
-def test_nothing_is_open_to_the_world(stack: Mocks) -> None:
+def test_nothing_is_public(stack: Mocks) -> None:
     for key, inputs in stack.made.items():
         if key.startswith("aws:ec2/securityGroup:SecurityGroup"):
             for rule in inputs.get("ingress", []):

@@ -24,14 +24,14 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 @dataclass(frozen=True)
 class Emulators:
-    """The two servers' URLs."""
+    """The URLs of both servers."""
 
     kinesis: str
     dynamodb: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of them needs to be told."""
+        """Return the environment that a client of them needs."""
         return {
             **CREDENTIALS,
             "AWS_REGION": REGION,
@@ -44,7 +44,7 @@ class Emulators:
 
 @contextmanager
 def emulators(kinesis_port: int | None = None, dynamodb_port: int | None = None) -> Iterator[Emulators]:
-    """Both servers, on the given ports or on free ones, until the end of the block."""
+    """Run both servers, on the given ports or on free ones, until the end of the block."""
     kinesis_port = kinesis_port or free_port()
     dynamodb_port = dynamodb_port or free_port()
     with _kinesis(kinesis_port), _dynamodb(dynamodb_port):

@@ -10,7 +10,8 @@ from hypothesis.stateful import precondition, rule
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.expunge import expunge
-from strandline.consumer.erasure.receipts import check_receipts, issue_hidden
+from strandline.consumer.erasure.receipt_check import check_receipts
+from strandline.consumer.erasure.receipts import issue_hidden
 from strandline.consumer.erasure.register import Register, import_register, read_register
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import rebuild
@@ -49,7 +50,7 @@ class ErasingMachine(Machine):
         self._expunged += 1
         BROKEN.clear()
         done = expunge(self._url, BY_NAME, physical=physical, rejected_days=0)
-        assert (done.left, done.found) == ([], [])
+        assert (done.skipped, done.residue) == ([], [])
         levels = dict(self._watching.execute(LEVELS).fetchall())
         assert levels.get("physical" if physical else "expunged", 0) == levels.get("hidden", 0)
         with connect(self._url) as connection:
@@ -62,7 +63,7 @@ class ErasingMachine(Machine):
         BROKEN.clear()
         project(self._url, BY_NAME)
         with connect(self._url) as connection:
-            assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).found == []
+            assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).residue == []
         assert self._numbers(OPEN) == {0}
 
     @precondition(lambda self: self._rebuilt < 2)
@@ -112,7 +113,7 @@ class ErasingMachine(Machine):
             BROKEN.clear()
             project(url, BY_NAME)
             with connect(url) as connection:
-                assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).found == []
+                assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).residue == []
                 assert check_receipts(connection, BY_NAME, DATABASE_ONLY).receipts == len(mine)
 
     def _replay_old(self, connection: psycopg.Connection[Any], register: Register, form: str, length: int) -> None:

@@ -71,7 +71,7 @@ def check(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     if done.returncode:
-        assert "error" in done.stderr or "cannot go on" in done.stderr, done.stderr
+        assert "error" in done.stderr or "has failed" in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) <= 8, done.stderr
 
 

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.settings import load_settings
 from strandline.journal.sources.source import local_sources
 
@@ -65,7 +65,7 @@ def environment(url: str) -> dict[str, str]:
 
 def take_in_whole(url: str, *sources: Path) -> None:
     """Only the store, without read models, so that projectors have all before them."""
-    take_in(url, [one for source in sources for one in local_sources(str(source))], load_settings())
+    replay_sources(url, [one for source in sources for one in local_sources(str(source))], load_settings())
 
 
 def run(command: Sequence[str], url: str) -> None:

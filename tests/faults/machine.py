@@ -3,7 +3,6 @@ must be what the model says after each step, and every read model what a rebuild
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.lifecycle import ensure_generation
-from strandline.consumer.intake.fast_path import EARLIER, way_of
+from strandline.consumer.intake.fast_path import run_of
 from strandline.consumer.intake.writer import IntakeResult, JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.projection.definition import Projection, RowProjection
@@ -39,7 +38,10 @@ from tests.journals import STRAND, ion_binary, ion_text, json_lines
 FORMS = {"binary": ion_binary, "text": ion_text, "json": json_lines}
 MOST_BLOCKS = 24
 
-CHANGES = st.lists(st.tuples(st.integers(0, SLOTS - 1), st.sampled_from(FLAVOURS)), max_size=3)
+# A block has one revision of a document.
+CHANGES = st.lists(
+    st.tuples(st.integers(0, SLOTS - 1), st.sampled_from(FLAVOURS)), max_size=3, unique_by=lambda change: change[0]
+)
 REDACTION = st.none() | st.integers(0, 30)
 # After how many statements the connection breaks: most of what runs has fewer than twenty.
 CRASH = st.none() | st.integers(0, 20)
@@ -140,27 +142,22 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.model.ahead() and self.model.mark < self.ledger.tip)
     @rule(length=st.integers(1, 8), as_of=NUMBERS, by=ACTOR, crash=st.none() | st.integers(0, 12))
     def replay_on(self, length: int, as_of: int, by: str, crash: int | None) -> None:
-        """What goes straight on from the mark, as a replay takes it in; either of its connections may break."""
+        """A run that directly continues the chain, as a replay stores it; its connection may break."""
         numbers = range(self.model.mark + 1, min(self.model.mark + length, self.ledger.tip) + 1)
         as_of = numbers[-1] + as_of % (self.ledger.tip - numbers[-1] + 1)
-        way = way_of([decode(ion_binary([self.ledger.exported(number, as_of)])) for number in numbers])
-        assert way is not None
-        store, beside = (JournalWriter(self._actors[name].get()) for name in "ab")
+        run = run_of([decode(ion_binary([self.ledger.exported(number, as_of)])) for number in numbers])
+        assert run is not None
+        store = JournalWriter(self._actors[by].get())
         taken: list[IntakeResult | None] = []
 
         def take(_: psycopg.Connection[Any]) -> None:
             store.begin_strand(STRAND, 0)
-            with ThreadPoolExecutor(1) as threads:
-                taken.append(store.intake_onward(way, [], beside, threads, lambda: None))
+            taken.append(store.intake_run(run, []))
 
         if self._attempt(by, crash, take):
             assert taken[0] is not None
             self.model.take_blocks(numbers, as_of)
             self.model.move(numbers[-1])
-        elif self._numbers(f"SELECT count(*) FROM journal.revision WHERE sequence_no > {self.model.mark}") != {0}:
-            # What is written beside is in, all of it, without its blocks.
-            for number in numbers[int(len(numbers) * EARLIER) :]:
-                self.model.take_revisions(number, as_of)
 
     @rule(first=NUMBERS, length=st.integers(1, 8), picked=st.lists(NUMBERS, min_size=1, max_size=8), which=WHICH)
     def interleave(self, first: int, length: int, picked: list[int], which: int) -> None:
@@ -273,7 +270,7 @@ class Machine(RuleBasedStateMachine):
         assert not decoded.faults
 
         def learn() -> None:
-            self.model.take_blocks(numbers, as_of)
+            self.model.take_blocks(numbers, as_of, full=form != "json")
 
         return self._taking([decoded.rows]), learn
 

@@ -10,29 +10,30 @@ Key = tuple[int, int]  # a revision's block, and its place there
 
 @dataclass
 class Model:
-    """What was taken in, and how far the mark has come. The first copy of a revision decides whether its data came;
-    below the mark nothing changes any more, but by redactions."""
+    """What was stored, and the mark. The first copy of a revision decides whether its data is stored, unless it is from
+    JSON: then the first Ion copy that has the data replaces it, or has none of what has none."""
 
     ledger: Ledger
     mark: int = -1
     headers: set[int] = field(default_factory=set)
     whole: set[int] = field(default_factory=set)
     held: dict[Key, bool] = field(default_factory=dict)  # whether with its data
+    chain: set[Key] = field(default_factory=set)  # of these, the ones from JSON
     forged: set[int] = field(default_factory=set)
     rejected: set[int] = field(default_factory=set)
 
-    def take_blocks(self, numbers: Iterable[int], as_of: int) -> None:
-        """Whole blocks, as exported when `as_of` was the last."""
+    def take_blocks(self, numbers: Iterable[int], as_of: int, *, full: bool = True) -> None:
+        """Complete blocks, as exported when `as_of` was the last; `full` if as Ion."""
         for number in numbers:
             self.headers.add(number)
             self.whole.add(number)
-            self.take_revisions(number, as_of)
+            self.take_revisions(number, as_of, full=full)
 
-    def take_revisions(self, number: int, as_of: int) -> None:
+    def take_revisions(self, number: int, as_of: int, *, full: bool = True) -> None:
         """A block's revisions, as exported when `as_of` was the last."""
         for place, revision in enumerate(self.ledger.of(number)):
             by = self.ledger.redacted_by(revision)
-            self._hold((number, place), with_data=by is None or by > as_of)
+            self._hold((number, place), with_data=by is None or by > as_of, full=full)
 
     def take_record(self, number: int, place: int) -> None:
         """A record of the stream, as written."""
@@ -96,5 +97,11 @@ class Model:
         arrived = number in self.whole or all((number, place) in self.held for place in places)
         return number in self.headers and arrived
 
-    def _hold(self, key: Key, *, with_data: bool) -> None:
-        self.held.setdefault(key, with_data)
+    def _hold(self, key: Key, *, with_data: bool, full: bool = True) -> None:
+        if key not in self.held:
+            self.held[key] = with_data
+            if not full:
+                self.chain.add(key)
+        elif full and key in self.chain and (with_data or not self.held[key]):
+            self.held[key] = with_data
+            self.chain.remove(key)

@@ -17,8 +17,8 @@ from strandline.consumer.sinks.opensearch import bulk
 
 def main(names: list[str]) -> None:
     strandline.consumer.projector.projector.Limits = partial(Limits, blocks=40, revisions=60)  # type: ignore[misc,assignment]
-    backfill.AT_ONCE, backfill.KEYS, backfill.FETCH = 60, 40, 60
-    backfill.TAKEN_AT_ONCE, backfill.KEYS_KNOWN, backfill.TURN_SECONDS = 60, 40, 0.1
+    backfill.DOCUMENTS, backfill.DECODED, backfill.FETCH = 60, 60, 60
+    backfill.KEYS, backfill.KEYS_AT_ONCE = 40, 40
     bulk.MOST_ACTIONS = 30
     # What a killed one held is free again soon.
     lease.SECONDS, lease.OUTSIDE_SECONDS, lease.MARGIN_SECONDS = 1, 5, 1

@@ -112,7 +112,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         ["rejected"],
         ["retry", "licence_register"],
         ["receipts"],
-        ["sql", "--json", "SELECT * FROM journal.block, generate_series(1, 20)"],
+        ["sql", "--write", "--json", "SELECT * FROM journal.block, generate_series(1, 20)"],
         ["migrate"],
         ["project"],
         ["find-subject", "Contact.email", "nobody@example.org"],

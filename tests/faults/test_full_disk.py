@@ -12,6 +12,8 @@ import pytest
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 
+pytestmark = pytest.mark.postgres  # each starts an embedded server of its own
+
 OWN_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
 
 

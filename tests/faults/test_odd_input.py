@@ -102,7 +102,7 @@ def replayed(
 
 
 def ask(query: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    assert run(["sql", "--json", query]) == 0
+    assert run(["sql", "--write", "--json", query]) == 0
     rows: list[dict[str, Any]] = exact(capsys.readouterr().out)["rows"]
     return rows
 

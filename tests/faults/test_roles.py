@@ -8,15 +8,18 @@ import pytest
 from psycopg import errors
 from psycopg.sql import SQL, Identifier, Literal
 
-from strandline.consumer.generations.generation import READ_LIVE
+from strandline.consumer.database.connection import connect
+from strandline.consumer.database.migrate import migrate
+from strandline.consumer.generations import generation
 from strandline.consumer.generations.lifecycle import project
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
+from strandline.consumer.mark.mark import advance
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import load_settings
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
-from tests.databases import migrated_database
+from tests.databases import migrated_database, temporary_database
 
 PROJECTIONS = {
     name: one for name, one in discover(("strandline.projections.licensing",)).items() if one.store == "postgresql"
@@ -57,7 +60,7 @@ def filled(postgres_url: str, migrated_template: str, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("roles") / "journal"
     simulate(folder, 120, 3, Format.ION_BINARY)
     with migrated_database(postgres_url, migrated_template) as url:
-        take_in(url, local_sources(str(folder / "full")), load_settings())
+        replay_sources(url, local_sources(str(folder / "full")), load_settings())
         project(url, PROJECTIONS)
         yield url
 
@@ -120,7 +123,6 @@ def test_no_reader_may_write_or_make_anything(connection: psycopg.Connection[tup
     assert done == []
     for schema in OURS:
         assert not may(connection, role, "CREATE TABLE {} ()", (schema, "made"))
-    # PostgreSQL lets everybody make temporary tables; none may make a schema.
     assert not may(connection, role, "CREATE SCHEMA {}", ("made",))  # type: ignore[arg-type]
 
 
@@ -135,6 +137,56 @@ def test_no_reader_may_call_what_is_not_for_them(
     assert len(found) > 2
     assert {str(name).partition("(")[0] for name, allowed, _ in found if allowed} == callable_
     assert [name for name, allowed, as_owner in found if allowed and as_owner] == []
+
+
+@pytest.mark.parametrize("role", [ANALYST, CLEARED])
+def test_reader_cannot_lock_the_strand(connection: psycopg.Connection[tuple[object, ...]], role: str) -> None:
+    for mode in ("ACCESS SHARE", "ROW EXCLUSIVE", "EXCLUSIVE"):
+        for table in (("journal", "strand_lock"), ("journal", "mark"), ("journal", "revision")):
+            assert not may(connection, role, f"LOCK TABLE {{}} IN {mode} MODE", table)
+
+
+@pytest.mark.parametrize("role", [ANALYST, CLEARED])
+def test_intake_goes_on_while_a_reader_holds_every_lock_it_may(
+    connection: psycopg.Connection[tuple[object, ...]], filled: str, role: str
+) -> None:
+    """The advisory locks that intake once took among them."""
+    connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
+    for key in (int.from_bytes(b"strand", "big"), int.from_bytes(b"strand", "big") + 1):
+        connection.execute("SELECT pg_advisory_lock(%s)", [key])
+    connection.execute("SELECT pg_advisory_lock(hashtext('journal.ensure_partitions'))")
+    with connect(filled) as other:
+        other.execute("SET lock_timeout = '5s'")
+        other.commit()
+        assert advance(other).refused == []
+        other.execute("SELECT journal.ensure_partitions(900000, 900000)")
+        other.rollback()
+
+
+def test_public_may_neither_connect_nor_call_functions(postgres_url: str) -> None:
+    with temporary_database(postgres_url) as (name, url):
+        migrate(url)
+        with psycopg.connect(url) as connection:
+            granted = connection.execute(
+                "SELECT DISTINCT privilege_type FROM pg_database, aclexplode(datacl)"
+                " WHERE datname = %s AND grantee = 0",
+                [name],
+            )
+            assert granted.fetchall() == []
+            public = connection.execute(
+                "SELECT p.oid::regprocedure::text FROM pg_proc p, aclexplode(p.proacl) AS granted"
+                " WHERE granted.grantee = 0 AND p.pronamespace::regnamespace::text = ANY (%s)",
+                [list(OURS)],
+            )
+            assert public.fetchall() == []
+            default = "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.proacl IS NULL AND "
+            assert (
+                connection.execute(f"{default} pronamespace::regnamespace::text = ANY (%s)", [list(OURS)]).fetchall()
+                == []
+            )
+            for role in (WORKER, ANALYST, CLEARED):
+                allowed = connection.execute("SELECT has_database_privilege(%s, %s, 'CONNECT')", [role, name])
+                assert allowed.fetchone() == (True,)
 
 
 @pytest.mark.parametrize("role", [ANALYST, CLEARED])
@@ -166,11 +218,11 @@ def test_statistics_tell_nothing_of_the_payload(
 def restricted(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, list[str]]:
     """The tables of restricted read models, and their payload columns."""
     found = {}
-    for name, one in PROJECTIONS.items():
+    for one in PROJECTIONS.values():
         if one.readers == "cleared":
-            row = connection.execute(READ_LIVE, [name]).fetchone()
-            assert row is not None
-            found[str(row[2])] = [column.name for column in one.columns]
+            live = generation.live(connection, one)
+            assert live is not None
+            found[live.relation] = [column.name for column in one.columns]
     assert found
     return found
 

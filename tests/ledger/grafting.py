@@ -1,5 +1,5 @@
-"""QLDB's journal goes on: eight writers append to it, killed now and then; what they wrote is exported and streamed,
-and taken in anew elsewhere."""
+"""Eight writers append to QLDB's journal and are killed now and then. Two other stores ingest the export and the
+stream."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 from moto import mock_aws
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.digest import store_digest
 from strandline.consumer.verification.verify import verify_sources, verify_store
@@ -54,13 +54,13 @@ def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def replay(url: str, folder: Path) -> None:
-    take_in(url, local_sources(str(folder)), Settings(workers=1))
+    replay_sources(url, local_sources(str(folder)), Settings(workers=1))
 
 
 def graft(
     url: str, by_export: str, by_stream: str, folder: Path, *, blocks: int, requests: int, kills: int, random: Random
 ) -> Outcome:
-    """Let each writer make so many requests after QLDB's blocks in the first store, and feed the two others from it.
+    """Let each writer send `requests` requests after QLDB's blocks in the first store, and fill the two others from it.
 
     All three are migrated and empty. Raises AssertionError where the chain, its digests or its proofs do not hold.
     """
@@ -89,9 +89,9 @@ def graft(
 
 def _requests(url: str, tip: int, wanted: int) -> Outcome:
     """Whether each request happened, and once."""
-    held = [name for (name,) in rows(url, REQUESTS, tip)]
-    named = [name for name in held if name is not None]
-    return Outcome(lost=max(0, wanted - len(held)), duplicated=max(len(held) - wanted, len(named) - len(set(named))))
+    found = [name for (name,) in rows(url, REQUESTS, tip)]
+    named = [name for name in found if name is not None]
+    return Outcome(lost=max(0, wanted - len(found)), duplicated=max(len(found) - wanted, len(named) - len(set(named))))
 
 
 def _stream(url: str, folder: Path) -> None:

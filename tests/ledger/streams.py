@@ -1,4 +1,4 @@
-"""Kinesis streams of an emulator in this process: opened, and read again."""
+"""Kinesis streams of an emulator in this process: to open and to read back."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,14 +9,14 @@ from strandline.journal.decode.stream import UserRecord
 
 
 def open_stream(name: str, shards: int = 4) -> Any:
-    """A client whose stream of this name is open."""
+    """Return a client, with a stream of this name."""
     client = boto3.client("kinesis", region_name="eu-west-1")
     client.create_stream(StreamName=name, ShardCount=shards)
     return client
 
 
 def read_shards(client: Any, name: str) -> Iterator[tuple[dict[str, Any], list[UserRecord]]]:
-    """Each shard, and the raw records in it."""
+    """Yield each shard with its raw records."""
     for shard in client.list_shards(StreamName=name)["Shards"]:
         iterator = client.get_shard_iterator(
             StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -31,5 +31,5 @@ def read_shards(client: Any, name: str) -> Iterator[tuple[dict[str, Any], list[U
 
 
 def read_stream(client: Any, name: str) -> list[bytes]:
-    """The raw records of all its shards, as an archive holds them."""
+    """Return the raw records of all shards, as an archive has them."""
     return [one.data for _, raw in read_shards(client, name) for one in raw]

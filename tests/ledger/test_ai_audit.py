@@ -1,4 +1,4 @@
-"""Audit events: each recorded once, none changed by the recorder; what a journal did to one is shown."""
+"""Audit events: recorded once, never changed by the recorder; changes by others are shown."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,7 +36,7 @@ def rows(database: str, query: str) -> list[Any]:
         return connection.execute(query).fetchall()  # type: ignore[arg-type]
 
 
-def test_an_event_is_recorded_once(log: AuditLog, database: str) -> None:
+def test_event_is_recorded_once(log: AuditLog, database: str) -> None:
     first = log.record(EVENT)
     again = log.record(replace(EVENT, at=EVENT.at.astimezone(timezone(timedelta(hours=2)))))
     assert (first.new, again.new, again.document_id) == (True, False, first.document_id)
@@ -46,7 +46,7 @@ def test_an_event_is_recorded_once(log: AuditLog, database: str) -> None:
     assert rows(database, "SELECT * FROM read.ai_audit_alterations()") == []
 
 
-def test_once_by_many_at_a_time_and_where_the_requests_are_not_known(log: AuditLog, database: str) -> None:
+def test_concurrent_and_forgotten_requests_record_once(log: AuditLog, database: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         recorded = list(pool.map(lambda _: log.record(EVENT), range(8)))
     assert sum(one.new for one in recorded) == 1
@@ -57,7 +57,7 @@ def test_once_by_many_at_a_time_and_where_the_requests_are_not_known(log: AuditL
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_another_event_under_its_id_is_refused(log: AuditLog, database: str, forgotten: bool) -> None:
+def test_other_event_under_a_used_id_is_refused(log: AuditLog, database: str, forgotten: bool) -> None:
     log.record(EVENT)
     if forgotten:
         with connect(database) as connection:
@@ -68,7 +68,7 @@ def test_another_event_under_its_id_is_refused(log: AuditLog, database: str, for
     assert rows(database, "SELECT outcome FROM read.ai_audit_timeline") == [("accepted",)]
 
 
-def test_a_journal_that_altered_events_is_shown(log: AuditLog, ledger: Ledger, database: str) -> None:
+def test_altered_events_are_shown(log: AuditLog, ledger: Ledger, database: str) -> None:
     changed, deleted, kept = (log.record(replace(EVENT, event_id=one)) for one in ("changed", "deleted", "kept"))
     ledger.execute(lambda txn: txn.update(TABLE, changed.document_id, {"outcome": "refused"}))
     ledger.execute(lambda txn: txn.delete(TABLE, deleted.document_id))
@@ -91,7 +91,7 @@ def test_a_journal_that_altered_events_is_shown(log: AuditLog, ledger: Ledger, d
     assert kept.new
 
 
-def test_analysts_may_not_ask(log: AuditLog, database: str) -> None:
+def test_analysts_may_not_read_events(log: AuditLog, database: str) -> None:
     log.record(EVENT)
     rows(database, "SELECT 1")
     for query in ("SELECT * FROM read.ai_audit_timeline", "SELECT * FROM read.ai_audit_alterations()"):
@@ -107,7 +107,7 @@ def test_analysts_may_not_ask(log: AuditLog, database: str) -> None:
     [{"system": ""}, {"actor": None}, {"at": datetime(2026, 1, 1)}, {"model": "a\n"}, {"input_digest": "The question"},
      {"output_digest": "sha256:xyz"}, {"outcome": "x" * 300}],
 )  # fmt: skip
-def test_what_is_no_event(odd: dict[str, Any]) -> None:
+def test_malformed_event_is_refused(odd: dict[str, Any]) -> None:
     with pytest.raises(WrongEvent) as caught:
         replace(EVENT, **odd)
     assert "question" not in str(caught.value)

@@ -2,27 +2,36 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Barrier
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, Event, Lock
 from typing import Any
 
 import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.mark.lock import lock_beside
+from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
-from strandline.ledger import Ledger, Transaction, errors, own_tail
-from strandline.ledger.appender import Appended, Appender
+from strandline.ledger import Ledger, Transaction, errors
+from strandline.ledger import ledger as ledger_module
+from strandline.ledger.appender import AppendResult
 from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.group_commit import Group
 from strandline.ledger.prepared import Prepared
-from strandline.ledger.redaction import redact_revision
+from tests.consumer.worker.live import wait_for
+from tests.tcp_proxy import proxy
 
 
 def insert(ledger: Ledger, document: dict[str, Any] | None = None) -> str:
     return ledger.execute(lambda txn: txn.insert("Licence", document or {}))
+
+
+def tail(url: str) -> tuple[Any, ...] | None:
+    query = "SELECT sequence_no, block_hash, (SELECT max(sequence_no) FROM journal.revision) FROM journal.mark"
+    with connect(url) as connection:
+        return connection.execute(query).fetchone()
 
 
 def run_together(*works: Callable[[], Any]) -> list[Any]:
@@ -30,22 +39,8 @@ def run_together(*works: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [pool.submit(work) for work in works]]
 
 
-def test_an_append_waits_for_what_a_replay_writes_beside(
-    licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also one in a single trip: the replay's first connection, which held the other lock, may be lost."""
-    for _ in range(3):
-        insert(licences)
-    monkeypatch.setattr(Appender, "_carefully", None)  # so that it would be seen if it were not one
-    with ThreadPoolExecutor(1) as pool, connect(database) as beside:
-        with lock_beside(beside):
-            appended = pool.submit(insert, licences)
-            assert not wait([appended], timeout=0.3).done
-        assert appended.result(timeout=10)
-
-
 class TestSerializable:
-    def test_no_update_is_lost(self, licences: Ledger, database: str) -> None:
+    def test_updates_are_not_lost(self, licences: Ledger, database: str) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
 
         def increment(txn: Transaction) -> None:
@@ -66,7 +61,7 @@ class TestSerializable:
         assert found.version == 40
         assert verify_store(database, workers=1).ok
 
-    def test_no_phantom(self, licences: Ledger) -> None:
+    def test_phantoms_do_not_occur(self, licences: Ledger) -> None:
         """Each inserts if nobody has: one does."""
 
         def claim(txn: Transaction) -> bool:
@@ -78,7 +73,7 @@ class TestSerializable:
         claimed = run_together(*[lambda: licences.execute(claim, retries=50)] * 8)
         assert sum(claimed) == 1
 
-    def test_a_conflict_after_the_last_retry(self, licences: Ledger) -> None:
+    def test_conflict_is_raised_after_the_last_retry(self, licences: Ledger) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
 
         def meddle(txn: Transaction) -> None:
@@ -99,12 +94,10 @@ class TestSerializable:
         ],
     )
     @pytest.mark.parametrize("elsewhere", [False, True], ids=["same process", "another process"])
-    def test_what_was_read_and_changed_since_is_a_conflict(
+    def test_change_of_read_data_is_a_conflict(
         self, licences: Ledger, database: str, read: Any, elsewhere: bool
     ) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
-        for _ in range(3):  # from then on it writes straight, and knows itself what it wrote
-            licences.execute(lambda txn: txn.insert("Licence", {"licenceId": "B1"}))
 
         with Ledger(database) as another:
             meddler = another if elsewhere else licences
@@ -118,8 +111,8 @@ class TestSerializable:
                 licences.execute(meddle, retries=0)
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "C1")) == []
 
-    def test_no_write_skew(self, licences: Ledger) -> None:
-        """Each may leave duty while another is on it: after two at once, one still is."""
+    def test_write_skew_does_not_occur(self, licences: Ledger) -> None:
+        """A doctor may leave duty while another is on duty: of two that leave at once, one conflicts."""
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"on": True}) for _ in range(2)])
         met = Barrier(2, timeout=30)
 
@@ -138,7 +131,7 @@ class TestSerializable:
         on = [licences.execute(lambda txn, id_=id_: txn.get("Licence", id_)) for id_ in (one, two)]
         assert sorted(found.data["on"] for found in on if found and found.data) == [False, True]
 
-    def test_what_was_not_read_is_none(self, licences: Ledger) -> None:
+    def test_change_of_unread_data_is_no_conflict(self, licences: Ledger) -> None:
         one, two = licences.execute(lambda txn: [txn.insert("Licence", {"licenceId": x}) for x in ("A1", "A2")])
 
         def work(txn: Transaction) -> None:
@@ -149,88 +142,49 @@ class TestSerializable:
         licences.execute(work, retries=0)
 
 
-class TestStraight:
-    """A writer that is alone appends in one trip; it finds out where it is not."""
-
-    @pytest.fixture
-    def looks(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """How many transactions each look at the end was for; the ledger has begun to write straight."""
-        insert(licences)
-        looked: list[int] = []
-        carefully = Appender._carefully
-
-        def counted(self: Appender, connection: Any, end: Any, group: Any) -> Any:
-            looked.append(len(group))
-            return carefully(self, connection, end, group)
-
-        monkeypatch.setattr(Appender, "_carefully", counted)
-        insert(licences)
-        looked.clear()
-        return looked
-
-    def test_alone(self, licences: Ledger, database: str, looks: list[int]) -> None:
+class TestAppender:
+    def test_writes_of_one_ledger_are_found_by_it(self, licences: Ledger, database: str) -> None:
         ids = [insert(licences, {"licenceId": number}) for number in range(5)]
         licences.execute(lambda txn: [txn.update("Licence", id_, {"licenceId": "new"}) for id_ in ids])
         licences.execute(lambda txn: txn.delete("Licence", ids[0]))
-        assert looks == []
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", 3)) == []
         found = licences.execute(lambda txn: txn.find("Licence", "licenceId", "new"))
         assert [one.document_id for one in found] == sorted(ids[1:])
         assert verify_store(database, workers=1).ok
 
-    def test_where_another_came_in_between(self, licences: Ledger, database: str, looks: list[int]) -> None:
+    def test_two_ledgers_in_turns_write_one_chain(self, licences: Ledger, database: str) -> None:
         with Ledger(database) as other:
             for _ in range(3):
                 insert(licences)
                 insert(other)
-        assert len(looks) > 3
         assert verify_store(database, workers=1).ok
 
-    def test_a_request_that_another_made_meanwhile(
-        self, licences: Ledger, database: str, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    def test_request_made_by_another_meanwhile_happens_once(
+        self, licences: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def work(txn: Transaction) -> str:
             return txn.insert("Licence", {"licenceId": "A1"})
 
         first = licences.run(work, request_id="r")
-        assert looks == []
         with monkeypatch.context() as patched:
             patched.setattr(licences, "_request", lambda _: None)
             again = licences.run(work, request_id="r")
         assert (again.repeated, again.result, again.sequence_no) == (True, first.result, first.sequence_no)
-        assert looks == [1]
 
-    def test_the_memory_of_what_it_wrote_is_bounded(
-        self, licences: Ledger, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    def test_nothing_of_a_failed_append_is_written(
+        self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(own_tail, "_MOST_REVISIONS", 3)
-        id_ = insert(licences)
-
-        def meddle(txn: Transaction) -> None:
-            txn.get("Licence", id_)
-            licences.execute(lambda other: other.update("Licence", id_, {"licenceId": "A2"}))
-            for _ in range(5):
+        insert(licences)
+        before = tail(database)
+        with monkeypatch.context() as failing:
+            failing.setattr("strandline.ledger.appender_sql.FOLLOW_LOOKUPS", "SELECT 1 / 0")
+            with pytest.raises(DatabaseError):
                 insert(licences)
+        assert tail(database) == before
+        insert(licences)
+        assert verify_store(database, workers=1).ok
 
-        with pytest.raises(errors.Conflict, match=id_):
-            licences.execute(meddle, retries=0)
-        assert looks == [1]  # that one; the journal was asked
-        known = licences._appender._recent
-        assert known is not None
-        assert len(known.changes.revisions) <= 3
-
-    def test_the_memory_of_what_it_wrote_has_nothing_that_was_redacted(
-        self, licences: Ledger, looks: list[int]
-    ) -> None:
-        id_ = insert(licences, {"firstName": "Ada"})
-        licences.execute(lambda txn: txn.update("Licence", id_, {"firstName": "Bea"}))
-        known = licences._appender._recent
-        assert known is not None
-        assert len(known.changes.revisions) > 1
-        redact_revision(licences, id_, 0)
-        assert known.changes.revisions == []
-
-    def test_rows_have_the_tables_columns_in_order(self, database: str) -> None:
+    def test_rows_have_the_columns_of_the_table_in_order(self, database: str) -> None:
         with connect(database) as connection:
             for table, columns in (("block", BLOCK_COLUMNS), ("revision", REVISION_COLUMNS)):
                 found = connection.execute(
@@ -245,7 +199,7 @@ class TestStraight:
 
 
 class TestMembersOfOneGroup:
-    """Transactions that wait together are written together, and still one after the other."""
+    """Transactions that wait together are one commit, and serial within it."""
 
     @pytest.fixture
     def prepare(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
@@ -266,14 +220,10 @@ class TestMembersOfOneGroup:
 
         return prepare
 
-    @pytest.mark.parametrize("straight", [False, True], ids=["carefully", "straight"])
     def test_one_that_read_what_another_changes_conflicts(
-        self, licences: Ledger, database: str, prepare: Callable[..., Prepared], straight: bool
+        self, licences: Ledger, database: str, prepare: Callable[..., Prepared]
     ) -> None:
         id_ = insert(licences, {"licenceId": "A1"})
-        insert(licences)
-        insert(licences)
-        licences._appender._alone = straight
 
         def claim(txn: Transaction) -> None:
             if not txn.find("Licence", "licenceId", "B1"):
@@ -287,20 +237,20 @@ class TestMembersOfOneGroup:
             prepare(lambda txn: txn.insert("Licence", {"licenceId": "C1"})),
         ]
         outcomes = licences._append(group)
-        assert [isinstance(one, Appended) for one in outcomes] == [True, False, True, False, True]
-        numbers = [one.sequence_no for one in outcomes if isinstance(one, Appended)]
+        assert [isinstance(one, AppendResult) for one in outcomes] == [True, False, True, False, True]
+        numbers = [one.sequence_no for one in outcomes if isinstance(one, AppendResult)]
         assert numbers == list(range(numbers[0], numbers[0] + 3))
         assert verify_store(database, workers=1).ok
 
-    def test_one_request_of_two_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
+    def test_one_of_two_equal_requests_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
         group = [prepare(lambda txn: txn.insert("Licence", {}), "r") for _ in range(2)]
         first, again = licences._append(group)
-        assert isinstance(first, Appended)
-        assert again == Appended(first.transaction_id, first.sequence_no, repeated=True)
+        assert isinstance(first, AppendResult)
+        assert again == AppendResult(first.transaction_id, first.sequence_no, repeated=True)
 
 
 class TestConflict:
-    def test_members_of_one_group(self) -> None:
+    def test_members_of_one_group_conflict(self) -> None:
         changes = Changes(revisions=[Changed(7, "T", "D", {"a": 1})], redactions=[(8, "T", "E")], defined=3)
         assert conflict(Reads(3, 6), changes) is None
         assert conflict(Reads(2, 6), changes) is not None
@@ -315,7 +265,7 @@ class TestConflict:
 
 
 class TestGroup:
-    def test_those_who_wait_are_served_together(self) -> None:
+    def test_waiting_threads_are_served_together(self) -> None:
         sizes: list[int] = []
 
         def serve(items: Any) -> Any:
@@ -329,7 +279,7 @@ class TestGroup:
         assert found == [n * 2 for n in range(1, 10)]
         assert len(sizes) <= 2
 
-    def test_an_error_reaches_each(self) -> None:
+    def test_error_reaches_every_member(self) -> None:
         def serve(_: Any) -> Any:
             raise ValueError("for all")
 
@@ -338,7 +288,7 @@ class TestGroup:
             with pytest.raises(ValueError, match="all"):
                 group.submit(1)
 
-    def test_several_transactions_are_one_commit(self, licences: Ledger, database: str) -> None:
+    def test_group_is_one_commit(self, licences: Ledger, database: str) -> None:
         run_together(*[lambda: [licences.execute(lambda txn: txn.insert("Licence", {})) for _ in range(10)]] * 8)
         with connect(database) as connection:
             blocks, commits = connection.execute(
@@ -357,7 +307,7 @@ class TestLostConnections:
                 " WHERE application_name = 'strandline ledger' AND datname = current_database()"
             )
 
-    def test_before_the_append(self, licences: Ledger, database: str) -> None:
+    def test_connection_lost_before_the_append_is_retried(self, licences: Ledger, database: str) -> None:
         kills = iter([self.kill])
 
         def work(txn: Transaction) -> str:
@@ -369,7 +319,9 @@ class TestLostConnections:
         licences.execute(lambda txn: txn.insert("Licence", {}))
         assert verify_store(database, workers=1).ok
 
-    def test_after_the_commit(self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_connection_lost_after_the_commit_writes_once(
+        self, licences: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The commit went through, its confirmation did not."""
         appender = licences._appender
         append = appender.append
@@ -382,7 +334,52 @@ class TestLostConnections:
         monkeypatch.setattr(appender, "append", lost)
         done = licences.run(lambda txn: txn.insert("Licence", {"licenceId": "A1"}))
         with connect(database) as connection:
-            held = connection.execute(
+            found = connection.execute(
                 "SELECT sequence_no FROM journal.revision WHERE table_name = 'Licence'"
             ).fetchall()
-        assert held == [(done.sequence_no,)]
+        assert found == [(done.sequence_no,)]
+
+
+class TestConnections:
+    def test_more_threads_than_connections_take_turns(self, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ledger_module, "MOST_READERS", 2)
+        counting, active, counts = Lock(), [0], set()
+
+        def work(txn: Transaction) -> None:
+            txn.get("Licence", "none")  # takes a connection
+            with counting:
+                active[0] += 1
+                counts.add(active[0])
+            Event().wait(0.01)  # for others to come
+            with counting:
+                active[0] -= 1
+
+        with Ledger(database) as ledger, ThreadPoolExecutor(8) as threads:
+            ledger.execute(lambda txn: txn.create_table("Licence"))
+            for done in [threads.submit(ledger.execute, work) for _ in range(40)]:
+                done.result()
+        assert max(counts) == 2
+
+    def test_server_that_refuses_connections_is_reported_at_once(
+        self, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The pool has waited for a connection already; a retry would only wait again."""
+        monkeypatch.setattr(ledger_module, "CONNECT_SECONDS", 1)
+        tried = []
+        with proxy(database) as between, Ledger(between.url) as ledger:
+            once = ledger._try
+            monkeypatch.setattr(ledger, "_try", lambda *given: tried.append(given) or once(*given))
+            between.mode = "refuse"
+            with pytest.raises(DatabaseUnreachable, match="within 1 s"):
+                ledger.execute(lambda txn: txn.user_tables(), retries=25)
+            assert len(tried) == 1
+            between.mode = "pass"
+            monkeypatch.undo()
+            wait_for(lambda: _works(ledger))
+
+
+def _works(ledger: Ledger) -> bool:
+    with suppress(DatabaseUnreachable):
+        ledger.execute(lambda txn: txn.user_tables())
+        return True
+    return False

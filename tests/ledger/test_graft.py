@@ -1,4 +1,4 @@
-"""A journal from QLDB, replayed, goes on: the same chain, its digests, its redactions; and what is not appended to."""
+"""Appending to a replayed journal of QLDB: its chain, digests and redactions, and journals that refuse it."""
 
 from pathlib import Path
 from random import Random
@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance, read_mark
 from strandline.consumer.monitoring.status import read_status
@@ -67,7 +67,7 @@ def grafted(database: str) -> str:
 
 
 class TestGraft:
-    def test_is_an_ordinary_block_that_tells_where_qldb_ended(self, grafted: str) -> None:
+    def test_graft_is_an_ordinary_block_with_qldbs_last_address(self, grafted: str) -> None:
         last = small_journal()[-1]
         ((number, data),) = query(
             grafted, "SELECT sequence_no, data FROM journal.revision WHERE table_name = 'StrandlineGraft'"
@@ -76,7 +76,7 @@ class TestGraft:
         assert data["lastBlockAddress"] == {"strandId": STRAND, "sequenceNo": 8}
         assert last["blockAddress"] == data["lastBlockAddress"]
         with connect(grafted) as connection:
-            assert read_status(connection, []).graft == 9
+            assert read_status(connection, []).claims.graft == 9
             graft = read_graft(connection)
             connection.commit()
             assert read_mark(connection).sequence_no == 10
@@ -84,12 +84,12 @@ class TestGraft:
         assert [written_by(number, graft) for number in (8, 9, 10)] == ["qldb", "strandline", "strandline"]
         assert verify_store(grafted, workers=1).ok
 
-    def test_is_written_once(self, grafted: str) -> None:
+    def test_graft_is_written_once(self, grafted: str) -> None:
         with Ledger(grafted) as ledger:
             ledger.execute(lambda txn: txn.insert("Licence", {}))
         assert query(grafted, "SELECT count(*) FROM journal.revision WHERE table_name = 'StrandlineGraft'") == [(1,)]
 
-    def test_qldbs_documents_and_tables_are_at_hand(self, grafted: str) -> None:
+    def test_documents_and_tables_of_qldb_are_readable(self, grafted: str) -> None:
         with Ledger(grafted) as ledger:
             history = ledger.execute(lambda txn: txn.history("Licence", BOB))
             assert [one.state for one in history] == ["redacted", "normal", "deleted"]
@@ -99,7 +99,7 @@ class TestGraft:
             found = ledger.execute(lambda txn: txn.find("Licence", "licenceId", "A1"))
             assert [(one.document_id, one.version) for one in found] == [(ADA, 3)]
 
-    def test_a_revision_of_qldbs_is_redacted(self, grafted: str) -> None:
+    def test_revision_of_qldb_is_redacted(self, grafted: str) -> None:
         with Ledger(grafted) as ledger:
             ledger.execute(lambda txn: txn.redact_revision({"strandId": STRAND, "sequenceNo": 2}, TABLE, ADA))
         assert query(
@@ -107,16 +107,16 @@ class TestGraft:
         ) == [("redacted", None)]
         assert verify_store(grafted, workers=1).ok
 
-    def test_a_digest_saved_before_checks_still(self, database: str) -> None:
+    def test_digest_saved_before_the_graft_holds(self, database: str) -> None:
         intake(database, small_journal())
         saved = store_digest(database)
         with Ledger(database) as ledger:
             ledger.execute(lambda txn: txn.delete("Licence", ADA))
         assert store_digest(database, saved.tip).digest == saved.digest
 
-    def test_qldbs_blocks_beyond_it_are_refused(self, grafted: str) -> None:
+    def test_blocks_of_qldb_above_the_graft_are_rejected(self, grafted: str) -> None:
         before = contents(grafted)
-        intake(grafted, longer_than(small_journal(), 6))  # 9 to 14: two contend with what is held, four are above
+        intake(grafted, longer_than(small_journal(), 6))  # 9 to 14: two conflict with stored blocks, four are above
         with Ledger(grafted) as ledger:
             ledger.execute(lambda txn: txn.insert("Licence", {"licenceId": "new"}))
         refused = query(grafted, "SELECT DISTINCT sequence_no FROM journal.rejected ORDER BY 1")
@@ -124,11 +124,11 @@ class TestGraft:
         assert set(contents(grafted)["block"]) > set(before["block"])
         assert verify_store(grafted, workers=1).ok
 
-    def test_a_replay_refuses_them_all(self, grafted: str, tmp_path: Path) -> None:
+    def test_replay_rejects_all_of_them(self, grafted: str, tmp_path: Path) -> None:
         before = contents(grafted)
         (tmp_path / f"{STRAND}.0-14.ion").write_bytes(ion_text(longer_than(small_journal(), 6)))
         for _ in range(2):
-            done = take_in(grafted, local_sources(str(tmp_path)), Settings(workers=1))
+            done = replay_sources(grafted, local_sources(str(tmp_path)), Settings(workers=1))
             assert (done.mark, done.rejected) == (10, 6)
             assert contents(grafted) == before
         refused = query(grafted, "SELECT sequence_no FROM journal.rejected ORDER BY 1")
@@ -136,7 +136,7 @@ class TestGraft:
 
 
 class TestNotAppended:
-    def test_while_candidates_wait(self, database: str) -> None:
+    def test_candidates_prevent_appending(self, database: str) -> None:
         journal = longer_than(small_journal(), 5)
         intake(database, journal[:9] + journal[11:])
         with Ledger(database) as ledger, pytest.raises(errors.CannotAppend, match="block 8"):
@@ -146,7 +146,7 @@ class TestNotAppended:
             done = ledger.run(lambda txn: txn.insert("Licence", {}))
         assert done.sequence_no == 15
 
-    def test_while_candidates_wait_that_came_since_it_wrote(self, grafted: str) -> None:
+    def test_candidates_since_the_last_append_prevent_appending(self, grafted: str) -> None:
         journal = longer_than(small_journal(), 9)
         with Ledger(grafted) as ledger:
             for _ in range(3):
@@ -157,7 +157,7 @@ class TestNotAppended:
                 ledger.execute(lambda txn: txn.insert("Licence", {}))
         assert query(grafted, "SELECT sequence_no FROM journal.mark") == [(13,)]
 
-    def test_what_waits_only_for_the_mark_is_taken_in_first(self, database: str) -> None:
+    def test_candidates_that_only_need_the_mark_pass_it_first(self, database: str) -> None:
         journal = longer_than(small_journal(), 2)
         intake(database, journal[:9])
         decoded = decode(ion_binary(journal[9:]))
@@ -166,7 +166,7 @@ class TestNotAppended:
             JournalWriter(connection).intake([decoded.rows], source="test")
             assert ledger.run(lambda txn: txn.insert("Licence", {})).sequence_no == 12
 
-    def test_where_the_end_does_not_verify(self, database: str) -> None:
+    def test_tail_that_does_not_verify_prevents_appending(self, database: str) -> None:
         intake(database, small_journal())
         with psycopg.connect(database) as connection:
             connection.execute("UPDATE journal.revision SET data = '{}', data_ion = NULL WHERE sequence_no = 8")
@@ -175,7 +175,7 @@ class TestNotAppended:
 
 
 class TestProofs:
-    def test_in_qldbs_shapes(self, grafted: str) -> None:
+    def test_api_answers_have_qldbs_shapes(self, grafted: str) -> None:
         from base64 import b64decode
 
         from strandline.journal.check import merkle
@@ -197,7 +197,9 @@ class TestProofs:
             get_revision(grafted, {"strandId": STRAND, "sequenceNo": 4}, ADA)
 
 
-def test_grafting(database: str, postgres_url: str, migrated_template: str, tmp_path: Path) -> None:
+def test_grafted_journal_survives_kills(
+    database: str, postgres_url: str, migrated_template: str, tmp_path: Path
+) -> None:
     """As `make soak` does it at full size."""
     with (
         migrated_database(postgres_url, migrated_template) as by_export,

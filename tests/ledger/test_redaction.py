@@ -44,7 +44,7 @@ def holds_canary(database: str) -> bool:
 
 
 class TestPatterns:
-    def test_one_revision(self, licences: Ledger, database: str, ada: str) -> None:
+    def test_revision_is_redacted(self, licences: Ledger, database: str, ada: str) -> None:
         done = redact_revision(licences, ada, 1)
         assert (done.document_id, done.version) == (ada, 1)
         assert states(database, ada) == [(0, "normal"), (1, "redacted"), (2, "normal")]
@@ -55,7 +55,7 @@ class TestPatterns:
         with pytest.raises(errors.NoSuchRevision):
             redact_revision(licences, ada, 9)
 
-    def test_a_document(self, licences: Ledger, database: str, ada: str) -> None:
+    def test_document_is_redacted(self, licences: Ledger, database: str, ada: str) -> None:
         assert holds_canary(database)
         assert [one.version for one in redact_document(licences, ada)] == [0, 1, 2]
         assert states(database, ada) == [(0, "redacted"), (1, "redacted"), (2, "redacted"), (3, "deleted")]
@@ -63,26 +63,26 @@ class TestPatterns:
         assert list(redact_document(licences, ada)) == []
         assert verify_store(database, workers=1).ok
 
-    def test_an_attribute(self, licences: Ledger, database: str, ada: str) -> None:
+    def test_attribute_is_redacted(self, licences: Ledger, database: str, ada: str) -> None:
         assert [one.version for one in redact_attribute(licences, ada, "firstName")] == [0, 1, 2]
         found = licences.execute(lambda txn: txn.get("Licence", ada))
         assert found is not None
         assert found.data == {"licenceId": "A1", "status": "Revoked"}
         assert not holds_canary(database)
 
-    def test_an_attribute_where_it_has_a_value(self, licences: Ledger, database: str, ada: str) -> None:
+    def test_attribute_is_redacted_by_value(self, licences: Ledger, database: str, ada: str) -> None:
         done = redact_attribute(licences, ada, "firstName", equal_to(CANARY))
         assert [one.version for one in done] == [0, 2]
         assert states(database, ada)[1] == (1, "normal")
         assert not holds_canary(database)
 
-    def test_an_unknown_document(self, licences: Ledger) -> None:
+    def test_unknown_document_is_refused(self, licences: Ledger) -> None:
         with pytest.raises(errors.NoSuchRevision):
             list(redact_document(licences, "nobody"))
 
 
 class TestRetention:
-    def test_what_is_due(self, licences: Ledger, database: str, ada: str) -> None:
+    def test_due_revisions_follow_the_rules(self, licences: Ledger, database: str, ada: str) -> None:
         assert list(due(database, [Rule("Licence", 0)])) == [(ada, 0), (ada, 1)]
         assert list(due(database, [Rule("Licence", 0, "firstName", "Other"), Rule("Licence", 0)])) == [
             (ada, 1), (ada, 0)
@@ -97,11 +97,11 @@ class TestRetention:
         "text", [None, "x", "{}", "[1]", '[{"table": "T"}]', '[{"table": "T", "days": -1}]', '[{"days": 1}]',
                  '[{"table": "T", "days": 1, "field": "f"}]', '[{"table": "T", "days": 1, "other": 1}]']
     )  # fmt: skip
-    def test_wrong_rules(self, text: str | None) -> None:
+    def test_malformed_rules_are_refused(self, text: str | None) -> None:
         with pytest.raises(UsageError, match="STRANDLINE_RETENTION"):
             parse_rules(text)
 
-    def test_rules(self) -> None:
+    def test_rules_are_parsed(self) -> None:
         text = '[{"table": "T", "days": 3, "field": "f", "equals": null}, {"table": "U", "days": 0}]'
         assert parse_rules(text) == [Rule("T", 3, "f", None), Rule("U", 0)]
 
@@ -116,17 +116,17 @@ class TestCommands:
         assert status == 0, capsys.readouterr().err
         return json.loads(capsys.readouterr().out)
 
-    def test_redact(self, ada: str, database: str, capsys: pytest.CaptureFixture[str]) -> None:
-        told = self.json(capsys, "redact", ada, "0")
-        assert [(one["document_id"], one["version"]) for one in told["redactions"]] == [(ada, 0)]
+    def test_redact_command(self, ada: str, database: str, capsys: pytest.CaptureFixture[str]) -> None:
+        result = self.json(capsys, "redact", ada, "0")
+        assert [(one["document_id"], one["version"]) for one in result["redactions"]] == [(ada, 0)]
         assert run(["redact", ada, "0"]) == 1
-        told = self.json(capsys, "redact", "--document", ada, "--attribute", "firstName", "--value", "Other")
-        assert [one["version"] for one in told["redactions"]] == [1]
-        told = self.json(capsys, "redact", "--document", ada)
-        assert [one["version"] for one in told["redactions"]] == [2]
+        result = self.json(capsys, "redact", "--document", ada, "--attribute", "firstName", "--value", "Other")
+        assert [one["version"] for one in result["redactions"]] == [1]
+        result = self.json(capsys, "redact", "--document", ada)
+        assert [one["version"] for one in result["redactions"]] == [2]
         assert self.json(capsys, "status")["redactions"] == {"pending": 0, "open": 0, "done": 3}
 
-    def test_due(
+    def test_redact_due_command(
         self, ada: str, database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert run(["redact", "--due"]) == 2
@@ -147,11 +147,11 @@ class TestCommands:
             ["--document", "X", "--dry-run"],
         ],
     )
-    def test_wrong_use(self, arguments: list[str]) -> None:
+    def test_redact_with_wrong_arguments_is_refused(self, arguments: list[str]) -> None:
         assert run(["redact", *arguments]) == 2
 
-    def test_export(self, ada: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        told = self.json(capsys, "ledger", "export", str(tmp_path))
-        assert told["blocks"] == told["last_no"] + 1
+    def test_export_command(self, ada: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        result = self.json(capsys, "ledger", "export", str(tmp_path))
+        assert result["blocks"] == result["last_no"] + 1
         assert self.json(capsys, "verify", str(tmp_path))["ok"]
         assert run(["ledger", "export", str(tmp_path), "--format", "JSON"]) == 2

@@ -1,4 +1,4 @@
-"""What a transaction does, sees and may not do."""
+"""Transactions: their reads, writes, limits and requests."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,7 +29,7 @@ def insert_ada(ledger: Ledger) -> str:
 
 
 class TestDocuments:
-    def test_insert_update_remove_delete(self, licences: Ledger) -> None:
+    def test_documents_are_inserted_updated_and_deleted(self, licences: Ledger) -> None:
         ada = insert_ada(licences)
         licences.execute(lambda txn: txn.update("Licence", ada, {"status": "Revoked", "points": 3}))
         licences.execute(lambda txn: txn.remove("Licence", ada, "firstName"))
@@ -44,20 +44,20 @@ class TestDocuments:
         ]  # fmt: skip
         assert history[0].data == ADA
 
-    def test_a_transaction_sees_what_it_wrote(self, licences: Ledger) -> None:
+    def test_transaction_sees_its_own_writes(self, licences: Ledger) -> None:
         def work(txn: Transaction) -> None:
             ada = txn.insert("Licence", ADA)
             assert [one.document_id for one in txn.find("Licence", "licenceId", "A1")] == [ada]
             txn.update("Licence", ada, {"licenceId": "A2"})
             assert txn.find("Licence", "licenceId", "A1") == []
             assert [one.data for one in txn.find("Licence", "licenceId", "A2")] == [{**ADA, "licenceId": "A2"}]
-            gone = txn.insert("Licence", ADA)
-            txn.delete("Licence", gone)
-            assert txn.get("Licence", gone) is None
+            deleted = txn.insert("Licence", ADA)
+            txn.delete("Licence", deleted)
+            assert txn.get("Licence", deleted) is None
 
         licences.execute(work)
 
-    def test_what_a_transaction_writes_is_one_revision_a_document(self, licences: Ledger, database: str) -> None:
+    def test_transaction_writes_one_revision_for_each_document(self, licences: Ledger, database: str) -> None:
         def work(txn: Transaction) -> None:
             ada = txn.insert("Licence", ADA)
             txn.update("Licence", ada, {"status": "Revoked"})
@@ -82,7 +82,7 @@ class TestDocuments:
         assert str(found.data["price"]) == "1.00"
         assert to_json(found.data) == to_json(document)
 
-    def test_what_work_raises_leaves_no_block(self, licences: Ledger, database: str) -> None:
+    def test_error_in_work_writes_no_block(self, licences: Ledger, database: str) -> None:
         before = rows(database, "SELECT sequence_no FROM journal.mark")
 
         def work(txn: Transaction) -> None:
@@ -93,12 +93,10 @@ class TestDocuments:
             licences.execute(work)
         assert rows(database, "SELECT sequence_no FROM journal.mark") == before
 
-    def test_a_transaction_that_did_nothing_is_no_block(self, licences: Ledger) -> None:
+    def test_empty_transaction_writes_no_block(self, licences: Ledger) -> None:
         assert licences.run(lambda txn: 7).sequence_no is None
 
-    def test_statements_are_recorded_with_a_mark_for_each_value_and_their_digests(
-        self, licences: Ledger, database: str
-    ) -> None:
+    def test_statements_are_recorded_with_placeholders_and_digests(self, licences: Ledger, database: str) -> None:
         ada, at = insert_ada(licences), datetime(2024, 1, 1, tzinfo=UTC)
         table = next(one.table_id for one in licences.execute(lambda txn: txn.user_tables()) if one.name == "Licence")
         inserted = rows(database, f"SELECT sequence_no FROM journal.revision WHERE document_id = '{ada}'")[0][0]
@@ -140,13 +138,13 @@ class TestDocuments:
 
 
 class TestFind:
-    def test_by_an_indexed_field(self, licences: Ledger) -> None:
+    def test_documents_are_found_by_an_indexed_field(self, licences: Ledger) -> None:
         ids = [licences.execute(lambda txn, n=n: txn.insert("Licence", {"licenceId": n % 3})) for n in range(6)]
         found = licences.execute(lambda txn: txn.find("Licence", "licenceId", Decimal("1.0")))
         assert {one.document_id for one in found} == {ids[1], ids[4]}  # 1.0 equals 1, as in PartiQL
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", True)) == []
 
-    def test_follows_changes_and_deletions(self, licences: Ledger) -> None:
+    def test_index_follows_changes_and_deletions(self, licences: Ledger) -> None:
         ada = insert_ada(licences)
         licences.execute(lambda txn: txn.update("Licence", ada, {"licenceId": "A2"}))
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "A1")) == []
@@ -154,7 +152,7 @@ class TestFind:
         licences.execute(lambda txn: txn.delete("Licence", ada))
         assert licences.execute(lambda txn: txn.find("Licence", "licenceId", "A2")) == []
 
-    def test_an_index_made_later_holds_what_was_there(self, licences: Ledger) -> None:
+    def test_new_index_covers_existing_documents(self, licences: Ledger) -> None:
         ada = insert_ada(licences)
         with pytest.raises(errors.NotIndexed):
             licences.execute(lambda txn: txn.find("Licence", "status", "Valid"))
@@ -162,7 +160,7 @@ class TestFind:
         found = licences.execute(lambda txn: txn.find("Licence", "status", "Valid"))
         assert [one.document_id for one in found] == [ada]
 
-    def test_uses_the_index(self, licences: Ledger, database: str) -> None:
+    def test_find_uses_the_index(self, licences: Ledger, database: str) -> None:
         from strandline.ledger.reading import BY_VALUE, LOOKED_UP, MATCHES
 
         for n in range(40):
@@ -182,7 +180,7 @@ class TestFind:
 
 
 class TestTables:
-    def test_a_new_table_is_known_at_once(self, ledger: Ledger, database: str) -> None:
+    def test_new_table_is_usable_at_once(self, ledger: Ledger, database: str) -> None:
         table_id = ledger.execute(lambda txn: txn.create_table("Licence"))
         shown = rows(database, "SELECT table_id, status FROM ledger.user_tables WHERE name = 'Licence'")
         assert shown == [(table_id, "ACTIVE")]
@@ -192,7 +190,7 @@ class TestTables:
         tables = ledger.execute(lambda txn: txn.user_tables())
         assert (table_id, "Licence") in [(one.table_id, one.name) for one in tables]
 
-    def test_drop_and_create_again(self, licences: Ledger) -> None:
+    def test_dropped_table_can_be_created_again(self, licences: Ledger) -> None:
         insert_ada(licences)
         licences.execute(lambda txn: txn.drop_table("Licence"))
         with pytest.raises(errors.NoSuchTable):
@@ -201,13 +199,13 @@ class TestTables:
         insert_ada(licences)
         assert len(licences.execute(lambda txn: txn.history("Licence"))) == 1
 
-    def test_another_process_sees_new_tables(self, licences: Ledger, database: str) -> None:
+    def test_other_process_sees_new_tables(self, licences: Ledger, database: str) -> None:
         with Ledger(database) as other:
             insert_ada(other)
             licences.execute(lambda txn: txn.create_table("Contact"))
             other.execute(lambda txn: txn.insert("Contact", {"email": "ada@example.org"}))
 
-    def test_limits_and_names(self, ledger: Ledger) -> None:
+    def test_table_limits_and_names_are_checked(self, ledger: Ledger) -> None:
         ledger.execute(lambda txn: [txn.create_table(f"T{n}") for n in range(20)])
         with pytest.raises(errors.TooManyTables):
             ledger.execute(lambda txn: txn.create_table("T20"))
@@ -220,19 +218,19 @@ class TestTables:
 
 
 class TestLimits:
-    def test_documents(self, licences: Ledger) -> None:
+    def test_number_of_documents_is_limited(self, licences: Ledger) -> None:
         licences.execute(lambda txn: [txn.insert("Licence", {}) for _ in range(40)])
         with pytest.raises(errors.TooManyDocuments):
             licences.execute(lambda txn: [txn.insert("Licence", {}) for _ in range(41)])
 
-    def test_bytes(self, licences: Ledger) -> None:
+    def test_size_of_documents_is_limited(self, licences: Ledger) -> None:
         with pytest.raises(errors.DocumentTooLarge):
             licences.execute(lambda txn: txn.insert("Licence", {"x": "x" * 128 * 1024}))
         large = {"x": "x" * 120 * 1024}
         with pytest.raises(errors.TransactionTooLarge):
             licences.execute(lambda txn: [txn.insert("Licence", large) for _ in range(35)])
 
-    def test_wrong_values(self, licences: Ledger) -> None:
+    def test_values_that_ion_lacks_are_refused(self, licences: Ledger) -> None:
         with pytest.raises(errors.WrongDocument) as raised:
             licences.execute(lambda txn: txn.insert("Licence", {"x": object()}))
         assert "object at" not in str(raised.value)
@@ -250,7 +248,7 @@ class TestRedaction:
         tables = licences.execute(lambda txn: txn.user_tables())
         return next(one.table_id for one in tables if one.name == "Licence") or ""
 
-    def test_only_old_revisions_once_and_one_a_transaction(self, licences: Ledger, database: str) -> None:
+    def test_only_old_revisions_can_be_redacted_once_and_one_at_a_time(self, licences: Ledger, database: str) -> None:
         inserted = licences.run(lambda txn: [txn.insert("Licence", ADA), txn.insert("Licence", ADA)])
         ada, bob = inserted.result
         address, table = self.address(licences, inserted.sequence_no), self.table_id(licences)
@@ -277,7 +275,7 @@ class TestRedaction:
 
 
 class TestHistory:
-    def test_of_a_period(self, licences: Ledger) -> None:
+    def test_history_covers_a_period(self, licences: Ledger) -> None:
         ada = insert_ada(licences)
         licences.execute(lambda txn: txn.update("Licence", ada, {"status": "x"}))
         first, second = licences.execute(lambda txn: txn.history("Licence"))
@@ -289,7 +287,7 @@ class TestHistory:
 
 
 class TestRequests:
-    def test_happen_once(self, licences: Ledger, database: str) -> None:
+    def test_requests_happen_once(self, licences: Ledger, database: str) -> None:
         def work(txn: Transaction) -> tuple[str, int]:
             known = len(txn.find("Licence", "licenceId", "A1"))
             return txn.insert("Licence", ADA), known
@@ -301,7 +299,7 @@ class TestRequests:
         assert (again.result, again.sequence_no) == (first.result, first.sequence_no)
         assert rows(database, "SELECT count(*) FROM journal.revision WHERE table_name = 'Licence'") == [(2,)]
 
-    def test_a_result_that_rests_on_redacted_data_cannot_be_had_again(self, licences: Ledger, database: str) -> None:
+    def test_result_from_redacted_data_is_not_derived_again(self, licences: Ledger, database: str) -> None:
         inserted = licences.run(lambda txn: txn.insert("Licence", ADA))
         ada = inserted.result
         licences.execute(lambda txn: txn.get("Licence", ada), request_id="r")
@@ -324,7 +322,7 @@ class TestRequests:
         assert (again.repeated, again.result) == (True, redacted.result)
 
 
-def test_an_empty_journal_becomes_a_ledger_whose_first_block_is_the_graft(licences: Ledger, database: str) -> None:
+def test_first_block_of_an_empty_journal_is_the_graft(licences: Ledger, database: str) -> None:
     insert_ada(licences)
     assert rows(database, "SELECT sequence_no FROM journal.revision WHERE table_name = 'StrandlineGraft'") == [(0,)]
     assert verify_store(database, workers=1).ok

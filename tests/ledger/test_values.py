@@ -1,4 +1,4 @@
-"""Documents are taken as they will be read again."""
+"""Documents as given equal documents as read back."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ DOCUMENTS = st.dictionaries(
 
 @settings(max_examples=60)
 @given(DOCUMENTS)
-def test_as_if_it_had_been_read(document: dict[str, Any]) -> None:
+def test_document_equals_its_stored_form(document: dict[str, Any]) -> None:
     taken, data = as_document(document)
     read = ion.read_one(data)
     assert repr(taken) == repr(read)  # types, too; NaN is not equal to itself
     assert ion_hash(taken) == ion_hash(read)
 
 
-def test_what_the_caller_changes_later_stays_out() -> None:
+def test_later_changes_by_the_caller_have_no_effect() -> None:
     events: list[dict[str, Any]] = [{"name": "issued"}]
     taken, _ = as_document({"events": events})
     events[0]["name"] = "lost"

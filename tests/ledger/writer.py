@@ -9,7 +9,7 @@ from strandline.ledger.redaction import redact_revision
 
 
 def write(url: str, name: str, count: int) -> None:
-    """`count` requests: each inserts a document, changes the one before, and now and then redacts its old revision."""
+    """Send `count` requests: each inserts a document, changes the one before, and may redact its old revision."""
     with Ledger(url) as ledger:
         before: str | None = None
         for number in range(count):

@@ -1,4 +1,4 @@
-"""What the read models of AI audit events and of provenance make of one revision."""
+"""Rows of one revision in the read models of AI audit events and of provenance."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ def revision(table: str, data: Any, state: State = "normal", version: int = 0) -
     return Revision("doc", version, table, 9, "tx9", WRITTEN, state, data, b"")
 
 
-def test_a_timeline_tells_who_and_when() -> None:
+def test_timeline_has_actor_and_time() -> None:
     (row,) = ai_audit_timeline.rows(revision("AuditEvent", EVENT))
     assert {name: value for name, value in row.items() if value is not None} == {
         "event_id": "e",
@@ -33,25 +33,25 @@ def test_a_timeline_tells_who_and_when() -> None:
 @pytest.mark.parametrize(
     ("state", "version", "entry"), [("normal", 1, "changed"), ("deleted", 1, "deleted"), ("redacted", 0, "redacted")]
 )
-def test_what_became_of_an_event(state: State, version: int, entry: str) -> None:
+def test_timeline_has_the_kind_of_each_entry(state: State, version: int, entry: str) -> None:
     (row,) = ai_audit_timeline.rows(revision("AuditEvent", EVENT if state == "normal" else None, state, version))
     assert row["entry"] == entry
 
 
-def test_the_search_knows_no_actor() -> None:
+def test_search_has_no_actor() -> None:
     (row,) = ai_audit_search.rows(revision("AuditEvent", EVENT, version=1))
     assert "user-01" not in row.values()
     assert row["altered"] is True
 
 
 @pytest.mark.parametrize("data", [{}, [], {"at": "soon", "eventId": 7}], ids=repr)
-def test_odd_events_leave_fields_empty(data: Any) -> None:
+def test_fields_of_other_types_are_empty(data: Any) -> None:
     for module in (ai_audit_timeline, ai_audit_search):
         (row,) = module.rows(revision("AuditEvent", data))
         assert (row["event_id"], row["at"]) == (None, None)
 
 
-def test_a_row_a_thing_and_a_row_a_relation() -> None:
+def test_lineage_has_a_row_a_thing_and_a_row_a_relation() -> None:
     entity = {"entityId": "m", "type": "Model", "digest": "sha256:00"}
     (thing,) = provenance_lineage.rows(revision("Entity", entity))
     assert (thing["thing"], thing["kind"], thing["type"], thing.get("relation")) == ("m", "entity", "Model", None)
@@ -63,6 +63,6 @@ def test_a_row_a_thing_and_a_row_a_relation() -> None:
 
 @pytest.mark.parametrize("table", [*provenance_lineage.THINGS, *provenance_lineage.RELATIONS])
 @pytest.mark.parametrize("data", [{}, [], {"entityId": 7, "agentId": None}], ids=repr)
-def test_a_thing_without_a_name_is_no_row(table: str, data: Any) -> None:
+def test_thing_without_id_parks(table: str, data: Any) -> None:
     with pytest.raises(Unprojectable, match="missing or not text"):
         list(provenance_lineage.rows(revision(table, data)))

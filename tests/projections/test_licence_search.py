@@ -1,4 +1,4 @@
-"""What a licence's document for search is made of; real data has fields missing or of another type."""
+"""The search document of a licence; real data has fields missing or of another type."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pytest
 
 from strandline.consumer.projection.definition import KeyLookup, Revision, Unprojectable
 from strandline.consumer.sinks.opensearch.rows import SearchRows
-from strandline.projections.licensing import licence_search
+from strandline.projections.licensing import endorsements, licence_search
 
 LICENCE = (
     "Licence",
@@ -29,11 +29,11 @@ def documents_of(*documents: tuple[str, dict[str, Any]]) -> list[Any]:
         return [one for one in made if one.table == table and one.text(field) == value and value is not None]
 
     rows = list(licence_search.compose("L-1", lookup))
-    SearchRows(licence_search.PROJECTION)(rows)  # what it makes is what its columns take
+    SearchRows(licence_search.PROJECTION)([rows])  # its columns take the rows
     return rows
 
 
-def test_a_licence_has_its_endorsements_and_no_person() -> None:
+def test_document_has_endorsements_and_no_person() -> None:
     endorsement = {"endorsementId": "E-1", "points": 6, **DATES, "events": [{"by": "Ada"}]}
     assert documents_of(LICENCE, MAPPING, MAPPING, ("Endorsement", endorsement)) == [
         {
@@ -53,7 +53,7 @@ def test_a_licence_has_its_endorsements_and_no_person() -> None:
     ]
 
 
-def test_it_needs_no_endorsement_and_two_documents_may_claim_one_number() -> None:
+def test_two_licences_of_one_number_without_endorsements_are_shown() -> None:
     found = documents_of(LICENCE, ("Licence", {"licenceId": "L-1", "status": 7, "county": ["Kent"]}))
     assert [(row["licence_document"], row["status"], row["county"], row["endorsements"]) for row in found] == [
         ("d0", "ACTIVE", "Kent", []),
@@ -63,15 +63,15 @@ def test_it_needs_no_endorsement_and_two_documents_may_claim_one_number() -> Non
 
 
 @pytest.mark.parametrize("odd", [None, "6", True, -1, Decimal("1.5"), 10**40, [3], "0001-01-01T00:00:00+23:59"])
-def test_odd_fields_of_an_endorsement_are_left_empty(odd: Any) -> None:
+def test_fields_of_other_types_are_empty(odd: Any) -> None:
     endorsement = {"endorsementId": "E-1", "points": odd, "issueDtm": odd, "expiryDtm": odd}
     (row,) = documents_of(LICENCE, MAPPING, ("Endorsement", endorsement))
     assert row["endorsements"] == [{"endorsement_id": "E-1", "points": None, "issued_at": None, "expires_at": None}]
 
 
-def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
+def test_each_document_names_its_licences() -> None:
     def keys(table: str, data: Any) -> list[Any]:
-        return list(licence_search.keys(revision(table, data)))
+        return list(endorsements.licence_keys(revision(table, data)))
 
     assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
     assert keys("Endorsement", {"endorsementId": "E-1"}) == [KeyLookup("Mapping", "endorsementId", "E-1")]

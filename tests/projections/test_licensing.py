@@ -1,4 +1,4 @@
-"""What each read model of the licence ledger makes of one revision; real data has fields missing or of another type."""
+"""Rows of one revision in the read models of licences; real data has fields missing or of another type."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from strandline.consumer.projection.definition import KeyLookup, Revision, State, Unprojectable
-from strandline.projections.licensing import contact_directory, licence_history, licence_points, licence_register
+from strandline.projections.licensing import (
+    contact_directory,
+    endorsements,
+    licence_history,
+    licence_points,
+    licence_register,
+)
 
 WRITTEN = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -16,33 +22,33 @@ def revision(table: str, data: dict[str, Any] | None, state: State = "normal") -
     return Revision("doc", 3, table, 9, "tx9", WRITTEN, state, data, b"")
 
 
-def test_the_register_has_no_names_and_no_addresses() -> None:
+def test_register_has_no_names_and_no_addresses() -> None:
     data = {"licenceId": "L-1", "firstName": "Ada", "street": "1 Mill Lane", "status": "ACTIVE", "county": "Kent"}
     assert list(licence_register.rows(revision("Licence", data))) == [
         {"licence_id": "L-1", "status": "ACTIVE", "county": "Kent", "revised_at": WRITTEN}
     ]
 
 
-def test_the_register_leaves_odd_fields_empty() -> None:
+def test_register_leaves_fields_of_other_types_empty() -> None:
     (row,) = licence_register.rows(revision("Licence", {"licenceId": "L-1", "status": 7}))
     assert (row["status"], row["county"]) == (None, None)
 
 
 @pytest.mark.parametrize("module", [licence_register, contact_directory])
 @pytest.mark.parametrize("data", [{}, {"licenceId": 7}, {"licenceId": None}, [], "text"], ids=repr)
-def test_without_a_licence_it_is_no_row(module: Any, data: Any) -> None:
+def test_document_without_licence_number_parks(module: Any, data: Any) -> None:
     with pytest.raises(Unprojectable, match=r"^licenceId is missing or not text$"):
         list(module.rows(revision("Licence", data)))
 
 
 @pytest.mark.parametrize("data", [{}, {"licenceId": 7, "events": "odd"}, [], "text", 7], ids=repr)
-def test_the_history_takes_whatever_there_is(data: Any) -> None:
+def test_history_takes_any_document(data: Any) -> None:
     (row,) = licence_history.rows(revision("Licence", data))
     assert (row["state"], row["licence_id"], row["transaction_id"]) == ("normal", None, "tx9")
 
 
 @pytest.mark.parametrize("state", ["redacted", "deleted"])
-def test_the_history_has_a_row_for_what_has_no_data(state: State) -> None:
+def test_history_has_a_row_for_a_revision_without_data(state: State) -> None:
     (row,) = licence_history.rows(revision("Licence", None, state))
     assert {name: value for name, value in row.items() if value is not None} == {
         "revised_at": WRITTEN,
@@ -51,7 +57,7 @@ def test_the_history_has_a_row_for_what_has_no_data(state: State) -> None:
     }
 
 
-def test_the_directory_says_how_to_reach_the_holder() -> None:
+def test_directory_has_the_contact_of_the_holder() -> None:
     data = {"licenceId": "L-1", "email": "ada@example.org", "mobile": 7}
     assert list(contact_directory.rows(revision("Contact", data))) == [
         {"licence_id": "L-1", "email": "ada@example.org", "mobile": None, "user_id": None}
@@ -71,7 +77,7 @@ LICENCE = ("Licence", {"licenceId": "L-1"})
 MAPPING = ("Mapping", {"licenceId": "L-1", "endorsementId": "E-1"})
 
 
-def test_an_endorsement_counts_through_its_mapping() -> None:
+def test_endorsement_is_found_through_its_mapping() -> None:
     dates = {"issueDtm": "2020-01-01T00:00:00.000Z", "expiryDtm": "2024-01-01"}
     (row,) = points_of(LICENCE, MAPPING, MAPPING, ("Endorsement", {"endorsementId": "E-1", "points": 6, **dates}))
     assert row == {
@@ -85,22 +91,22 @@ def test_an_endorsement_counts_through_its_mapping() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "6", True, -1, Decimal("1.5"), 10**40, [3], "0001-01-01T00:00:00+23:59"])
-def test_odd_fields_of_an_endorsement_are_left_empty(odd: Any) -> None:
+def test_fields_of_other_types_are_empty(odd: Any) -> None:
     endorsement = {"endorsementId": "E-1", "points": odd, "issueDtm": odd, "expiryDtm": odd}
     (row,) = points_of(LICENCE, MAPPING, ("Endorsement", endorsement))
     assert (row["points"], row["issued_at"], row["expires_at"]) == (None, None, None)
 
 
-def test_without_a_licence_or_a_mapping_there_are_no_points() -> None:
+def test_points_need_a_licence_and_a_mapping() -> None:
     endorsement = ("Endorsement", {"endorsementId": "E-1", "licenceId": "L-1", "points": 3})
     assert points_of(MAPPING, endorsement) == []
     assert points_of(LICENCE, ("Mapping", {"licenceId": "L-1", "endorsementId": 7}), endorsement) == []
     assert points_of(LICENCE, endorsement) == []
 
 
-def test_each_document_touches_the_licences_that_it_is_found_for() -> None:
+def test_each_document_names_its_licences() -> None:
     def keys(table: str, data: Any) -> list[Any]:
-        return list(licence_points.keys(revision(table, data)))
+        return list(endorsements.licence_keys(revision(table, data)))
 
     assert keys(*LICENCE) == keys(*MAPPING) == ["L-1"]
     assert keys("Endorsement", {"endorsementId": "E-1"}) == [KeyLookup("Mapping", "endorsementId", "E-1")]

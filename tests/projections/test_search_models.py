@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.stores import Stores
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
 from strandline.journal.make.export import Format
@@ -29,12 +29,12 @@ SEARCH = {
 
 
 @pytest.mark.parametrize("ledger", SEARCH, ids=str)
-def test_a_simulated_ledger_can_be_searched(
+def test_simulated_ledger_can_be_searched(
     ledger: LedgerName, database: str, opensearch: OpenSearch, tmp_path: Path
 ) -> None:
     simulate(tmp_path, 150, 3, Format.ION_BINARY, kind=LEDGERS[ledger])
-    take_in(database, local_sources(str(tmp_path / "full")), Settings(home=tmp_path, workers=1))
-    project(database, discover([f"projections.{ledger}"]), stores=Stores(database, opensearch))
+    replay_sources(database, local_sources(str(tmp_path / "full")), Settings(home=tmp_path, workers=1))
+    project(database, discover([f"strandline.projections.{ledger}"]), stores=Stores(database, opensearch))
     name, counted, personal = SEARCH[ledger]
     with connect(database) as connection:
         (expected,) = connection.execute(counted).fetchone() or (0,)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Runs the long tests, each for its share of the time; ends on one line on stdout with the sum of what they found."""
+"""Runs the long tests, each for its share of the time. Ends with one line on stdout: the sum of their outcomes."""
 
 import argparse
 import hashlib
@@ -24,7 +24,7 @@ def main() -> int:
 
 
 def soak(chosen: Mapping[str, LongTest], duration: float, seed: int) -> int:
-    """Exit status: 1 if any of them failed, or found anything lost, duplicated or resurrected."""
+    """Run the tests. Returns the exit status: 1 if one failed, or found anything lost, duplicated or resurrected."""
     end = time.monotonic() + duration
     total, failed = Outcome(), []
     for left, (name, test) in zip(range(len(chosen), 0, -1), chosen.items(), strict=True):
@@ -47,7 +47,7 @@ def soak(chosen: Mapping[str, LongTest], duration: float, seed: int) -> int:
 
 
 def _own(seed: int, name: str) -> int:
-    """A test's own seed: the same whichever others run."""
+    """Return a test's own seed, which does not depend on the other tests."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6], "big")
 
 

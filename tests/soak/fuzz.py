@@ -1,4 +1,4 @@
-"""Damaged Ion, JSON and KPL-aggregated records (tests/faults/fuzz.py): none may crash or hang whoever reads it."""
+"""Damaged Ion, JSON and KPL-aggregated records (tests/faults/fuzz.py): none may crash or hang its reader."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ HANGS = 60  # seconds after its time in which a process of the fuzz has ended, u
 
 
 def fuzz(seconds: float, seed: int) -> Outcome:
-    """Inputs, with what verifies of them stored; raises for one that its reader does not survive, with its bytes."""
+    """Read damaged inputs, and store those that verify. Raises with the bytes of an input that crashes its reader."""
     with (
         server() as where,
         migrated_database(*where) as url,

@@ -1,4 +1,4 @@
-"""Mutated journals through both kernels (tests/native/fuzz.py): the same rows or the same faults, never a panic."""
+"""Mutated journals through both kernels (tests/native/fuzz.py): the same rows or the same faults, no panic."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ INPUTS = 500  # between two looks at the time
 
 
 def kernels(seconds: float, seed: int) -> Outcome:
-    """Inputs, seed after seed; raises for the first of which the kernels do not say the same, with its bytes."""
+    """Read inputs, seed after seed. Raises with the bytes of the first input on which the kernels differ."""
     deadline, done = time.monotonic() + seconds, 0
     for own in count(seed):
         fuzz.fuzz(INPUTS, own)

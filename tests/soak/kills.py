@@ -1,4 +1,4 @@
-"""kill -9 of `replay` and of projectors, again and again: a journal of random size, five kills, and what is left."""
+"""kill -9 of `replay` and of projectors: in each round, a journal of random size, five kills, and a comparison."""
 
 import tempfile
 import time
@@ -10,11 +10,11 @@ from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults import kills
-from tests.soak.erased import erased_strings, resurrected
 from tests.soak.outcome import Outcome, compared
+from tests.soak.redacted_strings import redacted_strings, resurrected
 from tests.soak.server import Server, server
 
-# How a journal may come: as exported last, as exported before later redactions and after, as streamed.
+# Forms of a journal: the last export, exports before and after later redactions, streamed records.
 SOURCES = (["full"], ["early", "late"], ["stream"], ["early", "stream"], ["stream", "full"])
 
 
@@ -24,7 +24,7 @@ def replay(seconds: float, seed: int) -> Outcome:
 
 
 def projectors(seconds: float, seed: int) -> Outcome:
-    """Kill projectors that have a whole journal before them."""
+    """Kill projectors that have a complete journal to project."""
     return _rounds(seconds, seed, projecting=True)
 
 
@@ -41,17 +41,19 @@ def _round(where: Server, journal: Path, random: Random, *, projecting: bool) ->
     format = random.choice((Format.ION_BINARY, Format.ION_TEXT))
     simulate(journal, random.randint(300, 1500), random.getrandbits(32), format)
     sources = [str(journal / name) for name in random.choice(SOURCES)]
-    whole = [*kills.REPLAY, *sources]
+    command_line = [*kills.REPLAY, *sources]
     with migrated_database(*where) as url:
-        seconds = kills.seconds_of(whole, url)
+        seconds = kills.seconds_of(command_line, url)
         expected = kills.contents(url)
-    command = kills.PROJECTING if projecting else whole
+    command = kills.PROJECTING if projecting else command_line
     with migrated_database(*where) as url:
         if projecting:
             kills.take_in_whole(url, *map(Path, sources))
         met = _kill(command, url, random, seconds)
         kills.run(command, url)
-        return compared(expected, kills.contents(url), kills=met, resurrected=resurrected(url, erased_strings(journal)))
+        return compared(
+            expected, kills.contents(url), kills=met, resurrected=resurrected(url, redacted_strings(journal))
+        )
 
 
 def _kill(command: Sequence[str], url: str, random: Random, seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""A thousand transactions and redactions after QLDB's, from eight writers, killed now and then."""
+"""A thousand transactions and redactions after those of QLDB, from eight writers that are killed now and then."""
 
 import tempfile
 import time
@@ -13,7 +13,7 @@ from tests.soak.server import server
 
 
 def ledger(seconds: float, seed: int) -> Outcome:
-    """Write, export and stream, and feed two stores from that, again and again."""
+    """Write, export and stream, and fill two stores from that, round by round."""
     random, deadline, outcome = Random(seed), time.monotonic() + seconds, Outcome()
     with server() as where:
         while outcome == Outcome() or time.monotonic() < deadline:

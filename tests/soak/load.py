@@ -1,10 +1,11 @@
-"""A ledger that writes without pause into a Kinesis stream, as QLDB streams: out of order, some of it twice, some of it
-again long after it was redacted."""
+"""A ledger that writes without pause to a Kinesis stream, as QLDB streams: out of order, some records twice, some again
+long after they were redacted."""
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from random import Random
 
 from strandline.journal.decode import stream
@@ -13,22 +14,22 @@ from strandline.journal.simulation.ledger import new_id
 from strandline.journal.simulation.licensing import LicenceLedger
 from strandline.journal.simulation.strand import SimulatedStrand
 from strandline.ledger.publish.kinesis import kinesis, put
-from tests.soak.written import Key, Written
+from tests.soak.ledger_model import Key, LedgerModel
 
 BLOCKS_A_SECOND = 60
 TICK_SECONDS = 0.5
-MOST_AHEAD = 3_000  # blocks: a machine that is slow, or does other things as well, must be able to follow
+MOST_AHEAD = 3_000  # blocks, so that a slow or busy machine can follow
 REDACTIONS = 0.08
 HELD_BACK = 200  # user records among which the order is random
 TWICE = 0.03
-STALLS, BURSTS = 0.05, 0.05  # of the ticks: the ledger says nothing, or five times as much
-LATE = 0.5  # of the ticks: a record comes again whose revision was redacted long ago
+STALLS, BURSTS = 0.05, 0.05  # of the ticks: the ledger writes nothing, or five times as much
+LATE = 0.5  # of the ticks: repeats a record whose revision was redacted long ago
 
 
 class Load:
-    """Writes until `stop`; what it writes follows from the seed alone, but for how much of it there is.
+    """Writes until `stop`, `most_blocks` at most. The seed alone determines what it writes, but not how much.
 
-    `taken` says which block the read models have come to.
+    `taken` returns the block that the read models have reached.
     """
 
     def __init__(self, stream_name: str, seed: int, most_blocks: int, taken: Callable[[], int]) -> None:
@@ -37,7 +38,7 @@ class Load:
         self._strand = SimulatedStrand(LicenceLedger, seed, most_blocks, REDACTIONS)
         self._blocks = self._strand.make()
         self._arn = f"arn:aws:qldb:eu-west-2:123456789012:stream/{stream_name}/{new_id(self._random)}"
-        self.written = Written()
+        self.written = LedgerModel()
         self.sent = -1
         """The last block up to which every record was sent at least once."""
         self._failure: Exception | None = None
@@ -53,12 +54,12 @@ class Load:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise what has ended it."""
+        """Raise the error that ended it."""
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
-        """Send what is held back, and that the stream is complete."""
+        """Send the records that it kept back, and that the stream is complete."""
         self._stopping.set()
         self._thread.join()
         self.check()
@@ -81,12 +82,12 @@ class Load:
                 self._write(blocks)
                 self._send(HELD_BACK)
                 self._stopping.wait(TICK_SECONDS - (time.monotonic() - started))
-        except Exception as error:  # for whoever waits for it
+        except Exception as error:  # `check` raises it
             self._failure = error
 
     def _write(self, blocks: int) -> None:
-        for _ in range(blocks):
-            block = next(self._blocks)
+        # The strand ends: a test that takes longer than planned goes on without new blocks.
+        for block in islice(self._blocks, blocks):
             number = block["blockAddress"]["sequenceNo"]
             redacted = self.written.add(block)
             records = list(stream.block_records(self._arn, block))

@@ -1,4 +1,4 @@
-"""What a long test came to."""
+"""The outcome of a long test."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ Contents = Mapping[str, Iterable[Any]]
 
 
 def compared(expected: Contents, found: Contents, *, kills: int, resurrected: int = 0) -> Outcome:
-    """What was left after some kills, against what one undisturbed run leaves."""
+    """Compare what some kills left with what an undisturbed run leaves."""
     lost = duplicated = 0
     for table in {*expected, *found}:
         should, does = Counter(expected.get(table, ())), Counter(found.get(table, ()))

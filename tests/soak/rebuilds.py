@@ -1,4 +1,4 @@
-"""kill -9 of rebuilds, in the database and in OpenSearch, while readers go on: a journal of random size, ten kills."""
+"""kill -9 of rebuilds, in the database and in OpenSearch, while readers read: ten kills a round."""
 
 import os
 import tempfile
@@ -17,15 +17,15 @@ from tests.databases import migrated_database
 from tests.faults import kills
 from tests.faults import rebuilds as left
 from tests.opensearch.node import node_of_its_own
-from tests.soak.erased import erased_strings, resurrected
 from tests.soak.outcome import Outcome, compared
+from tests.soak.redacted_strings import redacted_strings, resurrected
 from tests.soak.server import Server, server
 
 KILLS = 5  # of each store, in each round
 
 
 def rebuilds(seconds: float, seed: int) -> Outcome:
-    """Kill rebuilds of all read models: what readers are shown stays, and no table or index is left over."""
+    """Kill rebuilds of all read models: readers see the same rows, and no table or index is left over."""
     random, deadline, outcome = Random(seed), time.monotonic() + seconds, Outcome()
     with (
         tempfile.TemporaryDirectory(prefix="strandline-soak-") as folder,
@@ -60,7 +60,7 @@ def _round(where: Server, client: OpenSearch, journal: Path, random: Random) -> 
                 left.wait_for_leases(url)
             kills.run(left.as_called(names), url)
         found = compared(
-            before, left.shown(url, client), kills=met, resurrected=resurrected(url, erased_strings(journal))
+            before, left.shown(url, client), kills=met, resurrected=resurrected(url, redacted_strings(journal))
         )
         odd = len(left.orphans(url, client)) + moved
         return found + Outcome(duplicated=odd) if odd else found

@@ -46,7 +46,7 @@ def _round(where: Server, client: OpenSearch, options: list[str], exports: Expor
         kills.whole_run(stores, exports.early, *options)
         met = kills.kill_often(stores, exports.whole, *options, random=random, steps=steps, times=KILLS)
         kills.whole_run(stores, exports.whole, *options)
-        wrong = list(kills.left(stores, exports.made.strings))
+        wrong = list(kills.failures(stores, exports.made.strings))
         sys.stderr.writelines(f"{one}\n" for one in wrong)
         found = compared(expected, kills.shown(stores), kills=met, resurrected=sum("back" in one for one in wrong))
     _clear(client)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a long test's own, gone afterwards."""
+"""A temporary PostgreSQL for one long test."""
 
 import shutil
 import tempfile

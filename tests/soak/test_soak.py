@@ -1,4 +1,4 @@
-"""What `make soak` says, and that it cannot pass over what a long test finds."""
+"""The output of `make soak`, and that no finding of a long test is lost."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def said(captured: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return out, err
 
 
-def test_it_adds_up_what_each_found(capsys: pytest.CaptureFixture[str]) -> None:
+def test_outcomes_are_added_up(capsys: pytest.CaptureFixture[str]) -> None:
     shares: dict[str, tuple[float, int]] = {}
 
     def one(seconds: float, seed: int) -> Outcome:
@@ -33,14 +33,14 @@ def test_it_adds_up_what_each_found(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("found", [Outcome(lost=1), Outcome(duplicated=1), Outcome(resurrected=1)])
-def test_what_is_wrong_fails(found: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_outcome_fails(found: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
     assert soak({"good": lambda _, __: Outcome(), "bad": lambda _, __: found}, 0, 7) == 1
     out, err = said(capsys)
     assert out == f"{found}\n"
     assert "failed: bad; again with: make soak ONLY=bad SEED=7" in err
 
 
-def test_a_test_that_raises_fails_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_raising_test_fails_and_the_others_run(capsys: pytest.CaptureFixture[str]) -> None:
     def bad(seconds: float, seed: int) -> Outcome:
         raise AssertionError("what it was")
 

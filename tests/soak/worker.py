@@ -1,5 +1,5 @@
 """kill -9 of the worker, of KCL's daemon and of a shard's process, while two workers take a stream in: each is started
-again, as whoever runs the container does, and all must come to what was written."""
+again, as a supervisor does. In the end the stores must contain what was written."""
 
 import json
 import math
@@ -27,41 +27,41 @@ from tests.consumer.worker.live import STREAM, Cloud, Worker, family
 from tests.databases import migrated_database
 from tests.emulators import emulators
 from tests.opensearch.node import node_of_its_own
-from tests.soak.held import Held
+from tests.soak.ledger_model import strings
 from tests.soak.load import BLOCKS_A_SECOND, Load
 from tests.soak.outcome import Outcome, compared
 from tests.soak.server import server
-from tests.soak.written import strings
+from tests.soak.store_contents import StoreContents
 
 TARGETS = ("child", "daemon", "worker")
-# The machine may do other things as well.
+# The machine may be busy with other work.
 PATIENCE = 600.0
 DRAIN_SECONDS = 120
-LAST_SHARE, LAST_SECONDS = 0.2, 120.0  # of the time, for stopping, and for reading everything at the end
+LAST_SHARE, LAST_SECONDS = 0.2, 120.0  # of the time, for stopping and comparing
 BETWEEN = 1.0, 8.0  # seconds of undisturbed work before the next kill
 MOST_TOLD = 10
-# It was killed; or its daemon has ended, and so it ends in order.
+# Killed; or its daemon has ended, and so it ends by itself.
 STATUSES = {-signal.SIGKILL, 1}
 
 
 def worker(seconds: float, seed: int) -> Outcome:
-    """Kill, wait until what had been written then is in every read model, kill again; in the end, all is compared."""
+    """Kill, wait until everything written before is in every read model, kill again; in the end, compare."""
     end, random = time.monotonic() + seconds, Random(seed)
     until = end - min(LAST_SECONDS, seconds * LAST_SHARE)
     with _stage(seed, most_blocks=math.ceil(seconds * BLOCKS_A_SECOND * 2) + 1_000) as stage:
         stage.load.start()
-        stage.wait_for(lambda: stage.held.position() > 0)
+        stage.wait_for(lambda: stage.stores.position() > 0)
         took = []
         while not took or time.monotonic() < until:
             time.sleep(random.uniform(*BETWEEN))
             took.append(stage.seconds_to_recover(random.choice(TARGETS), random))
-            assert stage.held.with_data() == 0
+            assert stage.stores.with_data() == 0
         stage.end()
         _say(f"{stage.load.written.tip + 1} blocks; all was in again {_spread(took)} s after a kill")
         return _outcome(stage)
 
 
-class Kept:
+class Restarted:
     """A worker that is started again whenever it ends."""
 
     def __init__(self, start: Callable[[], Worker]) -> None:
@@ -76,7 +76,7 @@ class Kept:
         return '"worker started"' in self.running.log_file.read_text()
 
     def stop(self) -> int | None:
-        """End it in order; gives its exit status."""
+        """End it in order. Returns its exit status."""
         self._let_go()
         return self.running.stop()
 
@@ -97,27 +97,35 @@ class Kept:
 
 
 class Stage:
-    """Two workers, what they fill, and the ledger that writes."""
+    """Two workers, the stores that they fill, and the ledger that writes."""
 
-    def __init__(self, load: Load, held: Held, workers: Sequence[Kept], folder: Path) -> None:
-        self.load, self.held, self._workers, self._folder = load, held, workers, folder
+    def __init__(self, load: Load, stores: StoreContents, workers: Sequence[Restarted], folder: Path) -> None:
+        self.load, self.stores, self._workers, self._folder = load, stores, workers, folder
         self.kills = 0
-        self._doomed: list[psutil.Process] = []  # what must end with a process that was killed
+        self._doomed: list[psutil.Process] = []  # processes that must end with a killed one
 
     def seconds_to_recover(self, target: str, random: Random) -> float:
-        """From a kill until what was written before it is in every read model, however much is written meanwhile."""
-        kept, victim = self._choose(target, random)
-        self._doomed = [*filter(_runs, self._doomed), *family(kept.running)]
-        _say(f"kill -9 of a {target} at block {self.load.sent}")
-        self.kills += 1
-        started, goal = time.monotonic(), self.load.sent
-        victim.kill()
-        self.wait_for(lambda: self.held.position() >= goal)
+        """Return the seconds from a kill until everything written before it is in every read model."""
+        started, goal = self._kill(target, random)
+        self.wait_for(lambda: self.stores.position() >= goal)
         return time.monotonic() - started
 
-    def _choose(self, target: str, random: Random) -> tuple[Kept, psutil.Process]:
-        """A process that does its work, of either worker; waits for one."""
-        found: list[tuple[Kept, psutil.Process]] = []
+    def _kill(self, target: str, random: Random) -> tuple[float, int]:
+        """Kill a process. Returns when, and the block up to which everything had been sent."""
+        while True:
+            kept, victim = self._choose(target, random)
+            doomed = [*filter(_runs, self._doomed), *family(kept.running)]
+            started, goal = time.monotonic(), self.load.sent
+            with suppress(psutil.NoSuchProcess):  # it belonged to an earlier victim, and ended since it was chosen
+                victim.kill()
+                self._doomed = doomed
+                self.kills += 1
+                _say(f"kill -9 of a {target} at block {goal}")
+                return started, goal
+
+    def _choose(self, target: str, random: Random) -> tuple[Restarted, psutil.Process]:
+        """Choose a running process of either worker; waits for one."""
+        found: list[tuple[Restarted, psutil.Process]] = []
 
         def look() -> bool:
             found[:] = [(one, process) for one in self._workers for process in _targets(target, one)]
@@ -127,10 +135,10 @@ class Stage:
         return random.choice(found)
 
     def end(self) -> None:
-        """The ledger's stream is complete, the workers are asked to stop when all of it is in."""
+        """Complete the stream, wait until all of it is in the read models, and stop the workers."""
         self.load.stop()
         self.wait_for(lambda: not any(map(_runs, self._doomed)) and all(one.started() for one in self._workers))
-        self.wait_for(lambda: self.held.position() == self.load.written.tip and not self.held.redactions_open())
+        self.wait_for(lambda: self.stores.position() == self.load.written.tip and not self.stores.redactions_open())
         for one in self._workers:
             assert one.stop() == 0, self._logs()
 
@@ -168,11 +176,11 @@ def _stage(seed: int, most_blocks: int) -> Iterator[Stage]:
         settings = {"STRANDLINE_OPENSEARCH_URL": node.url, "STRANDLINE_DRAIN_SECONDS": str(DRAIN_SECONDS)}
         workers = []
         for name in ("one", "two"):
-            made = Kept(partial(Worker, cloud, url, folder, name, **settings))
+            made = Restarted(partial(Worker, cloud, url, folder, name, **settings))
             stack.callback(made.kill)
             workers.append(made)
-        held = Held(url, search)
-        yield Stage(Load(STREAM, seed, most_blocks, held.position), held, workers, folder)
+        stores = StoreContents(url, search)
+        yield Stage(Load(STREAM, seed, most_blocks, stores.position), stores, workers, folder)
 
 
 @contextmanager
@@ -187,7 +195,7 @@ def _environment(given: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _targets(target: str, one: Kept) -> list[psutil.Process]:
+def _targets(target: str, one: Restarted) -> list[psutil.Process]:
     members = family(one.running)
     if target == "worker":
         return members[:1]
@@ -207,16 +215,16 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _outcome(stage: Stage) -> Outcome:
-    written, held = stage.load.written, stage.held
-    assert held.rejected() == 0
+    written, stores = stage.load.written, stage.stores
+    assert stores.rejected() == 0
     _say("compares")
-    verified = verify_store(held.url, workers=1)
+    verified = verify_store(stores.url, workers=1)
     assert verified.ok, verified.faults
     assert verified.digest == written.digest()
     _check_logs(stage)
-    withheld, texts = written.withheld(), held.texts()
+    withheld, texts = written.withheld(), stores.texts()
     back = {key for text, key in withheld.items() if text in texts}
-    expected, found = written.expected(), held.rows()
+    expected, found = written.expected(), stores.rows()
     for name in expected:
         for what, one, other in (("lost", expected, found), ("duplicated", found, expected)):
             for row in list((Counter(one[name]) - Counter(other[name])).elements())[:MOST_TOLD]:

@@ -1,11 +1,11 @@
-"""Bulk writes to an OpenSearch index: in parallel requests, versioned, tried again until a deadline."""
+"""Bulk writes to an OpenSearch index: parallel, versioned, retried until a deadline."""
 
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from json.encoder import encode_basestring
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -17,7 +17,7 @@ from strandline.consumer.sinks.contract import StoreFailed
 PARALLEL = 4
 MOST_ACTIONS = 500
 MOST_BYTES = 2_000_000
-# What a server that is down, or too busy, is waited for; its next batch waits for it again.
+# Seconds to wait for a server that is down or too busy; the next batch waits again.
 PATIENCE_SECONDS = 10.0
 REQUEST_SECONDS = 15.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
@@ -27,19 +27,17 @@ _ERROR_TYPE = re.compile(r"[a-z_]{1,80}")
 
 
 class Bulk:
-    """Writes to one index; safe for use from several threads. `done` counts what OpenSearch has said is done."""
+    """Writes to one index; safe for use from several threads."""
 
     def __init__(self, client: OpenSearch, index: str) -> None:
         self._client = client
         self._index = index
-        self._counting = Lock()
-        self.done = 0
 
     def send(self, actions: Mapping[str, bytes | None], version: int, deadline: float) -> dict[str, str]:
-        """Do all of it; the ids that OpenSearch refuses for what is in them, and why (its error's type).
+        """Do all actions; return the ids that OpenSearch refuses for their contents, with the type of its error.
 
-        What has a higher version stays as it is, and what is to be deleted may be gone. Raises `StoreFailed`; nothing
-        is under way any more then that this process waits for.
+        A row with a higher version stays as it is; a row to delete may be missing. Raises `StoreFailed`, after all
+        requests of this process have ended.
         """
         parts = list(_parts(actions))
         stop = Event()
@@ -48,7 +46,7 @@ class Bulk:
             return self._send_part(parts[0], version, deadline, stop) if parts else refused
         with ThreadPoolExecutor(min(PARALLEL, len(parts)), thread_name_prefix="bulk") as pool:
             sent = [pool.submit(self._send_part, part, version, deadline, stop) for part in parts]
-        # All have ended now; where some failed the first failure is raised, unanswered if any was.
+        # All have ended. The first failure is raised, as unanswered if any was.
         failures = [failure for one in sent if (failure := one.exception())]
         for first in failures:
             if isinstance(first, StoreFailed):
@@ -65,12 +63,10 @@ class Bulk:
         while not stop.is_set():
             try:
                 items = self._post(part, version, deadline)
-                with self._counting:
-                    self.done += sum([item["status"] < 300 for item in items])
                 part = _left(part, items, refused)
                 if not part:
                     return refused
-                trouble = "too busy (it put off part of a write)"
+                trouble = "too busy (it deferred part of a write)"
             except ConnectionError as exc:
                 unanswered |= not isinstance(exc.info, NewConnectionError)
                 trouble = f"not reachable ({type(exc).__name__})"
@@ -92,7 +88,7 @@ class Bulk:
     def _post(self, part: Sequence[Action], version: int, deadline: float) -> list[Any]:
         seconds = min(REQUEST_SECONDS, deadline - time.monotonic())
         if seconds <= 0:
-            raise StoreFailed("OpenSearch did not take the batch within the time of a lease.")
+            raise StoreFailed("OpenSearch did not accept the batch within the time of a lease.")
         parameters = {
             "request_timeout": seconds,
             # A server that waits for a shard must not write after this process has given up.
@@ -106,12 +102,12 @@ class Bulk:
 
 
 def any_unanswered(failures: Iterable[BaseException | None]) -> bool:
-    """Whether one of them says that something was sent of which nobody knows whether it was done."""
+    """Return whether one of the failures is of a request of which nobody knows if it was done."""
     return any(isinstance(failure, StoreFailed) and failure.unanswered for failure in failures)
 
 
 def _left(part: Sequence[Action], items: Sequence[Any], refused: dict[str, str]) -> list[Action]:
-    """What has to be sent once more; notes what is refused for good."""
+    """Return the actions to send again; note those that are refused permanently."""
     left = []
     for action, item in zip(part, items, strict=True):
         status = item["status"]
@@ -135,7 +131,7 @@ def _reason(item: Any) -> str:
 
 
 def _type(item: Any) -> str:
-    """The error's type, which names no value; its reason would."""
+    """Return the error's type, which names no value; its reason would."""
     found = str(item.get("error", {}).get("type", ""))
     return found if _ERROR_TYPE.fullmatch(found) else "unknown error"
 
@@ -156,7 +152,7 @@ def _parts(actions: Mapping[str, bytes | None]) -> Iterator[list[Action]]:
 def _body(part: Sequence[Action], version: int) -> bytes:
     lines = []
     for row_id, source in part:
-        # Ids are of ids, numbers and hashes; a document's id might hold anything all the same.
+        # Ids consist of ids, numbers and hashes, but a document's id might contain anything.
         name = encode_basestring(row_id)
         what = "delete" if source is None else "index"
         lines.append(f'{{"{what}":{{"_id":{name},"version":{version},"version_type":"external_gte"}}}}'.encode())

@@ -9,16 +9,16 @@ from strandline.consumer.projection.definition import (
     Projection,
 )
 
-# How long the versions of deleted rows are remembered: very much longer than a lease, so that whatever a dead projector
-# sent meets them. OpenSearch's own minute is not.
+# How long OpenSearch remembers the versions of deleted rows: far longer than a lease, so that a late request of a dead
+# projector meets them. Its default is a minute.
 GC_DELETES = "1h"
 
-# How soon what was written can be found. Said to each index: one that is not told refreshes once a second, and not at
-# all while nobody has searched it for 30 seconds, so that the next reader waits for it.
+# How soon a write can be found. Set for each index: by default one refreshes once a second, and not at all if nobody
+# has searched it for 30 seconds, so that the next reader waits.
 REFRESH = "200ms"
 COMPLETED = {"index": {"refresh_interval": REFRESH, "translog": {"durability": "request"}}}
-# Nobody reads one that is being filled: that it becomes searchable now and then spares doing all of it at the end. What
-# it has taken a crash of OpenSearch may lose, up to its completion.
+# Nobody reads an index that is being filled; that it refreshes now and then spares doing all of it at the end. A crash
+# of OpenSearch may lose rows until it is complete.
 BARE = {"index": {"refresh_interval": "1s", "translog": {"durability": "async"}}}
 
 _TERM = {"type": "keyword", "ignore_above": 8191}  # Lucene's longest term has 32,766 bytes
@@ -44,14 +44,14 @@ SOURCE_FIELDS = {
 
 
 def source_names(projection: Projection) -> tuple[str, ...]:
-    """The fields that say where a row comes from."""
+    """Return the names of the source fields of a row."""
     return COMPOSED_SOURCE_COLUMNS if isinstance(projection, ComposedProjection) else SOURCE_COLUMNS
 
 
-def index_body(projection: Projection, relation: str, *, bare: bool = False) -> dict[str, Any]:
-    """Settings and mappings; `_meta` says what the index is, to people and to `is_ours`.
+def index_body(projection: Projection, relation: str, store: str, *, bare: bool = False) -> dict[str, Any]:
+    """Return settings and mappings; `_meta` describes the index to people and to `is_ours`.
 
-    A bare one is neither refreshed soon nor durable until it gets the settings `COMPLETED` and is flushed.
+    A bare index is neither refreshed soon nor durable until it gets the settings `COMPLETED` and is flushed.
     """
     properties: dict[str, Any] = {
         column.name: dict(column.mapping or FIELDS[column.type]) for column in projection.columns
@@ -63,16 +63,27 @@ def index_body(projection: Projection, relation: str, *, bare: bool = False) -> 
         settings["analysis"] = dict(projection.analysis)
     meta = {
         "strandline": relation,
+        "store": store,
         "purpose": projection.purpose,
         "fields": {column.name: column.description for column in projection.columns},
     }
     return {"settings": settings, "mappings": {"dynamic": "strict", "_meta": meta, "properties": properties}}
 
 
-def is_ours(mapping: Any, relation: str) -> bool:
-    """Whether an index, by the answer to GET _mapping, is the one made for this generation.
+def is_ours(mapping: Any, relation: str, store: str) -> bool:
+    """Return whether an index, by the answer to GET _mapping, is the one that this store made for the generation.
 
-    A bulk write to an index that somebody deleted makes a new one, with mappings guessed.
+    A bulk write to an index that somebody deleted makes a new one, with guessed mappings.
     """
-    found = mapping.get(relation, {}).get("mappings", {}).get("_meta", {})
-    return bool(found.get("strandline") == relation)
+    meta = _meta(mapping, relation)
+    return (meta.get("strandline"), meta.get("store")) == (relation, store)
+
+
+def others(mapping: Any, store: str) -> list[str]:
+    """Return the names of the indexes of another store, by the answer to GET _mapping."""
+    return sorted(name for name in mapping if "store" in (meta := _meta(mapping, name)) and meta["store"] != store)
+
+
+def _meta(mapping: Any, name: str) -> dict[str, Any]:
+    found = mapping.get(name, {}).get("mappings", {}).get("_meta", {})
+    return found if isinstance(found, dict) else {}

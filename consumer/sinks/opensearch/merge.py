@@ -1,9 +1,9 @@
-"""Makes the rows that were deleted from OpenSearch's indexes go from its files.
+"""Expunges deleted rows from the files of OpenSearch's indexes.
 
-A deleted row stays in its segment until that is merged; and then still, so that a replica may catch up by it, for as
-long as `index.soft_deletes.retention_lease.period` says (12 hours). So that is lowered, and the index flushed and
-merged to one segment, until it holds no deleted row: OpenSearch looks for what it may let go of every 30 seconds.
-Afterwards the setting is as it was.
+A deleted row stays in its segment until that is merged, and longer, so that a replica can catch up with it: for the
+`index.soft_deletes.retention_lease.period` of 12 hours. So this setting is lowered, and the index is flushed and merged
+to one segment until it has no deleted row: OpenSearch checks every 30 seconds what it may expunge. Afterwards the
+setting is restored.
 """
 
 import time
@@ -20,18 +20,17 @@ from strandline.consumer.sinks.opensearch.client import asked
 
 PERIOD = "index.soft_deletes.retention_lease.period"
 LOWERED = "0s"
-# Four times as long as OpenSearch takes at most to look; a merge that is going on is waited for as long as it takes.
+# Four of OpenSearch's checks; a merge that is running is waited for as long as it takes.
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 1.0
 REQUEST_SECONDS = 30
 
 
 def merge(client: OpenSearch, indexes: Sequence[str], *, physical: bool, ends: float | None = None) -> dict[str, str]:
-    """Merge the indexes, one after the other, until none holds a deleted row; gives, for those that do, why.
+    """Merge the indexes, one after the other, until none has a deleted row; return the reasons for those that do.
 
-    `physical` waits for searches that began before, too: they hold the old files. No merge is begun after `ends`, of
-    the monotonic clock, nor one that the disk has no room for. An index that is gone holds nothing. Raises
-    `StoreFailed`.
+    `physical` also waits for earlier searches, which hold the old files. No merge begins after `ends`, of the
+    monotonic clock, or without room on the disk. An index that is missing has no rows. Raises `StoreFailed`.
     """
     left: dict[str, str] = {}
     waiting = []
@@ -47,21 +46,21 @@ def merge(client: OpenSearch, indexes: Sequence[str], *, physical: bool, ends: f
     with _lowered(waiting):
         until = time.monotonic() + PATIENCE_SECONDS
         while waiting:
-            held = {index: index.merged() for index in waiting}
-            waiting = [index for index in waiting if held[index].reason(physical)]
+            counts = {index: index.merged() for index in waiting}
+            waiting = [index for index in waiting if counts[index].reason(physical)]
             now = time.monotonic()
-            if any(one.merges for one in held.values()):
+            if any(one.merges for one in counts.values()):
                 until = now + PATIENCE_SECONDS
             if now >= until or (ends is not None and now >= ends):
                 break
             if waiting:
                 time.sleep(PAUSE_SECONDS)
-    return left | {index.name: held[index].reason(physical) or "" for index in waiting}
+    return left | {index.name: counts[index].reason(physical) or "" for index in waiting}
 
 
 @dataclass(frozen=True)
-class _Held:
-    """What the copies of an index hold: deleted rows, operations in the log, searches that began, merges going on."""
+class _IndexCounts:
+    """Counts of an index and its replicas: deleted rows, logged operations, open searches, running merges."""
 
     deleted: int
     logged: int
@@ -69,11 +68,11 @@ class _Held:
     merges: int
 
     def reason(self, physical: bool) -> str | None:
-        """Why it is not done; None where it is."""
+        """Return why the index is not expunged yet; None if it is."""
         if self.merges:
-            return "it is being merged still"
+            return "it is being merged"
         if self.deleted:
-            return f"it holds {self.deleted:,} deleted rows still: it is being written to, or a copy of it is behind"
+            return f"it has {self.deleted:,} deleted rows: it is being written to, or a replica is behind"
         if physical and self.searches:
             return "a search that began before holds its files"
         return "it is being written to" if physical and self.logged else None
@@ -89,50 +88,50 @@ class _Index:
         return bool(asked(lambda: self._indices.exists(index=self.name)))
 
     def hindrance(self) -> str | None:
-        """Why its merge may not be begun."""
+        """Return why its merge must not begin; None if it may."""
         size = self._stats("store")["store"]["size_in_bytes"]
         nodes = asked(lambda: self._client.nodes.stats(metric="fs"))["nodes"].values()
         free = min((node["fs"]["total"]["available_in_bytes"] for node in nodes if "fs" in node), default=0)
         return (
-            None if free > size else f"a merge takes up to {size:,} bytes, and a disk of OpenSearch has {free:,} left"
+            None if free > size else f"a merge needs up to {size:,} bytes, and a disk of OpenSearch has {free:,} free"
         )
 
     def period(self) -> str | None:
         found = asked(lambda: self._indices.get_settings(index=self.name, params={"flat_settings": "true"}))
         value: str | None = found[self.name]["settings"].get(PERIOD)
-        return None if value == LOWERED else value  # one that was killed has left it so
+        return None if value == LOWERED else value  # left by a merge that was killed
 
     def set_period(self, value: str | None) -> None:
         parameters = {"ignore_unavailable": "true"}
         asked(lambda: self._indices.put_settings(index=self.name, body={PERIOD: value}, params=parameters))
 
-    def merged(self) -> _Held:
-        """What it holds after one more try; nothing where it is gone."""
+    def merged(self) -> _IndexCounts:
+        """Try once more; return what the index has then, nothing if it is missing."""
         try:
             return self._merged()
         except StoreLacks:
-            return _Held(0, 0, 0, 0)
+            return _IndexCounts(0, 0, 0, 0)
 
-    def _merged(self) -> _Held:
+    def _merged(self) -> _IndexCounts:
         self._flush()
-        if self._held().merges == 0:
+        if self._counts().merges == 0:
             asked(self._force_merge)
         self._flush()
         asked(lambda: self._indices.refresh(index=self.name))
-        return self._held()
+        return self._counts()
 
     def _force_merge(self) -> None:
-        with suppress(ConnectionTimeout):  # it goes on
+        with suppress(ConnectionTimeout):  # the merge continues
             parameters = {"max_num_segments": 1, "request_timeout": REQUEST_SECONDS}
             self._indices.forcemerge(index=self.name, params=parameters)
 
     def _flush(self) -> None:
         asked(lambda: self._indices.flush(index=self.name, params={"force": "true", "wait_if_ongoing": "true"}))
 
-    def _held(self) -> _Held:
+    def _counts(self) -> _IndexCounts:
         found = self._stats("docs,translog,search,merge")
         search = found["search"]
-        return _Held(
+        return _IndexCounts(
             deleted=found["docs"]["deleted"],
             logged=found["translog"]["operations"],
             searches=search["open_contexts"] + search.get("point_in_time_current", 0),

@@ -1,9 +1,9 @@
-"""Rows that a projection's function gave, checked as for PostgreSQL and written as JSON for OpenSearch."""
+"""Rows of a projection as JSON for OpenSearch, checked as for PostgreSQL."""
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -11,18 +11,15 @@ from typing import Any
 import msgspec
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.projection.definition import Projection, Rows, Unprojectable
-from strandline.consumer.sinks.contract import PreparedRows
+from strandline.consumer.projection.definition import Projection, Unprojectable
+from strandline.consumer.sinks.contract import MadeRows, PreparedRows
 from strandline.consumer.sinks.row_check import RowCheck
 
 _encode = msgspec.json.Encoder().encode
 
 
 class SearchRows:
-    """Makes of each row the hash of its key ('' where the projection has none) and its fields as JSON, without braces.
-
-    Raises `Unprojectable` with the column's name, never its value.
-    """
+    """Converts each row to the hash of its key ('' without a key) and its fields as JSON, without braces."""
 
     def __init__(self, projection: Projection) -> None:
         self._check = RowCheck(projection)
@@ -35,24 +32,15 @@ class SearchRows:
         ]
         self._key = [names.index(name) for name in projection.key]
 
-    def __call__(self, rows: Rows) -> PreparedRows:
-        return tuple([(self._key_hash(row), self._json(row)) for row in self._check(rows)])
-
-    def all(self, many: Sequence[Sequence[Mapping[str, object]]]) -> list[PreparedRows] | None:
-        """The same of many at once; None where one may have to be refused."""
-        checked = self._check.all(many)
-        if checked is None:
-            return None
-        try:
-            return [tuple([(self._key_hash(row), self._json(row)) for row in rows]) for rows in checked]
-        except Unprojectable:
-            return None
+    def __call__(self, many: Sequence[MadeRows]) -> list[PreparedRows]:
+        """Return the converted rows of each source. Raises `Unprojectable` with the column's name, never its value."""
+        return [tuple([(self._key_hash(row), self._json(row)) for row in rows]) for rows in self._check(many)]
 
     def _key_hash(self, row: tuple[Any, ...]) -> str:
         if not self._key:
             return ""
         values = [row[at] for at in self._key]
-        if all(isinstance(value, str) for value in values):  # the same, sooner
+        if all(isinstance(value, str) for value in values):  # the same, faster
             return short_hash(f"[{', '.join(map(encode_basestring_ascii, values))}]")
         return short_hash(json.dumps(values, default=str))
 
@@ -68,7 +56,7 @@ class SearchRows:
 
 
 def json_source(names: Sequence[str], values: Sequence[object]) -> bytes:
-    """The fields that say where a row comes from, as JSON without braces."""
+    """Return the source fields of a row as JSON, without braces."""
     return _members(names, values)
 
 
@@ -77,12 +65,12 @@ def _members(names: Sequence[str], values: Sequence[object]) -> bytes:
 
 
 def short_hash(text: str) -> str:
-    """For ids, which must not hold payload: 128 bits, in hexadecimal."""
+    """Return 128 bits of a hash, in hexadecimal, for ids: they must not hold payload."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _numeric(value: Decimal) -> str:
-    # It stands as it is in the document; the index makes a double of it, and refuses an infinite one.
+    # The document has it as it is; the index converts it to a double, and refuses an infinite one.
     if not math.isfinite(float(value)):
         raise ValueError
     return str(value)
@@ -100,7 +88,7 @@ def _other(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_PLAIN = ("text", "boolean", "integer", "bigint")  # those that are written as they are
+_PLAIN = ("text", "boolean", "integer", "bigint")  # JSON as they are
 _FRAGMENTS: dict[str, Callable[[Any], str]] = {
     "numeric": _numeric,
     "timestamptz": _iso,

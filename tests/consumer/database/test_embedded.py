@@ -18,6 +18,8 @@ from strandline.consumer.database import embedded_server
 from strandline.consumer.database.embedded import embedded_postgres
 from strandline.journal.errors import StrandlineError
 
+pytestmark = pytest.mark.postgres  # each starts an embedded server of its own
+
 # Ctrl-C counts also where the tests run in a shell's background, which has it ignored.
 USER = """
 import signal

@@ -1,7 +1,6 @@
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
 from pathlib import Path
 
 import psycopg
@@ -9,7 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
-from strandline.consumer.database.migrate import ensure_migrated, migrate, read_migrations
+from strandline.consumer.database.migrate import migrate
 from strandline.journal.errors import StrandlineError
 
 ROLES = """
@@ -46,7 +45,7 @@ def test_applies_each_once_in_order(empty_database: str, folder: Path) -> None:
 
 def test_all_belongs_to_the_worker(empty_database: str) -> None:
     assert migrate(empty_database)[0] == "0001_roles.sql"
-    assert ensure_migrated(empty_database) == []
+    assert migrate(empty_database) == []
     query = """SELECT DISTINCT relowner::regrole::text FROM pg_class
                WHERE relnamespace IN ('journal'::regnamespace, 'projection'::regnamespace)
                UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname IN ('journal', 'read', 'ledger')"""
@@ -143,25 +142,3 @@ def test_login_of_an_administrators_database(empty_database: str, login: str) ->
         conn.execute(SQL("GRANT strandline_worker TO {}").format(Identifier(str(user))))
         assert migrate(login) == []
         conn.execute(SQL("REVOKE strandline_worker FROM {}").format(Identifier(str(user))))
-
-
-def test_what_was_recorded_of_generations_moves_to_their_own_tables(empty_database: str, tmp_path: Path) -> None:
-    for one in read_migrations(files("strandline.migrations")):
-        if one.number < 29:
-            (tmp_path / one.name).write_bytes(one.sql)
-    migrate(empty_database, tmp_path)
-    recorded = {"source": "'k', 'd', 0", "outside_row": "'d', 0, 'id'"}
-    with psycopg.connect(empty_database) as conn:
-        conn.execute("SET ROLE strandline_worker")
-        conn.execute("""
-            INSERT INTO projection.generation (projection, store, state, fingerprint, relation, position)
-            SELECT 'p', 'opensearch', state, '', 'p_' || state, -1 FROM unnest(ARRAY['live', 'kept']) AS state""")
-        for table, values in recorded.items():
-            conn.execute(
-                f"INSERT INTO projection.{table} SELECT generation, {values} FROM projection.generation".encode()
-            )
-    assert migrate(empty_database)[0] == "0029_generation_records.sql"
-    for table in recorded:
-        assert _column(empty_database, f"SELECT generation FROM projection.{table} ORDER BY 1") == [1, 2]
-        assert _column(empty_database, f"SELECT generation FROM ONLY projection.{table}") == []
-        assert _column(empty_database, f"SELECT generation FROM projection.{table}_2") == [2]

@@ -1,5 +1,4 @@
-"""A licence ledger in which every revision that is redacted holds a string of its own, and in a third of the cases its
-statement says it too."""
+"""A licence ledger in which each redacted revision has a unique string; a third of the statements quote it too."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ WITHHELD = "StaysThere"
 
 @dataclass(frozen=True)
 class Canaries:
-    """`blocks` as written; `redactions` by the number of the block that redacts; `strings` one a redacted revision."""
+    """`blocks` as written; `redactions` by the number of the redacting block; `strings`, one a redacted revision."""
 
     blocks: list[Block]
     redactions: dict[int, NewRedaction]
@@ -28,7 +27,7 @@ class Canaries:
         return min(self.redactions)
 
     def as_exported(self, count: int | None = None) -> list[Block]:
-        """The first blocks, as QLDB exported them after the last of them was written."""
+        """Return the first `count` blocks, as QLDB exported them after it had written the last of those."""
         blocks = list(self.blocks[:count])
         for number, named in self.redactions.items():
             if number < len(blocks):
@@ -37,7 +36,7 @@ class Canaries:
 
 
 def canaries(documents: int = 6, seed: str = "") -> Canaries:
-    """Documents that are inserted, changed and, every other one, deleted; then inactive revisions are redacted."""
+    """Make documents that are inserted, changed and, every other one, deleted; then redact inactive revisions."""
     maker = BlockMaker(STRAND)
     blocks: list[Block] = []
     strings: list[str] = []
@@ -88,12 +87,12 @@ def write_export(folder: Path, blocks: list[Block], format: Format = Format.ION_
     return folder
 
 
-def held_in(folder: Path, strings: list[str]) -> set[str]:
-    """Those of the strings that stand in any file below the folder; a run of a packed number is no hiding place."""
+def found_in(folder: Path, strings: list[str]) -> set[str]:
+    """Return the strings that are in any file below the folder."""
     found = set()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with suppress(FileNotFoundError):  # a server takes files away meanwhile, and what is gone holds nothing
+            with suppress(FileNotFoundError):  # a server may delete files during the search
                 data = path.read_bytes()
                 found |= {string for string in strings if string.encode() in data}
     return found

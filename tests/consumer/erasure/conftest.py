@@ -1,4 +1,4 @@
-"""A store that journals of canaries are replayed into, with the licence ledger's read models."""
+"""Fixtures: a store for journals of canaries, with the licence ledger's read models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import pytest
 
 from strandline.consumer.erasure.purge import hide
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.intake.replay import Replay, take_in
+from strandline.consumer.intake.replay import Replay, replay_sources
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
@@ -24,7 +24,7 @@ PROJECTIONS = discover(("strandline.projections",))
 
 @dataclass
 class Replayed:
-    """A database, and the ways to fill it."""
+    """A database, and methods to fill it."""
 
     url: str
     folder: Path
@@ -33,7 +33,7 @@ class Replayed:
     stores: Stores = DATABASE_ONLY
 
     def replay(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
-        """As the command does: take in, project, write the receipts."""
+        """Replay as the command does: intake, projection, receipts."""
         result = self.take(blocks, format)
         assert hide(self.url, self.projections, self.stores) == []
         return result
@@ -41,7 +41,7 @@ class Replayed:
     def take(self, blocks: list[Block], format: Format = Format.ION_BINARY) -> Replay:
         self.exports += 1
         source = write_export(self.folder / str(self.exports), blocks, format)
-        return take_in(self.url, local_sources(str(source)), Settings(workers=1))
+        return replay_sources(self.url, local_sources(str(source)), Settings(workers=1))
 
     def rows(self, statement: str, *parameters: Any, returns: bool = True) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:

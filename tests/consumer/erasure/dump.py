@@ -1,4 +1,4 @@
-"""Everything that a database would show of itself: every table of every schema, every view, and the statistics."""
+"""Dumps all that a database shows: the tables and views of every schema, and the statistics."""
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -12,7 +12,7 @@ STATISTICS = "SELECT tablename, attname, s::text FROM pg_stats s"
 
 
 def dump(url: str, *, analyze: bool = False) -> dict[str, str]:
-    """The text of each relation, bytes as they are as far as they are characters, and that of pg_stats.
+    """Return the text of each relation and of pg_stats; bytes are shown as characters if they are such.
 
     Statistics tell of what is gone until they are gathered again: `analyze` has that done.
     """
@@ -33,7 +33,7 @@ def dump(url: str, *, analyze: bool = False) -> dict[str, str]:
 
 
 def relations_with(url: str, strings: list[str], *, analyze: bool = False) -> dict[str, set[str]]:
-    """Which of the strings stand where."""
+    """Return the strings found, by relation."""
     shown = dump(url, analyze=analyze)
     found = {name: {string for string in strings if string in text} for name, text in shown.items()}
-    return {name: held for name, held in found.items() if held}
+    return {name: strings for name, strings in found.items() if strings}

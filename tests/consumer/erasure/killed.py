@@ -1,5 +1,7 @@
-"""Replays, projects, writes receipts and expunges in a process that ends itself by SIGKILL at its n-th step: a
-statement to PostgreSQL, or the first request of its kind to OpenSearch. Prints how many steps it made."""
+"""Replays, projects, issues receipts and expunges in a process that kills itself (SIGKILL) at its n-th step.
+
+A step is a statement to PostgreSQL, or the first request of its kind to OpenSearch. Prints the number of steps.
+"""
 
 import argparse
 import os
@@ -14,7 +16,7 @@ from opensearchpy import Transport
 from strandline.consumer.erasure.expunge import expunge
 from strandline.consumer.erasure.purge import hide
 from strandline.consumer.generations.stores import Stores, open_stores
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projector import lease
 from strandline.consumer.settings import Settings
 from strandline.journal.sources.source import local_sources
@@ -35,11 +37,11 @@ def main() -> None:
     lease.MARGIN_SECONDS = 0
     stores = open_stores(Settings(opensearch_url=given.opensearch), given.url)
     projections = PROJECTIONS if given.opensearch else HERE
-    take_in(given.url, local_sources(given.export), Settings(workers=1))
+    replay_sources(given.url, local_sources(given.export), Settings(workers=1))
     found = hide(given.url, projections, stores)
     done = expunge(given.url, projections, stores=stores if given.merge else Stores(given.url), physical=True)
     assert not found
-    assert not done.found
+    assert not done.residue
     print(next(made))
 
 

@@ -1,4 +1,4 @@
-"""A process that acts on redactions, killed between any two of its steps, and what is left at the end."""
+"""Kills a process that applies redactions between any two of its steps, and checks the outcome."""
 
 import signal
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.receipts import check_receipts
+from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.verification.verify import verify_store
 from tests.consumer.erasure.canaries import Canaries, write_export
@@ -22,7 +22,7 @@ RECEIPTS = """
 
 @dataclass(frozen=True)
 class Exports:
-    """The canaries' export before the first redaction, and the whole of it."""
+    """The canaries' export before the first redaction, and the complete one."""
 
     made: Canaries
     early: Path
@@ -49,21 +49,21 @@ def run(stores: Stores, export: Path, *options: str, last: int = 0) -> "subproce
 
 
 def whole_run(stores: Stores, export: Path, *options: str) -> int:
-    """How many steps it took."""
+    """Return the number of steps."""
     ended = run(stores, export, *options)
     assert ended.returncode == 0, ended.stderr
     return int(ended.stdout)
 
 
 def kill_often(stores: Stores, export: Path, *options: str, random: Random, steps: int, times: int) -> int:
-    """How many of the kills met it at work. Each begins where the one before was killed, so that few steps are left."""
+    """Return how many kills met the process at work. Each run resumes where the one before was killed."""
     ended = [run(stores, export, *options, last=random.randrange(1, steps // 3)) for _ in range(times)]
     assert {one.returncode for one in ended} <= {0, -signal.SIGKILL}, [one.stderr for one in ended]
     return sum(one.returncode == -signal.SIGKILL for one in ended)
 
 
 def shown(stores: Stores) -> dict[str, list[str]]:
-    """What analysts see, whatever the numbers of the generations, and what receipts there are."""
+    """Return what analysts see, without the numbers of generations, and the receipts."""
     found = {name: sorted(text.splitlines()) for name, text in dump(stores.url).items() if name.startswith("read.")}
     if stores.opensearch is not None:
         for name in [one.name for one in OUTSIDE]:
@@ -75,13 +75,13 @@ def shown(stores: Stores) -> dict[str, list[str]]:
     return found
 
 
-def left(stores: Stores, strings: Sequence[str]) -> Iterator[str]:
-    """What is wrong in the end, whatever the undisturbed run left."""
-    for where, held in relations_with(stores.url, list(strings)).items():
-        yield f"{len(held)} canaries are back in {where}"
+def failures(stores: Stores, strings: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong at the end, whatever the undisturbed run gave."""
+    for place, strings_found in relations_with(stores.url, list(strings)).items():
+        yield f"{len(strings_found)} canaries are back in {place}"
     if stores.opensearch is not None:
-        for where, held in searched(stores.opensearch, strings).items():
-            yield f"{len(held)} canaries are back in {where}"
+        for place, strings_found in searched(stores.opensearch, strings).items():
+            yield f"{len(strings_found)} canaries are back in {place}"
     yield from (f"block {fault.sequence_no}: {fault.fault}" for fault in verify_store(stores.url, workers=1).faults)
     with connect(stores.url) as connection:
         if not check_receipts(connection, PROJECTIONS, stores).holds:

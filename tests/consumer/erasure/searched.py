@@ -1,5 +1,7 @@
-"""Read models of the canaries' licences besides the licence ledger's own: in OpenSearch, and composed by a key that is
-itself a canary; and what stands in the indexes and in their files."""
+"""More read models of the canaries' licences: in OpenSearch, and composed by a key that is itself a canary.
+
+Also searches the indexes and their files.
+"""
 
 import os
 import subprocess
@@ -64,18 +66,20 @@ def indexes(client: OpenSearch) -> list[str]:
 
 
 def searched(client: OpenSearch, strings: Sequence[str]) -> dict[str, set[str]]:
-    """Which of the strings whoever searches finds in which index."""
+    """Return the strings that a search finds, by index."""
     found = {}
     for index in indexes(client):
         client.indices.refresh(index=index)
         hits = str(client.search(index=index, body={"size": 10_000})["hits"]["hits"])
         found[index] = {string for string in strings if string in hits}
-    return {index: held for index, held in found.items() if held}
+    return {index: strings for index, strings in found.items() if strings}
 
 
 def in_files(client: OpenSearch, strings: Sequence[str]) -> set[str]:
-    """Those of the strings that stand in the indexes' files: in the log as they are, in the segments as Lucene reads
-    them, deleted rows too. Of a node elsewhere only its own word is to be had."""
+    """Return the strings in the indexes' files: in the log as they are, in the segments as Lucene reads them.
+
+    Deleted rows count. For a node on another machine, only its own answers can be searched.
+    """
     if os.environ.get(GIVEN):
         deleted = client.indices.stats(index=",".join(indexes(client)), metric="docs")["_all"]["total"]["docs"][
             "deleted"
@@ -92,7 +96,7 @@ def in_files(client: OpenSearch, strings: Sequence[str]) -> set[str]:
 
 
 def files(client: OpenSearch) -> set[str]:
-    """The names of the files of all indexes."""
+    """Return the names of the files of all indexes."""
     return {
         path.name for index in indexes(client) for shard in _shards(client, index) for path in shard.glob("index/*")
     }

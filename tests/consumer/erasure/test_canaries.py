@@ -1,4 +1,4 @@
-"""Canaries: what a redacted revision held is told nowhere, whatever could not be taken, was refused, or ran beside."""
+"""Canaries: logs, metrics, errors and rejected records never show the data of a redacted revision."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.expunge import expunge
 from strandline.consumer.erasure.receipts import open_for
 from strandline.consumer.generations.stores import DATABASE_ONLY
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.logging import log_json
 from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.status import read_status
@@ -36,7 +36,7 @@ COLUMNS = (Column("name", "text", ""), Column("number", "integer", ""))
 
 
 def failing_rows(revision: Revision) -> Iterator[Mapping[str, object]]:
-    """Of data, another error quotes them; and what cannot be taken as its type is quoted by PostgreSQL's own errors."""
+    """Raise errors that quote the data, as PostgreSQL's own do for a value of the wrong type."""
     if revision.version == 0:
         raise RuntimeError(revision.text("firstName"))
     yield {"name": revision.text("firstName"), "number": revision.text("firstName")}
@@ -55,32 +55,31 @@ PROJECTIONS: dict[str, Projection] = {**HERE, FAILING.name: FAILING, REFUSING.na
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """All that is logged, by structlog and by the standard library, at any level."""
+    """Capture all logs, of structlog and of the standard library, at any level."""
     text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    before = logging.root.level
-    logging.root.addHandler(handler)
-    logging.root.setLevel(logging.DEBUG)
+    level, handlers = logging.root.level, logging.root.handlers[:]
     log_json(text)
+    logging.root.addHandler(logging.StreamHandler(text))
+    logging.root.setLevel(logging.DEBUG)
     yield text
     structlog.reset_defaults()
-    logging.root.setLevel(before)
-    logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
 
 
 def forged(block: Block) -> bytes:
-    """The stream's record of its revision, with other data than it has the hash of."""
+    """Return the stream's record of its revision, with data that do not match the hash."""
     record = ion.read_one(list(stream.block_records("arn:aws:qldb:eu-west-2:1:stream/s/0", block))[1].data)
     data = {**record["payload"]["revision"]["data"], "status": "Forged"}
     revision = {**record["payload"]["revision"], "data": data}
     return ion.write({**record, "payload": {**record["payload"], "revision": revision}})
 
 
-def told_of(text: str, strings: list[str]) -> set[str]:
+def strings_in(text: str, strings: list[str]) -> set[str]:
     return {string for string in strings if string in text}
 
 
-def test_neither_logs_nor_metrics_nor_what_is_parked_tells_it(
+def test_logs_metrics_and_parked_documents_have_no_payload(
     store: Replayed, logged: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = canaries()
@@ -96,33 +95,34 @@ def test_neither_logs_nor_metrics_nor_what_is_parked_tells_it(
     try:
         store.take(made.blocks[: made.first_redaction])
         wait_for(lambda: len(store.rows("SELECT FROM projection.parked")) >= len(made.strings))
-        before = shown()[2].decode()
+        before = shown.text().decode()
         assert "strandline_projection_parked" in before
         assert relations_with(store.url, made.strings)["read.licence_history"] == set(made.strings)
         parked = store.rows("SELECT reason FROM projection.parked")
-        assert told_of(str(parked), made.strings) == set()
+        assert strings_in(str(parked), made.strings) == set()
         assert {reason.partition(" in line")[0] for (reason,) in parked} >= {"RuntimeError", "it has data"}
         store.take(made.blocks)
         wait_for(is_done)
     finally:
-        assert worker.stop(30)
-    log, metrics = logged.getvalue(), shown()[2].decode()
+        worker.stop()
+        assert worker.join(30)
+    log, metrics = logged.getvalue(), shown.text().decode()
     assert "receipts written" in log
-    assert told_of(log + before + metrics, made.strings) == set()
+    assert strings_in(log + before + metrics, made.strings) == set()
     assert relations_with(store.url, made.strings) == {}
     with connect(store.url) as connection:
         assert open_for(connection) is None
 
 
-def test_each_probe_finds_what_is_planted(store: Replayed, logged: io.StringIO, tmp_path: Path) -> None:
-    """The positive controls of the probes above, where a canary never gets to."""
+def test_each_probe_finds_a_planted_canary(store: Replayed, logged: io.StringIO, tmp_path: Path) -> None:
+    """Positive controls of the probes above, in places that a canary never reaches."""
     made = canaries(documents=1)
     store.projections = PROJECTIONS
     store.replay(made.blocks)
     canary = made.strings[0]
     structlog.get_logger().warning("control", value=canary)
     logging.getLogger("other").debug("control %s", made.strings[1])
-    assert told_of(logged.getvalue(), made.strings) == set(made.strings)
+    assert strings_in(logged.getvalue(), made.strings) == set(made.strings)
     planted: dict[str, tuple[str, str]] = {
         "projection.parked": (
             "INSERT INTO projection.parked (generation, key, version, sequence_no, reason) "
@@ -152,33 +152,31 @@ def test_each_probe_finds_what_is_planted(store: Replayed, logged: io.StringIO, 
         assert set(relations_with(store.url, [canary])) - {"pg_stats"} == {where}
         store.rows(take_away, returns=False)
     store.rows("INSERT INTO journal.stream (name, heard_at) VALUES (%s, now())", canary, returns=False)
-    metrics = Exposition(store.url, tmp_path, PROJECTIONS, timedelta(hours=1))()[2].decode()
-    assert told_of(metrics, made.strings) == {canary}
+    metrics = Exposition(store.url, tmp_path, PROJECTIONS, timedelta(hours=1)).text().decode()
+    assert strings_in(metrics, made.strings) == {canary}
 
 
-def test_refused_records_are_purged_and_meanwhile_not_told(
-    store: Replayed, tmp_path: Path, logged: io.StringIO
-) -> None:
+def test_rejected_records_are_purged_and_never_shown(store: Replayed, tmp_path: Path, logged: io.StringIO) -> None:
     made = canaries(documents=1)
     store.replay(made.blocks)
     folder = tmp_path / "records"
     folder.mkdir()
     (folder / "one").write_bytes(forged(made.blocks[1]))
-    refused = take_in(store.url, local_sources(str(folder)), Settings(workers=1))
+    refused = replay_sources(store.url, local_sources(str(folder)), Settings(workers=1))
     assert refused.rejected == 1
     assert set(relations_with(store.url, made.strings)) == {"journal.rejected"}
     with connect(store.url) as connection:
-        total, kept = read_rejected(connection, 10)
-    assert (total, kept[0].size is not None) == (1, True)
-    told: list[Any] = [one.told() for one in kept]
-    assert told_of(str(told) + logged.getvalue() + str(refused), made.strings) == set()
+        kept = read_rejected(connection, 10)
+    assert [one.size is not None for one in kept] == [True]
+    told: list[Any] = [one.as_dict() for one in kept]
+    assert strings_in(str(told) + logged.getvalue() + str(refused), made.strings) == set()
     done = expunge(store.url, store.projections, stores=DATABASE_ONLY, rejected_days=0)
     assert done.rejected_purged == 1
     assert relations_with(store.url, made.strings) == {}
 
 
-def test_a_composed_key_of_the_payload_is_forgotten(store: Replayed) -> None:
-    """A key is a row's own, and where the row came from is kept beside: neither outlives the data."""
+def test_composed_key_from_the_payload_is_forgotten(store: Replayed) -> None:
+    """Neither the row's key nor the record of its sources outlives the data."""
     made = canaries(documents=2)
     store.projections = PROJECTIONS
     for number in range(made.first_redaction):

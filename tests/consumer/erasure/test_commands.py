@@ -1,4 +1,4 @@
-"""The commands that face erasure, as a user calls them."""
+"""The commands of erasure, as a user calls them."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from strandline.cli.app import run as main
-from tests.consumer.erasure.canaries import canaries, held_in, write_export
+from tests.consumer.erasure.canaries import canaries, found_in, write_export
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Outcome:
 
     @property
     def json(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.out)
-        return told
+        content: dict[str, Any] = json.loads(self.out)
+        return content
 
 
 Run = Callable[..., Outcome]
@@ -41,7 +41,7 @@ def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     return run
 
 
-def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp_path: Path) -> None:
+def test_erasure_from_the_request_to_the_receipts(run: Run, tmp_path: Path) -> None:
     made = canaries(documents=3)
     early = write_export(tmp_path / "early", made.blocks[: made.first_redaction])
     whole = write_export(tmp_path / "whole", made.blocks)
@@ -54,12 +54,17 @@ def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp
     said += [replayed, run("status", "--json")]
     assert said[-1].json["redactions"] == {"pending": 0, "open": 0, "done": 6}
     said.append(run("redactions", "expunge", "--physical", "--json"))
-    assert (said[-1].status, said[-1].json["receipts"], said[-1].json["left"]) == (0, 12, [])
+    assert (said[-1].status, said[-1].json["receipts"], said[-1].json["skipped"]) == (0, 12, [])
     said.append(run("redactions", "expunge"))
     assert said[-1].status == 0
     said.append(run("receipts", "--verify", "--json"))
     assert said[-1].status == 0
-    assert said[-1].json["verified"] == {"ok": True, "receipts": 18, "broken_at": None, "unasked": [], "found": []}
+    verified = said[-1].json["verified"]
+    assert verified.pop("head").startswith("18:")
+    assert verified == {
+        "ok": True, "receipts": 18, "broken_at": None, "reason": None, "without_receipt": 0, "unsearched": [],
+        "residue": [],
+    }  # fmt: skip
     first = said[-1].json["receipts"][0]
     assert (first["level"], first["store"], first["found"]) == ("hidden", "postgresql", "data")
     assert {"documentId", "version", "blockAddress", "dataHash", "readModels", "outOfScope", "previous"} <= set(first)
@@ -71,24 +76,24 @@ def test_an_erasure_from_the_request_to_the_proof_that_it_was_done(run: Run, tmp
     assert said[-1].json["new"] == 0
     said.append(run("scrub", str(early), str(tmp_path / "copy"), "--json"))
     assert (said[-1].status, said[-1].json["redactions"], said[-1].json["level"]) == (0, 6, "full")
-    assert held_in(tmp_path / "copy", made.strings) == set()
+    assert found_in(tmp_path / "copy", made.strings) == set()
     assert run("verify", "--json").json["unexplained_redactions"] == 0
-    # Nothing that any command said holds what it erased.
+    # No output of a command has the erased data.
     assert not [string for string in made.strings for one in said if string in one.out + one.err]
 
 
-def test_data_that_is_back_is_told_by_where_and_not_by_what(run: Run, tmp_path: Path, database: str) -> None:
+def test_residue_is_named_by_place_without_its_data(run: Run, tmp_path: Path, database: str) -> None:
     made = canaries(documents=1)
     run("replay", str(write_export(tmp_path / "whole", made.blocks)))
     with psycopg.connect(database) as connection:
         connection.execute('UPDATE journal.revision SET data = \'{"a": "secret"}\' WHERE sequence_no = 1')
     found = run("receipts", "--verify")
     assert found.status == 1
-    assert "Still in the journal: version 0 of document Document00000000000000." in found.err
+    assert "Residue in the journal: version 0 of document Document00000000000000." in found.err
     assert "secret" not in found.out + found.err
 
 
-def test_a_lost_block_is_accepted_with_a_reason_and_told_from_then_on(run: Run, tmp_path: Path) -> None:
+def test_lost_block_is_accepted_with_a_reason_and_shown_afterwards(run: Run, tmp_path: Path) -> None:
     made = canaries(documents=2)
     export = write_export(tmp_path / "whole", made.blocks)
     for path in export.rglob("*.0-6.ion"):
@@ -105,12 +110,30 @@ def test_a_lost_block_is_accepted_with_a_reason_and_told_from_then_on(run: Run, 
     assert run("replay", str(export)).status == 0
 
 
-def test_what_was_refused_is_listed_by_age(run: Run, tmp_path: Path) -> None:
-    assert run("rejected").out == "Nothing was refused.\n"
+def test_rejected_records_are_listed_by_age(run: Run, tmp_path: Path) -> None:
+    assert run("rejected").out == "Nothing was rejected.\n"
     made = canaries(documents=1)
     forged = [*made.blocks[:2], {**made.blocks[2], "blockHash": bytes(32)}]
     assert run("replay", str(write_export(tmp_path / "forged", forged))).status == 1
     listed = run("rejected", "--json").json
     assert listed["rejected"] == len(listed["records"]) >= 1
     assert {"sequenceNo", "fault", "detail", "source", "bytes", "rejected_at"} <= set(listed["records"][0])
-    assert "blockHash" in run("rejected").out
+    assert "blockHash" in run("rejected", "--list").out
+    assert [(one["fault"], one["rejected"]) for one in listed["reasons"]] == [
+        (listed["records"][0]["fault"], listed["rejected"])
+    ]
+    assert f"{listed['records'][0]['fault']}\t{listed['rejected']}\tblock 2" in run("rejected").out
+
+
+def test_acknowledged_rejections_are_neither_counted_nor_listed(run: Run, tmp_path: Path) -> None:
+    made = canaries(documents=1)
+    forged = [*made.blocks[:2], {**made.blocks[2], "blockHash": bytes(32)}]
+    run("replay", str(write_export(tmp_path / "forged", forged)))
+    number = run("status", "--json").json["rejected"]
+    assert number >= 1
+    assert run("rejected", "--acknowledge", "--json").json["newly_acknowledged"] == number
+    assert run("status", "--json").json["rejected"] == 0
+    assert run("rejected").out == "Nothing was rejected.\n"
+    assert run("rejected", "--all", "--json").json["rejected"] == number
+    run("replay", str(tmp_path / "forged"))
+    assert run("rejected", "--json").json["rejected"] == 0

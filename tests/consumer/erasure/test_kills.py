@@ -1,4 +1,4 @@
-"""Killed between any two steps, often: in the end one receipt a store and level, nothing lost, nothing back."""
+"""After kills between any two steps there is one receipt a store and level, nothing lost, nothing back."""
 
 from pathlib import Path
 from random import Random
@@ -14,14 +14,14 @@ from tests.databases import migrated_database
 KILLS = 10
 
 
-def test_killed_anywhere_it_ends_as_if_it_had_not_been(
+def test_process_killed_anywhere_ends_as_if_undisturbed(
     postgres_url: str,
     migrated_template: str,
     opensearch: OpenSearch,
     opensearch_url: str,
     tmp_path: Path,
 ) -> None:
-    """What OpenSearch takes half a minute for is left to the longer runs (tests/soak)."""
+    """Steps for which OpenSearch needs half a minute are left to the longer runs (tests/soak)."""
     exports = Exports.of(canaries(), tmp_path)
     outside = ("--opensearch", opensearch_url)
     with migrated_database(postgres_url, migrated_template) as url:
@@ -37,4 +37,4 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(
         assert met >= KILLS // 2
         kills.whole_run(stores, exports.whole, *outside)
         assert kills.shown(stores) == expected
-        assert list(kills.left(stores, exports.made.strings)) == []
+        assert list(kills.failures(stores, exports.made.strings)) == []

@@ -1,4 +1,4 @@
-"""Redactions in read models in OpenSearch: found no more, merged away, and shown by receipts of that store."""
+"""Redactions in read models in OpenSearch: not found, merged away, and shown by receipts of that store."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.expunge import expunge
-from strandline.consumer.erasure.receipts import check_receipts, issue_hidden
+from strandline.consumer.erasure.receipt_check import check_receipts
+from strandline.consumer.erasure.receipts import issue_hidden
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores, open_stores
 from strandline.consumer.settings import Settings
@@ -31,7 +32,7 @@ def store(database: str, opensearch: OpenSearch, new_store: Callable[[str], Repl
     return made
 
 
-def test_no_search_finds_what_is_redacted(store: Replayed, opensearch: OpenSearch) -> None:
+def test_search_finds_no_redacted_data(store: Replayed, opensearch: OpenSearch) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
     before = searched(opensearch, made.strings)
@@ -47,7 +48,7 @@ def test_no_search_finds_what_is_redacted(store: Replayed, opensearch: OpenSearc
     assert replaced == [{"searched_by_name": 0, "searched_now": 0, "searched_past": 1}] * 12
 
 
-def test_a_row_that_is_back_in_an_index_is_found(store: Replayed, opensearch: OpenSearch) -> None:
+def test_row_that_is_back_in_an_index_is_residue(store: Replayed, opensearch: OpenSearch) -> None:
     store.replay(canaries(documents=1).blocks)
     with connect(store.url) as connection:
         assert check_receipts(connection, PROJECTIONS, store.stores).holds
@@ -55,18 +56,18 @@ def test_a_row_that_is_back_in_an_index_is_found(store: Replayed, opensearch: Op
         document = {"name": "A bird", "seen": True, "source_document": "Document00000000000000", "source_block": 1}
         opensearch.index(index=index, id="late", body={**document, "source_version": 0})
         opensearch.index(index=past, id="late", body={**document, "source_version": 1})
-        found = check_receipts(connection, PROJECTIONS, store.stores).found
+        found = check_receipts(connection, PROJECTIONS, store.stores).residue
         assert {(one.where.partition(",")[0], one.version) for one in found} == {
             ("searched_now", 0),
             ("searched_past", 1),
         }
-        # As a history says without data, though by another row.
+        # Equal to what the history has for the revision without its data, though in another row.
         opensearch.index(index=past, id="late", body={**document, "name": None, "source_version": 1})
         opensearch.delete(index=index, id="late")
         assert check_receipts(connection, PROJECTIONS, store.stores).holds
 
 
-def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: OpenSearch) -> None:
+def test_store_that_is_off_gets_no_receipts(store: Replayed, opensearch: OpenSearch) -> None:
     made = canaries(documents=1)
     store.replay(made.blocks[: made.first_redaction + 1])
     store.take(made.blocks)
@@ -76,9 +77,9 @@ def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: Ope
     with connect(store.url) as connection:
         assert issue_hidden(connection, PROJECTIONS, DATABASE_ONLY).receipts == 0
         checked = check_receipts(connection, PROJECTIONS, DATABASE_ONLY)
-    assert (checked.receipts, checked.unasked, checked.holds) == (2, ["opensearch"], False)
+    assert (checked.receipts, checked.unsearched, checked.holds) == (2, ["opensearch"], False)
     done = expunge(store.url, PROJECTIONS)
-    assert [(one.table, one.reason) for one in done.left] == [
+    assert [(one.table, one.reason) for one in done.skipped] == [
         ("OpenSearch", "it is off: set STRANDLINE_OPENSEARCH_URL")
     ]
     assert (done.receipts, store.rows(RECEIPTS)[-2:]) == (
@@ -86,13 +87,13 @@ def test_a_store_that_is_off_is_not_vouched_for(store: Replayed, opensearch: Ope
     )  # fmt: skip
 
 
-def test_merged_files_hold_nothing_of_it(
+def test_merged_files_have_no_redacted_data(
     store: Replayed, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One test, because OpenSearch takes up to half a minute to let go of deleted rows."""
+    """One test, because OpenSearch needs up to half a minute to release deleted rows."""
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
-    # The positive controls: here the files hold them, and a redaction alone leaves them there.
+    # Positive controls: the files have them, and a redaction alone leaves them there.
     assert in_files(opensearch, made.strings) == set(made.strings)
     store.replay(made.blocks)
     assert searched(opensearch, made.strings) == {}
@@ -104,7 +105,7 @@ def test_merged_files_hold_nothing_of_it(
         patch.setattr(search_merge, "PATIENCE_SECONDS", 0.0)
         deadline = time.monotonic() + PATIENCE
         while "a search that began before" not in (reason := _left(store, past)):
-            assert "deleted rows still" in reason
+            assert "deleted rows: it is being written to" in reason
             assert time.monotonic() < deadline
             opensearch.indices.put_settings(index=past, body={PERIOD: LOWERED})
             time.sleep(0.5)
@@ -112,7 +113,7 @@ def test_merged_files_hold_nothing_of_it(
     opensearch.clear_scroll(scroll_id=scroll)
     opensearch.indices.put_settings(index=past, body={PERIOD: "6h"})
     done = expunge(store.url, PROJECTIONS, stores=store.stores, physical=True)
-    assert (done.left, done.found) == ([], [])
+    assert (done.skipped, done.residue) == ([], [])
     assert in_files(opensearch, made.strings) == set()
     assert in_files(opensearch, [WITHHELD]) == {WITHHELD}
     assert len({name.partition(".")[0].partition("_L")[0] for name in files(opensearch) if name.endswith(".si")}) >= 1
@@ -127,7 +128,7 @@ def test_merged_files_hold_nothing_of_it(
 
 
 def _left(store: Replayed, index: str) -> str:
-    left = expunge(store.url, PROJECTIONS, stores=store.stores, physical=True).left
+    left = expunge(store.url, PROJECTIONS, stores=store.stores, physical=True).skipped
     return next(one.reason for one in left if one.table == f"index {index}")
 
 
@@ -137,7 +138,7 @@ def _period(client: OpenSearch, index: str) -> str | None:
     return value
 
 
-def test_what_one_that_was_killed_has_lowered_is_put_back(store: Replayed, opensearch: OpenSearch) -> None:
+def test_setting_lowered_by_a_killed_merge_is_restored(store: Replayed, opensearch: OpenSearch) -> None:
     store.replay(canaries(documents=1).blocks[:3])
     index = indexes(opensearch)[0]
     opensearch.indices.put_settings(index=index, body={PERIOD: LOWERED})
@@ -145,7 +146,7 @@ def test_what_one_that_was_killed_has_lowered_is_put_back(store: Replayed, opens
     assert _period(opensearch, index) is None
 
 
-def test_no_merge_is_begun_that_time_or_disk_have_no_room_for(
+def test_merge_is_not_begun_without_time_or_disk_space(
     store: Replayed, opensearch: OpenSearch, opensearch_url: str
 ) -> None:
     store.replay(canaries(documents=1).blocks[:3])
@@ -160,6 +161,6 @@ def test_no_merge_is_begun_that_time_or_disk_have_no_room_for(
         proxy.meddle = full
         through = open_stores(Settings(opensearch_url=proxy.url), store.url)
         assert through.opensearch is not None
-        assert "a disk of OpenSearch has 7 left" in merge(through.opensearch, [index], physical=False)[index]
+        assert "a disk of OpenSearch has 7 free" in merge(through.opensearch, [index], physical=False)[index]
         through.opensearch.close()
     assert _period(opensearch, index) is None

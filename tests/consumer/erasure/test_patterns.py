@@ -1,4 +1,4 @@
-"""QLDB's redaction patterns, each replayed at once and block by block, and what every kind of read model then says."""
+"""QLDB's redaction patterns, each replayed at once and block by block, against every kind of read model."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ BY_NAME = "SELECT document, name FROM read.by_name"
 
 
 def journal(*steps: Any) -> list[Block]:
-    """A block a step: data to write, None to delete, or the number of the version to redact."""
+    """Make a block a step: data to write, None to delete, or the number of the version to redact."""
     maker = BlockMaker(STRAND)
     blocks: list[Block] = []
     written: list[int] = []
@@ -75,7 +75,7 @@ PATTERNS: dict[str, tuple[list[Any], list[Any], list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("step_by_step", [False, True], ids=["at once", "block by block"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_each_pattern(store: Replayed, pattern: str, step_by_step: bool) -> None:
+def test_pattern_reaches_its_receipt(store: Replayed, pattern: str, step_by_step: bool) -> None:
     store.projections = {**store.projections, COMPOSED.name: COMPOSED}
     steps, history, register, by_name = PATTERNS[pattern]
     blocks = journal(*steps)

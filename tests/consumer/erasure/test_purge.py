@@ -1,4 +1,4 @@
-"""What a redaction erases when the mark passes it, and that no older copy brings it back."""
+"""A redaction erases data when the mark passes it, and no older copy restores it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure import purge
-from strandline.consumer.erasure.receipts import check_receipts
+from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
-from strandline.consumer.worker.service import store_faults
+from strandline.consumer.worker.checks import check_store
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries
@@ -24,7 +24,7 @@ FORMATS = [Format.ION_BINARY, Format.JSON]
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_is_redacted_is_in_no_relation_and_in_no_statistics(store: Replayed, format: Format) -> None:
+def test_redacted_data_is_in_no_relation_and_no_statistics(store: Replayed, format: Format) -> None:
     made = canaries()
     # Positive controls: the probe finds them in the journal, its statements, read models, views, and statistics.
     store.replay(made.blocks[:3], format)
@@ -47,7 +47,7 @@ def test_what_is_redacted_is_in_no_relation_and_in_no_statistics(store: Replayed
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("again", FORMATS)
-def test_no_replay_of_an_older_export_brings_it_back(store: Replayed, format: Format, again: Format) -> None:
+def test_replay_of_an_older_export_restores_nothing(store: Replayed, format: Format, again: Format) -> None:
     made = canaries()
     store.replay(made.blocks, format)
     store.replay(made.blocks[: made.first_redaction], again)
@@ -57,7 +57,7 @@ def test_no_replay_of_an_older_export_brings_it_back(store: Replayed, format: Fo
     assert verify_store(store.url, workers=1).faults == []
 
 
-def test_a_revision_that_arrives_redacted_counts_and_its_statements_go(store: Replayed) -> None:
+def test_revision_that_arrives_redacted_counts_and_its_statements_are_erased(store: Replayed) -> None:
     made = canaries()
     store.replay(made.as_exported())
     assert relations_with(store.url, made.strings) == {}
@@ -66,7 +66,7 @@ def test_a_revision_that_arrives_redacted_counts_and_its_statements_go(store: Re
         assert read_status(connection, PROJECTIONS.values()).redactions.done == 12
 
 
-def test_it_is_pending_then_open_then_done(store: Replayed) -> None:
+def test_redaction_is_pending_then_open_then_done(store: Replayed) -> None:
     made = canaries()
 
     def counts() -> tuple[int, int, int]:
@@ -84,7 +84,7 @@ def test_it_is_pending_then_open_then_done(store: Replayed) -> None:
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
-    """Let something happen when all is projected for the first time, before receipts are written."""
+    """Call `then` after the first projection, before receipts are issued."""
     project, happened = purge.project, []
 
     def project_then(*args: Any, **options: Any) -> None:
@@ -101,9 +101,7 @@ def counted(store: Replayed) -> tuple[int, int]:
     return counts.open, counts.done
 
 
-def test_while_others_raise_the_mark_it_goes_on_until_none_is_open(
-    store: Replayed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hide_repeats_while_others_raise_the_mark(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction + 1])
     interrupted(monkeypatch, lambda: store.take(made.blocks))
@@ -111,7 +109,7 @@ def test_while_others_raise_the_mark_it_goes_on_until_none_is_open(
     assert counted(store) == (0, 12)
 
 
-def test_what_is_found_all_the_same_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_residue_gets_no_receipt(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
     store.take(made.blocks)
@@ -125,22 +123,22 @@ def test_what_is_found_all_the_same_gets_no_receipt(store: Replayed, monkeypatch
     assert counted(store) == (0, 12)
 
 
-def test_health_is_degraded_while_one_is_open_for_too_long(store: Replayed) -> None:
+def test_health_is_degraded_while_a_redaction_is_open_for_too_long(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks[: made.first_redaction])
-    assert store_faults(store.url, Settings()) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings())[0] == {"store": None, "redactions": None}
     store.take(made.blocks)
-    assert store_faults(store.url, Settings(redaction_seconds=3600)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=3600))[0] == {"store": None, "redactions": None}
     store.rows("UPDATE journal.redaction SET registered_at = now() - interval '2 h' WHERE version = 0", returns=False)
-    fault = store_faults(store.url, Settings(redaction_seconds=3600))["redactions"]
+    fault = check_store(store.url, Settings(redaction_seconds=3600))[0]["redactions"]
     assert fault is not None
     assert fault.startswith("one is open for 72")
     store.replay(made.blocks)
-    assert store_faults(store.url, Settings(redaction_seconds=1)) == {"store": None, "redactions": None}
+    assert check_store(store.url, Settings(redaction_seconds=1))[0] == {"store": None, "redactions": None}
 
 
 def misnaming(named: NewRedaction) -> list[Block]:
-    """A document, its first two versions, and a redaction."""
+    """Make a document with two versions, and a redaction."""
     maker = BlockMaker(STRAND)
     blocks = []
     for version in range(3):
@@ -164,9 +162,7 @@ def misnaming(named: NewRedaction) -> list[Block]:
         (NewRedaction(2, TABLE, "Document00000000000000", 0), "which is not there"),
     ],
 )
-def test_the_mark_stops_before_a_redaction_of_what_cannot_be_redacted(
-    store: Replayed, named: NewRedaction, reason: str
-) -> None:
+def test_mark_stops_before_an_invalid_redaction(store: Replayed, named: NewRedaction, reason: str) -> None:
     result = store.replay(misnaming(named))
     assert result.mark == 1
     ((number, fault, detail),) = store.rows("SELECT sequence_no, fault, detail FROM journal.rejected")
@@ -175,7 +171,7 @@ def test_the_mark_stops_before_a_redaction_of_what_cannot_be_redacted(
     assert store.rows("SELECT count(*) FROM journal.revision WHERE state = 'normal'") == [(2,)]
 
 
-def test_a_redaction_below_the_origin_closes_as_not_held(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redaction_below_the_origin_closes_as_not_held(store: Replayed, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canaries(documents=2)
     monkeypatch.setenv("STRANDLINE_ORIGIN", "3")
     store.replay(made.blocks[3:])
@@ -186,7 +182,7 @@ def test_a_redaction_below_the_origin_closes_as_not_held(store: Replayed, monkey
     assert sorted(told) == [("data",), ("data",), ("not held",), ("not held",)]
 
 
-def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None:
+def test_check_of_receipts_finds_data_that_is_back(store: Replayed) -> None:
     made = canaries()
     store.replay(made.blocks)
     with connect(store.url) as connection:
@@ -194,7 +190,7 @@ def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None
         assert (checked.receipts, checked.holds) == (12, True)
         connection.execute("UPDATE journal.revision SET data = '{}' WHERE sequence_no = 1")
         checked = check_receipts(connection, PROJECTIONS, DATABASE_ONLY)
-        assert [one.where for one in checked.found] == ["the journal"]
+        assert [one.where for one in checked.residue] == ["the journal"]
         connection.rollback()
 
 
@@ -204,20 +200,20 @@ def test_the_receipts_hold_and_what_comes_back_is_found(store: Replayed) -> None
         "UPDATE projection.receipt SET body = replace(body, '\"version\":0', '\"version\":1') WHERE number = 5",
         "DELETE FROM projection.receipt WHERE number = 5",
         "UPDATE projection.receipt SET hash = sha256('other') WHERE number = 5",
-        # Changed as one who knows how they are made would.
+        # Changed with its hash, as somebody who knows the format would.
         "WITH forged AS (SELECT replace(body, '\"version\":0', '\"version\":1') AS body FROM projection.receipt "
         "WHERE number = 5) UPDATE projection.receipt r SET body = forged.body, "
         "hash = sha256(convert_to(forged.body, 'UTF8')) FROM forged WHERE number = 5",
     ],
 )
-def test_a_receipt_that_is_changed_or_missing_breaks_the_chain(store: Replayed, change: str) -> None:
+def test_changed_or_missing_receipt_breaks_the_chain(store: Replayed, change: str) -> None:
     store.replay(canaries().blocks)
     store.rows(change, returns=False)
     with connect(store.url) as connection:
         assert check_receipts(connection, PROJECTIONS, DATABASE_ONLY).broken_at in (5, 6)
 
 
-def test_receipts_are_written_once_and_hold_no_data(store: Replayed, new_store: Callable[[str], Replayed]) -> None:
+def test_receipts_are_issued_once_and_hold_no_data(store: Replayed, new_store: Callable[[str], Replayed]) -> None:
     made = canaries()
     store.replay(made.blocks)
     first = store.rows("SELECT number, hash FROM projection.receipt ORDER BY number")

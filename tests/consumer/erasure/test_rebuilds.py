@@ -1,5 +1,4 @@
-"""Redactions reach every generation: one served, one being built, one that a killed rebuild left, one kept for the way
-back, one whose definition is gone."""
+"""Redactions reach every generation: live, building, left by a killed rebuild, kept, and of another definition."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +8,8 @@ import pytest
 from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.receipts import check_receipts
-from strandline.consumer.generations import cutover
+from strandline.consumer.erasure.receipt_check import check_receipts
+from strandline.consumer.generations import stages
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.rollback import rollback
 from strandline.consumer.generations.stores import Stores
@@ -52,7 +51,7 @@ KEPT = [HERE["licence_history"], COMPOSED, CURRENT, HISTORY]
 
 
 @pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
-def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, projection: Projection) -> None:
+def test_kept_generation_is_purged_and_can_serve_again(store: Replayed, projection: Projection) -> None:
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     rebuilt(store, projection)
@@ -61,33 +60,32 @@ def test_one_that_is_kept_is_purged_and_may_serve_again(store: Replayed, project
     nothing_is_left(store, made)
     assert rollback(store.url, PROJECTIONS, projection.name, stores=store.stores).swapped
     nothing_is_left(store, made)
-    # What was served at the last is what a rebuild makes of the redacted journal.
+    # The live generation equals a rebuild from the redacted journal.
     assert rebuild(store.url, PROJECTIONS, projection.name, stores=store.stores).difference is None
     nothing_is_left(store, made)
 
 
 @pytest.mark.parametrize("projection", KEPT, ids=lambda one: one.name)
-def test_one_that_is_being_built_is_purged(
+def test_building_generation_is_purged(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The redactions take effect when it has been filled with what they erase, and is about to be served."""
+    """The redactions take effect after the backfill and before the cut-over."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
-    name = "in_database" if projection.store == "postgresql" else "outside"
-    finish = getattr(cutover, name)
+    compare = stages.Compare.run
 
-    def meanwhile(*args: Any) -> Any:
+    def replay_first(*args: Any) -> None:
         store.take(made.blocks)
-        return finish(*args)
+        compare(*args)
 
-    monkeypatch.setattr(cutover, name, meanwhile)
+    monkeypatch.setattr(stages.Compare, "run", replay_first)
     rebuilt(store, projection)
     store.replay(made.blocks)
     nothing_is_left(store, made)
 
 
 @pytest.mark.parametrize("projection", [HERE["licence_history"], HISTORY], ids=lambda one: one.name)
-def test_one_that_a_killed_rebuild_left_is_dropped(
+def test_generation_left_by_a_killed_rebuild_is_dropped(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = canaries(documents=2)
@@ -97,8 +95,7 @@ def test_one_that_a_killed_rebuild_left_is_dropped(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover, "in_database", killed)
-        patch.setattr(cutover, "outside", killed)
+        patch.setattr(stages.Compare, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             rebuilt(store, projection)
     assert store.rows(STATES, projection.name) == [("live",), ("building",)]
@@ -109,8 +106,8 @@ def test_one_that_a_killed_rebuild_left_is_dropped(
     nothing_is_left(store, made)
 
 
-def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: Replayed) -> None:
-    """Another process may have it: until then the redaction is open."""
+def test_generation_of_an_unknown_projection_is_purged_after_an_hour(store: Replayed) -> None:
+    """Another process may have the projection: until an hour has passed the redaction is open."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     gone = {"licence_history", HISTORY.name, COMPOSED.name}
@@ -132,10 +129,10 @@ def test_one_whose_projection_is_at_hand_no_more_is_purged_after_an_hour(store: 
 
 
 @pytest.mark.parametrize("projection", [HERE["licence_history"], COMPOSED, HISTORY], ids=lambda one: one.name)
-def test_one_whose_definition_is_gone_is_purged_by_source(
+def test_generation_of_another_definition_is_purged_by_source(
     store: Replayed, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The live one of another definition needs a rebuild; until then it is purged as it is."""
+    """A live generation of another definition needs a rebuild; until then it is purged by source."""
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     changed = replace(projection)

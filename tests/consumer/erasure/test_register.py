@@ -1,4 +1,4 @@
-"""The register goes from one store to a fresh one, which then takes exports in without what was redacted."""
+"""A fresh store imports the register of another one, then strips redacted data at intake."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def exported(store: Replayed, made: Canaries, file: Path) -> Path:
 
 
 @pytest.mark.parametrize("format", [Format.ION_BINARY, Format.JSON])
-def test_an_early_export_comes_in_without_what_was_redacted_later(
+def test_early_export_is_stripped_of_later_redactions(
     store: Replayed, fresh: Replayed, tmp_path: Path, format: Format
 ) -> None:
     made = canaries()
@@ -60,16 +60,21 @@ def test_an_early_export_comes_in_without_what_was_redacted_later(
     assert relations_with(fresh.url, made.strings) == {}
     with connected(fresh) as connection:
         counts = read_status(connection, PROJECTIONS.values()).redactions
-    assert (counts.pending, counts.open, counts.done) == (0, 0, 12)
+    # Nothing is left of the data, and nothing in the journal says yet that they were redacted.
+    assert (counts.pending, counts.open, counts.done) == (12, 0, 0)
+    assert fresh.rows("SELECT FROM projection.receipt") == []
     found = verify_store(fresh.url, workers=1)
     assert (found.faults, found.unexplained_redactions) == ([], 0)
     fresh.replay(made.blocks, format)
     assert relations_with(fresh.url, made.strings) == {}
     assert verify_store(fresh.url, workers=1).faults == []
     assert len(fresh.rows("SELECT FROM projection.receipt")) == 12
+    with connected(fresh) as connection:
+        counts = read_status(connection, PROJECTIONS.values()).redactions
+    assert (counts.pending, counts.open, counts.done) == (0, 0, 12)
 
 
-def test_the_fresh_store_has_the_register_of_the_first(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
+def test_fresh_store_has_the_register_of_the_first(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
     made = canaries()
     with connected(fresh) as connection:
         import_register(connection, read_file(exported(store, made, tmp_path / "register.json")), 0)
@@ -78,13 +83,13 @@ def test_the_fresh_store_has_the_register_of_the_first(store: Replayed, fresh: R
         assert read_register(first) == read_register(second)
 
 
-def test_data_of_another_hash_than_the_registers_is_refused(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
+def test_data_with_another_hash_than_the_register_is_rejected(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
     made = canaries()
     file = exported(store, made, tmp_path / "register.json")
     register = read_file(file)
-    told = json.loads(file.read_text())
-    told["redactions"][0]["dataHash"] = "A" * 43 + "="
-    file.write_text(json.dumps(told))
+    content = json.loads(file.read_text())
+    content["redactions"][0]["dataHash"] = "A" * 43 + "="
+    file.write_text(json.dumps(content))
     first = register.entries[0]
     with connected(fresh) as connection:
         import_register(connection, read_file(file), 0)
@@ -94,7 +99,7 @@ def test_data_of_another_hash_than_the_registers_is_refused(store: Replayed, fre
     assert relations_with(fresh.url, made.strings[:1]) == {}
 
 
-def test_it_goes_into_a_fresh_store_only(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
+def test_register_is_imported_into_a_fresh_store_only(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
     register = read_file(exported(store, canaries(), tmp_path / "register.json"))
     fresh.replay(canaries().blocks[:2])
     with connected(fresh) as connection, pytest.raises(StrandlineError, match="holds blocks already"):
@@ -103,7 +108,7 @@ def test_it_goes_into_a_fresh_store_only(store: Replayed, fresh: Replayed, tmp_p
         assert import_register(connection, register, 0) == 0
 
 
-def test_a_store_with_a_register_takes_no_other_strand(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
+def test_store_with_a_register_refuses_another_strand(store: Replayed, fresh: Replayed, tmp_path: Path) -> None:
     register = read_file(exported(store, canaries(), tmp_path / "register.json"))
     with connected(fresh) as connection:
         import_register(connection, register, 0)
@@ -124,15 +129,15 @@ def test_a_store_with_a_register_takes_no_other_strand(store: Replayed, fresh: R
         "[" * 100_000,
     ],
 )
-def test_what_is_no_register_is_refused_in_a_line(tmp_path: Path, text: str) -> None:
+def test_file_that_is_no_register_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "register.json"
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(UsageError, match="not a register") as told:
+    with pytest.raises(UsageError, match="not a register") as error:
         read_file(file)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_hashes_in_the_register_are_the_datas(store: Replayed, tmp_path: Path) -> None:
+def test_register_has_the_hash_of_each_data(store: Replayed, tmp_path: Path) -> None:
     made = canaries()
     register = read_file(exported(store, made, tmp_path / "register.json"))
     assert len({entry.data_hash for entry in register.entries}) == 12

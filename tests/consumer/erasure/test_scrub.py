@@ -1,4 +1,4 @@
-"""A scrubbed export verifies, has the original's digest, and holds nothing of what was redacted, in every format."""
+"""A scrubbed export verifies, has the original's digest and no redacted data, in every format."""
 
 import gzip
 from pathlib import Path
@@ -10,7 +10,7 @@ from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.make.export import Format
 from strandline.journal.sources.source import local_sources
-from tests.consumer.erasure.canaries import WITHHELD, canaries, held_in, write_export
+from tests.consumer.erasure.canaries import WITHHELD, canaries, found_in, write_export
 from tests.journals import STRAND
 
 FORMATS = [Format.ION_TEXT, Format.ION_BINARY, Format.JSON]
@@ -22,13 +22,13 @@ def scrubbed(source: Path, destination: Path, **more: object) -> Scrubbed:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_nothing_redacted_is_left_and_all_else_is(format: Format, tmp_path: Path) -> None:
+def test_scrubbed_copy_lacks_redacted_data_and_nothing_else(format: Format, tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.blocks, format)
-    assert held_in(source, made.strings) == set(made.strings)
+    assert found_in(source, made.strings) == set(made.strings)
     done = scrubbed(source, tmp_path / "copy")
-    assert held_in(tmp_path / "copy", made.strings) == set()
-    assert held_in(tmp_path / "copy", [WITHHELD]) == {WITHHELD}
+    assert found_in(tmp_path / "copy", made.strings) == set()
+    assert found_in(tmp_path / "copy", [WITHHELD]) == {WITHHELD}
     before = verify_sources(local_sources(str(source)), workers=1)
     after = verify_sources(local_sources(str(tmp_path / "copy")), workers=1)
     assert (after.ok, after.digest, after.blocks, after.revisions) == (
@@ -44,23 +44,23 @@ def test_nothing_redacted_is_left_and_all_else_is(format: Format, tmp_path: Path
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_statements_of_an_export_made_after_the_redaction_go_too(format: Format, tmp_path: Path) -> None:
+def test_statements_in_an_export_after_the_redaction_are_erased(format: Format, tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.as_exported(), format)
-    quoted = held_in(source, made.strings)
+    quoted = found_in(source, made.strings)
     assert len(quoted) == 4
     scrubbed(source, tmp_path / "copy")
-    assert held_in(tmp_path / "copy", made.strings) == set()
+    assert found_in(tmp_path / "copy", made.strings) == set()
 
 
-def test_an_export_made_before_the_redactions_is_scrubbed_by_the_register(tmp_path: Path) -> None:
+def test_export_before_the_redactions_is_scrubbed_by_the_register(tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.as_exported(made.first_redaction))
     register = {(named.document_id, named.version): None for named in made.redactions.values()}
     assert scrubbed(source, tmp_path / "other", strand_id="Another", register=register).changed == 0
     done = scrubbed(source, tmp_path / "copy", strand_id=STRAND, register=register)
-    assert held_in(tmp_path / "copy", made.strings) == set()
-    # Nothing in the copy says why: 12 revisions, and the blocks of the 4 whose statements are erased.
+    assert found_in(tmp_path / "copy", made.strings) == set()
+    # No redaction in the copy explains these: 12 revisions, and 4 blocks with erased statements.
     assert done.verification.unexplained_redactions == 16
 
 
@@ -78,7 +78,7 @@ def test_compressed_objects_stay_compressed(format: Format, tmp_path: Path) -> N
     assert not [string for string in made.strings if string.encode() in plain]
 
 
-def test_a_manifest_names_one_export_of_a_folder(tmp_path: Path) -> None:
+def test_manifest_selects_one_export_of_a_folder(tmp_path: Path) -> None:
     made = canaries()
     source = write_export(tmp_path / "source", made.blocks)
     (source / "notes.txt").write_text("not of the export")
@@ -88,7 +88,7 @@ def test_a_manifest_names_one_export_of_a_folder(tmp_path: Path) -> None:
     assert scrubbed(source, tmp_path / "folder").left_out == 1
 
 
-def test_what_does_not_verify_is_not_written(tmp_path: Path) -> None:
+def test_source_that_does_not_verify_is_not_copied(tmp_path: Path) -> None:
     source = write_export(tmp_path / "source", canaries().blocks, Format.ION_TEXT)
     path = next(source.rglob("*.ion"))
     path.write_text(path.read_text().replace(WITHHELD, "Forged"))
@@ -97,7 +97,7 @@ def test_what_does_not_verify_is_not_written(tmp_path: Path) -> None:
     assert list((tmp_path / "copy").iterdir()) == []
 
 
-def test_a_destination_with_something_in_it_is_refused(tmp_path: Path) -> None:
+def test_destination_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     source = write_export(tmp_path / "source", canaries().blocks)
     with pytest.raises(UsageError, match="not empty"):
         scrubbed(source, source)

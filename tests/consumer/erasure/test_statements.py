@@ -1,4 +1,4 @@
-"""Which statement texts hold a literal, and what is left of those that are erased."""
+"""Statement texts with literals are recognised, and erased down to their hash."""
 
 from typing import Any
 
@@ -42,11 +42,11 @@ def test_names_keywords_and_question_marks_are_no_literals(statement: str) -> No
         "SELECT ٣ FROM Licence",
     ],
 )
-def test_quotes_backticks_numbers_and_comments_are(statement: str) -> None:
+def test_quotes_backticks_numbers_and_comments_count_as_literals(statement: str) -> None:
     assert has_literal(statement)
 
 
-def test_a_long_text_takes_no_long_time() -> None:
+def test_long_text_takes_linear_time() -> None:
     assert has_literal("a" * 100_000 + "'")
     assert has_literal('"' + "a" * 100_000)
     assert has_literal("$" * 100_000 + "1'")
@@ -62,7 +62,7 @@ def with_erased(block: dict[str, Any]) -> dict[str, Any]:
             for name, member in block.items()}  # fmt: skip
 
 
-def test_what_is_left_names_the_hash_and_no_text() -> None:
+def test_erased_statement_keeps_the_hash_and_no_text() -> None:
     block = literal_block()
     left = erased(block["transactionInfo"], block["entriesHashList"])
     assert left is not None
@@ -73,7 +73,7 @@ def test_what_is_left_names_the_hash_and_no_text() -> None:
     assert "Canary" not in ion.write_text(left)
 
 
-def test_from_json_the_hash_is_found_by_qldbs_types() -> None:
+def test_hash_of_statements_from_json_uses_the_types_of_qldb() -> None:
     block = next(read_json(to_json(literal_block())))
     left = erased(block["transactionInfo"], check_block(block).entries_hashes)
     assert left is not None
@@ -81,7 +81,7 @@ def test_from_json_the_hash_is_found_by_qldbs_types() -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_block_with_erased_statements_verifies(as_json: bool) -> None:
+def test_block_with_erased_statements_verifies(as_json: bool) -> None:
     block = with_erased(literal_block())
     checked = check_block(next(read_json(to_json(block))) if as_json else block)
     assert checked.faults == []
@@ -90,20 +90,20 @@ def test_a_block_with_erased_statements_verifies(as_json: bool) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_wrong_hash_is_a_fault(as_json: bool) -> None:
+def test_wrong_hash_of_erased_statements_is_a_fault(as_json: bool) -> None:
     block = with_erased(literal_block())
     block[ERASED]["hash"] = ion_hash("another")
     checked = check_block(next(read_json(to_json(block))) if as_json else block)
     assert [fault.fault for fault in checked.faults] == [ERASED]
 
 
-def test_at_level_full_no_hash_is_a_fault() -> None:
+def test_erased_statements_without_hash_are_a_fault_at_level_full() -> None:
     block = with_erased(literal_block())
     del block[ERASED]["hash"]
     assert [fault.fault for fault in check_block(block).faults] == ["shape"]
 
 
-def test_both_the_texts_and_what_replaces_them_is_a_fault() -> None:
+def test_statements_both_present_and_erased_are_a_fault() -> None:
     block = literal_block()
     both = {**block, ERASED: with_erased(block)[ERASED]}
     assert [fault.fault for fault in check_block(both).faults] == ["transactionInfo"]

@@ -1,4 +1,4 @@
-"""Where a person is: by declared fields, for cleared logins."""
+"""A person's revisions are found by declared fields, for cleared logins."""
 
 import psycopg
 import pytest
@@ -12,12 +12,12 @@ from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
 FIELDS = identifier_fields(PROJECTIONS.values(), ("firstName", "Licence.county", "Contact.email"))
 
 
-def test_every_version_of_every_document_that_has_or_had_the_value(store: Replayed) -> None:
+def test_every_version_of_a_document_that_has_or_had_the_value_is_found(store: Replayed) -> None:
     made = canaries(documents=2)
     store.replay(made.blocks[: made.first_redaction])
     with connect(store.url) as connection:
         found = find_subject(connection, FIELDS, "firstName", made.strings[0])
-    assert [(one.version, one.state, one.named) for one in found] == [
+    assert [(one.version, one.state, one.matches) for one in found] == [
         (0, "normal", True), (1, "normal", False), (2, "normal", False),
     ]  # fmt: skip
     assert {one.table for one in found} == {"Licence"}
@@ -26,7 +26,7 @@ def test_every_version_of_every_document_that_has_or_had_the_value(store: Replay
     assert "licence_register" in found[2].read_models
 
 
-def test_what_is_redacted_is_found_no_more(store: Replayed) -> None:
+def test_redacted_version_is_no_longer_found(store: Replayed) -> None:
     made = canaries(documents=2)
     store.replay(made.blocks)
     with connect(store.url) as connection:
@@ -35,22 +35,22 @@ def test_what_is_redacted_is_found_no_more(store: Replayed) -> None:
     assert [one.state for one in kept] == ["redacted", "redacted", "normal"]
 
 
-def test_a_field_of_one_table_is_looked_for_there(store: Replayed) -> None:
+def test_field_of_one_table_is_searched_in_that_table(store: Replayed) -> None:
     made = canaries(documents=1)
     store.replay(made.blocks)
     with connect(store.url) as connection:
         assert find_subject(connection, FIELDS, "Contact.email", WITHHELD) == []
 
 
-def test_only_declared_fields_can_be_asked_for(store: Replayed) -> None:
-    with connect(store.url) as connection, pytest.raises(UsageError, match="not declared") as told:
+def test_field_that_is_not_declared_is_refused(store: Replayed) -> None:
+    with connect(store.url) as connection, pytest.raises(UsageError, match="not a declared field") as error:
         find_subject(connection, FIELDS, "street", "Somebody's")
-    assert "Somebody" not in str(told.value)
-    with pytest.raises(UsageError, match="is no field"):
+    assert "Somebody" not in str(error.value)
+    with pytest.raises(UsageError, match="is not a field"):
         identifier_fields((), ("a.b.c",))
 
 
-def test_a_login_that_is_not_cleared_is_refused(store: Replayed) -> None:
+def test_login_that_is_not_cleared_is_refused(store: Replayed) -> None:
     with psycopg.connect(store.url) as connection:
         connection.execute("CREATE ROLE uncleared_for_test LOGIN; GRANT strandline_worker TO uncleared_for_test")
     try:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
+from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, RowProjection, Unprojectable
 from strandline.consumer.projection.discovery import discover
@@ -62,7 +64,31 @@ def endorsed(strand: StrandRows) -> None:
     )
 
 
-def test_the_read_models_of_a_licence_ledger(
+def test_readers_are_compared_with_the_declaration(
+    connection: psycopg.Connection[Any], strand: StrandRows, database: str
+) -> None:
+    """Who may no longer read loses the view at once; who newly may gets it with a view of the new declaration."""
+
+    def analysts_may_read() -> bool:
+        statement = "SELECT has_table_privilege('strandline_analyst', 'read.licence_register', 'SELECT')"
+        return connection.execute(statement).fetchone() == (True,)
+
+    licensing(strand)
+    restricted = replace(REGISTER, readers="cleared")
+    project(database, named(REGISTER))
+    assert analysts_may_read()
+    project(database, named(restricted))
+    assert not analysts_may_read()
+    assert status(connection, restricted).state == "needs_rebuild"
+    project(database, named(REGISTER))  # taken back: it is what the generation was built with
+    assert analysts_may_read()
+    project(database, named(restricted))
+    assert rebuild(database, named(restricted), REGISTER.name).swapped
+    project(database, named(replace(REGISTER, columns=(*REGISTER.columns, Column("more", "text", "")))))
+    assert not analysts_may_read()
+
+
+def test_licence_read_models_follow_the_ledger(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -97,7 +123,7 @@ def test_the_read_models_of_a_licence_ledger(
     ]
 
 
-def test_the_points_of_a_licence_are_counted_at_the_time_of_asking(
+def test_licence_points_are_counted_when_queried(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     dates = {"past": ("2001-01-01", "2005-01-01"), "now": ("2001-01-01", "2901-01-01"), "none": (None, None)}
@@ -128,7 +154,7 @@ def test_the_points_of_a_licence_are_counted_at_the_time_of_asking(
         ("strandline_cleared", {*OPEN, "licence_history", "contact_directory"}),
     ],
 )
-def test_readers_see_what_is_theirs_and_nothing_else(
+def test_readers_see_only_their_read_models(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, role: str, readable: set[str]
 ) -> None:
     licensing(strand)
@@ -150,9 +176,7 @@ def test_readers_see_what_is_theirs_and_nothing_else(
             reading.execute("DELETE FROM read.licence_register")
 
 
-def test_analysts_read_what_a_model_is_for(
-    connection: psycopg.Connection[Any], strand: StrandRows, database: str
-) -> None:
+def test_view_has_comments_for_analysts(connection: psycopg.Connection[Any], strand: StrandRows, database: str) -> None:
     licensing(strand)
     project(database, named(REGISTER))
     view = "'read.licence_register'::regclass"
@@ -160,23 +184,47 @@ def test_analysts_read_what_a_model_is_for(
     assert row == (REGISTER.purpose, REGISTER.columns[0].description)
 
 
-def test_a_projection_without_tables_in_the_ledger_is_idle(
+def test_projection_without_tables_in_the_ledger_is_idle(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
-    contacts = LICENSING["contact_directory"]
-    project(database, LICENSING)  # nothing is there at all
+    contacts = replace(LICENSING["contact_directory"], rows=lambda one: [{"licence_id": one.text("licenceId")}])
+    project(database, named(contacts))  # nothing is there at all
     strand.block(("a", 0, "Licence", ADA))
-    project(database, LICENSING)
+    project(database, named(contacts))
     assert status(connection, contacts) == ProjectionStatus(
         "contact_directory", "postgresql", None, None, "idle", 0, 0.0, 0, False, None
     )
     strand.block(("c", 0, "Contact", {"licenceId": "L-1"}))
-    project(database, LICENSING)
+    project(database, named(contacts))
     assert status(connection, contacts).state == "live"
     assert connection.execute("SELECT licence_id FROM read.contact_directory").fetchall() == [("L-1",)]
 
 
-def test_one_broken_projection_stops_no_other(
+def test_samples_for_other_ledgers_have_no_status(connection: psycopg.Connection[Any], database: str) -> None:
+    """A user's own ledger shows no sample read model that it does not fill, whether its store is on or off."""
+    samples = discover(["strandline.projections"])
+    own = replace(REGISTER, name="own", tables=("Parcel",), rows=lambda _: [])
+    everything = [*samples.values(), own]
+    assert [one.name for one in statuses(connection, everything)] == ["own"]
+    strand = StrandRows(connection)
+    strand.block(("p", 0, "Order", {}))
+    assert [(one.name, one.state) for one in statuses(connection, everything)] == [
+        ("ledger_activity", "idle"),
+        ("own", "idle"),
+    ]
+    strand.block(("a", 0, "Licence", ADA))
+    project(database, samples)
+    assert {one.name: one.state for one in statuses(connection, everything)} == {
+        "ledger_activity": "live",
+        "licence_history": "live",
+        "licence_points": "live",
+        "licence_register": "live",
+        "licence_search": "off",
+        "own": "idle",
+    }
+
+
+def test_failing_projection_stops_no_other(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -192,13 +240,14 @@ def test_one_broken_projection_stops_no_other(
     assert (broken.position, broken.lag_blocks, broken.lag_seconds) == (5, 1, 1.0)
 
 
-def test_a_view_of_that_name_that_is_not_ours_stops_no_other(
+def test_foreign_view_of_the_same_name_stops_no_other_projection(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
     connection.execute("CREATE VIEW read.contact_directory AS SELECT 1 AS one")
-    with pytest.raises(StrandlineError, match="SQLSTATE"):
+    with pytest.raises(StrandlineError, match=r"read\.contact_directory is not of a read model"):
         project(database, LICENSING)
+    assert connection.execute("SELECT one FROM read.contact_directory").fetchone() == (1,)
     assert [one.name for one in statuses(connection, LICENSING.values()) if one.state == "live"] == [
         "ledger_activity",
         "licence_history",
@@ -207,7 +256,7 @@ def test_a_view_of_that_name_that_is_not_ours_stops_no_other(
     ]
 
 
-def test_another_definition_leaves_the_generation_as_it_is(
+def test_generation_of_another_definition_is_not_filled(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strand.block(("a", 0, "Licence", ADA), ("b", 0, "Licence", {}))
@@ -246,7 +295,7 @@ def test_parked_documents_are_listed_and_retried(
         retry(database, LICENSING, "nope")
 
 
-def test_a_change_below_the_position_wants_a_rebuild(
+def test_change_below_the_position_needs_a_rebuild(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -259,7 +308,7 @@ def test_a_change_below_the_position_wants_a_rebuild(
     assert not status(connection, REGISTER).needs_rebuild
 
 
-def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
+def test_change_waits_for_a_batch_that_may_not_have_seen_it(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     licensing(strand)
@@ -278,7 +327,7 @@ def test_a_change_waits_for_the_batch_that_may_not_have_seen_it(
     assert status(connection, REGISTER).needs_rebuild
 
 
-def test_two_that_start_at_once_make_one_generation(strand: StrandRows, database: str) -> None:
+def test_concurrent_starts_create_one_generation(strand: StrandRows, database: str) -> None:
     strand.block(("a", 0, "Licence", ADA))
     made = []
 
@@ -295,15 +344,15 @@ def test_two_that_start_at_once_make_one_generation(strand: StrandRows, database
     assert len(set(made)) == 1
 
 
-def test_progress_is_told(strand: StrandRows, database: str) -> None:
+def test_progress_is_reported(strand: StrandRows, database: str) -> None:
     licensing(strand)
     told: list[tuple[str, int, int]] = []
     project(database, named(REGISTER), progress=lambda *step: told.append(step))
-    assert told[0] == ("licence_register", -1, 5)
-    assert told[-1] == ("licence_register", 5, 5)
+    assert told[0] == ("licence_register", 0, 6)
+    assert told[-1] == ("licence_register", 6, 6)
 
 
-def test_no_error_or_row_of_control_holds_payload(
+def test_errors_and_control_rows_hold_no_payload(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     def careless(revision: Any) -> Any:
@@ -322,7 +371,7 @@ def test_no_error_or_row_of_control_holds_payload(
             assert "Ada" not in repr(row)
 
 
-def test_a_block_projection_needs_no_tables(
+def test_block_projection_needs_no_tables(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     def refuse(_: object) -> Any:

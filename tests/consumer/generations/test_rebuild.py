@@ -12,23 +12,20 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations import (
-    generation,
-    rebuild,
-    view_swap,
-)
+from strandline.consumer.generations import exclusion, generation, stages
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.rebuild import rebuild as rebuild_one
 from strandline.consumer.generations.rollback import rollback as roll_back
 from strandline.consumer.generations.state import statuses
-from strandline.consumer.generations.summary import beforehand
-from strandline.consumer.generations.view_swap import ReadersInTheWay, ViewInUse
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, Unprojectable
-from strandline.consumer.projector import backfill, lease, projector
-from strandline.consumer.projector.backfill_documents import MOST_BYTES
-from strandline.consumer.sinks.postgresql import PostgresqlSink
+from strandline.consumer.projector import backfill, lease
+from strandline.consumer.projector.filler import BackfillBatch, Filler
+from strandline.consumer.sinks import patience
+from strandline.consumer.sinks.patience import ReadersInTheWay
+from strandline.consumer.sinks.read_view import ViewInUse
 from strandline.journal.errors import StrandlineError, UsageError
+from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector import test_composed_filler, test_projector
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
@@ -38,8 +35,10 @@ from tests.strand_rows import StrandRows
 BLOCKS = BlockProjection(
     "blocks", "Test.", "analysts", (Column("label", "text", ""),), lambda block: [{"label": str(block.sequence_no)}]
 )
-LIFT = """UPDATE journal.revision SET data = '{"label": "upgraded"}' WHERE document_id = 'a' AND version = 1"""
-ALL: dict[str, Projection] = {one.name: one for one in (CURRENT, HISTORY, BLOCKS, ORDERS)}
+# As discovery does, with the hash of their code: it is not to be made each time.
+ALL: dict[str, Projection] = {
+    one.name: replace(one, code_hash="of the tests") for one in (CURRENT, HISTORY, BLOCKS, ORDERS)
+}
 
 
 @pytest.fixture
@@ -82,19 +81,6 @@ def check_no_orphans(connection: psycopg.Connection[Any]) -> None:
     check_records(connection)
 
 
-def check_records(connection: psycopg.Connection[Any]) -> None:
-    """What is recorded is of some generation, and indexed where that one is whole."""
-    statement = """
-        SELECT split_part(relname, '_', -1)::bigint FROM pg_class
-        WHERE relnamespace = 'projection'::regnamespace AND relname ~ '^(source|outside_row)_[0-9]+$'"""
-    bare = " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)"
-    known = connection.execute("SELECT generation, state FROM projection.generation").fetchall()
-    assert set(connection.execute(statement.encode())) <= {(number,) for number, _ in known}
-    assert set(connection.execute((statement + bare).encode())) <= {
-        (number,) for number, state in known if state == "building"
-    }
-
-
 def history(strand: StrandRows) -> None:
     strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")), ("c", 0, "T", BAD))
     strand.block(("a", 1, "T", good("a1")), ("c", 1, "T", good("c1")), ("d", 0, "T", good("d0")))
@@ -113,7 +99,7 @@ def redefined(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 class TestRebuild:
     @pytest.mark.parametrize("name", ALL)
-    def test_it_equals_what_is_served(
+    def test_rebuilt_generation_equals_the_served_one(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, name: str
     ) -> None:
         history(strand)
@@ -130,7 +116,7 @@ class TestRebuild:
         assert told
         check_no_orphans(connection)
 
-    def test_one_without_any_key_can_go_on(
+    def test_composed_generation_without_keys_continues(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         strand.block(order("o1", "A"))
@@ -142,7 +128,7 @@ class TestRebuild:
         project(database, named(ORDERS))
         assert labels(connection, "orders") == ["o2 l1 p1"]
 
-    def test_current_reads_the_last_revisions_only(self, strand: StrandRows, database: str, redefined: Any) -> None:
+    def test_backfill_reads_only_the_last_revisions(self, strand: StrandRows, database: str, redefined: Any) -> None:
         redefined("the same")
         history(strand)
         project(database, named(CURRENT))
@@ -157,7 +143,7 @@ class TestRebuild:
         # a only as it is now, b is deleted; c waits in what is served, and d's last revision cannot be taken.
         assert sorted(set(seen)) == [("a", 1), ("c", 0), ("d", 0), ("d", 1)]
 
-    def test_a_difference_refuses_the_swap(
+    def test_difference_refuses_the_cut_over(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -174,7 +160,7 @@ class TestRebuild:
         assert states(connection) == [(generation, "live", position)]
         check_no_orphans(connection)
 
-    def test_a_change_below_the_mark_explains_one(
+    def test_difference_is_accepted_after_a_change_below_the_mark(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -189,27 +175,27 @@ class TestRebuild:
         (found,) = statuses(connection, [CURRENT])
         assert not found.needs_rebuild
 
-    def test_a_change_while_it_is_built_is_not_missed(
+    def test_change_during_a_rebuild_is_not_missed(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
         once = []
-        parts = backfill.Backfill._parts
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> backfill.Parts:
-            yield from parts(*parameters)
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
 
-        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         assert rebuild_one(database, named(CURRENT), "now").swapped
         assert "upgraded" in labels(connection)
         check_no_orphans(connection)
 
-    def test_another_definition_takes_over_whatever_differs(
+    def test_another_definition_may_differ(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         history(strand)
@@ -223,7 +209,7 @@ class TestRebuild:
         assert labels(connection) == ["new"] * 3
         assert [state for _, state, _ in states(connection)] == ["frozen", "live"]
 
-    def test_what_parks_by_another_definition_is_run_from_its_first_revision(
+    def test_document_parked_by_another_definition_runs_from_its_first_revision(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         strand.block(("x", 0, "T", good("x0")), ("y", 0, "T", good("y0")))
@@ -237,7 +223,7 @@ class TestRebuild:
                 raise Unprojectable("only the first")
             return test_projector.rows(revision)
 
-        assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now").swapped
+        assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now", accept=True).swapped
         assert labels(connection) == ["x0", "y0"]
         (parked,) = connection.execute(
             "SELECT key, version FROM projection.parked JOIN projection.generation USING (generation) "
@@ -245,64 +231,55 @@ class TestRebuild:
         ).fetchall()
         assert parked == ("x", 1)
 
-    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+    def test_writes_to_the_served_generation_during_a_rebuild_are_compared(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        parts = backfill.Backfill._parts
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> backfill.Parts:
-            yield from parts(*parameters)
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             strand.block(("a", 2, "T", good("a2")))
             project(database, named(CURRENT))
 
-        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
         assert "a2" in labels(connection)
 
-    def test_what_is_redacted_before_its_row_is_there_is_not_read(
+    def test_backfill_does_not_read_what_is_redacted_before_the_generation_exists(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nobody waits until a generation that was not there has purged it."""
+        """No receipt waits for a generation that was not there: it must not hold the data for a moment."""
         history(strand)
         project(database, named(CURRENT))
-        read, begin, fill = threading.Event(), rebuild._begin, projector.Projector.fill_first
-        first = backfill.Backfill._begin
+        prepare, complete = stages.Prepare.run, Filler.complete
         filled: list[str] = []
 
-        def reading(self: backfill.Backfill) -> Iterator[Any]:
-            rows = first(self)
-            read.set()
-            return rows
-
-        def beginning(*parameters: Any) -> generation.Generation:
-            assert read.wait(10)
+        def redact(*parameters: Any) -> None:
             strand.block(("a", 2, "T", good("a2")))
             strand.block(redact=("a", 1))
             project(database, named(CURRENT))
-            return begin(*parameters)
+            prepare(*parameters)
 
-        def filling(self: projector.Projector, *parameters: Any) -> None:
-            fill(self, *parameters)
-            (relation,) = connection.execute(
+        def read(filler: Filler) -> None:
+            complete(filler)
+            (relation,) = filler._connection.execute(
                 "SELECT relation FROM projection.generation WHERE state = 'building'"
             ).fetchone() or ("",)
-            rows = connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
+            rows = filler._connection.execute(SQL("SELECT label FROM {}").format(Identifier("generation", relation)))
             filled.extend(label for (label,) in rows)
 
-        monkeypatch.setattr(backfill, "FETCH", 1)  # so that it has not all been fetched
-        monkeypatch.setattr(backfill.Backfill, "_begin", reading)
-        monkeypatch.setattr(rebuild, "_begin", beginning)
-        monkeypatch.setattr(projector.Projector, "fill_first", filling)
+        monkeypatch.setattr(stages.Prepare, "run", redact)
+        monkeypatch.setattr(Filler, "complete", read)
         done = rebuild_one(database, named(CURRENT), "now")
         assert (done.swapped, done.difference) == (True, None)
         assert "a2" in filled
         assert "a1" not in filled
 
     @pytest.mark.parametrize("projection", [CURRENT, ORDERS], ids=lambda projection: projection.name)
-    def test_nothing_that_was_read_is_open_when_the_last_is_written(
+    def test_snapshot_has_ended_when_a_backfill_is_completed(
         self,
         connection: psycopg.Connection[Any],
         strand: StrandRows,
@@ -310,41 +287,22 @@ class TestRebuild:
         monkeypatch: pytest.MonkeyPatch,
         projection: Projection,
     ) -> None:
-        """The server ends a transaction that stands still, and the rest may take longer."""
+        """The server ends an idle transaction, and the indexes may take longer."""
         history(strand)
         project(database, named(projection))
-        complete, found = backfill.Backfill._complete, []
+        complete, found = Filler.complete, []
 
-        def completing(*parameters: Any, **rest: Any) -> None:
+        def check(filler: Filler) -> None:
             locks = connection.execute("SELECT pid FROM pg_locks WHERE relation = 'journal.revision'::regclass")
             found.append(locks.fetchall())
             assert found == [[]]  # before the key is added, which would wait for them
-            complete(*parameters, **rest)
+            complete(filler)
 
-        monkeypatch.setattr(backfill.Backfill, "_complete", completing)
+        monkeypatch.setattr(Filler, "complete", check)
         assert rebuild_one(database, named(projection), projection.name).swapped
         assert found == [[]]
 
-    @pytest.mark.parametrize("write", ["a batch", "a retry"])
-    def test_a_summary_taken_beforehand_holds_until_something_is_written(
-        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, write: str
-    ) -> None:
-        history(strand)
-        project(database, named(CURRENT))
-        live = generation.live(connection, CURRENT)
-        assert live is not None
-        with beforehand(database, CURRENT, live) as taken:
-            assert taken.summary(connection) == PostgresqlSink(connection, CURRENT, live.relation).summary()
-            if write == "a batch":
-                strand.block(("e", 0, "T", good("e0")))
-                project(database, named(CURRENT))
-            else:
-                mended = replace(CURRENT, rows=lambda _: [{"label": "mended"}])
-                assert test_projector.projector(connection, mended)[0].retry() == (2, 0)
-                assert "mended" in labels(connection)
-            assert taken.summary(connection) is None
-
-    def test_only_the_swap_has_to_be_durable(
+    def test_only_the_cut_over_is_durable(
         self, strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -361,12 +319,12 @@ class TestRebuild:
             monkeypatch.setattr(module, name, watched)
 
         watch(lease, "move")
-        watch(view_swap, "serve")
+        watch(generation, "retire")
         rebuild_one(database, named(CURRENT), "now")
-        assert set(found) == {("move", "off"), ("serve", "on")}
+        assert set(found) == {("move", "off"), ("retire", "on")}
 
-    @pytest.mark.parametrize("at", ["_build", "cutover", "killed in the first fill"])
-    def test_a_killed_one_leaves_nothing_in_the_way(
+    @pytest.mark.parametrize("at", ["Backfill", "CatchUp", "Compare", "CutOver", "killed in the first fill"])
+    def test_rebuild_after_a_killed_one_succeeds(
         self,
         connection: psycopg.Connection[Any],
         strand: StrandRows,
@@ -378,7 +336,7 @@ class TestRebuild:
         project(database, ALL)
         for name in ALL:
             with monkeypatch.context() as patch:
-                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (rebuild, at)
+                target = (backfill, "NOTE_CHANGES") if at.startswith("killed") else (getattr(stages, at), "run")
                 patch.setattr(*target, None)
                 if at.startswith("killed") and name != "now":
                     continue
@@ -392,18 +350,20 @@ class TestRebuild:
             assert [state for _, state, _ in states(connection, name)] == ["kept", "live"]
             check_no_orphans(connection)
 
-    def test_a_second_one_is_refused(
+    def test_concurrent_rebuild_is_refused(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
         project(database, named(CURRENT))
-        with rebuild.alone(database, "now"):
+        with exclusion.alone(database, "now"):
             for again in (rebuild_one, roll_back):
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(database, named(CURRENT), "now")
         assert rebuild_one(database, named(CURRENT), "now").swapped
 
-    def test_only_one_is_kept(self, connection: psycopg.Connection[Any], strand: StrandRows, database: str) -> None:
+    def test_only_the_last_generation_is_kept(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
         history(strand)
         project(database, ALL)
         for _ in range(3):
@@ -412,7 +372,7 @@ class TestRebuild:
         assert [state for _, state, _ in states(connection)] == ["kept", "live"]
         check_no_orphans(connection)
 
-    def test_one_that_cannot_go_on_is_replaced(
+    def test_failing_generation_is_replaced(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -428,7 +388,7 @@ class TestRebuild:
         assert (found.state, found.lag_blocks) == ("live", 0)
         check_no_orphans(connection)
 
-    def test_what_is_not_there_cannot_be_rebuilt(self, strand: StrandRows, database: str) -> None:
+    def test_unknown_or_idle_read_model_cannot_be_rebuilt(self, strand: StrandRows, database: str) -> None:
         with pytest.raises(UsageError, match="no projection 'nope'"):
             rebuild_one(database, ALL, "nope")
         with pytest.raises(StrandlineError, match="nothing to rebuild"):
@@ -439,12 +399,105 @@ class TestRebuild:
             roll_back(database, ALL, "now")
 
 
+def broken(revision: Any) -> Any:
+    return [{"label": revision.data["nope"]}] if revision.data else []
+
+
+class TestWorse:
+    """A projection with a mistake does not take the place of what is served."""
+
+    @pytest.mark.parametrize("name", ["now", "past"])
+    def test_generation_with_newly_parked_documents_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any, name: str
+    ) -> None:
+        history(strand)
+        project(database, named(ALL[name]))
+        before = all_rows(connection, name)
+        redefined("second")
+        done = rebuild_one(database, named(replace(ALL[name], rows=broken)), name)
+        assert (done.swapped, done.worse, done.rows_before) == (False, True, len(before))
+        # c and d are parked in the one served, too; a is new. b is deleted, and parks in a history alone.
+        assert done.newly_parked == {"now": 1, "past": 2}[name]
+        assert [reason.split(" in line")[0] for reason, _ in done.reasons] == ["KeyError"]
+        assert all_rows(connection, name) == before
+        assert [state for _, state, _ in states(connection, name)] == ["live"]
+        check_no_orphans(connection)
+
+    def test_generation_with_fewer_rows_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        redefined("second")
+        silent = replace(CURRENT, rows=lambda revision: [] if revision.document_id in "ac" else [{"label": "x"}])
+        done = rebuild_one(database, named(silent), "now")
+        assert (done.swapped, done.worse, done.rows_before, done.rows) == (False, True, 2, 1)
+        assert done.newly_parked == 0
+        assert rebuild_one(database, named(silent), "now", accept=True).swapped
+
+    def test_composed_generation_with_newly_parked_keys_is_refused(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(ORDERS))
+        redefined("second")
+
+        def fail(key: str, look_up: Any) -> Any:
+            look_up("Order", "order", key)
+            return 1 / 0
+
+        done = rebuild_one(database, named(replace(ORDERS, compose=fail)), "orders")
+        assert (done.swapped, done.rows, done.rows_before, done.newly_parked) == (False, 0, 1, 1)
+
+    def test_difference_of_one_definition_may_be_accepted(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        connection.execute("UPDATE generation.now_1 SET label = 'tampered' WHERE source_document = 'a'")
+        assert not rebuild_one(database, named(CURRENT), "now").swapped
+        done = rebuild_one(database, named(CURRENT), "now", accept=True)
+        assert (done.swapped, done.worse) == (True, False)
+        assert "tampered" not in labels(connection)
+
+    def test_last_generation_that_served_well_is_kept(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        before = labels(connection)
+        mistaken = named(replace(CURRENT, rows=broken))
+        for text in ("second", "third"):
+            redefined(text)
+            assert rebuild_one(database, mistaken, "now", accept=True).swapped
+        assert labels(connection) == []
+        assert [state for _, state, _ in states(connection)] == ["frozen", "frozen", "live"]
+        assert roll_back(database, mistaken, "now", stale=True).swapped
+        assert labels(connection) == before
+        # Once a good one has served, what was kept for its sake goes.
+        redefined("fourth")
+        for _ in range(2):
+            assert rebuild_one(database, named(CURRENT), "now").swapped
+        assert [state for _, state, _ in states(connection)] == ["kept", "live"]
+        check_no_orphans(connection)
+
+    def test_new_columns_and_rows_are_not_worse(
+        self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
+    ) -> None:
+        history(strand)
+        project(database, named(CURRENT))
+        redefined("second")
+        mended = replace(CURRENT, rows=lambda _: [{"label": "x"}])
+        done = rebuild_one(database, named(mended), "now")
+        assert (done.swapped, done.worse, done.rows_before, done.rows) == (True, False, 2, 3)
+
+
 class TestView:
     def projected(self, strand: StrandRows, database: str) -> None:
         history(strand)
         project(database, named(CURRENT))
 
-    def test_new_columns_are_added_in_place(
+    def test_new_columns_are_added_to_the_view_in_place(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
@@ -464,7 +517,7 @@ class TestView:
         assert connection.execute("SELECT DISTINCT label FROM read.built_on").fetchall() == [("x",)]
         connection.execute("DROP VIEW read.built_on")
 
-    def test_other_changes_are_refused_where_others_build_on_it(
+    def test_other_column_changes_are_refused_if_objects_depend_on_the_view(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
@@ -472,7 +525,7 @@ class TestView:
         redefined("second")
         narrower = replace(CURRENT, columns=CURRENT.columns[:1], rows=lambda _: [{"label": "x"}])
         before = labels(connection)
-        with pytest.raises(ViewInUse, match=r"built on it: read\.built_on"):
+        with pytest.raises(ViewInUse, match=r"depend on it: read\.built_on"):
             rebuild_one(database, named(narrower), "now")
         assert labels(connection) == before
         check_no_orphans(connection)
@@ -480,7 +533,7 @@ class TestView:
         assert rebuild_one(database, named(narrower), "now").swapped
         assert labels(connection) == ["x"] * 3
 
-    def test_who_may_read_follows_the_definition(
+    def test_readers_follow_the_definition(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         self.projected(strand, database)
@@ -492,12 +545,11 @@ class TestView:
             roll_back(database, named(replace(CURRENT, readers="cleared")), "now", stale=True)
             assert analyst.execute("SELECT count(*) FROM read.now").fetchone() == (2,)
 
-    def test_a_reader_that_stays_stops_the_swap_and_no_other_reader(
+    def test_idle_reader_stops_the_cut_over_and_no_other_reader(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.projected(strand, database)
-        monkeypatch.setattr(view_swap, "PATIENCE_SECONDS", 1.0)
-        monkeypatch.setattr(view_swap.with_patience, "__defaults__", (1.0,))
+        monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
         with connect(database) as reader:
             reader.execute("SELECT FROM read.now")
             with pytest.raises(ReadersInTheWay, match=r"read\.now was in use"):
@@ -506,7 +558,7 @@ class TestView:
         check_no_orphans(connection)
         assert rebuild_one(database, named(CURRENT), "now").swapped
 
-    def test_readers_never_fail_and_never_see_half(self, strand: StrandRows, database: str) -> None:
+    def test_readers_never_fail_and_never_see_a_part(self, strand: StrandRows, database: str) -> None:
         for number in range(300):
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(300)], product("p", "x"))
@@ -540,8 +592,8 @@ class TestView:
         assert seen == {(300, 300)}
 
 
-class TestKept:
-    def test_a_kept_generation_goes_on_and_serves_again(
+class TestRollback:
+    def test_kept_generation_catches_up_and_serves_again(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -563,7 +615,7 @@ class TestKept:
             assert roll_back(database, ALL, name).generation == live
         check_no_orphans(connection)
 
-    def test_a_kept_one_that_fails_stops_nothing(
+    def test_failing_kept_generation_stops_nothing(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str
     ) -> None:
         history(strand)
@@ -578,7 +630,7 @@ class TestKept:
         assert failures == [("UndefinedColumn (SQLSTATE 42703)",), (None,)]
 
     @pytest.mark.parametrize("name", ["now", "past", "orders"])
-    def test_a_frozen_one_is_purged_and_taken_back_only_when_asked(
+    def test_frozen_generation_is_purged_and_served_only_if_stale(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any, name: str
     ) -> None:
         history(strand)
@@ -602,7 +654,7 @@ class TestKept:
         ).fetchone() or (0, 0)
         assert (position, clean) == (5, 8)
         with pytest.raises(
-            StrandlineError, match=rf"block 5\.\nTo serve it all the same: `strandline rollback {name} --stale`"
+            StrandlineError, match=rf"block 5\.\nTo serve it nevertheless: `strandline rollback {name} --stale`"
         ):
             roll_back(database, ALL, name)
         done = roll_back(database, ALL, name, stale=True)
@@ -616,7 +668,7 @@ class TestKept:
         assert {state: at for _, state, at in states(connection, name)} == {"live": 5, "kept": 9}
         assert roll_back(database, ALL, name).swapped
 
-    def test_one_served_with_another_definition_is_purged_while_it_waits_for_its_rebuild(
+    def test_served_generation_of_another_definition_is_purged(
         self, connection: psycopg.Connection[Any], strand: StrandRows, database: str, redefined: Any
     ) -> None:
         strand.block(("a", 0, "T", good("secret")))
@@ -640,7 +692,7 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
         max_size=8,
     ),
     at_once=st.integers(1, 5),
-    most_bytes=st.sampled_from([0, 200, MOST_BYTES]),
+    most_bytes=st.sampled_from([0, 200, backfill.MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
     database: str,
@@ -667,9 +719,9 @@ def test_live_equals_rebuilt_at_any_time(
         if number in stops:
             project(database, ALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "AT_ONCE", at_once)
-        patch.setattr(backfill, "TAKEN_AT_ONCE", at_once)
-        patch.setattr("strandline.consumer.projector.backfill_documents.MOST_BYTES", most_bytes)
+        for limit in ("DOCUMENTS", "DECODED", "KEYS", "KEYS_AT_ONCE"):
+            patch.setattr(backfill, limit, at_once)
+        patch.setattr(backfill, "MOST_BYTES", most_bytes)
         for name in ALL:
             done = rebuild_one(database, ALL, name)
             assert isinstance(done, Served)

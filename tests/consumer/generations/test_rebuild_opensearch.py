@@ -13,27 +13,22 @@ from opensearchpy import OpenSearch
 from psycopg import errors
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations import (
-    alias_swap,
-    cutover,
-    generation,
-    rebuild,
-    rollback,
-)
+from strandline.consumer.generations import exclusion, generation, rebuild, rollback, stages
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.state import parked, statuses
 from strandline.consumer.generations.stores import Stores, open_stores
-from strandline.consumer.generations.view_swap import ReadersInTheWay
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection
-from strandline.consumer.projector import backfill, composed_filler, lease
+from strandline.consumer.projector import backfill, lease
+from strandline.consumer.projector.filler import BackfillBatch
 from strandline.consumer.settings import Settings
 from strandline.consumer.sinks.contract import StoreFailed
-from strandline.consumer.sinks.opensearch import bulk
-from strandline.consumer.sinks.opensearch import sink as opensearch_sink
+from strandline.consumer.sinks.opensearch import bulk, initial_writer
+from strandline.consumer.sinks.opensearch.index_rows import IndexRows
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
+from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.journal.errors import StrandlineError, UsageError
-from tests.consumer.generations.test_rebuild import LIFT, check_records
+from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
 from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
@@ -135,7 +130,7 @@ def history(strand: StrandRows) -> None:
 
 class TestRebuild:
     @pytest.mark.parametrize("name", ALL)
-    def test_it_equals_what_is_served(
+    def test_rebuilt_generation_equals_the_served_one(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, name: str
     ) -> None:
         history(strand)
@@ -154,7 +149,7 @@ class TestRebuild:
         assert len({(one.key, one.reason) for one in parked(connection)}) == len(parked(connection)) / 2
         check_whole(connection, opensearch, ALL[name])
 
-    def test_only_one_is_kept(
+    def test_only_the_last_generation_is_kept(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -164,7 +159,7 @@ class TestRebuild:
         assert states(connection) == ["kept", "live"]
         check_whole(connection, opensearch, *ALL.values())
 
-    def test_a_difference_refuses_the_swap(
+    def test_difference_refuses_the_cut_over(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -185,7 +180,7 @@ class TestRebuild:
         assert difference
         assert difference.endswith("parked: 0 only in the one served, 1 only in the rebuilt one")
 
-    def test_what_is_written_to_the_one_served_meanwhile_is_compared(
+    def test_writes_to_the_served_generation_during_a_rebuild_are_compared(
         self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -201,51 +196,7 @@ class TestRebuild:
         assert not rebuilt(stores, NOW).swapped
 
     @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
-    def test_an_index_that_is_as_it_was_summed_up_is_not_read_again(
-        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
-        monkeypatch: pytest.MonkeyPatch, projection: Projection,
-    ) -> None:  # fmt: skip
-        history(strand)
-        project(stores.url, named(projection), stores=stores)
-        read: list[str] = []
-        summary = opensearch_sink.summary
-
-        def watched(client: OpenSearch, name: str, stop: threading.Event | None) -> tuple[int, int]:
-            read.append(name)
-            return summary(client, name, stop)
-
-        monkeypatch.setattr(opensearch_sink, "summary", watched)
-        assert rebuilt(stores, projection).swapped
-        assert rebuilt(stores, projection).swapped
-        rolled_back(stores, projection)
-        (live,) = opensearch.indices.get_alias(name=projection.name)
-        read.clear()
-        assert rebuilt(stores, projection).swapped
-        assert live not in read
-        # Whatever is done to it shows, also where that changes nothing that is said of it.
-        (live,) = opensearch.indices.get_alias(name=projection.name)
-        (row,) = opensearch.search(index=live, body={"size": 1})["hits"]["hits"]
-        opensearch.index(index=live, id=row["_id"], body={**row["_source"], "label": "tampered"})
-        assert not rebuilt(stores, projection).swapped
-        assert live in read
-
-    @pytest.mark.parametrize("projection", [PAST, COMPOSED], ids=lambda one: one.name)
-    def test_no_summary_of_what_was_erased_is_left(
-        self, connection: Connection, strand: StrandRows, stores: Stores, projection: Projection
-    ) -> None:
-        history(strand)
-        project(stores.url, named(projection), stores=stores)
-        assert rebuilt(stores, projection).swapped
-        summed_up = "SELECT count(*) FROM projection.outside_summary"
-        assert connection.execute(summed_up).fetchone() == (2,)
-        strand.block(("a", 2, "T", good("a2")), line("l1", "A", "x", 1))
-        strand.block(redact=("a", 1))
-        strand.block(redact=("l1", 0))
-        project(stores.url, named(projection), stores=stores)
-        assert connection.execute(summed_up).fetchone() == (0,)
-
-    @pytest.mark.parametrize("projection", [NOW, COMPOSED], ids=lambda one: one.name)
-    def test_all_is_recorded_however_much_at_once(
+    def test_all_rows_are_recorded_whatever_the_batch_size(
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch,
         projection: Projection,
     ) -> None:  # fmt: skip
@@ -253,9 +204,9 @@ class TestRebuild:
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(7)], product("p", "x"))
         project(stores.url, named(projection), stores=stores)
-        monkeypatch.setattr(backfill, "KEYS_KNOWN", 1)
-        monkeypatch.setattr(composed_filler, "KEYS", 3)
-        monkeypatch.setattr(opensearch_sink, "RECORDED_AT_ONCE", 3)
+        monkeypatch.setattr(backfill, "KEYS", 3)
+        monkeypatch.setattr(backfill, "KEYS_AT_ONCE", 1)
+        monkeypatch.setattr(initial_writer, "RECORDED_AT_ONCE", 3)
         assert rebuilt(stores, projection).swapped
         of_state = "WHERE generation = (SELECT generation FROM projection.generation WHERE state = %s) ORDER BY 1, 2, 3"
         for columns in (
@@ -267,7 +218,7 @@ class TestRebuild:
             assert before == after
             assert len(after) == (7 if "row_id" in columns else 21 if projection is COMPOSED else 0)
 
-    def test_what_cannot_be_dropped_keeps_its_row_and_record(
+    def test_generation_that_cannot_be_dropped_keeps_its_row_and_record(
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
@@ -275,21 +226,21 @@ class TestRebuild:
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
 
-        def fail(_: OpensearchSink) -> None:
+        def fail(_: IndexRows) -> None:
             raise StoreFailed("It does not answer.")
 
         with monkeypatch.context() as patch:
-            patch.setattr(OpensearchSink, "drop", fail)
+            patch.setattr(IndexRows, "drop", fail)
             with pytest.raises(StoreFailed, match="It does not answer"):
-                alias_swap.drop(connection, NOW, kept, stores)
+                exclusion.drop(connection, kept, stores)
         assert states(connection) == ["kept", "live"]
         recorded = "SELECT count(*) FROM projection.outside_row WHERE generation = %s"
         assert connection.execute(recorded, [kept.generation]).fetchone() == (2,)
-        alias_swap.drop(connection, NOW, kept, stores)
+        exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
         assert connection.execute(recorded, [kept.generation]).fetchone() == (0,)
 
-    def test_one_whose_record_is_read_is_dropped_later(
+    def test_generation_whose_record_is_being_read_is_dropped_later(
         self, connection: Connection, strand: StrandRows, database: str, stores: Stores
     ) -> None:
         history(strand)
@@ -298,13 +249,13 @@ class TestRebuild:
         kept = generation.retired(connection, NOW)[0]
         with connect(database) as reading:
             reading.execute("SELECT FROM projection.outside_row")
-            with pytest.raises(ReadersInTheWay, match=f"generation {kept.generation} was in use"):
-                alias_swap.drop(connection, NOW, kept, stores, patience=0.2)
+            with pytest.raises(ReadersInTheWay, match=f"Generation {kept.generation} of now was in use"):
+                exclusion.drop(connection, kept, stores, patience=0.2)
             assert states(connection) == ["kept", "live"]
-        alias_swap.drop(connection, NOW, kept, stores)
+        exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
 
-    def test_nobody_takes_over_one_that_is_being_dropped(
+    def test_nobody_takes_over_a_generation_that_is_being_dropped(
         self, connection: Connection, strand: StrandRows, database: str, stores: Stores,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -313,22 +264,22 @@ class TestRebuild:
         project(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
-        drop = OpensearchSink.drop
+        drop = IndexRows.drop
 
-        def slow(sink: OpensearchSink) -> None:
+        def slow(sink: IndexRows) -> None:
             with connect(database, autocommit=True) as other:
                 other.execute("SET lock_timeout = '100ms'")
                 with pytest.raises(errors.LockNotAvailable):
                     lease.take(other, kept.generation)
             drop(sink)
 
-        monkeypatch.setattr(OpensearchSink, "drop", slow)
+        monkeypatch.setattr(IndexRows, "drop", slow)
         monkeypatch.setattr(lease, "SECONDS", 0)
-        alias_swap.drop(connection, NOW, kept, stores)
+        exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
 
     @pytest.mark.parametrize("back", [False, True])
-    def test_a_node_that_is_killed_while_an_index_is_filled_loses_only_that_one(
+    def test_node_killed_during_a_backfill_loses_only_that_index(
         self, connection: Connection, strand: StrandRows, database: str, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch, back: bool,
     ) -> None:  # fmt: skip
@@ -363,7 +314,7 @@ class TestRebuild:
             check_whole(connection, client, NOW)
             client.close()
 
-    def test_another_definition_takes_over_whatever_differs(
+    def test_another_definition_may_differ(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
@@ -380,36 +331,49 @@ class TestRebuild:
         assert states(connection) == ["frozen", "live"]
         check_whole(connection, opensearch, new)
 
-    def test_a_change_while_it_is_built_is_not_missed(
+    def test_generation_with_newly_parked_documents_is_refused(
+        self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
+        redefined: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        history(strand)
+        project(stores.url, named(NOW), stores=stores)
+        before = shown(opensearch, "now")
+        redefined("second")
+        done = rebuilt(stores, replace(NOW, rows=lambda revision: [{"label": revision.data["nope"]}]))
+        assert (done.swapped, done.rows, done.rows_before, done.newly_parked) == (False, 0, 2, 1)
+        assert shown(opensearch, "now") == before
+        assert states(connection) == ["live"]
+
+    def test_change_during_a_rebuild_is_not_missed(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         once = []
-        parts = backfill.Backfill._parts
+        batches = backfill.RowBackfill.batches
 
-        def changing(*parameters: Any) -> backfill.Parts:
-            yield from parts(*parameters)
+        def changing(*parameters: Any) -> Iterator[BackfillBatch]:
+            yield from batches(*parameters)
             if not once:
                 once.append(1)
                 connection.execute(LIFT)
                 connection.execute("INSERT INTO journal.change (sequence_no, kind) VALUES (1, 'upgraded')")
 
-        monkeypatch.setattr(backfill.Backfill, "_parts", changing)
+        monkeypatch.setattr(backfill.RowBackfill, "batches", changing)
         assert rebuilt(stores, NOW).swapped
         assert "upgraded" in labels(opensearch)
         check_whole(connection, opensearch, NOW)
 
-    def test_a_second_one_is_refused(self, strand: StrandRows, stores: Stores) -> None:
+    def test_concurrent_rebuild_is_refused(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         project(stores.url, named(NOW), stores=stores)
-        with rebuild.alone(stores.url, "now"):
+        with exclusion.alone(stores.url, "now"):
             for again in (rebuilt, rolled_back):
                 with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
                     again(stores, NOW)
 
-    def test_it_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
+    def test_rebuild_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         with pytest.raises(UsageError, match="STRANDLINE_OPENSEARCH_URL"):
             rebuild.rebuild(stores.url, named(NOW), "now")
@@ -418,7 +382,7 @@ class TestRebuild:
             rebuilt(stores, NOW)
 
     @pytest.mark.parametrize("noticed", [True, False])
-    def test_one_whose_index_is_gone_is_replaced(
+    def test_generation_whose_index_is_missing_is_replaced(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, noticed: bool
     ) -> None:
         history(strand)
@@ -435,7 +399,7 @@ class TestRebuild:
         assert labels(opensearch) == ["a1", "d0", *(["e0"] if noticed else [])]
         check_whole(connection, opensearch, NOW)
 
-    def test_readers_never_fail_and_never_see_half(
+    def test_readers_never_fail_and_never_see_a_part(
         self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
     ) -> None:
         for number in range(60):
@@ -489,9 +453,9 @@ ENDS: dict[str, tuple[Any, str]] = {
     "before the index is made": (OpensearchSink, "create"),
     "in the fill": (bulk.Bulk, "send"),
     "after the fill": (OpensearchSink, "complete"),
-    "before it is compared": (cutover, "_summaries"),
-    "before the alias is moved": (OpensearchSink, "serve"),
-    "before the old ones are dropped": (rebuild, "_drop_retired"),
+    "before it is compared": (stages.Compare, "run"),
+    "before the alias is moved": (OpensearchSink, "show"),
+    "before the old ones are dropped": (stages.Retire, "run"),
 }
 
 
@@ -513,7 +477,7 @@ class TestCrashes:
         ],
         ids=lambda one: one if isinstance(one, str) else one.name,
     )
-    def test_what_is_left_is_gone_on_with(
+    def test_interrupted_rebuild_is_resumed(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch, end: str, projection: Projection, first: str,
     ) -> None:  # fmt: skip
@@ -533,7 +497,7 @@ class TestCrashes:
         assert shown(opensearch, projection.name) == before
         check_whole(connection, opensearch, projection)
 
-    def test_a_redaction_after_a_swap_was_cut_off_is_in_neither(
+    def test_redaction_after_an_interrupted_cut_over_reaches_both_generations(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -541,19 +505,19 @@ class TestCrashes:
         history(strand)
         project(stores.url, named(PAST), stores=stores)
         with monkeypatch.context() as patch:
-            patch.setattr(OpensearchSink, "serve", cut)
+            patch.setattr(OpensearchSink, "show", cut)
             with pytest.raises(Cut):
                 rebuilt(stores, PAST)
         strand.block(("a", 2, "T", good("a2")))
         strand.block(redact=("a", 1))
         seen: list[list[str]] = []
-        serve = OpensearchSink.serve
+        show = OpensearchSink.show
 
         def watched(sink: OpensearchSink) -> None:
-            serve(sink)
+            show(sink)
             seen.append(labels(opensearch, "past"))
 
-        monkeypatch.setattr(OpensearchSink, "serve", watched)
+        monkeypatch.setattr(OpensearchSink, "show", watched)
         project(stores.url, named(PAST), stores=stores)
         assert len(seen) == 1
         assert "a1" not in seen[0]
@@ -564,7 +528,7 @@ class TestCrashes:
         check_whole(connection, opensearch, PAST)
 
     @pytest.mark.parametrize("passed_on", [True, False])
-    def test_an_alias_call_that_was_never_answered(
+    def test_unanswered_alias_request_is_finished(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
         monkeypatch: pytest.MonkeyPatch, passed_on: bool,
     ) -> None:  # fmt: skip
@@ -596,7 +560,7 @@ class TestCrashes:
         assert shown(opensearch, "now") == before
         check_whole(connection, opensearch, NOW)
 
-    def test_a_refused_alias_call_changes_nothing(
+    def test_refused_alias_request_changes_nothing(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
     ) -> None:
         history(strand)
@@ -613,21 +577,21 @@ class TestCrashes:
         assert rebuilt(stores, NOW).swapped
         check_whole(connection, opensearch, NOW)
 
-    def test_a_swap_whose_definition_is_gone_is_taken_back(
+    def test_cut_over_whose_definition_is_gone_is_taken_back(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch, redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
         project(stores.url, named(NOW), stores=stores)
         (before,) = opensearch.indices.get_alias(name="now")
-        serve = OpensearchSink.serve
+        show = OpensearchSink.show
 
         def late(sink: OpensearchSink) -> None:
-            serve(sink)
+            show(sink)
             raise Cut
 
         with monkeypatch.context() as patch:
-            patch.setattr(OpensearchSink, "serve", late)
+            patch.setattr(OpensearchSink, "show", late)
             with pytest.raises(Cut):
                 rebuilt(stores, NOW)
         assert set(opensearch.indices.get_alias(name="now")) != {before}
@@ -638,7 +602,7 @@ class TestCrashes:
         assert states(connection) == ["frozen", "live"]
         check_whole(connection, opensearch, NOW)
 
-    def test_a_store_that_goes_away_leaves_what_is_served(
+    def test_failing_store_leaves_the_served_generation(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -659,7 +623,7 @@ class TestCrashes:
         assert rebuilt(stores, NOW).swapped
         check_whole(connection, opensearch, NOW)
 
-    def test_an_index_is_dropped_only_when_nobody_writes_to_it(
+    def test_index_is_dropped_only_when_nobody_writes_to_it(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -692,8 +656,8 @@ class TestCrashes:
         check_whole(connection, opensearch, NOW)
 
 
-class TestKept:
-    def test_it_goes_on_and_serves_again(
+class TestRollback:
+    def test_kept_generation_catches_up_and_serves_again(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -711,7 +675,7 @@ class TestKept:
             assert states(connection, projection.name) == ["live", "kept"]
         check_whole(connection, opensearch, *ALL.values())
 
-    def test_one_that_fails_stops_nothing(
+    def test_failing_kept_generation_stops_nothing(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
@@ -727,7 +691,7 @@ class TestKept:
         assert failures == [("OpenSearch does not have the index of this read model.",), (None,)]
 
     @pytest.mark.parametrize("projection", [NOW, PAST, COMPOSED], ids=lambda one: one.name)
-    def test_a_frozen_one_is_purged_and_taken_back_only_when_asked(
+    def test_frozen_generation_is_purged_and_served_only_if_stale(
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch,
         redefined: Callable[[str], None], projection: Projection,
     ) -> None:  # fmt: skip

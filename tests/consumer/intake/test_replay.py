@@ -10,12 +10,11 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import psycopg
 import pytest
 
-from strandline.consumer.intake.replay import Replay, take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.check import merkle
@@ -26,6 +25,7 @@ from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 from strandline.journal.sources.source import local_sources
+from tests.consumer.intake.replays import contents, query, rejected, replay
 from tests.consumer.verification.test_verify import (
     Change,
     change_data,
@@ -37,32 +37,6 @@ from tests.consumer.verification.test_verify import (
 from tests.journals import ADA, STRAND, TABLE, Block, ion_binary, json_lines, small_journal
 
 DIGEST = merkle.root([block["blockHash"] for block in small_journal()])
-STORE = (
-    "SELECT sequence_no, block_hash, level, transaction_info, redaction_info, tables FROM journal.block ORDER BY 1, 2",
-    "SELECT sequence_no, hash, document_id, version, table_id, table_name, state, level, data, data_hash, metadata"
-    " FROM journal.revision ORDER BY 1, 2",
-    "SELECT document_id, version, sequence_no, redacted_by, data_hash FROM journal.redaction ORDER BY 1, 2",
-    "SELECT strand_id, origin, sequence_no, block_hash FROM journal.mark",
-    "SELECT * FROM journal.user_table ORDER BY 1",
-)
-
-
-def replay(url: str, *addresses: str | Path, origin: int = 0, workers: int = 1) -> Replay:
-    sources = [source for address in addresses for source in local_sources(str(address))]
-    return take_in(url, sources, Settings(origin=origin, workers=workers))
-
-
-def query(url: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(statement).fetchall()  # type: ignore[arg-type]
-
-
-def contents(url: str) -> list[list[tuple[Any, ...]]]:
-    return [query(url, statement) for statement in STORE]
-
-
-def rejected(url: str) -> list[tuple[int | None, str]]:
-    return query(url, "SELECT sequence_no, fault FROM journal.rejected ORDER BY 1, 2")
 
 
 def level(url: str) -> set[str]:
@@ -181,10 +155,10 @@ class TestRecords:
         gone = sorted(folder.iterdir())[4]
         held = gone.read_bytes()
         gone.unlink()
-        result = take_in(database, sources, Settings(origin=0, workers=1))
+        result = replay_sources(database, sources, Settings(origin=0, workers=1))
         assert (result.rejected, rejected(database)) == (1, [(None, "object")])
         gone.write_bytes(held)
-        assert take_in(database, sources, Settings(origin=0, workers=1)).mark == 8
+        assert replay_sources(database, sources, Settings(origin=0, workers=1)).mark == 8
 
 
 class TestGaps:

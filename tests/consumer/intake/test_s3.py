@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, ResponseStreamingError
 from moto.server import ThreadedMotoServer
 
 from strandline.consumer.intake import s3
@@ -67,7 +68,7 @@ def verify(*addresses: str) -> Verification:
 
 
 @pytest.mark.parametrize("prefix", ["full/", "a.b/copied elsewhere/", ""])
-def test_an_export_under_a_prefix(client: Any, journal: tuple[Path, Simulated], prefix: str) -> None:
+def test_export_is_found_under_a_prefix(client: Any, journal: tuple[Path, Simulated], prefix: str) -> None:
     folder, made = journal
     upload(client, folder / "full", prefix)
     client.put_object(Bucket=BUCKET, Key=f"{prefix}folder/", Body=b"")
@@ -77,7 +78,7 @@ def test_an_export_under_a_prefix(client: Any, journal: tuple[Path, Simulated], 
         assert (found.blocks, found.digest) == (120, made.digest)
 
 
-def test_a_manifest_and_an_object_by_their_own_names(client: Any, journal: tuple[Path, Simulated]) -> None:
+def test_manifest_and_object_are_found_by_name(client: Any, journal: tuple[Path, Simulated]) -> None:
     folder, made = journal
     upload(client, folder / "full", "full/")
     (manifest,) = (folder / "full").glob("*.completed.manifest")
@@ -87,7 +88,7 @@ def test_a_manifest_and_an_object_by_their_own_names(client: Any, journal: tuple
     assert verify(f"s3://{BUCKET}/{name}").blocks == 21
 
 
-def test_a_prefix_that_is_no_folder_and_one_beside_it(client: Any, journal: tuple[Path, Simulated]) -> None:
+def test_prefix_that_is_no_folder_is_not_its_neighbour(client: Any, journal: tuple[Path, Simulated]) -> None:
     folder, made = journal
     upload(client, folder / "early", "journal/")
     upload(client, folder / "full", "journal-2/")
@@ -95,7 +96,7 @@ def test_a_prefix_that_is_no_folder_and_one_beside_it(client: Any, journal: tupl
     assert verify(f"s3://{BUCKET}/journal-").digest == made.digest
 
 
-def test_raw_records(client: Any, journal: tuple[Path, Simulated]) -> None:
+def test_raw_records_are_read(client: Any, journal: tuple[Path, Simulated]) -> None:
     folder, made = journal
     for path in (folder / "stream").iterdir():
         client.put_object(Bucket=BUCKET, Key=f"stream/{path.name}.gz", Body=gzip.compress(path.read_bytes()))
@@ -104,7 +105,7 @@ def test_raw_records(client: Any, journal: tuple[Path, Simulated]) -> None:
     assert (found.digest, found.records["CONTROL CREATED"]) == (made.digest, 1)
 
 
-def test_a_listing_of_several_pages(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_of_several_pages_is_read(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(25):
         client.put_object(Bucket=BUCKET, Key=f"x/{number:04d}", Body=b"")
     paginator = client.get_paginator("list_objects_v2")
@@ -119,7 +120,7 @@ class _Pages:
         self.paginate = paginate
 
 
-def test_an_object_that_is_not_there_is_a_fault(client: Any, journal: tuple[Path, Simulated]) -> None:
+def test_missing_object_is_a_fault(client: Any, journal: tuple[Path, Simulated]) -> None:
     folder, _ = journal
     upload(client, folder / "full", "full/")
     gone = next(path for path in (folder / "full").rglob("*.0-*.ion")).relative_to(folder).as_posix()
@@ -129,39 +130,50 @@ def test_an_object_that_is_not_there_is_a_fault(client: Any, journal: tuple[Path
     assert (None, "object") in [(fault.sequence_no, fault.fault) for fault in found.faults]
 
 
-def test_what_breaks_off_is_read_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from botocore.exceptions import ResponseStreamingError
-
-    client.put_object(Bucket=BUCKET, Key="x", Body=b"whole")
+def test_body_that_breaks_off_is_read_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.put_object(Bucket=BUCKET, Key="x", Body=b"complete")
     (file,) = s3.Bucket(client, BUCKET, "x").files()
-    read, broken = s3.S3File._body, []
+    get_object, bodies = client.get_object, []
 
-    def breaks_twice(self: s3.S3File) -> bytes:
-        if len(broken) < 2:
-            broken.append(1)
-            raise ResponseStreamingError(error="lost")
-        return read(self)
+    def get(**names: Any) -> Any:
+        answer = get_object(**names)
+        bodies.append(answer["Body"])
+        if len(bodies) < 3:
+            answer["Body"] = Broken()
+        return answer
 
-    monkeypatch.setattr(s3.S3File, "_body", breaks_twice)
-    assert file.read() == b"whole"
+    monkeypatch.setattr(client, "get_object", get)
+    assert file.read() == b"complete"
+    assert len(bodies) == 3
+
+
+def test_body_that_always_breaks_off_is_an_error(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.put_object(Bucket=BUCKET, Key="x", Body=b"complete")
+    (file,) = s3.Bucket(client, BUCKET, "x").files()
+    monkeypatch.setattr(client, "get_object", lambda **_: {"Body": Broken()})
+    with pytest.raises(StrandlineError, match="x: S3 cannot be reached"):
+        file.read()
+
+
+class Broken:
+    def read(self, *_: Any, **__: Any) -> bytes:
+        raise ResponseStreamingError(error="lost")
 
 
 class TestErrors:
-    def test_no_bucket_named(self) -> None:
+    def test_bucket_must_be_named(self) -> None:
         with pytest.raises(UsageError, match="names no bucket"):
             open_sources(["s3:///x"])
 
-    def test_no_such_bucket(self, client: Any) -> None:
+    def test_unknown_bucket_is_told(self, client: Any) -> None:
         with pytest.raises(StrandlineError, match="s3://elsewhere/x: there is no such bucket"):
             open_sources(["s3://elsewhere/x"])
 
-    def test_nothing_under_the_prefix(self, client: Any) -> None:
+    def test_empty_prefix_is_told(self, client: Any) -> None:
         with pytest.raises(StrandlineError, match=f"s3://{BUCKET}/x.*holds no export objects"):
             open_sources([f"s3://{BUCKET}/x"])
 
-    def test_access_denied(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        from botocore.exceptions import ClientError
-
+    def test_denied_access_is_told_without_keys(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object, **__: object) -> None:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "AKIASECRET"}}, "GetObject")
 
@@ -172,13 +184,13 @@ class TestErrors:
             file.read()
         assert "AKIA" not in str(caught.value)
 
-    def test_no_credentials(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_credentials_are_told(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         with pytest.raises(StrandlineError, match=r"no AWS credentials; set AWS_ACCESS_KEY_ID"):
             open_sources([f"s3://{BUCKET}/x"])
 
-    def test_an_endpoint_that_does_not_answer(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unreachable_endpoint_is_told(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         monkeypatch.setattr(s3, "_CONFIG", s3.Config(retries={"mode": "standard", "total_max_attempts": 2}))
         with pytest.raises(StrandlineError, match=r"S3 cannot be reached.*AWS_ENDPOINT_URL"):

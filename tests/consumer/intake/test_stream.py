@@ -16,8 +16,9 @@ from strandline.consumer.mark.mark import advance, read_mark
 from strandline.consumer.store.streams import hear, read_streams
 from strandline.journal.decode.objects import decode
 from strandline.journal.decode.stream import block_records, control_record, revision_details
-from tests.consumer.intake.test_stream_records import ARN, changed_data
+from tests.consumer.intake.test_stream_records import changed_data
 from tests.journals import STRAND, ion_binary, small_journal
+from tests.streamed import ARN, streamed
 
 
 @pytest.fixture
@@ -29,11 +30,6 @@ def connection(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]
 @pytest.fixture
 def intake(connection: psycopg.Connection[tuple[object, ...]]) -> StreamIntake:
     return StreamIntake(connection, stream="licences", shard="shard-1", origin=0, trust_deletions=False)
-
-
-def streamed(strand: str = STRAND) -> list[Received]:
-    records = [one.data for block in small_journal(strand) for one in block_records(ARN, block)]
-    return [Received(data, f"{at}.0") for at, data in enumerate(records)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -107,6 +103,29 @@ def test_another_strand_is_refused_and_the_rest_taken(
     [(detail,)] = connection.execute("SELECT DISTINCT detail FROM journal.rejected").fetchall()
     assert STRAND in str(detail)
     assert "Another" in str(detail)
+
+
+def test_stream_of_another_strand_is_a_fault_until_its_own_records_come(
+    intake: StreamIntake, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    assert intake.take(streamed()[:4]).fault is None
+    fault = intake.take(streamed("Another000000000000000")).fault
+    assert fault is not None
+    assert STRAND in fault
+    assert "Another000000000000000" in fault
+    [state] = read_streams(connection, timedelta(hours=1))
+    assert state.fault == fault
+    assert intake.take(streamed()[4:]).fault is None
+    assert read_streams(connection, timedelta(hours=1))[0].fault is None
+
+
+def test_batch_of_which_nothing_is_stored_is_a_fault(intake: StreamIntake) -> None:
+    good, bad = streamed()[0], changed_data()
+    assert intake.take([good, bad]).fault is None
+    assert intake.take([good]).fault is None, "a repetition is no rejection"
+    assert "(revision-hash)" in str(intake.take([bad]).fault)
+    created = Received(control_record(ARN, "CREATED").data, "9.0")
+    assert intake.take([bad, created]).fault is None
 
 
 def test_a_record_that_postgresql_refuses_stops_no_other(

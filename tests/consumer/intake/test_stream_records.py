@@ -12,8 +12,7 @@ from strandline.journal.decode.stream import block_summary, control_record, revi
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import to_json
 from tests.journals import ADA, STRAND, small_journal
-
-ARN = "arn:aws:qldb:eu-west-2:123456789012:stream/licences/Stream0000000000000000"
+from tests.streamed import ARN
 
 
 def record(kind: str, payload: Any) -> Received:

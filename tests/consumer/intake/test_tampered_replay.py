@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.lifecycle import ensure_generation
-from strandline.consumer.intake.replay import Replay, take_in
+from strandline.consumer.intake.replay import Replay, replay_sources
 from strandline.consumer.intake.writer import ForeignStrand
 from strandline.consumer.projection.definition import Column, Revision, RowProjection, Rows
 from strandline.consumer.projector.projector import Projector
@@ -73,7 +73,7 @@ class Emptied:
         """Replay the blocks into the emptied store, and project them."""
         (folder / "export.ion").write_bytes(ion_binary(blocks))
         self._empty()
-        done = take_in(self._url, local_sources(str(folder / "export.ion")), Settings(workers=1))
+        done = replay_sources(self._url, local_sources(str(folder / "export.ion")), Settings(workers=1))
         self._project()
         return done
 

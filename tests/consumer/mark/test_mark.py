@@ -11,10 +11,11 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.intake.writer import JournalWriter
+from strandline.consumer.mark import effects
 from strandline.consumer.mark import mark as mark_module
 from strandline.consumer.mark.chain import Candidate, walk
 from strandline.consumer.mark.gaps import gaps, head
-from strandline.consumer.mark.lock import LOCK_SHARED, STRAND_LOCK, strand_lock
+from strandline.consumer.mark.lock import LOCK_SHARED, strand_lock
 from strandline.consumer.mark.mark import advance, read_mark
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, redacted, strand
 
@@ -152,9 +153,9 @@ class TestForks:
 
     def test_the_end_of_a_window_decides_nothing(self) -> None:
         one, other, next_one = (
-            Candidate(1, b"a", b"", True, 0),
-            Candidate(1, b"b", b"", True, 0),
-            Candidate(2, b"c", b"b", True, 0),
+            Candidate(1, b"a", b"", True, False, 0),
+            Candidate(1, b"b", b"", True, False, 0),
+            Candidate(2, b"c", b"b", True, False, 0),
         )
         cut = walk(0, b"", [one], more=True)
         assert (cut.sequence_no, cut.cut) == (0, True)
@@ -197,7 +198,7 @@ class TestRedactions:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(mark_module.catalog, "apply", crash)
+            patched.setattr(effects.catalog, "apply", crash)
             with pytest.raises(KeyboardInterrupt):
                 advance(connection)
         assert read_mark(connection).sequence_no == -1
@@ -242,6 +243,70 @@ class TestRedactions:
             between = {"first": 0, "last": 2999}
             plan = connection.execute("EXPLAIN " + redactions.TAKE_REDACTIONS, between).fetchall()
         assert "Seq Scan on revision" not in "\n".join(line for (line,) in plan)
+
+
+class TestVersions:
+    """Below the mark the versions of a document are 0, 1, 2, …, one a block, in one table."""
+
+    def check(self, store: JournalWriter, connection: Connection, *blocks: dict[str, Any], at: int) -> None:
+        """The mark stops at block `at` - 1, for a fault `version` in block `at`; each batch taken alone, or all."""
+        made = chain(*blocks)
+        for block in made:
+            take(store, block)
+            done = advance(connection)
+        assert done.mark.sequence_no == at - 1
+        assert [(refusal.sequence_no, refusal.fault) for refusal in done.refused] == [(at, "version")]
+
+    def test_versions_that_follow_pass(self, store: JournalWriter, connection: Connection) -> None:
+        history = [Revision("D"), Revision("D", 1), Revision("D", 2, None, state="deleted")]
+        take(store, *chain(*[{"revisions": (revision,)} for revision in history]))
+        assert advance(connection).mark.sequence_no == 2
+
+    def test_first_version_is_zero(self, store: JournalWriter, connection: Connection) -> None:
+        self.check(store, connection, {}, {"revisions": (Revision("D", 900),)}, {}, at=1)
+
+    def test_version_is_not_skipped(self, store: JournalWriter, connection: Connection) -> None:
+        blocks = [{"revisions": (Revision("D", version),)} for version in (0, 2)]
+        self.check(store, connection, *blocks, at=1)
+
+    def test_version_does_not_begin_again_after_a_deletion(self, store: JournalWriter, connection: Connection) -> None:
+        history = [Revision("D"), Revision("D", 1, None, state="deleted"), Revision("D", 0, {"n": 1}, salt="again")]
+        self.check(store, connection, *[{"revisions": (revision,)} for revision in history], at=2)
+
+    def test_block_has_one_revision_of_a_document(self, store: JournalWriter, connection: Connection) -> None:
+        self.check(store, connection, {"revisions": (Revision("D"), Revision("D", 1))}, at=0)
+
+    def test_document_stays_in_its_table(self, store: JournalWriter, connection: Connection) -> None:
+        history = [Revision("D"), Revision("D", 1, table_id="T2", table="Contact")]
+        self.check(store, connection, *[{"revisions": (revision,)} for revision in history], at=1)
+
+    def test_fault_inside_one_batch_is_found(self, store: JournalWriter, connection: Connection) -> None:
+        take(store, *chain(*[{"revisions": (Revision("D", version),)} for version in (0, 1, 3)], {}))
+        done = advance(connection, many=True)
+        assert done.mark.sequence_no == 1
+        assert [refusal.detail for refusal in done.refused] == [
+            "version 3 of document D: version 1 comes before it, in block 1"
+        ]
+
+    def test_origin_hides_earlier_versions(self, connection: Connection) -> None:
+        store = JournalWriter(connection)
+        connection.execute("UPDATE journal.mark SET strand_id = NULL")
+        connection.commit()
+        store.begin_strand(STRAND, 5)
+        take(
+            store,
+            *chain({"revisions": (Revision("D", 3),)}, {"revisions": (Revision("D", 4),)}, first=5, previous=b"p"),
+        )
+        assert advance(connection).mark.sequence_no == 6
+
+    @pytest.mark.parametrize(("version", "mark"), [(3, 3), (1, 3), (0, 2)])
+    def test_accepted_gap_hides_versions_between(
+        self, store: JournalWriter, connection: Connection, version: int, mark: int
+    ) -> None:
+        blocks = chain({"revisions": (Revision("D"),)}, {}, {}, {"revisions": (Revision("D", version, salt="x"),)})
+        take(store, blocks[0], *blocks[3:])
+        accept_gap(connection, 1, 2)
+        assert advance(connection).mark.sequence_no == mark
 
 
 class TestAcceptedGaps:
@@ -341,6 +406,6 @@ class TestConcurrency:
                 with connect(database) as third, third.transaction():
                     third.execute("SET LOCAL lock_timeout = '200ms'")
                     with pytest.raises(psycopg.errors.LockNotAvailable), third.transaction():
-                        third.execute(LOCK_SHARED, [STRAND_LOCK])
+                        third.execute(LOCK_SHARED)
             waiting.join(10)
         assert read_mark(connection).sequence_no == 1

@@ -1,4 +1,4 @@
-"""What is shown over HTTP."""
+"""Health and metrics over HTTP."""
 
 import json
 import os
@@ -7,18 +7,20 @@ import sys
 from datetime import timedelta
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Event, Semaphore
 
-import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
 
+from strandline.consumer.http_server import HttpServer, listen_on
 from strandline.consumer.monitoring import metrics
 from strandline.consumer.monitoring.exposition import Exposition
-from strandline.consumer.monitoring.health import HealthServer, checks
-from strandline.journal.errors import UsageError
+from strandline.consumer.monitoring.health import application
 from tests.consumer.worker.live import in_read_models, wait_for
-from tests.consumer.worker.test_projectors import FILLED, PROJECTIONS, faults, running, take_in
+from tests.consumer.worker.projecting import FILLED, PROJECTIONS, ingest, running
 
 COUNT = """
+from strandline.consumer.http_server import HttpServer, listen_on
 from strandline.consumer.monitoring import metrics
 from strandline.consumer.intake.stream import StreamResult
 metrics.count(StreamResult(records=7, blocks=2, revisions=3, refused=1, mark=1))
@@ -27,22 +29,20 @@ metrics.BEHIND.labels("shard-1").set(5)
 
 
 def samples(exposition: Exposition) -> dict[tuple[str, ...], float]:
-    status, content_type, body = exposition()
-    assert (status, content_type.partition(";")[0]) == (200, "text/plain")
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(body.decode())
+        for family in text_string_to_metric_families(exposition.text().decode())
         for sample in family.samples
     }
 
 
-def test_metrics_of_other_processes_and_of_the_store(database: str, tmp_path: Path) -> None:
+def test_metrics_cover_other_processes_and_the_store(database: str, tmp_path: Path) -> None:
     environment = {**os.environ, metrics.FOLDER: str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", COUNT], env=environment, check=True)
-    take_in(database)
+    ingest(database)
     with running(database) as made:
-        wait_for(lambda: in_read_models(database, FILLED) == 8 and not any(faults(made).values()))
+        wait_for(lambda: in_read_models(database, FILLED) == 8 and not any(made.faults().values()))
         found = samples(Exposition(database, tmp_path, PROJECTIONS, timedelta(hours=1)))
     assert found["strandline_records_total",] == 14
     assert found["strandline_refused_total",] == 2
@@ -65,39 +65,66 @@ def test_metrics_of_other_processes_and_of_the_store(database: str, tmp_path: Pa
     } <= found.keys()
 
 
-def test_metrics_while_the_store_is_away(tmp_path: Path) -> None:
+def test_metrics_say_that_the_store_is_down(tmp_path: Path) -> None:
     url = "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1"
     assert samples(Exposition(url, tmp_path, PROJECTIONS, timedelta(hours=1))) == {("strandline_up",): 0}
 
 
-def test_every_metric_keeps_to_prometheus_naming(database: str, tmp_path: Path) -> None:
+def test_metric_names_follow_prometheus(database: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", COUNT], env={**os.environ, metrics.FOLDER: str(tmp_path)}, check=True)
-    _, _, body = Exposition(database, tmp_path, PROJECTIONS, timedelta(hours=1))()
+    body = Exposition(database, tmp_path, PROJECTIONS, timedelta(hours=1)).text()
     for family in text_string_to_metric_families(body.decode()):
         assert family.name.startswith("strandline_")
         assert family.documentation.endswith(".")
         assert not family.name.endswith(("_ms", "_millis", "_minutes", "_count"))
 
 
-def test_the_server_answers_its_routes_only() -> None:
-    server = HealthServer("127.0.0.1:0", {"/livez": lambda: checks({"a": None}), "/readyz": lambda: checks({"a": "b"})})
+def test_health_server_answers_its_routes_only() -> None:
+    app = application(lambda: {"a": None}, lambda: ({"a": "b"}, {"c": 1}), lambda: b"strandline_up 1\n")
+    server = HttpServer(app, listen_on("127.0.0.1:0", "STRANDLINE_LISTEN"))
     server.start()
+    answers = {}
     try:
-        answers = {}
-        for path in ("/livez", "/readyz?x=1", "/other"):
+        for path in ("/livez", "/readyz?x=1", "/metrics", "/other"):
             client = HTTPConnection("127.0.0.1", server.port, timeout=5)
             client.request("GET", path)
             answer = client.getresponse()
-            answers[path] = (answer.status, answer.read())
+            answers[path] = (answer.status, answer.headers["Content-Type"], answer.read())
             client.close()
     finally:
         server.stop()
-    assert {path: status for path, (status, _) in answers.items()} == {"/livez": 200, "/readyz?x=1": 503, "/other": 404}
-    assert json.loads(answers["/readyz?x=1"][1]) == {"ok": False, "checks": {"a": "b"}}
+        assert server.join(10)
+    assert answers["/livez"][:2] == (200, "application/json")
+    assert answers["/readyz?x=1"][0] == 503
+    assert json.loads(answers["/readyz?x=1"][2]) == {"ok": False, "c": 1, "checks": {"a": "b"}}
+    assert answers["/metrics"] == (200, CONTENT_TYPE_LATEST, b"strandline_up 1\n")
+    assert answers["/other"][0] == 404
 
 
-def test_an_address_that_cannot_be_listened_on() -> None:
-    with pytest.raises(UsageError, match="STRANDLINE_LISTEN"):
-        HealthServer("192.0.2.1:80", {})
-    with pytest.raises(UsageError, match="STRANDLINE_LISTEN"):
-        HealthServer("127.0.0.1:99999", {})
+def test_liveness_is_answered_while_readiness_waits() -> None:
+    """Every thread waits for a store that does not answer."""
+    waiting, over = Semaphore(0), Event()
+
+    def ready() -> tuple[dict[str, str | None], dict[str, object]]:
+        waiting.release()
+        over.wait()
+        return {}, {}
+
+    server = HttpServer(application(dict, ready, bytes), listen_on("127.0.0.1:0", "STRANDLINE_LISTEN"))
+    server.start()
+    clients = [HTTPConnection("127.0.0.1", server.port, timeout=30) for _ in range(60)]
+    try:
+        for client in clients:
+            client.request("GET", "/readyz")
+        for _ in range(40):  # the threads of Starlette
+            assert waiting.acquire(timeout=30)
+        live = HTTPConnection("127.0.0.1", server.port, timeout=30)
+        live.request("GET", "/livez")
+        assert live.getresponse().status == 200
+        live.close()
+    finally:
+        over.set()
+        for client in clients:
+            client.close()
+        server.stop()
+        assert server.join(30)

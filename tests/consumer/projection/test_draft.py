@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strandline.cli import main
-from strandline.consumer.projection.definition import Revision, RowProjection
+from strandline.consumer.projection.definition import RESERVED, Revision, RowProjection
 from strandline.consumer.projection.draft import Field, draft, snake
+from strandline.consumer.projection.validation import find_fault
 from strandline.journal.errors import UsageError
 from strandline.ledger import Ledger
 
@@ -73,12 +74,12 @@ def test_each_type_has_its_column() -> None:
         ("a" * 50, "a" * 40),
     ],
 )
-def test_names(name: str, expected: str) -> None:
+def test_names_are_in_snake_case(name: str, expected: str) -> None:
     assert snake(name) == expected.rstrip("_")
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=8, unique=True), st.text(max_size=20))
-def test_whatever_the_fields_are_called(names: list[str], table: str) -> None:
+def test_draft_is_valid_for_any_field_names(names: list[str], table: str) -> None:
     projection = compiled(draft(table, "draft", [field(name) for name in names]))
     assert len({column.name for column in projection.columns}) == len(names)
     assert projection.tables == (table,)
@@ -88,14 +89,21 @@ def test_whatever_the_fields_are_called(names: list[str], table: str) -> None:
     assert sorted(map(str, row.values())) == sorted(data.values())
 
 
-def test_what_cannot_be_drafted() -> None:
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_draft_has_no_column_of_a_reserved_name(name: str) -> None:
+    projection = compiled(draft("T", "t", [field(name), field(f"{name}_of")]))
+    assert [one.name for one in projection.columns] == [f"{name}_of", f"{name}_of_of"]
+    assert find_fault(projection) is None
+
+
+def test_tables_without_fields_and_invalid_names_are_refused() -> None:
     with pytest.raises(UsageError, match="--name"):
         draft("Licence", "No name", [field("a")])
     with pytest.raises(UsageError, match="nothing to make columns of"):
         draft("Licence", "licence", [Field((), "string", 1, Decimal(1))])
 
 
-def test_the_command(
+def test_command_writes_a_projection_that_works(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +121,7 @@ def test_the_command(
     assert "#   to.town: string in 100 %" in text
     assert "Fife" not in text
     for arguments, told in (
-        (["init-projection", "Parcel"], "exists already"),
+        (["init-projection", "Parcel"], "already exists"),
         (["init-projection", "Nothing"], "Empty, Parcel, StrandlineGraft"),
         (["init-projection", "Empty"], "no documents"),
         (["init-projection", "Parcel", "--name", "licence_register"], "another name"),

@@ -1,4 +1,4 @@
-"""What is written as JSON many at once is, text for text, what it is one by one; or it is left to that."""
+"""The fast path writes the same JSON text as `to_json`, or leaves a value to it."""
 
 import enum
 from decimal import Decimal
@@ -25,7 +25,7 @@ ODD: list[Any] = [
 
 
 @given(st.lists(VALUES, max_size=4))
-def test_it_is_the_same_text(values: list[Any]) -> None:
+def test_text_equals_that_of_to_json(values: list[Any]) -> None:
     texts = plain_json(values)
     odd = any("\0" in one or "\ufdd0" in one for one in map(repr_of, values))
     assert texts == (None if odd else [to_json(value) for value in values])
@@ -40,11 +40,11 @@ def repr_of(value: Any) -> str:
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
 @pytest.mark.parametrize("within", [lambda odd: odd, lambda odd: [{"a": [odd]}], lambda odd: ["a", {}, [], odd]])
-def test_what_is_not_plain_is_left(odd: Any, within: Any) -> None:
+def test_other_values_are_left_to_to_json(odd: Any, within: Any) -> None:
     assert plain_json(["a", within(odd)]) is None
 
 
-def test_what_is_nested_too_deep_is_left() -> None:
+def test_deep_nesting_is_left_to_to_json() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]

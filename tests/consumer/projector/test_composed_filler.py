@@ -1,4 +1,4 @@
-"""A composed projection over a journal: what its keys' rows are, wherever batches end, and what they come from."""
+"""A composed projection over a journal: the rows of its keys and their sources, wherever batches end."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,12 +23,12 @@ from strandline.consumer.projection.definition import (
     Rows,
     Unprojectable,
 )
-from strandline.consumer.projector import lease
+from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector import lookup as finding
 from strandline.consumer.projector.feed import Limits
 from strandline.consumer.projector.lookup import ensure_indexes, find
 from strandline.consumer.projector.projector import Projector
-from strandline.consumer.projector.revision_reader import read_for
+from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.sinks.postgresql import PostgresqlSink
 from tests.consumer.projector.test_projector import Connection, undone
 from tests.strand_rows import StrandRows
@@ -134,21 +134,23 @@ def product(document: str, code: Any, version: int = 0, **more: Any) -> tuple[st
 
 
 class TestComposition:
-    def test_a_row_is_composed_from_all_its_documents(self, connection: Connection, strand: StrandRows) -> None:
+    def test_row_is_composed_of_all_its_documents(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
         run(connection)
         assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 0)]
         assert sources(connection) == [("A", "l1", 0), ("A", "o1", 0), ("A", "p1", 0)]
 
     @pytest.mark.parametrize("first", range(3))
-    def test_whichever_comes_last_completes_it(self, connection: Connection, strand: StrandRows, first: int) -> None:
+    def test_row_appears_with_the_last_of_its_documents(
+        self, connection: Connection, strand: StrandRows, first: int
+    ) -> None:
         changes = [order("o1", "A"), line("l1", "A", "x"), product("p1", "x")]
         for change in changes[first:] + changes[:first]:
             strand.block(change)
             run(connection)
         assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 2)]
 
-    def test_a_document_that_moves_leaves_its_old_key(self, connection: Connection, strand: StrandRows) -> None:
+    def test_moved_document_leaves_its_old_key(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), product("p1", "x"))
         run(connection)
         strand.block(line("l1", "B", "x", version=1))
@@ -158,12 +160,12 @@ class TestComposition:
         run(connection)
         assert contents(connection) == []
 
-    def test_two_documents_may_claim_one_key(self, connection: Connection, strand: StrandRows) -> None:
+    def test_two_documents_may_name_the_same_key(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), order("o2", "A"), line("l1", "A", "x"), product("p1", "x"), product("p2", "x"))
         run(connection)
         assert labels(connection) == ["o1 l1 p1", "o1 l1 p2", "o2 l1 p1", "o2 l1 p2"]
 
-    def test_a_deletion_reaches_every_row(self, connection: Connection, strand: StrandRows) -> None:
+    def test_deletion_removes_the_document_from_every_row(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "x"), product("p1", "x"))
         run(connection)
         assert len(contents(connection)) == 2
@@ -172,41 +174,41 @@ class TestComposition:
         assert contents(connection) == []
         assert "p1" not in {document for _, document, _ in sources(connection)}
 
-    def test_only_text_is_found(self, connection: Connection, strand: StrandRows) -> None:
+    def test_lookup_finds_texts_only(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), line("l1", "A", "7"), ("p1", 0, "Product", {"code": 7}))
         run(connection)
         assert contents(connection) == []
         assert parked(connection) == [("p1", 0, 0, "code is missing or not text")]
 
-    def test_keys_of_any_length_are_found_or_refused(self, connection: Connection, strand: StrandRows) -> None:
+    def test_long_keys_are_found_or_parked(self, connection: Connection, strand: StrandRows) -> None:
         long, too_long = "é" * 1000, "é" * 4000
         strand.block(order("o1", long), line("l1", long, too_long), product("p1", too_long), order("o2", too_long))
         run(connection)
         assert [row[:2] for row in contents(connection)] == [(long, "o1 l1 p1")]
         assert parked(connection) == [("o2", 0, 0, "a key is no text, or too long")]
 
-    def test_documents_are_as_of_the_batchs_end(self, connection: Connection, strand: StrandRows) -> None:
+    def test_documents_are_read_as_of_the_end_of_the_batch(self, connection: Connection, strand: StrandRows) -> None:
         """The mark is far ahead: what comes later is not in the row before the position passes it."""
         strand.block(order("o1", "A", name="first"), line("l1", "A", "x"), product("p1", "x"))
         strand.block(order("o1", "A", 1, name="second"), product("p2", "x"))
         strand.block(("l1", 1, "Line", None))
         projecting = projector(connection, limits=Limits(blocks=1))
         (number,) = read(connection, "SELECT generation FROM projection.generation")[0]
-        held = lease.take(connection, number)
-        assert held
+        lease = leases.take(connection, number)
+        assert lease
         seen = []
-        while projecting.step(held):
+        while projecting.step(lease):
             seen.append([(label, names[0]) for _, label, names, _ in contents(connection)])
         assert seen == [[("o1 l1 p1", "first")], [("o1 l1 p1", "second"), ("o1 l1 p2", "second")], []]
 
-    def test_what_moves_between_two_look_ups_is_not_seen(
+    def test_change_between_two_lookups_is_not_seen(
         self, connection: Connection, strand: StrandRows, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
         projecting = projector(connection)
         (number,) = read(connection, "SELECT generation FROM projection.generation")[0]
-        held = lease.take(connection, number)
-        assert held
+        lease = leases.take(connection, number)
+        assert lease
 
         def moving(*parameters: Any) -> Any:
             with suppress(psycopg.errors.UniqueViolation):
@@ -214,12 +216,12 @@ class TestComposition:
             return find(*parameters)
 
         monkeypatch.setattr("strandline.consumer.projector.composed_filler.find", moving)
-        projecting.step(held)
+        projecting.step(lease)
         assert contents(connection) == [("A", "o1 l1 p1", ["n", "p"], 0)]
 
 
 class TestRedaction:
-    def test_an_erased_document_leaves_every_row_composed_from_it(
+    def test_redacted_document_leaves_every_row_composed_of_it(
         self, connection: Connection, strand: StrandRows
     ) -> None:
         strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "x"), product("p1", "x"))
@@ -230,8 +232,10 @@ class TestRedaction:
         assert [names for _, _, names, _ in contents(connection)] == [["n", "second"], ["n", "second"]]
         assert ("A", "p1", 0) not in sources(connection)
 
-    def test_also_where_nothing_takes_its_place(self, connection: Connection, strand: StrandRows) -> None:
-        """QLDB redacts inactive revisions only; a row that held more would have to go all the same."""
+    def test_redacted_document_without_successor_leaves_its_rows(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
+        """QLDB redacts inactive revisions only; a row that lease more would have to go all the same."""
         strand.block(order("o1", "A", name="Ada"), line("l1", "A", "x"), product("p1", "x"))
         run(connection)
         strand.block(redact=("o1", 0))
@@ -239,7 +243,7 @@ class TestRedaction:
         assert contents(connection) == []
         assert "Ada" not in str(read(connection, "SELECT g::text FROM read.orders g"))
 
-    def test_nothing_erased_is_composed_while_it_lags(self, connection: Connection, strand: StrandRows) -> None:
+    def test_late_projector_composes_no_redacted_data(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A", name="Ada"), line("l1", "A", "x"), product("p1", "x"))
         strand.block(order("o1", "A", 1, name="Eve"))
         strand.block(redact=("o1", 0))
@@ -248,7 +252,7 @@ class TestRedaction:
 
 
 class TestParked:
-    def test_a_key_parks_and_the_rest_goes_on(self, connection: Connection, strand: StrandRows) -> None:
+    def test_key_parks_and_other_keys_are_written(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "y"))
         strand.block(product("p1", "x"), product("p2", "y"))
         run(connection)
@@ -263,7 +267,9 @@ class TestParked:
         assert len(contents(connection)) == 2
         assert parked(connection) == []
 
-    def test_a_document_and_a_key_of_one_name_park_apart(self, connection: Connection, strand: StrandRows) -> None:
+    def test_document_and_key_of_the_same_name_park_separately(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
         strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x", **{"raise": 1}))
         strand.block(("A", 0, "Product", {"code": 7}))
         run(connection)
@@ -272,9 +278,7 @@ class TestParked:
         run(connection)
         assert parked(connection) == [("A", None, 0, "it says so")]
 
-    def test_a_document_that_does_not_say_its_keys_is_in_no_row(
-        self, connection: Connection, strand: StrandRows
-    ) -> None:
+    def test_document_that_names_no_key_is_in_no_row(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x"))
         run(connection)
         strand.block(("l1", 1, "Line", {"order": "A", "code": "x", "raise keys": 1}))
@@ -282,7 +286,7 @@ class TestParked:
         assert labels(connection) == []
         assert [row[0] for row in parked(connection)] == ["l1"]
 
-    def test_an_erased_document_waits_no_longer(self, connection: Connection, strand: StrandRows) -> None:
+    def test_redacted_document_is_unparked(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(product("p1", 7))
         run(connection)
         assert [row[0] for row in parked(connection)] == ["p1"]
@@ -290,7 +294,7 @@ class TestParked:
         run(connection)
         assert parked(connection) == []
 
-    def test_what_is_made_of_nothing_is_no_row(self, connection: Connection, strand: StrandRows) -> None:
+    def test_rows_without_documents_are_not_written(self, connection: Connection, strand: StrandRows) -> None:
         always = replace(ORDERS, compose=lambda key, lookup: [{"label": f"{len(lookup('Order', 'order', key))}"}])
         strand.block(order("o1", "A"))
         run(connection, always)
@@ -299,7 +303,7 @@ class TestParked:
         run(connection, always)
         assert labels(connection) == []
 
-    def test_another_errors_text_is_never_kept(self, connection: Connection, strand: StrandRows) -> None:
+    def test_text_of_a_foreign_error_is_not_stored(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("o1", 0, "Order", {"order": "A", "raise keys": "Ada"}))
         run(connection)
         assert parked(connection) == [
@@ -313,7 +317,7 @@ class TestParked:
             (("Other", "order", "A"), "it looks up a field that it does not declare"),
         ],
     )
-    def test_what_is_not_declared_cannot_be_looked_up(
+    def test_undeclared_lookup_parks(
         self, connection: Connection, strand: StrandRows, asks: tuple[str, str, str], fault: str
     ) -> None:
         def asking(key: str, lookup: Lookup) -> Rows:
@@ -324,7 +328,7 @@ class TestParked:
         run(connection, replace(ORDERS, compose=asking))
         assert parked(connection) == [("A", None, 0, fault)]
 
-    def test_what_asks_without_end_parks(self, connection: Connection, strand: StrandRows) -> None:
+    def test_endless_lookups_park(self, connection: Connection, strand: StrandRows) -> None:
         asked = iter(range(1_000_000))
 
         def restless(key: str, lookup: Lookup) -> Rows:
@@ -336,7 +340,7 @@ class TestParked:
         run(connection, replace(ORDERS, compose=restless))
         assert parked(connection) == [("A", None, 0, "it looks up in more than 20 rounds")]
 
-    def test_what_only_postgresql_refuses_parks_its_key(self, connection: Connection, strand: StrandRows) -> None:
+    def test_row_that_only_postgresql_refuses_parks_its_key(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), order("o2", "B"), line("l1", "A", "x"), line("l2", "B", "x"), product("p1", "x"))
         run(connection)
         generation = ensure_generation(connection, ORDERS)
@@ -356,14 +360,12 @@ class TestParked:
         assert projector(connection).retry() == (1, 0)
         assert labels(connection) == ["o1 l1 p1", "o2 l2 p1"]
 
-    def test_retry_runs_keys_and_documents_again_as_of_the_position(
-        self, connection: Connection, strand: StrandRows
-    ) -> None:
+    def test_retry_runs_keys_and_documents_as_of_the_position(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(order("o1", "A"), line("l1", "A", "x"), product("p1", "x", **{"raise": 1}), product("p2", 7))
         run(connection)
         assert [row[0] for row in parked(connection)] == ["A", "p2"]
         assert projector(connection).retry() == (2, 2)
-        # The data is what it takes now; what stands above the position is not for the retry.
+        # The data is what it takes now; blocks above the position are not for the retry.
         strand.block(line("l1", "A", "elsewhere", version=1))
         fixed = {"code": "x", "name": "fixed"}
         strand.connection.execute("UPDATE journal.revision SET data = %s WHERE table_name = 'Product'", [Jsonb(fixed)])
@@ -374,15 +376,13 @@ class TestParked:
 
 
 class TestSpeed:
-    def test_look_ups_use_the_index_and_cost_other_tables_nothing(
-        self, connection: Connection, strand: StrandRows
-    ) -> None:
+    def test_lookups_use_the_index_of_their_table_only(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(*[order(f"o{n}", f"A{n}") for n in range(500)], ("z", 0, "Other", {"order": "A"}))
         with connection.transaction():
             ensure_indexes(connection, ORDERS)
             connection.execute("ANALYZE journal.revision")
             connection.execute(finding.BY_INDEX)
-            statement = finding._find(read_for(ORDERS), "Order", "order")
+            statement = finding._find(reader_for(ORDERS), "Order", "order")
             plan = connection.execute(SQL("EXPLAIN ") + statement, {"values": ["A1"], "position": 9}).fetchall()
             text = "\n".join(line for (line,) in plan)
             assert "Seq Scan" not in text
@@ -393,7 +393,7 @@ class TestSpeed:
             ).fetchall()
         assert sorted(count for _, count in sizes) == [0, 0, 0, 500]
 
-    def test_no_histogram_keeps_what_is_looked_up(self, connection: Connection, strand: StrandRows) -> None:
+    def test_statistics_keep_no_looked_up_value(self, connection: Connection, strand: StrandRows) -> None:
         with connection.transaction():
             ensure_indexes(connection, ORDERS)
         strand.connection.execute("SELECT journal.ensure_partitions(500000, 500000)")  # later than the indexes
@@ -405,7 +405,7 @@ class TestSpeed:
         assert kept
         assert not [row for row in kept if "hashtext" in row[0] or row[1] in ("key", "data")]
 
-    def test_statements_do_not_grow_with_the_rows(
+    def test_number_of_statements_is_independent_of_the_rows(
         self, connection: Connection, strand: StrandRows, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for n in range(200):
@@ -477,7 +477,7 @@ def everything(connection: Connection, projection: ComposedProjection) -> tuple[
     stops=st.sets(st.integers(0, 23)),
     retries=st.sets(st.integers(0, 23)),
 )
-def test_live_equals_rebuilt_whatever_the_batches(
+def test_live_rows_equal_rebuilt_rows_for_any_batches(
     connection: Connection, steps: list[tuple[str, str]], limits: Limits, stops: set[int], retries: set[int]
 ) -> None:
     """Projected as it came, in batches of any size, with retries, it equals what one batch makes of the journal at its

@@ -1,4 +1,4 @@
-"""What documents name is the same at once and one by one."""
+"""Keys and look-ups that documents name, in batches with and without faults."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from strandline.consumer.projection.definition import Column, ComposedProjection, KeyLookup, Revision
-from strandline.consumer.projector.composition import followed, naming
+from strandline.consumer.projector.composition import follow_lookups, name_keys
 
 WHEN = datetime(2020, 1, 2, tzinfo=UTC)
 PROJECTION = ComposedProjection(
@@ -30,37 +30,35 @@ def revisions(*many: Any) -> list[Revision]:
     return [revision(f"d{number}", keys) for number, keys in enumerate(many)]
 
 
-def test_all_is_named() -> None:
-    named, silent = naming(PROJECTION, revisions(*GOOD))
+def test_keys_and_lookups_are_named() -> None:
+    named, silent = name_keys(PROJECTION, revisions(*GOOD))
     assert (named, silent) == ({"a", "b", "c", "é" * 500, KeyLookup("T", "name", "x")}, [])
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:20])
-def test_one_that_does_not_say_is_found_among_others(bad: Any) -> None:
-    named, silent = naming(PROJECTION, revisions(["a"], bad, ["b"]))
+def test_document_without_valid_key_is_found_among_others(bad: Any) -> None:
+    named, silent = name_keys(PROJECTION, revisions(["a"], bad, ["b"]))
     assert named == {"a", "b"}
     assert [one.key for one in silent] == ["d1"]
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:20])
-def test_what_is_found_and_does_not_say_names_nothing(bad: Any) -> None:
+def test_found_document_without_valid_key_names_nothing(bad: Any) -> None:
     there = {KeyLookup("T", "name", "x"): revisions(["a"], bad, [KeyLookup("T", "other", "y")])}
     there[KeyLookup("T", "other", "y")] = revisions(["b"])
-    assert followed(PROJECTION, {KeyLookup("T", "name", "x")}, lambda some: {one: there[one] for one in some}) == {
-        "a",
-        "b",
-    }
+    names = {KeyLookup("T", "name", "x")}
+    assert follow_lookups(PROJECTION, names, lambda some: {one: there[one] for one in some}) == {"a", "b"}
 
 
-def test_a_key_that_is_text_of_another_type_is_a_key() -> None:
+def test_subclass_of_text_is_a_key() -> None:
     class Text(str):
         __slots__ = ()
 
-    named, silent = naming(PROJECTION, revisions([Text("a")]))
+    named, silent = name_keys(PROJECTION, revisions([Text("a")]))
     assert (named, silent) == ({"a"}, [])
 
 
-def test_other_lookups_are_not_declared_for_it() -> None:
+def test_undeclared_lookup_parks_the_document() -> None:
     narrow = replace(PROJECTION, lookups={"T": ("name",)})
-    named, silent = naming(narrow, revisions([KeyLookup("T", "other", "y")], ["a"]))
+    named, silent = name_keys(narrow, revisions([KeyLookup("T", "other", "y")], ["a"]))
     assert (named, [one.key for one in silent]) == ({"a"}, ["d0"])

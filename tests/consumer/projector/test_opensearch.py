@@ -72,7 +72,7 @@ def found(client: OpenSearch, name: str) -> list[dict[str, Any]]:
     )
 
 
-def test_endorsements_are_found(
+def test_endorsements_can_be_searched(
     connection: Connection, strand: StrandRows, database: str, stores: Stores, opensearch: OpenSearch
 ) -> None:
     strand.block(("e", 0, "Endorsement", endorsement("E-1")), ("f", 0, "Endorsement", endorsement("E-2")))
@@ -94,7 +94,7 @@ def test_endorsements_are_found(
     assert stores.count(connection, SEARCH) == 2
 
 
-def test_licences_are_found_by_what_stands_in_them(
+def test_licences_can_be_searched_by_their_endorsements(
     strand: StrandRows, database: str, stores: Stores, opensearch: OpenSearch
 ) -> None:
     search = LICENSING["licence_search"]
@@ -124,7 +124,7 @@ def test_licences_are_found_by_what_stands_in_them(
     assert licences(3) == []
 
 
-def test_without_opensearch_it_is_off_and_nothing_else_changes(
+def test_read_model_is_off_without_opensearch(
     connection: Connection, strand: StrandRows, database: str, stores: Stores
 ) -> None:
     strand.block(("e", 0, "Endorsement", endorsement("E-1")), ("a", 0, "Licence", {"licenceId": "L-1"}))
@@ -139,7 +139,7 @@ def test_without_opensearch_it_is_off_and_nothing_else_changes(
     assert status(connection, SEARCH, stores).state == "live"
 
 
-def test_a_node_that_was_never_there_stops_only_its_own(
+def test_unreachable_node_stops_only_its_read_models(
     connection: Connection, strand: StrandRows, database: str, opensearch: OpenSearch, stores: Stores
 ) -> None:
     strand.block(("e", 0, "Endorsement", endorsement("E-1")), ("a", 0, "Licence", {"licenceId": "L-1"}))
@@ -156,7 +156,7 @@ def test_a_node_that_was_never_there_stops_only_its_own(
     assert (status(connection, SEARCH, stores).state, len(found(opensearch, SEARCH.name))) == ("live", 1)
 
 
-def test_a_node_killed_and_started_again_is_caught_up_with(
+def test_index_catches_up_after_a_node_restarts(
     connection: Connection, strand: StrandRows, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "PATIENCE_SECONDS", 1.0)
@@ -179,7 +179,7 @@ def test_a_node_killed_and_started_again_is_caught_up_with(
         stores.opensearch.close()
 
 
-def test_the_lease_stays_while_something_may_be_under_way(
+def test_lease_is_kept_while_a_request_may_be_under_way(
     connection: Connection, strand: StrandRows, database: str, opensearch_url: str, stores: Stores,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -198,7 +198,7 @@ def test_the_lease_stays_while_something_may_be_under_way(
         through.opensearch.close()
 
 
-def test_an_index_that_could_not_be_made_is_made_by_the_next(
+def test_index_is_created_by_the_next_run_after_a_failure(
     connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strand.block(("e", 0, "Endorsement", endorsement("E-1")))
@@ -239,11 +239,11 @@ def filled(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_both_stores_end_with_the_same_rows_whatever_the_batches_and_crashes(
+def test_both_stores_have_the_same_rows_for_any_batches_and_crashes(
     connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Batches of any size, some cut off after they were sent, and revisions that are erased or run again meanwhile."""
+    """Batches of any size, some cut off after they were sent; between them revisions are redacted or run again."""
     chance = random.Random(seed)
     versions: dict[str, int] = {}
     strand.block(("z", 0, "T", {"labels": ["z"]}))
@@ -299,7 +299,7 @@ def step(chance: random.Random, strand: StrandRows, versions: dict[str, int]) ->
     strand.block((document, version + 1, "T", data))
 
 
-def test_what_opensearch_refuses_parks_without_its_value_and_is_retried(
+def test_refused_row_parks_without_its_value_and_is_retried(
     connection: Connection, strand: StrandRows, database: str, stores: Stores, opensearch: OpenSearch
 ) -> None:
     odd = RowProjection(
@@ -325,7 +325,7 @@ def test_what_opensearch_refuses_parks_without_its_value_and_is_retried(
     assert connection.execute("SELECT expires_at FROM projection.generation").fetchall() == [(None,)]
 
 
-def test_erased_data_leaves_the_index(
+def test_redacted_data_leaves_the_index(
     connection: Connection, strand: StrandRows, database: str, stores: Stores, opensearch: OpenSearch
 ) -> None:
     one = {"past_outside": outside(PAST)}
@@ -342,7 +342,7 @@ def test_erased_data_leaves_the_index(
     assert sorted(kept) == [(0,), (1,)]
 
 
-def test_a_projector_that_lost_its_lease_writes_nothing(
+def test_projector_without_lease_writes_nothing(
     connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
 ) -> None:
     strand.block(("e", 0, "Endorsement", endorsement("E-1")))
@@ -357,7 +357,7 @@ def test_a_projector_that_lost_its_lease_writes_nothing(
 
 @pytest.mark.parametrize("next_licence_id", [None, "L-2"])
 @pytest.mark.parametrize("redacted", [False, True])
-def test_a_key_that_a_lost_batch_has_written_goes_when_nothing_leads_to_it_any_more(
+def test_key_of_a_lost_batch_is_removed_when_no_document_names_it(
     connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, redacted: bool,
     next_licence_id: str | None, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -388,7 +388,7 @@ def searched(client: OpenSearch, name: str) -> list[dict[str, Any]]:
     return [hit["_source"] for hit in client.search(index=name)["hits"]["hits"]]
 
 
-def test_the_data_of_a_batch_is_in_no_error(
+def test_error_has_no_data_of_the_batch(
     connection: Connection, strand: StrandRows, database: str, opensearch_url: str, opensearch: OpenSearch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -421,7 +421,7 @@ def test_the_data_of_a_batch_is_in_no_error(
         ({"store": "postgresql"}, "for OpenSearch only"),
     ],
 )
-def test_a_projection_that_its_store_may_not_have_is_refused(
+def test_invalid_declaration_for_opensearch_is_refused(
     changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from strandline.projections.licensing import endorsement_search
@@ -436,12 +436,12 @@ class TestSettings:
     def _url(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", "https://user:secret@search.example:9200/")
 
-    def test_a_login_in_the_url_is_not_shown(self) -> None:
+    def test_login_in_the_url_is_not_shown(self) -> None:
         settings = load_settings()
         assert settings.shown_opensearch_url == "https://search.example:9200"
         assert "secret" not in repr(settings)
 
-    def test_a_user_needs_a_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_user_without_password_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STRANDLINE_OPENSEARCH_USER", "strandline")
         with pytest.raises(UsageError, match="go together"):
             load_settings()
@@ -453,7 +453,7 @@ class TestSettings:
         with pytest.raises(UsageError, match="exclude each other"):
             load_settings()
 
-    def test_certificates_must_be_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_certificate_file_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STRANDLINE_OPENSEARCH_CA", "/nowhere/ca.pem")
         with pytest.raises(UsageError, match=r"no file /nowhere/ca\.pem"):
             open_stores(load_settings(), "")

@@ -1,4 +1,4 @@
-"""A projector over a journal: what ends up in the read model, and what waits."""
+"""A projector over a journal: the rows of the read model, and parked documents."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ from strandline.consumer.projection.definition import (
     RowProjection,
     Unprojectable,
 )
-from strandline.consumer.projector import lease
+from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector.feed import Limits
 from strandline.consumer.projector.projector import Projector
 from strandline.consumer.sinks.contract import LeaseLost
@@ -116,7 +116,7 @@ BAD = {"raise": "unprojectable"}
 
 
 class TestCurrent:
-    def test_the_last_revision_of_a_document_stands(self, connection: Connection, strand: StrandRows) -> None:
+    def test_last_revision_of_a_document_is_shown(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")), ("x", 0, "Other", good("x0")))
         strand.block(("a", 1, "T", good("a1")))
         run(connection, CURRENT)
@@ -125,14 +125,16 @@ class TestCurrent:
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("a", 1, "a1"), ("b", 1, "b1")]
 
-    def test_a_deletion_removes_without_asking(self, connection: Connection, strand: StrandRows) -> None:
+    def test_deletion_removes_rows_without_calling_the_function(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")))
         run(connection, CURRENT)
         strand.block(("a", 1, "T", None))
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("b", 0, "b0")]
 
-    def test_nothing_above_the_mark_is_projected(self, connection: Connection, strand: StrandRows) -> None:
+    def test_blocks_above_the_mark_are_not_projected(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", good("a0")))
         strand.block(("a", 1, "T", good("a1")))
         strand.connection.execute("UPDATE journal.mark SET sequence_no = 0")
@@ -140,14 +142,14 @@ class TestCurrent:
         assert contents(connection, CURRENT) == [("a", 0, "a0")]
         assert position(connection) == 0
 
-    def test_the_position_moves_where_nothing_is_for_it(self, connection: Connection, strand: StrandRows) -> None:
+    def test_position_moves_past_blocks_without_revisions(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", good("a0")))
         for _ in range(5):
             strand.block(("x", 0, "Other", good("x0")))
         run(connection, CURRENT, Limits(blocks=2))
         assert position(connection) == 5
 
-    def test_a_journal_may_begin_later(self, connection: Connection, database: str) -> None:
+    def test_journal_with_a_later_origin_is_projected(self, connection: Connection, database: str) -> None:
         with connect(database, autocommit=True) as writing:
             StrandRows(writing, origin=150_000).block(("a", 7, "T", good("a7")))
         run(connection, CURRENT)
@@ -155,7 +157,7 @@ class TestCurrent:
 
 
 class TestHistory:
-    def test_every_revision_is_kept(self, connection: Connection, strand: StrandRows) -> None:
+    def test_history_has_every_revision(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", good("a0")))
         strand.block(("a", 1, "T", good("a1")))
         strand.block(("a", 2, "T", None))
@@ -168,35 +170,35 @@ class TestRedaction:
         strand.block(("a", 0, "T", good("a0")))
         strand.block(("a", 1, "T", good("a1")))
 
-    def test_what_was_projected_before_is_purged(self, connection: Connection, strand: StrandRows) -> None:
+    def test_redacted_row_is_purged(self, connection: Connection, strand: StrandRows) -> None:
         self.history(strand)
         run(connection, HISTORY)
         strand.block(redact=("a", 0))
         run(connection, HISTORY)
         assert contents(connection, HISTORY) == [("a", 0, "redacted"), ("a", 1, "a1")]
 
-    def test_what_comes_erased_is_never_shown(self, connection: Connection, strand: StrandRows) -> None:
+    def test_revision_read_after_its_redaction_is_never_shown(self, connection: Connection, strand: StrandRows) -> None:
         self.history(strand)
         strand.block(redact=("a", 0))
         run(connection, HISTORY, Limits(blocks=1))
         assert contents(connection, HISTORY) == [("a", 0, "redacted"), ("a", 1, "a1")]
 
-    def test_a_projection_that_lags_purges_what_it_has(self, connection: Connection, strand: StrandRows) -> None:
+    def test_late_projector_purges_its_rows(self, connection: Connection, strand: StrandRows) -> None:
         """Projected while it was current; the next revision comes after the redaction has passed the mark."""
         strand.block(("a", 0, "T", good("a0")))
         run(connection, CURRENT)
         strand.block(("a", 1, "T", good("a1")))
         strand.block(redact=("a", 0))
         projecting, generation = projector(connection, CURRENT, Limits(blocks=1))
-        held = lease.take(connection, generation.generation)
-        assert held
-        projecting.step(held)
+        lease = leases.take(connection, generation.generation)
+        assert lease
+        projecting.step(lease)
         assert contents(connection, CURRENT) == [("a", 1, "a1")]
-        lease.release(connection, held)
+        leases.release(connection, lease)
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("a", 1, "a1")]
 
-    def test_the_rows_of_a_document_that_waits_are_purged_too(self, connection: Connection, strand: StrandRows) -> None:
+    def test_rows_of_a_parked_document_are_purged(self, connection: Connection, strand: StrandRows) -> None:
         for projection in (CURRENT, HISTORY):
             strand_document = f"d-{projection.name}"
             strand.block((strand_document, 0, "T", good("old")))
@@ -209,7 +211,9 @@ class TestRedaction:
             assert labels == ([] if projection is CURRENT else ["redacted"])
             assert strand_document in {row[0] for row in parked(connection)}
 
-    def test_a_document_parked_by_the_erased_revision_goes_on(self, connection: Connection, strand: StrandRows) -> None:
+    def test_document_parked_by_the_redacted_revision_is_unparked(
+        self, connection: Connection, strand: StrandRows
+    ) -> None:
         """A rebuilt generation would not park it: it meets the revision erased."""
         strand.block(("a", 0, "T", BAD))
         strand.block(("a", 1, "T", good("a1")))
@@ -220,9 +224,7 @@ class TestRedaction:
         assert contents(connection, CURRENT) == [("a", 1, "a1")]
         assert not parked(connection)
 
-    def test_an_erased_revision_that_cannot_be_taken_parks_where_a_rebuild_would(
-        self, connection: Connection, strand: StrandRows
-    ) -> None:
+    def test_refused_redacted_revision_parks_as_in_a_rebuild(self, connection: Connection, strand: StrandRows) -> None:
         self.history(strand)
         run(connection, SQUEAMISH)
         strand.block(redact=("a", 0))
@@ -232,7 +234,7 @@ class TestRedaction:
 
 
 class TestParked:
-    def test_the_document_waits_and_the_rest_goes_on(self, connection: Connection, strand: StrandRows) -> None:
+    def test_document_parks_and_other_documents_are_written(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")))
         strand.block(("a", 1, "T", BAD), ("b", 1, "T", good("b1")))
         strand.block(("a", 2, "T", good("a2")))
@@ -243,22 +245,20 @@ class TestParked:
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("a", 0, "a0"), ("b", 1, "b1")]
 
-    def test_another_errors_text_is_never_kept(self, connection: Connection, strand: StrandRows) -> None:
+    def test_text_of_a_foreign_error_is_not_stored(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", {"raise": "with payload", "secret": "Ada"}))
         run(connection, CURRENT)
         line = rows.__code__.co_firstlineno + 5
         assert parked(connection) == {("a", 0, 0, f"RuntimeError in line {line} of the projection")}
 
     @pytest.mark.parametrize("amount", [2**31, "1", [1], 1.5])
-    def test_a_value_that_the_column_does_not_take_parks(
-        self, connection: Connection, strand: StrandRows, amount: object
-    ) -> None:
+    def test_value_of_another_type_parks(self, connection: Connection, strand: StrandRows, amount: object) -> None:
         strand.block(("a", 0, "T", {"amount": amount}), ("b", 0, "T", good("b0")))
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("b", 0, "b0")]
         assert parked(connection) == {("a", 0, 0, "column amount does not take the value as integer")}
 
-    def test_what_only_postgresql_refuses_parks(self, connection: Connection, strand: StrandRows) -> None:
+    def test_row_that_only_postgresql_refuses_parks(self, connection: Connection, strand: StrandRows) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", good("b0")))
         run(connection, CURRENT)
         table = SQL("ALTER TABLE generation.{} ADD CHECK (label <> 'a1')")
@@ -279,14 +279,14 @@ class TestParked:
         assert contents(connection, CURRENT) == [("a", 1, "a1"), ("b", 1, "b1")]
 
     @pytest.mark.parametrize("projection", [CURRENT, HISTORY], ids=["current", "history"])
-    def test_retry_runs_the_queue_in_order(
+    def test_retry_runs_parked_documents_in_order(
         self, connection: Connection, strand: StrandRows, projection: RowProjection
     ) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", BAD))
         strand.block(("a", 1, "T", BAD))
         strand.block(("a", 2, "T", good("a2")))
         run(connection, projection)
-        # What stands above the position is not for the retry.
+        # Blocks above the position are not for the retry.
         strand.block(("a", 3, "T", good("a3")))
         mended = replace(projection, rows=lambda revision: [{"label": f"mended {revision.version}"}])
         assert projector(connection, mended)[0].retry() == (2, 0)
@@ -294,7 +294,7 @@ class TestParked:
         assert labels == ({2: "mended 2"} if projection is CURRENT else {0: "a0", 1: "mended 1", 2: "mended 2"})
         assert not parked(connection)
 
-    def test_what_still_cannot_be_taken_stays_parked(self, connection: Connection, strand: StrandRows) -> None:
+    def test_document_refused_again_stays_parked(self, connection: Connection, strand: StrandRows) -> None:
         for number in range(250):
             strand.block((f"d{number}", 0, "T", BAD))
         run(connection, CURRENT)
@@ -302,7 +302,7 @@ class TestParked:
         assert projector(connection, CURRENT)[0].retry() == (250, 250)
         assert parked(connection) == before
 
-    def test_a_block_parks_alone(self, connection: Connection, strand: StrandRows) -> None:
+    def test_block_parks_alone(self, connection: Connection, strand: StrandRows) -> None:
         def odd_rows(block: Any) -> list[Mapping[str, object]]:
             if block.sequence_no == 1:
                 raise Unprojectable("not this one")
@@ -320,69 +320,71 @@ class TestParked:
 
 
 class TestBatches:
-    def test_a_batch_is_bounded_and_of_whole_blocks(self, connection: Connection, strand: StrandRows) -> None:
+    def test_batch_is_bounded_and_has_complete_blocks(self, connection: Connection, strand: StrandRows) -> None:
         for number in range(6):
             strand.block(*[(f"{number}/{n}", 0, "T", good("x")) for n in range(3)])
         projecting, generation = projector(connection, CURRENT, Limits(revisions=4))
-        held = lease.take(connection, generation.generation)
-        assert held
+        lease = leases.take(connection, generation.generation)
+        assert lease
         moved = []
-        while projecting.step(held):
+        while projecting.step(lease):
             moved.append((position(connection), len(contents(connection, CURRENT))))
         assert moved[0] == (1, 6)
         assert all(rows == 3 * (at + 1) for at, rows in moved)
         assert moved[-1] == (5, 18)
 
-    def test_a_batch_is_bounded_in_bytes(self, connection: Connection, strand: StrandRows) -> None:
+    def test_batch_is_bounded_in_bytes(self, connection: Connection, strand: StrandRows) -> None:
         for number in range(2_000):
             strand.block((str(number), 0, "T", good("x" * 500)))
         projecting, generation = projector(connection, CURRENT, Limits(size=100_000))
-        held = lease.take(connection, generation.generation)
-        assert held
-        projecting.step(held)
+        lease = leases.take(connection, generation.generation)
+        assert lease
+        projecting.step(lease)
         assert 100 < position(connection) < 500
 
-    def test_rows_and_position_are_one(
+    def test_rows_and_position_are_committed_together(
         self, connection: Connection, strand: StrandRows, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         strand.block(("a", 0, "T", good("a0")), ("b", 0, "T", BAD))
         with monkeypatch.context() as patch:
-            patch.setattr(lease, "move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(leases, "move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 run(connection, CURRENT)
         assert (contents(connection, CURRENT), parked(connection), position(connection)) == ([], set(), -1)
         run(connection, CURRENT)
         assert contents(connection, CURRENT) == [("a", 0, "a0")]
 
-    def test_a_stolen_lease_cannot_write(self, connection: Connection, strand: StrandRows, database: str) -> None:
+    def test_stolen_lease_cannot_write(self, connection: Connection, strand: StrandRows, database: str) -> None:
         strand.block(("a", 0, "T", good("a0")))
         projecting, generation = projector(connection, CURRENT)
-        held = lease.take(connection, generation.generation)
-        assert held
+        lease = leases.take(connection, generation.generation)
+        assert lease
         with connect(database) as thief:
-            assert lease.take(thief, generation.generation) is None
+            assert leases.take(thief, generation.generation) is None
             with thief.transaction():
                 thief.execute("UPDATE projection.generation SET expires_at = now() - interval '1 s'")
-            assert lease.take(thief, generation.generation) is not None
+            assert leases.take(thief, generation.generation) is not None
         with pytest.raises(LeaseLost):
-            projecting.step(held)
+            projecting.step(lease)
         with pytest.raises(LeaseLost), connection.transaction():
-            lease.move(connection, held, 0)
+            leases.move(connection, lease, 0)
         assert (contents(connection, CURRENT), position(connection)) == ([], -1)
 
-    def test_the_lease_of_a_dead_process_runs_out(
+    def test_lease_of_a_dead_process_expires(
         self, connection: Connection, strand: StrandRows, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         strand.block(("a", 0, "T", good("a0")))
         projecting, generation = projector(connection, CURRENT)
-        monkeypatch.setattr(lease, "SECONDS", 0.5)
-        assert lease.take(connection, generation.generation)
+        monkeypatch.setattr(leases, "SECONDS", 0.5)
+        assert leases.take(connection, generation.generation)
         started = time.monotonic()
         projecting.run_to_mark()
         assert time.monotonic() - started > 0.3
         assert contents(connection, CURRENT) == [("a", 0, "a0")]
 
-    def test_two_projectors_at_once_write_once(self, connection: Connection, strand: StrandRows, database: str) -> None:
+    def test_two_concurrent_projectors_write_once(
+        self, connection: Connection, strand: StrandRows, database: str
+    ) -> None:
         for number in range(40):
             strand.block((f"d{number % 7}", number // 7, "T", good(f"v{number}")))
 
@@ -410,7 +412,7 @@ PROJECTIONS = (CURRENT, HISTORY, SQUEAMISH)
 
 
 class Written:
-    """A history as it is written: which versions each document has, and which may still be redacted."""
+    """A history as it is written: the versions of each document, and those that may be redacted."""
 
     def __init__(self, strand: StrandRows) -> None:
         self.strand = strand
@@ -454,7 +456,7 @@ def everything(connection: Connection, projection: Projection) -> tuple[list[Any
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, limits=st.builds(Limits, st.integers(1, 5), st.integers(1, 5)), stops=st.sets(st.integers(0, 13)))
-def test_live_equals_rebuilt_whatever_the_batches(
+def test_live_rows_equal_rebuilt_rows_for_any_batches(
     connection: Connection, steps: list[tuple[str, str]], limits: Limits, stops: set[int]
 ) -> None:
     """Projected as it came, in batches of any size, it equals what one batch makes of the journal at its end: rows and

@@ -60,7 +60,7 @@ def read(connection: psycopg.Connection[Any], projection: Projection) -> list[An
 
 
 @pytest.mark.parametrize("projection", [CURRENT, HISTORY])
-def test_only_what_is_named_is_read_and_as_it_stands(
+def test_named_fields_are_read_unchanged(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, projection: RowProjection
 ) -> None:
     for number, (document, _) in enumerate(DOCUMENTS):
@@ -75,9 +75,7 @@ def test_only_what_is_named_is_read_and_as_it_stands(
     assert read(connection, projection) == expected
 
 
-def test_what_is_looked_up_is_read_with_what_it_is_looked_up_by(
-    connection: psycopg.Connection[Any], strand: StrandRows, database: str
-) -> None:
+def test_lookup_fields_are_read(connection: psycopg.Connection[Any], strand: StrandRows, database: str) -> None:
     strand.block(("d0", 0, "T", {"name": "A", "a": 1, "unread": 1}), ("d1", 0, "T", {"name": "B", "unread": 1}))
     project(database, {"composed": COMPOSED})
     assert read(connection, COMPOSED) == [{"name": "A", "a": 1}, {"name": "B"}]
@@ -87,7 +85,7 @@ def test_what_is_looked_up_is_read_with_what_it_is_looked_up_by(
 
 @pytest.mark.parametrize("ask", ["text", "field", "number", "boolean", "moment"])
 @pytest.mark.parametrize("document", [{"a": 1, "unread": 1}, {"a": 1}])
-def test_to_ask_for_another_field_parks(
+def test_reading_an_unnamed_field_parks(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str, ask: str, document: dict[str, Any]
 ) -> None:
     strand.block(("d0", 0, "T", document))
@@ -100,7 +98,7 @@ def test_to_ask_for_another_field_parks(
     assert read(connection, CURRENT) == [{"a": 1}]
 
 
-def test_a_revision_without_data_is_asked_for_what_is_named_only(
+def test_revision_without_data_refuses_unnamed_fields(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
     strand.block(("d0", 0, "T", None))

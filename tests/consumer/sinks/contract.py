@@ -80,7 +80,7 @@ class SinkContract(ABC):
             }
         ]
 
-    def test_a_composed_row_knows_its_key_and_its_newest_block(self) -> None:
+    def test_composed_row_knows_its_key_and_its_newest_block(self) -> None:
         sink = self.make(COMPOSED)
         assert sink.write([self.replacement(sink, "k", None, 7, "a")]) == []
         (row,) = self.contents(sink, COMPOSED)
@@ -99,7 +99,7 @@ class SinkContract(ABC):
         sink.write([self.replacement(sink, "k", None, -1)])
         assert [row["source_key"] for row in self.contents(sink, COMPOSED)] == ["l"]
 
-    def test_the_same_write_twice_is_once(self, any_projection: Projection) -> None:
+    def test_repeated_write_is_a_no_op(self, any_projection: Projection) -> None:
         sink = self.make(any_projection)
         document, version = (None, None) if any_projection is BLOCKS else ("d", 0)
         replacement = self.replacement(sink, document, version, 1, "a")
@@ -113,7 +113,7 @@ class SinkContract(ABC):
         sink.write([self.replacement(sink, "d", 1, 2, "b", "c")])
         assert self.labels(sink, KEYED) == [("d", 1, 2, "b"), ("d", 1, 2, "c"), ("e", 0, 1, "a")]
 
-    def test_a_replacement_without_rows_removes(self) -> None:
+    def test_replacement_without_rows_removes(self) -> None:
         sink = self.make(KEYED)
         sink.write([self.replacement(sink, "d", 0, 1, "a", "b")])
         sink.write([self.replacement(sink, "d", 1, 2)])
@@ -126,13 +126,13 @@ class SinkContract(ABC):
         assert self.labels(sink, HISTORY) == [("d", 0, 1, "z"), ("d", 1, 2, "b")]
 
     @pytest.mark.parametrize("projection", [KEYED, COMPOSED], ids=lambda projection: projection.name)
-    def test_a_first_fill_stands_as_if_it_had_been_written(self, projection: Projection) -> None:
+    def test_backfilled_rows_are_replaced_like_written_ones(self, projection: Projection) -> None:
         sink = self.make(projection, bare=True)
         version = None if projection is COMPOSED else 0
         first = [self.replacement(sink, f"d{n}", version, 1, "a", "b") for n in range(3)]
-        assert sink.write_first([first[:1], first[1:]]) == []
+        assert sink.write_first(first) == []
         sink.complete()
-        sink.serve()
+        sink.show()
         sink.write([self.replacement(sink, "d1", version, 2, "b", "c"), self.replacement(sink, "d2", version, 2)])
         found = self.contents(sink, projection)
         source = "source_key" if projection is COMPOSED else "source_document"
@@ -140,7 +140,7 @@ class SinkContract(ABC):
             ("d0", "a"), ("d0", "b"), ("d1", "b"), ("d1", "c"),
         ]  # fmt: skip
 
-    def test_a_summary_is_of_all_rows_in_whatever_order(self, any_projection: Projection) -> None:
+    def test_summary_does_not_depend_on_the_order_of_rows(self, any_projection: Projection) -> None:
         block = any_projection is BLOCKS
         sink = self.make(any_projection)
         empty = sink.summary()
@@ -157,21 +157,40 @@ class SinkContract(ABC):
             sink.write([one])
         assert sink.summary() == whole
 
-    def test_it_is_dropped_once(self) -> None:
+    def test_second_drop_is_a_no_op(self) -> None:
         sink = self.make(COMPOSED, bare=True)
         sink.drop()
         sink.drop()
         sink.create()
-        sink.serve()
+        sink.show()
         assert self.contents(sink, COMPOSED) == []
 
-    def test_purge_takes_exactly_its_sources(self) -> None:
+    def test_purge_removes_exactly_its_sources(self) -> None:
         sink = self.make(HISTORY)
         sink.write([self.replacement(sink, "d", version, 1, "a") for version in range(3)])
         sink.write([self.replacement(sink, "e", 1, 1, "a")])
         sink.purge([("d", 1), ("f", 0)])
         sink.purge([("d", 1)])
         assert self.labels(sink, HISTORY) == [("d", 0, 1, "a"), ("d", 2, 1, "a"), ("e", 1, 1, "a")]
+
+    def test_rows_of_a_revision_are_found_with_their_fields(self) -> None:
+        sink = self.make(HISTORY)
+        moment = datetime(2020, 2, 3, tzinfo=UTC)
+        rows = sink.prepare([{"label": "a", "amount": 7, "at": moment}])
+        sink.write([Replacement("d", 1, 1, rows), self.replacement(sink, "d", 2, 2, "b")])
+        assert list(sink.rows_of([("d", 1), ("d", 3), ("e", 1)])) == [(("d", 1), *sink.as_stored(rows))]
+
+    def test_rows_of_an_older_version_are_not_found(self) -> None:
+        sink = self.make(CURRENT)
+        sink.write([self.replacement(sink, "d", 3, 9, "now")])
+        assert list(sink.rows_of([("d", 2)])) == []
+
+    def test_purge_by_source_takes_the_rows_of_those_revisions(self) -> None:
+        sink = self.make(HISTORY)
+        sink.write([self.replacement(sink, "d", version, 1, "a") for version in range(3)])
+        for _ in range(2):
+            sink.purge_sources([("d", 1), ("f", 0)])
+        assert self.labels(sink, HISTORY) == [("d", 0, 1, "a"), ("d", 2, 1, "a")]
 
     def test_purge_of_an_older_version_leaves_the_current_one(self) -> None:
         sink = self.make(CURRENT)
@@ -194,16 +213,16 @@ class SinkContract(ABC):
         ],
         ids=str,
     )
-    def test_a_value_of_another_type_is_refused_by_the_columns_name_alone(self, row: Row) -> None:
+    def test_value_of_another_type_is_refused_by_the_name_of_its_column(self, row: Row) -> None:
         (name,) = row
         with pytest.raises(Unprojectable, match=f"^column {name} does not take the value as [a-z]+$"):
             self.make(CURRENT).prepare([row])
 
-    def test_what_is_no_column_is_refused_without_its_name(self) -> None:
+    def test_unknown_column_is_refused_without_its_name(self) -> None:
         with pytest.raises(Unprojectable, match=r"names a column that the projection does not have$"):
             self.make(CURRENT).prepare([{"secret": 1}])
 
-    def test_an_empty_key_is_refused(self) -> None:
+    def test_empty_key_is_refused(self) -> None:
         with pytest.raises(Unprojectable, match=r"^key column label is empty$"):
             self.make(KEYED).prepare([{"amount": 1}])
 

@@ -25,7 +25,7 @@ def made(connection: psycopg.Connection[tuple[int]], state: str, *, bare: bool =
     return row[0]
 
 
-def test_each_takes_its_own_rows_alone(database: str) -> None:
+def test_record_table_takes_only_rows_of_its_generation(database: str) -> None:
     with connect(database, autocommit=True) as connection:
         first, second = made(connection, "kept"), made(connection, "live", bare=True)
         into_first = SQL(INSERT_SOURCE).format(record_tables.table(SOURCE, first))
@@ -48,7 +48,7 @@ def test_each_takes_its_own_rows_alone(database: str) -> None:
         assert connection.execute("SELECT to_regclass(%s)", [none]).fetchone() == (None,)
 
 
-def test_it_comes_and_goes_while_others_are_written_and_comes_while_all_are_read(database: str) -> None:
+def test_record_table_is_created_and_dropped_while_others_are_in_use(database: str) -> None:
     with connect(database, autocommit=True) as connection, connect(database) as busy, connect(database) as reading:
         first, second = made(connection, "kept"), made(connection, "live")
         busy.execute(SQL(INSERT_SOURCE).format(record_tables.table(SOURCE, first)), [first])

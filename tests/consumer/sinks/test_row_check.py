@@ -1,4 +1,4 @@
-"""Rows checked at once are what they are one by one."""
+"""Checks of rows: many at once, and one by one."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strandline.consumer.database.bisection import attempt_all
 from strandline.consumer.projection.column_types import TYPES
 from strandline.consumer.projection.definition import Column, RowProjection, Unprojectable
 from strandline.consumer.sinks.contract import PreparedRows
@@ -47,15 +48,21 @@ PROJECTION = RowProjection(
 CHECK = RowCheck(PROJECTION)
 
 
-def one_by_one(many: Sequence[Sequence[Any]]) -> list[PreparedRows] | None:
-    try:
-        return [CHECK(rows) for rows in many]
-    except Unprojectable:
-        return None
+def one_by_one(many: Sequence[Sequence[Any]]) -> list[PreparedRows | str]:
+    def check(rows: Sequence[Any]) -> PreparedRows | str:
+        try:
+            return CHECK([rows])[0]
+        except Unprojectable as exc:
+            return str(exc)
+
+    return [check(rows) for rows in many]
 
 
-def shown(many: list[PreparedRows] | None) -> str:
-    return repr([[[getattr(value, "obj", value) for value in row] for row in rows] for rows in many or []])
+def shown(many: Sequence[PreparedRows | str]) -> str:
+    return repr([
+        rows if isinstance(rows, str) else [[getattr(value, "obj", value) for value in row] for row in rows]
+        for rows in many
+    ])  # fmt: skip
 
 
 def values(wrong: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -68,25 +75,47 @@ def values(wrong: bool) -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(lambda row, name, value: row | {name: value}, right, named, odd | st.none())
 
 
-def test_every_type_is_tried() -> None:
+def test_every_type_has_values() -> None:
     assert set(RIGHT) == set(TYPES)
 
 
 @given(st.lists(st.lists(values(False), max_size=3, unique_by=lambda row: row[KEY]), max_size=8))
-def test_what_is_right_is_taken_at_once(many: list[list[dict[str, Any]]]) -> None:
-    found = CHECK.all(many)
-    assert found is not None
-    assert shown(found) == shown(one_by_one(many))
+def test_valid_rows_are_converted_at_once_as_one_by_one(many: list[list[dict[str, Any]]]) -> None:
+    assert shown(CHECK(many)) == shown(one_by_one(many))
 
 
 @given(st.lists(st.lists(values(False) | values(True), max_size=3), max_size=6))
-def test_nothing_wrong_is_taken(many: list[list[dict[str, Any]]]) -> None:
-    found = CHECK.all(many)
-    assert found is None or shown(found) == shown(one_by_one(many))
+def test_bisection_finds_exactly_the_sources_that_are_refused_alone(many: list[list[dict[str, Any]]]) -> None:
+    found: list[PreparedRows | str] = attempt_all(many, CHECK, lambda _, exc: str(exc), Unprojectable)
+    assert shown(found) == shown(one_by_one(many))
+
+
+@given(
+    st.sampled_from(sorted(set(NAMES) - {KEY})),
+    st.sampled_from([*WRONG, *(one for some in RIGHT.values() for one in some)]),
+)
+def test_value_is_accepted_if_its_type_accepts_it(name: str, value: Any) -> None:
+    """A column of usual values is checked at once: the result must be that of the type's own check."""
+    try:
+        TYPES[NAMES[name]](value)
+        accepted = not (name == "c0" and len(value) > 2_000)  # it has an index
+    except (ValueError, TypeError):
+        accepted = False
+    (result,) = one_by_one([[{KEY: True, name: value}]])
+    assert (not isinstance(result, str)) == accepted
 
 
 @pytest.mark.parametrize(
-    "row", [{KEY: None}, {KEY: True, "none": 1}, {KEY: True, "c2": True}, {KEY: True, "c6": MOMENT}]
+    ("row", "reason"),
+    [
+        ({KEY: None}, "key column c1 is empty"),
+        ({KEY: True, "none": 1}, "a row names a column that the projection does not have"),
+        ({KEY: True, "c2": True}, "column c2 does not take the value as integer"),
+        ({KEY: True, "c6": MOMENT}, "column c6 does not take the value as date"),
+        ({KEY: True, "c0": "y" * 2_500}, "column c0 has an index, which does not take a text that long"),
+    ],
 )
-def test_what_may_be_wrong_is_left_to_be_found_out(row: dict[str, Any]) -> None:
-    assert CHECK.all([[{KEY: False}], [row]]) is None
+def test_refusal_names_the_column(row: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Unprojectable) as raised:
+        CHECK([[{KEY: False}], [row]])
+    assert str(raised.value) == reason

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.replay import take_in
+from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import Verification, verify_store
 from strandline.journal.check import merkle
@@ -22,7 +22,7 @@ DIGEST = merkle.root([block["blockHash"] for block in small_journal()])
 def stored(database: str, tmp_path: Path) -> str:
     """URL of a store that holds the small journal."""
     (tmp_path / "journal.ion").write_bytes(ion_binary(small_journal()))
-    take_in(database, local_sources(str(tmp_path / "journal.ion")), Settings(origin=0, workers=1))
+    replay_sources(database, local_sources(str(tmp_path / "journal.ion")), Settings(origin=0, workers=1))
     return database
 
 
@@ -115,7 +115,7 @@ def test_metadata_that_is_not_as_usual_is_kept_and_checked(database: str, tmp_pa
     block["entriesHash"] = merkle.root(block["entriesHashList"])
     block["blockHash"] = merkle.dot(block["entriesHash"], block["previousBlockHash"])
     (tmp_path / "journal.ion").write_bytes(ion_binary([block]))
-    take_in(database, local_sources(str(tmp_path / "journal.ion")), Settings(origin=0, workers=1))
+    replay_sources(database, local_sources(str(tmp_path / "journal.ion")), Settings(origin=0, workers=1))
     assert verify(database).ok
     change(database, "UPDATE journal.revision SET version = 9")
     assert [(fault.sequence_no, fault.fault) for fault in verify(database).faults] == [(0, "metadata")]
@@ -123,7 +123,7 @@ def test_metadata_that_is_not_as_usual_is_kept_and_checked(database: str, tmp_pa
 
 def test_a_store_from_json_verifies_at_level_chain(database: str, tmp_path: Path) -> None:
     (tmp_path / "journal.json").write_bytes(json_lines(small_journal()))
-    take_in(database, local_sources(str(tmp_path / "journal.json")), Settings(origin=0, workers=1))
+    replay_sources(database, local_sources(str(tmp_path / "journal.json")), Settings(origin=0, workers=1))
     found = verify(database)
     assert (found.ok, found.level, found.digest) == (True, "chain", DIGEST)
     with connect(database) as connection:

@@ -1,4 +1,4 @@
-"""A stored revision, proved up to a digest, in all three states; by `check_proof` and by the auditor's own script."""
+"""A stored revision in each state is proved up to a digest, for `check_proof` and for the auditor's script."""
 
 import subprocess
 import sys
@@ -15,7 +15,9 @@ from strandline.consumer.verification.prove import prove
 from strandline.journal.check import merkle
 from strandline.journal.decode.objects import decode
 from strandline.journal.errors import StrandlineError
-from strandline.journal.proofs.proof import check_proof
+from strandline.journal.ion import values as ion
+from strandline.journal.proofs.check import check_proof
+from tests.consumer.erasure.canaries import canaries
 from tests.journals import ADA, BOB, STRAND, ion_binary, json_lines, small_journal
 
 SCRIPT = Path(__file__).parents[3] / "docs/verify_proof.py"
@@ -47,28 +49,51 @@ def test_every_state_is_proved_up_to_the_digest(
     )
 
     assert result.ok, result.reasons
-    assert (result.document, result.version) == (document, version)
+    assert (result.document, result.version, result.bound) == (document, version, True)
     assert script.returncode == 0, script.stdout
     assert store_digest(database, tip).digest == expected
 
 
-def test_another_digest_does_not_hold(database: str) -> None:
+def test_proof_fails_against_another_digest(database: str) -> None:
     hold(database, ion_binary(small_journal()))
 
     assert not check_proof(prove(database, ADA, 0).to_json().encode(), bytes(32)).ok
 
 
-def test_a_revision_that_is_not_held_or_above_the_tip_is_refused(database: str) -> None:
+def test_revision_that_is_missing_or_above_the_tip_is_refused(database: str) -> None:
     hold(database, ion_binary(small_journal()))
 
     with pytest.raises(StrandlineError, match="holds no version 9"):
         prove(database, ADA, 9)
-    with pytest.raises(StrandlineError, match="wants a tip from 8 on"):
+    with pytest.raises(StrandlineError, match="give a tip of 8"):
         prove(database, ADA, 2, 7)
 
 
-def test_what_came_from_json_is_not_proved(database: str) -> None:
-    """Its chain holds, but not that the data are what was hashed: no success."""
+def test_block_from_json_is_not_proved(database: str) -> None:
+    """The chain holds, but nothing shows that the data have the hash."""
     hold(database, json_lines(small_journal()))
 
-    assert not check_proof(prove(database, ADA, 0).to_json().encode()).ok
+    with pytest.raises(StrandlineError, match="block 2 came only as JSON"):
+        prove(database, ADA, 0)
+
+
+def test_proof_that_does_not_verify_is_not_given(database: str) -> None:
+    hold(database, ion_binary(small_journal()))
+    with connect(database) as connection:
+        connection.execute(
+            "UPDATE journal.revision SET data_ion = %s WHERE document_id = %s", [ion.write({"firstName": "Zoe"}), ADA]
+        )
+        connection.commit()
+
+    with pytest.raises(StrandlineError, match="does not verify") as error:
+        prove(database, ADA, 0)
+    assert "Zoe" not in str(error.value)
+
+
+def test_proof_in_a_block_with_erased_statements_is_weaker(database: str) -> None:
+    hold(database, ion_binary(canaries(documents=1).blocks))
+
+    proof = prove(database, "Document00000000000000", 0)
+    result = check_proof(proof.to_json().encode(), proof.digest)
+    assert (result.ok, result.bound) == (True, False)
+    assert "statement texts are erased" in " ".join(result.notes)

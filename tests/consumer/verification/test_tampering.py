@@ -1,4 +1,4 @@
-"""Every change that a hash covers is found and named: one case a row (block, member)."""
+"""Every change that a hash covers is a named fault: one case a row (block, member)."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def verify(folder: Path, blocks: list[Block], write: Callable[[list[Block]], byt
 
 
 @pytest.mark.parametrize("write", [ion_binary, ion_text])
-def test_the_journal_verifies_untouched(tmp_path: Path, write: Callable[[list[Block]], bytes]) -> None:
+def test_untouched_journal_verifies(tmp_path: Path, write: Callable[[list[Block]], bytes]) -> None:
     result = verify(tmp_path, small_journal(), write)
 
     assert result.ok
@@ -53,7 +53,7 @@ def test_the_journal_verifies_untouched(tmp_path: Path, write: Callable[[list[Bl
 
 @pytest.mark.parametrize(("tamper", "expected"), TABLE, ids=[tamper.__name__ for tamper, _ in TABLE])
 @pytest.mark.parametrize("write", [ion_binary, ion_text])
-def test_a_change_is_found_and_named(
+def test_change_is_a_named_fault(
     tmp_path: Path, write: Callable[[list[Block]], bytes], tamper: Callable[[list[Block]], None], expected: Any
 ) -> None:
     blocks = small_journal()
@@ -76,7 +76,7 @@ CHAIN_TABLE = [row for row in TABLE if row[0] in {
 
 
 @pytest.mark.parametrize(("tamper", "expected"), CHAIN_TABLE, ids=[tamper.__name__ for tamper, _ in CHAIN_TABLE])
-def test_json_shows_what_does_not_need_its_types(
+def test_change_in_json_is_found_if_no_types_are_needed(
     tmp_path: Path, tamper: Callable[[list[Block]], None], expected: Any
 ) -> None:
     blocks = small_journal()
@@ -95,7 +95,7 @@ def test_json_verifies_at_level_chain(tmp_path: Path) -> None:
     assert result.digest == merkle.root([block["blockHash"] for block in small_journal()])
 
 
-def test_a_redacted_revision_that_nothing_names_is_counted(tmp_path: Path) -> None:
+def test_redacted_revision_that_no_redaction_names_is_counted(tmp_path: Path) -> None:
     blocks = small_journal()
     revision = blocks[3]["revisions"][0]
     revision["dataHash"] = ion_hash(revision.pop("data"))
@@ -106,7 +106,7 @@ def test_a_redacted_revision_that_nothing_names_is_counted(tmp_path: Path) -> No
     assert result.unexplained_redactions == 1
 
 
-def test_trusted_deletions_are_let_through(tmp_path: Path) -> None:
+def test_trusted_deletions_pass(tmp_path: Path) -> None:
     blocks = small_journal()
     drop_data(blocks)
     (tmp_path / "export.ion").write_bytes(ion_binary(blocks))
@@ -117,7 +117,7 @@ def test_trusted_deletions_are_let_through(tmp_path: Path) -> None:
     assert result.deletions == {"nothing": 1, "trusted": 1}
 
 
-def test_a_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> None:
+def test_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> None:
     blocks = small_journal()
     blocks[3]["blockTimestamp"] = later(blocks[3]["blockTimestamp"], timedelta(hours=1))
 
@@ -127,8 +127,8 @@ def test_a_block_time_far_from_its_transaction_is_a_warning(tmp_path: Path) -> N
     assert [(warning.sequence_no, warning.fault) for warning in result.warnings] == [(3, "blockTimestamp")]
 
 
-def test_a_repeated_field_is_read_with_all_its_values(tmp_path: Path) -> None:
-    """A dict keeps the last of them only; the hash covers both."""
+def test_repeated_field_is_hashed_with_all_its_values(tmp_path: Path) -> None:
+    """A dict keeps only the last value; the hash covers both."""
 
     data = simpleion.loads('{name: "first", name: "second"}')
     block = BlockMaker("Strand0000000000000000").make(
@@ -144,7 +144,7 @@ def test_a_repeated_field_is_read_with_all_its_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [-1, -40, -400])
 @pytest.mark.parametrize("write", [ion_binary, ion_text, json_lines])
-def test_a_truncated_object_keeps_its_whole_blocks(
+def test_truncated_object_yields_its_complete_blocks(
     tmp_path: Path, write: Callable[[list[Block]], bytes], end: int
 ) -> None:
     (tmp_path / "Strand0000000000000000.0-8.ion").write_bytes(write(small_journal())[:end])
@@ -156,7 +156,7 @@ def test_a_truncated_object_keeps_its_whole_blocks(
     assert {"unreadable", "object"} & {fault.fault for fault in result.faults}
 
 
-def test_base64_that_is_none_is_a_fault_of_shape(tmp_path: Path) -> None:
+def test_invalid_base64_is_a_shape_fault(tmp_path: Path) -> None:
     blocks = small_journal()
     blocks[3]["entriesHash"] = b64encode(b"short")
 

@@ -1,4 +1,4 @@
-"""Sources checked together: records of a stream, exports that overlap or follow, and how they lie to one another."""
+"""Sources are checked together: records of a stream, and exports that overlap or follow."""
 
 import gzip
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Change = Callable[[list[dict[str, Any]]], None]
 
 
 def write_records(folder: Path, blocks: list[Block], change: Change | None = None) -> str:
-    """A file a record; `change` may alter the records, as values."""
+    """Write a file a record; `change` may alter the records, as values."""
     records = [ion.read_one(record.data) for block in blocks for record in stream.block_records(ARN, block)]
     if change is not None:
         change(records)
@@ -82,7 +82,7 @@ def move_revision(records: list[dict[str, Any]]) -> None:
 
 
 def rename_document(records: list[dict[str, Any]]) -> None:
-    """The hashes of two documents change places in the summary; the set of documents is the same."""
+    """Swap the hashes of two documents in the summary; the set of documents stays the same."""
     first, second = of(records, "BLOCK_SUMMARY", 2)["revisionSummaries"]
     first["documentId"], second["documentId"] = second["documentId"], first["documentId"]
 
@@ -103,7 +103,7 @@ RECORDS = [
 ]
 
 
-def test_records_verify_as_an_export_does(tmp_path: Path) -> None:
+def test_records_verify_like_an_export(tmp_path: Path) -> None:
     found = verify(write_records(tmp_path / "stream", small_journal()))
     assert found.ok
     assert (found.blocks, found.revisions, found.system_revisions, found.level) == (9, 6, 2, "full")
@@ -113,7 +113,7 @@ def test_records_verify_as_an_export_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("tamper", "expected"), RECORDS, ids=[tamper.__name__ for tamper, _ in RECORDS])
-def test_a_change_in_records_is_found(
+def test_changed_record_is_a_fault(
     tmp_path: Path, tamper: Callable[[list[dict[str, Any]]], None], expected: tuple[int, str]
 ) -> None:
     found = verify(write_records(tmp_path / "stream", small_journal(), tamper))
@@ -121,17 +121,17 @@ def test_a_change_in_records_is_found(
     assert expected in faults(found)
 
 
-def test_an_export_stands_in_for_what_a_stream_lost(tmp_path: Path) -> None:
+def test_export_supplies_what_a_stream_lost(tmp_path: Path) -> None:
     records = write_records(tmp_path / "stream", small_journal(), lose_revision)
     assert verify(records, write_export(tmp_path / "export", small_journal()[3:4])).ok
 
 
 @pytest.mark.parametrize("write", [ion_binary, ion_text, json_lines])
-def test_compressed_objects(tmp_path: Path, write: Callable[[list[Block]], bytes]) -> None:
+def test_compressed_objects_verify(tmp_path: Path, write: Callable[[list[Block]], bytes]) -> None:
     assert verify(write_export(tmp_path, small_journal(), lambda blocks: gzip.compress(write(blocks)))).digest == DIGEST
 
 
-def test_several_exports_are_told_apart(tmp_path: Path) -> None:
+def test_several_exports_are_listed_with_gaps_and_overlaps(tmp_path: Path) -> None:
     blocks = small_journal()
     parts = {"late": blocks[6:], "again": blocks[1:4], "early": blocks[:3]}
     addresses = [write_export(tmp_path / name, part) for name, part in parts.items()]
@@ -147,7 +147,7 @@ def test_several_exports_are_told_apart(tmp_path: Path) -> None:
     assert [one.relation for one in found.sources] == ["first", "overlaps", "follows", "follows"]
 
 
-def test_json_and_ion_of_the_same_blocks_are_full_together(tmp_path: Path) -> None:
+def test_json_and_ion_of_the_same_blocks_reach_level_full(tmp_path: Path) -> None:
     blocks = small_journal()
     whole = write_export(tmp_path / "json", blocks, json_lines)
     assert verify(whole).level == "chain"
@@ -155,6 +155,6 @@ def test_json_and_ion_of_the_same_blocks_are_full_together(tmp_path: Path) -> No
     assert verify(whole, write_export(tmp_path / "ion", blocks)).level == "full"
 
 
-def test_no_payload_in_a_fault_of_a_record(tmp_path: Path) -> None:
+def test_fault_of_a_record_has_no_payload(tmp_path: Path) -> None:
     found = verify(write_records(tmp_path / "stream", small_journal(), change_data))
     assert all("Valid" not in fault.detail.replace(ADA, "") for fault in found.faults)

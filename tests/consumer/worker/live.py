@@ -27,8 +27,8 @@ from strandline.journal.decode.objects import decode
 from tests.emulators import Emulators, free_port
 
 STREAM = "licences"
-# The emulator of Kinesis breaks large answers off, and KCL then asks for the same again, without end: whoever is much
-# behind reads so many raw records at a time and no more. The first argument is the module of the shards' processes.
+# The emulator of Kinesis cuts large answers off, and KCL then requests the same again without end. So a shard that is
+# far behind reads few raw records at a time. The first argument is the module of the shards' processes.
 _READING = """
 import sys
 from strandline.cli import main
@@ -42,8 +42,8 @@ STOP_SECONDS = 300.0  # beyond the drain of any of them
 
 
 @contextmanager
-def standing_still(database: str, projection: str) -> Iterator[None]:
-    """Its projector can write nothing meanwhile."""
+def blocked(database: str, projection: str) -> Iterator[None]:
+    """Block its projector's writes by a lock."""
     relation = scalar(database, f"SELECT relation FROM projection.generation WHERE projection = '{projection}'")
     with psycopg.connect(database) as locking:
         locking.execute(f"LOCK TABLE generation.{relation} IN ACCESS EXCLUSIVE MODE")
@@ -147,7 +147,7 @@ class Worker:
         return self.process.wait(STOP_SECONDS)
 
     def kill(self) -> None:
-        """The worker, with all it has started: what happens to them is what happens when a machine is lost."""
+        """Kill the worker with all processes that it started, as the loss of a machine does."""
         for one in family(self):
             with suppress(psutil.NoSuchProcess):  # it ends with the one before
                 one.send_signal(signal.SIGKILL)
@@ -155,7 +155,7 @@ class Worker:
 
 
 def family(one: Worker) -> list[psutil.Process]:
-    """The worker itself, then its daemon and the shards' processes; empty where it does not run."""
+    """Return the worker, then its daemon and the shards' processes; nothing if it does not run."""
     try:
         itself = psutil.Process(one.process.pid)
         return [itself, *itself.children(recursive=True)]
@@ -165,7 +165,7 @@ def family(one: Worker) -> list[psutil.Process]:
 
 @contextmanager
 def worker(cloud: Cloud, url: str, folder: Path, name: str = "one", **settings: str) -> Iterator[Worker]:
-    """A worker, killed at the end if it runs still."""
+    """A worker, killed at the end if it runs."""
     made = Worker(cloud, url, folder, name, **settings)
     try:
         yield made
@@ -175,7 +175,7 @@ def worker(cloud: Cloud, url: str, folder: Path, name: str = "one", **settings: 
 
 
 def wait_for(what: Callable[[], bool], workers: Sequence[Worker] = (), seconds: float = WAIT_SECONDS) -> float:
-    """Wait until it is so; gives the seconds. A worker that ends meanwhile ends the wait."""
+    """Wait until `what` is true. Returns the seconds. Fails if one of the workers ends."""
     started = time.monotonic()
     while not what():
         for one in workers:
@@ -200,7 +200,7 @@ READ_MODELS = ("licence_register", "licence_history", "contact_directory", "ledg
 
 
 def in_read_models(url: str, names: Sequence[str] = READ_MODELS) -> int:
-    """The block that all of these read models have come to; -2 while one is not there."""
+    """Return the block that all of these read models have reached; -2 while one does not exist."""
     named = ", ".join(f"'{name}'" for name in names)
     return int(
         scalar(
@@ -212,7 +212,7 @@ def in_read_models(url: str, names: Sequence[str] = READ_MODELS) -> int:
 
 
 def contents(url: str) -> dict[str, list[Any]]:
-    """All that must be the same however the journal came in."""
+    """Return everything that must not depend on how the journal was ingested."""
     queries = {name: f"SELECT t::text FROM read.{name} t ORDER BY 1" for name in READ_MODELS} | {
         "revisions": "SELECT r::text FROM journal.revision r ORDER BY sequence_no, hash",
         "blocks": "SELECT sequence_no, block_hash, level FROM journal.block ORDER BY 1, 2",
@@ -223,7 +223,7 @@ def contents(url: str) -> dict[str, list[Any]]:
 
 
 def replay(url: str, folder: Path) -> None:
-    """Take a folder's export in, as `replay` does, and project it."""
+    """Ingest a folder's export, as `replay` does, and project it."""
     with connect(url) as connection:
         store = JournalWriter(connection)
         for file in sorted(folder.rglob("*.ion")):

@@ -1,4 +1,4 @@
-"""How KCL's daemon is set up and started."""
+"""The settings and the start of KCL's daemon."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     return load_settings()
 
 
-def test_properties(settings: Settings) -> None:
+def test_kcl_properties_follow_the_settings(settings: Settings) -> None:
     given = properties(settings, REGION, trust_deletions=True)
     assert (given["streamName"], given["applicationName"], given["workerId"]) == ("licences", "strandline", "one")
     assert given["regionName"] == "eu-west-2"
@@ -35,7 +35,7 @@ def test_properties(settings: Settings) -> None:
     assert "kinesisEndpoint" not in given
 
 
-def test_endpoints_have_the_names_that_aws_gave_them(settings: Settings) -> None:
+def test_endpoints_have_the_names_of_aws_tools(settings: Settings) -> None:
     one = "http://127.0.0.1:1"
     given = properties(settings, {**REGION, "AWS_ENDPOINT_URL": one}, trust_deletions=False)
     assert (given["kinesisEndpoint"], given["dynamoDBEndpoint"]) == (one, one)
@@ -44,25 +44,23 @@ def test_endpoints_have_the_names_that_aws_gave_them(settings: Settings) -> None
     assert properties(settings, environment, trust_deletions=False)["kinesisEndpoint"] == other
 
 
-def test_what_is_not_told_is_named(settings: Settings) -> None:
+def test_missing_settings_are_named(settings: Settings) -> None:
     with pytest.raises(UsageError, match="AWS_REGION"):
         properties(settings, {}, trust_deletions=False)
     with pytest.raises(UsageError, match="STRANDLINE_STREAM"):
         properties(settings.model_copy(update={"stream": None}), REGION, trust_deletions=False)
 
 
-def test_without_java_or_kcl_it_says_what_to_install(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_java_or_kcl_is_named(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(StrandlineError, match="Java 17"):
         start_daemon(settings, "postgresql://", tmp_path, trust_deletions=False)
     monkeypatch.setattr(daemon, "find_spec", lambda _: None)
-    with pytest.raises(StrandlineError, match=r"strandline\[worker\]"):
+    with pytest.raises(StrandlineError, match=r"\.\[worker\]"):
         start_daemon(settings, "postgresql://", tmp_path, trust_deletions=False)
 
 
-def test_a_second_worker_of_the_same_id_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_worker_of_the_same_id_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def again(*_: object, **__: object) -> None:
         run_worker(settings, "postgresql://", {})
 
@@ -71,27 +69,30 @@ def test_a_second_worker_of_the_same_id_is_refused(settings: Settings, monkeypat
         run_worker(settings, "postgresql://", {})
 
 
-def test_lines_of_the_daemon_become_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_daemon_lines_become_json(capsys: pytest.CaptureFixture[str]) -> None:
     log_json()
     try:
-        for line in ('{"event": "batch"}', "ERROR Scheduler it is so", "Picked up JAVA_TOOL_OPTIONS", ""):
+        lines = '{"event": "batch"}', '{"event": "ba', "ERROR Scheduler it is so", "Picked up JAVA_TOOL_OPTIONS", ""
+        for line in lines:
             daemon._say(line)
     finally:
         structlog.reset_defaults()
     said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(one["event"], one.get("level"), one.get("text")) for one in said] == [
         ("batch", None, None),
+        ("kcl", "warning", '{"event": "ba'),
         ("kcl", "error", "ERROR Scheduler it is so"),
         ("kcl", "warning", "Picked up JAVA_TOOL_OPTIONS"),
     ]
 
 
-def test_a_failed_process_of_a_shard_is_noticed() -> None:
+def test_failed_shard_process_is_noticed() -> None:
     said: list[str] = []
     lines = "WARN Scheduler x\\nERROR MultiLangShardRecordProcessor Encountered an error\\n"
     process = subprocess.Popen(["sh", "-c", f"printf '{lines}' >&2"], stderr=subprocess.PIPE, text=True)
     with process:
         running = daemon.Daemon(process, said.append)
-        assert running.wait(10) == 0
+        assert running.join(10)
+        assert running.status() == 0
     assert running.shard_failed
     assert len(said) == 2

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 from pydantic import ValidationError
 
-from strandline.consumer.erasure.expunge import Expunged, Left
+from strandline.consumer.erasure.expunge import Expunged, Skipped
 from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.settings import Settings
 from strandline.consumer.worker import expunge_schedule
@@ -29,11 +29,11 @@ PATIENCE = 60
         ("00:00-24:00", "12:00:00", 43200),
     ],
 )
-def test_a_window_is_of_each_day(window: str, at: str, left: float | None) -> None:
+def test_window_repeats_each_day(window: str, at: str, left: float | None) -> None:
     assert seconds_left(window, datetime.fromisoformat(f"2026-03-01T{at}+00:00")) == left
 
 
-def test_a_window_is_two_times_of_a_day() -> None:
+def test_window_that_is_not_two_times_is_refused() -> None:
     for wrong in ("2:00-4:00", "02:00", "25:00-26:00", "24:00-02:00", "02:00 - 04:00"):
         with pytest.raises(ValidationError):
             Settings(expunge_window=wrong)
@@ -42,10 +42,10 @@ def test_a_window_is_two_times_of_a_day() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expunge_schedule, "TICK_SECONDS", 0.01)
-    monkeypatch.setattr(expunge_schedule, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(expunge_schedule, "REPEAT_SECONDS", 0.01)
 
 
-def test_in_its_window_it_expunges_again_and_again_whatever_fails(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expunge_repeats_within_its_window_whatever_fails(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
     enough = Event()
 
@@ -55,7 +55,7 @@ def test_in_its_window_it_expunges_again_and_again_whatever_fails(quick: None, m
             enough.set()
         if len(asked) == 1:
             raise StrandlineError("another one is running")
-        return Expunged(left=[Left("journal.block", "its lock was not free in time")])
+        return Expunged(skipped=[Skipped("journal.block", "its lock was not free in time")])
 
     monkeypatch.setattr(expunge_schedule, "expunge", does)
     settings = Settings(expunge_window="02:00-04:00", expunge_physical=True, rejected_days=7)
@@ -66,7 +66,7 @@ def test_in_its_window_it_expunges_again_and_again_whatever_fails(quick: None, m
     assert {(one["physical"], one["rejected_days"], one["seconds"]) for one in asked} == {(True, 7, 3600)}
 
 
-def test_outside_its_window_it_does_nothing(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_expunged_outside_the_window(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = Event()
     times = iter([1, 1, 1])
 

@@ -1,4 +1,4 @@
-"""A network that misbehaves between the worker and its stores: everything is there in the end, once."""
+"""Network faults between the worker and its stores: in the end, every row is there once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ from strandline.consumer.worker.projectors import ProjectorThreads
 from strandline.journal.decode.stream import block_records
 from strandline.journal.simulation.licensing import LicenceLedger
 from strandline.journal.simulation.strand import SimulatedStrand
-from tests.consumer.intake.test_stream_records import ARN
 from tests.consumer.worker.live import wait_for
-from tests.soak.held import Held
+from tests.soak.ledger_model import LedgerModel
 from tests.soak.outcome import Outcome, compared
-from tests.soak.written import Written
+from tests.soak.store_contents import StoreContents
+from tests.streamed import ARN
 from tests.tcp_proxy import Proxy, proxy
 
 PROJECTIONS = discover(("strandline.projections",))
@@ -31,9 +31,9 @@ FAULTS = ("cut", "reset", "refuse", "delay", "black hole")
 
 
 @pytest.fixture(scope="module")
-def strand() -> tuple[Written, list[list[Received]]]:
+def strand() -> tuple[LedgerModel, list[list[Received]]]:
     """A simulated ledger, and the records of its blocks."""
-    written, records = Written(), []
+    written, records = LedgerModel(), []
     for block in SimulatedStrand(LicenceLedger, 3, BLOCKS, 0.08).make():
         written.add(block)
         records.append([Received(one.data, f"{len(records)}.{at}") for at, one in enumerate(block_records(ARN, block))])
@@ -42,7 +42,7 @@ def strand() -> tuple[Written, list[list[Received]]]:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for as long as in production."""
+    """Shorten the waits of production."""
     monkeypatch.setattr(lease, "SECONDS", 2)
     monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 12)
     monkeypatch.setattr(lease, "MARGIN_SECONDS", 2)
@@ -73,7 +73,8 @@ def running(url: str, stores: Stores) -> Iterator[ProjectorThreads]:
     try:
         yield made
     finally:
-        made.stop(1)
+        made.stop()
+        made.join(1)
 
 
 def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
@@ -83,17 +84,21 @@ def taken(url: str, records: Sequence[Sequence[Received]]) -> int:
 
 
 def troubled(made: ProjectorThreads, names: Sequence[str]) -> bool:
-    """One of them fails, or stands still."""
-    return any(made.pulses[name].trouble for name in names) or bool(made.still(1.5))
+    """Return whether one of them fails, or is stuck."""
+    return any(made.pulses[name].trouble for name in names) or bool(made.stuck(1.5))
 
 
 @pytest.mark.parametrize("store", ["postgresql", "opensearch"])
-def test_faults_one_after_the_other(
-    database: str, opensearch: OpenSearch, opensearch_url: str, strand: tuple[Written, list[list[Received]]], store: str
+def test_read_models_are_right_after_network_faults(
+    database: str,
+    opensearch: OpenSearch,
+    opensearch_url: str,
+    strand: tuple[LedgerModel, list[list[Received]]],
+    store: str,
 ) -> None:
     written, records = strand
     names = [name for name, one in PROJECTIONS.items() if one.store == store]
-    held = Held(database, opensearch)
+    stores = StoreContents(database, opensearch)
     share = BLOCKS // (len(FAULTS) + 1)
     taken(database, records[:share])
     with proxy(database if store == "postgresql" else opensearch_url) as between:
@@ -103,7 +108,7 @@ def test_faults_one_after_the_other(
         for at, fault in enumerate(FAULTS, start=1):
             # A worker whose projectors hang ends, and is started again.
             with running(url, Stores(url, search)) as made:
-                wait_for(lambda before=at * share - 1: held.position() >= before)
+                wait_for(lambda before=at * share - 1: stores.position() >= before)
                 meddle(between, fault)
                 last = (at + 1) * share if at < len(FAULTS) else BLOCKS
                 mark = taken(database, records[at * share : last])
@@ -111,12 +116,12 @@ def test_faults_one_after_the_other(
                     wait_for(lambda made=made: troubled(made, names))
                     between.mode = "pass"
                 if fault != "black hole":
-                    wait_for(lambda mark=mark: held.position() >= mark)
+                    wait_for(lambda mark=mark: stores.position() >= mark)
             between.mode = "pass"
             between.cut()
         with running(url, Stores(url, search)):
-            wait_for(lambda: held.position() == BLOCKS - 1)
+            wait_for(lambda: stores.position() == BLOCKS - 1)
         search.close()
-    assert compared(written.expected(), held.rows(), kills=0) == Outcome()
-    assert held.with_data() == 0
-    assert not written.withheld().keys() & held.texts()
+    assert compared(written.expected(), stores.rows(), kills=0) == Outcome()
+    assert stores.with_data() == 0
+    assert not written.withheld().keys() & stores.texts()

@@ -1,4 +1,4 @@
-"""The worker with KCL's real daemon: what is streamed is in the read models, whatever ends in between."""
+"""The worker with KCL's real daemon: the read models are right, whatever is killed in between."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +24,8 @@ from tests.consumer.worker.live import (
     wait_for,
     worker,
 )
+from tests.consumer.worker.projecting import ingest
+from tests.journals import STRAND
 from tests.tcp_proxy import proxy
 
 TIP = BLOCKS - 1
@@ -58,7 +60,7 @@ def number_of(record: UserRecord) -> int | None:
     return address["sequenceNo"] if address else None
 
 
-def test_stopped_started_killed_and_two_gaps_that_an_export_closes(
+def test_restarts_kills_and_gaps_lose_nothing(
     cloud: Cloud,
     store: str,
     streamed: list[UserRecord],
@@ -100,7 +102,7 @@ def taken(workers: Sequence[Worker]) -> int:
     return sum(line["records"] for one in workers for line in one.log() if line["event"] == "batch")
 
 
-def test_two_workers_a_killed_shard_process_a_reshard_and_a_store_that_goes_away(
+def test_two_workers_survive_kill_reshard_and_outage(
     cloud: Cloud, store: str, streamed: list[UserRecord], replayed: dict[str, list[Any]], tmp_path: Path
 ) -> None:
     name = cloud.environment["STRANDLINE_STREAM"]
@@ -123,7 +125,7 @@ def test_two_workers_a_killed_shard_process_a_reshard_and_a_store_that_goes_away
         between.mode = "pass"
 
         wait_for(lambda: all(cloud.leases()[key]["checkpoint"] != before[key] for key in before), [one, two])
-        # The daemon ends because of it, and the worker then as well; meanwhile the other one takes over.
+        # The daemon ends because of it, and then the worker; the other one takes over.
         [process] = [found for found in family(one)[1:] if SHARD_MODULE in found.cmdline()]
         process.kill()
         shard = cloud.shards()[0]
@@ -140,3 +142,23 @@ def test_two_workers_a_killed_shard_process_a_reshard_and_a_store_that_goes_away
     assert scalar(store, "SELECT count(*) FROM journal.rejected") == 0
     with psycopg.connect(store) as connection:
         assert connection.execute("SELECT completed_at IS NOT NULL FROM journal.stream").fetchone() == (True,)
+
+
+def test_worker_on_the_store_of_another_ledger_is_not_ready(
+    cloud: Cloud, database: str, streamed: list[UserRecord], tmp_path: Path
+) -> None:
+    ingest(database)  # the small journal
+    feed(cloud.environment["STRANDLINE_STREAM"], streamed[:100])
+    with worker(cloud, database, tmp_path) as one:
+        wait_for(lambda: any(line["event"] == "batch rejected" for line in one.log()), [one])
+        status, body = one.get("readyz")
+        assert status == 503
+        assert "records of another strand are rejected" in body
+        assert STRAND in body
+        assert one.get("livez")[0] == 200
+        assert one.stop() == 0
+    errors = [line for line in one.log() if line["event"] == "batch rejected"]
+    assert errors
+    assert {line["level"] for line in errors} == {"error"}
+    assert all(STRAND in line["fault"] for line in errors)
+    assert mark(database) == 8

@@ -1,146 +1,116 @@
-"""Projectors beside the intake: woken at once, handed over, and never called healthy when they do not move."""
+"""Projector threads: they wake at once, take over from each other, and are a fault while they do not move."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from strandline.consumer.database.connection import connect
-from strandline.consumer.intake.stream import StreamIntake
 from strandline.consumer.mark.mark import Advance, read_mark
 from strandline.consumer.monitoring.health import checks
-from strandline.consumer.projection.discovery import discover
 from strandline.consumer.worker import projectors
-from strandline.consumer.worker.projectors import ProjectorThreads, Pulse
+from strandline.consumer.worker.projectors import Pulse
 from strandline.consumer.worker.watchdog import Watchdog
-from tests.consumer.intake.test_stream import streamed
-from tests.consumer.worker.live import in_read_models, scalar, standing_still, wait_for
+from tests.consumer.worker.live import blocked, in_read_models, scalar, wait_for
+from tests.consumer.worker.projecting import FILLED, PROJECTIONS, ingest, running
 from tests.tcp_proxy import proxy
 
-PROJECTIONS = discover(("strandline.projections",))
-# The small journal has no other table than Licence.
-FILLED = ("licence_register", "licence_history", "ledger_activity")
 
-
-@contextmanager
-def running(url: str) -> Iterator[ProjectorThreads]:
-    made = ProjectorThreads(url, PROJECTIONS)
-    made.start()
-    try:
-        yield made
-    finally:
-        assert made.stop(10)
-
-
-def take_in(url: str, first: int = 0, last: int | None = None) -> None:
-    with connect(url) as connection:
-        intake = StreamIntake(connection, stream="licences", shard="s", origin=0, trust_deletions=False)
-        intake.take(streamed()[first:last])
-
-
-def faults(made: ProjectorThreads) -> dict[str, str | None]:
-    return {name: pulse.fault() for name, pulse in made.pulses.items()}
-
-
-def test_a_new_block_wakes_them_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_block_wakes_projectors_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projectors, "POLL_SECONDS", 60.0)
-    take_in(database, last=5)
+    ingest(database, last=5)
     with running(database) as made:
         wait_for(lambda: in_read_models(database, FILLED) == 2)
         time.sleep(0.5)
-        take_in(database)
+        ingest(database)
         assert wait_for(lambda: in_read_models(database, FILLED) == 8) < 1.0
-        assert not any(faults(made).values())
+        assert not any(made.faults().values())
     assert scalar(database, "SELECT count(*) FROM projection.generation WHERE expires_at IS NOT NULL") == 0
 
 
-def test_two_workers_share_and_one_goes(database: str) -> None:
+def test_remaining_worker_takes_over(database: str) -> None:
     with running(database), running(database) as other:
-        take_in(database, last=6)
+        ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        assert other.stop(10)
-        take_in(database)
+        other.stop()
+        assert other.join(10)
+        ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
 
 
-def test_a_mark_that_was_left_behind_is_moved(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mark_left_behind_is_advanced(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "strandline.consumer.intake.stream.advance", lambda connection: Advance(read_mark(connection), ())
     )
-    take_in(database)
+    ingest(database)
     assert scalar(database, "SELECT sequence_no FROM journal.mark") == -1
     with running(database):
         wait_for(lambda: in_read_models(database, FILLED) == 8)
 
 
-def test_one_that_fails_says_so_and_goes_on_when_it_can(database: str) -> None:
-    take_in(database, last=6)
+def test_failing_projector_reports_and_recovers(database: str) -> None:
+    ingest(database, last=6)
     with running(database) as made:
         wait_for(lambda: in_read_models(database, FILLED) == 2)
         relation = scalar(database, "SELECT relation FROM projection.generation WHERE projection = 'licence_register'")
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(f"ALTER TABLE generation.{relation} RENAME TO elsewhere")
-            take_in(database)
-            wait_for(lambda: faults(made)["licence_register"] is not None)
-            assert [name for name, fault in faults(made).items() if fault] == ["licence_register"]
+            ingest(database)
+            wait_for(lambda: made.faults()["licence_register"] is not None)
+            assert [name for name, fault in made.faults().items() if fault] == ["licence_register"]
             recorded = "SELECT failure FROM projection.generation WHERE projection = 'licence_register'"
             wait_for(lambda: "42P01" in str(scalar(database, recorded)))
             connection.execute(f"ALTER TABLE generation.elsewhere RENAME TO {relation}")
         wait_for(lambda: in_read_models(database, FILLED) == 8)
-        wait_for(lambda: not any(faults(made).values()))
+        wait_for(lambda: not any(made.faults().values()))
 
 
-def test_a_store_that_goes_away_and_comes_back(database: str) -> None:
+def test_projectors_recover_from_an_outage(database: str) -> None:
     with proxy(database) as between, running(between.url) as made:
-        take_in(database, last=6)
+        ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
         between.mode = "refuse"
         between.cut()
-        wait_for(lambda: all(faults(made)[name] for name in FILLED))
+        wait_for(lambda: all(made.faults()[name] for name in FILLED))
         between.mode = "pass"
-        take_in(database)
+        ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
 
 
-def test_one_that_waits_for_the_database_hangs_only_if_that_does_not_work_for_it(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_projector_hangs_only_if_its_session_is_not_active(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projectors, "POLL_SECONDS", 0.1)
     url = make_conninfo(database, connect_timeout="2")
     with proxy(url) as between, running(between.url) as made:
         looking = Watchdog(between.url, made, 1)
-        take_in(database, last=6)
+        ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        with standing_still(database, "licence_register"):
-            take_in(database)
-            wait_for(lambda: "licence_register" in made.still(1))
+        with blocked(database, "licence_register"):
+            ingest(database)
+            wait_for(lambda: "licence_register" in made.stuck(1))
             looking.look()
-            assert "licence_register" not in looking.found
+            assert "licence_register" not in looking.hanging
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         between.mode = "black hole"
-        wait_for(lambda: "licence_register" in made.still(1))
+        wait_for(lambda: "licence_register" in made.stuck(1))
         looking.look()
-        assert "licence_register" in looking.found
+        assert "licence_register" in looking.hanging
         between.mode = "pass"
         between.cut()
 
 
-def test_a_dead_projector_is_not_healthy(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_projector_is_a_fault(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(projectors, "projector", dies)
-    take_in(database)
+    monkeypatch.setattr(projectors, "projectors", dies)
+    ingest(database)
     with running(database) as made:
-        wait_for(lambda: all(faults(made).values()))
-        assert all(pulse.ended for pulse in made.pulses.values())
+        wait_for(lambda: all(made.faults().values()))
+        assert [one.name for one in made.services if one.failure] == [f"projector {name}" for name in PROJECTIONS]
 
 
-def test_one_that_stands_still_is_not_healthy() -> None:
+def test_stuck_projector_is_a_fault() -> None:
     assert Pulse(time.monotonic()).fault() is None
     assert Pulse(time.monotonic() - projectors.STUCK_SECONDS - 1).fault() is not None
-    assert checks({"a": None, "b": "stands still"})[0] == 503
-    assert checks({"a": None})[0] == 200
+    assert checks({"a": None, "b": "has not moved"}).status_code == 503
+    assert checks({"a": None}).status_code == 200

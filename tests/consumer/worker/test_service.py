@@ -1,4 +1,4 @@
-"""The worker as a whole, without KCL's daemon: what it says of itself, and how it ends."""
+"""The worker with a stand-in for KCL's daemon: its checks, and its end."""
 
 import json
 import os
@@ -23,16 +23,17 @@ from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import heartbeat, projectors, service
 from strandline.consumer.worker.heartbeat import Heartbeat
 from strandline.consumer.worker.service import run_worker
-from tests.consumer.worker.live import in_read_models, scalar, standing_still, wait_for
-from tests.consumer.worker.test_projectors import FILLED, take_in
+from tests.consumer.worker.live import blocked, in_read_models, scalar, wait_for
+from tests.consumer.worker.projecting import FILLED, ingest
 from tests.emulators import free_port
+from tests.journals import STRAND
 from tests.tcp_proxy import Proxy, proxy
 
 PROJECTIONS = discover(("strandline.projections",))
 
 
 class Daemon:
-    """In the place of KCL's: it runs until it is asked to stop, or until `end`."""
+    """A stand-in for KCL's daemon: runs until it is stopped, or until `end`."""
 
     def __init__(self) -> None:
         self._status: int | None = None
@@ -44,14 +45,14 @@ class Daemon:
     def end(self, status: int) -> None:
         self._status = status
 
-    def ended(self) -> int | None:
+    def status(self) -> int | None:
         return self._status
 
-    def ask_to_stop(self) -> None:
+    def stop(self) -> None:
         self._status = self._status or 0
 
-    def wait(self, _: float) -> int | None:
-        return self._status
+    def join(self, _: float) -> bool:
+        return self._status is not None
 
 
 @pytest.fixture
@@ -64,11 +65,12 @@ def between(database: str) -> Iterator[Proxy]:
 def settings(between: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(presence, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(heartbeat, "GAP_SECONDS", 0.2)
-    monkeypatch.setattr(heartbeat, "END_SECONDS", 1.0)
+    monkeypatch.setattr(service, "END_SECONDS", 1.0)
     for name, value in {
         "DATABASE_URL": make_conninfo(between.url, connect_timeout="2"),
         "HOME": str(tmp_path),
         "WORKER_ID": "one",
+        "STREAM": "licences",
         "LISTEN": f"127.0.0.1:{free_port()}",
         "DRAIN_SECONDS": "2",
     }.items():
@@ -99,13 +101,13 @@ def asked(settings: Settings, path: str) -> tuple[int, Mapping[str, Any]]:
 
 
 def checked(settings: Settings) -> Mapping[str, str]:
-    """What `/readyz` says of each check; nothing where it does not answer in time."""
+    """Return the checks of `/readyz`; none if it does not answer in time."""
     return asked(settings, "readyz")[1].get("checks", {})
 
 
 @contextmanager
-def meanwhile(what: Callable[[], None]) -> Iterator[None]:
-    """On another thread, for the worker itself wants the main one; then it is asked to stop."""
+def in_background(what: Callable[[], None]) -> Iterator[None]:
+    """Run it on another thread, since the worker needs the main one; then ask the worker to stop."""
     failed: list[BaseException] = []
     over = threading.Event()
 
@@ -128,27 +130,27 @@ def meanwhile(what: Callable[[], None]) -> Iterator[None]:
         raise failed[0]
 
 
-def test_from_start_to_sigterm(database: str, settings: Settings, daemon: Daemon) -> None:
+def test_worker_runs_until_sigterm(database: str, settings: Settings, daemon: Daemon) -> None:
     def watch() -> None:
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
         assert asked(settings, "livez")[1]["ok"]
-        take_in(database)
+        ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         with connect(database) as connection:
             assert [one.state for one in presence.read_workers(connection)] == ["running"]
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert run_worker(settings, settings.database_url or "", PROJECTIONS)
     with connect(database) as connection:
         assert [one.state for one in presence.read_workers(connection)] == ["ended"]
     assert scalar(database, "SELECT count(*) FROM projection.generation WHERE expires_at IS NOT NULL") == 0
 
 
-def test_a_dead_projector_is_told_though_its_lag_reads_zero(
+def test_dead_projector_shows_although_its_lag_is_zero(
     database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It dies when it has come to the mark, and nothing more is written."""
-    lives = projectors.projector
+    lives = projectors.projectors
 
     def dies(connection: Any, projection: Any, stores: Any) -> Any:
         if projection.name == "licence_register":
@@ -156,29 +158,48 @@ def test_a_dead_projector_is_told_though_its_lag_reads_zero(
         return lives(connection, projection, stores)
 
     def watch() -> None:
-        take_in(database)
+        ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
-        monkeypatch.setattr(projectors, "projector", dies)
+        monkeypatch.setattr(projectors, "projectors", dies)
         wait_for(lambda: asked(settings, "livez")[0] == 503)
-        assert asked(settings, "livez")[1]["checks"]["projectors"] == "ended: licence_register"
+        assert asked(settings, "livez")[1]["checks"]["services"] == "ended: projector licence_register"
         said = asked(settings, "readyz")
         assert (said[0], said[1]["checks"]["projector licence_register"]) == (503, "ended (SystemExit)")
         assert in_read_models(database, FILLED) == 8
 
     monkeypatch.setattr(projectors, "POLL_SECONDS", 0.1)
-    with meanwhile(watch):
+    with in_background(watch):
         run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
-def test_a_projector_that_stands_still_is_not_ready_but_alive(
+def test_stream_of_another_strand_is_not_ready_but_alive(database: str, settings: Settings, daemon: Daemon) -> None:
+    other = "Another000000000000000"
+
+    def watch() -> None:
+        ingest(database, last=4)
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+        ingest(database, strand=other)
+        status, answer = asked(settings, "readyz")
+        assert status == 503
+        assert STRAND in answer["checks"]["stream licences"]
+        assert other in answer["checks"]["stream licences"]
+        assert asked(settings, "livez")[0] == 200
+        ingest(database, first=4)
+        wait_for(lambda: asked(settings, "readyz")[0] == 200)
+
+    with in_background(watch):
+        assert run_worker(settings, settings.database_url or "", PROJECTIONS)
+
+
+def test_stuck_projector_is_not_ready_but_alive(
     database: str, settings: Settings, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def watch() -> None:
-        take_in(database, last=6)
+        ingest(database, last=6)
         wait_for(lambda: in_read_models(database, FILLED) == 2)
-        with standing_still(database, "licence_register"):
-            take_in(database)
+        with blocked(database, "licence_register"):
+            ingest(database)
             wait_for(lambda: "has not moved" in checked(settings).get("projector licence_register", ""))
             assert asked(settings, "readyz")[0] == 503
             assert asked(settings, "livez")[0] == 200
@@ -186,44 +207,42 @@ def test_a_projector_that_stands_still_is_not_ready_but_alive(
 
     monkeypatch.setattr(projectors, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(projectors, "STUCK_SECONDS", 2.0)
-    with meanwhile(watch):
+    with in_background(watch):
         run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
-def test_a_worker_that_stands_still_or_has_no_daemon_is_not_alive(
-    settings: Settings, daemon: Daemon, tmp_path: Path
-) -> None:
+def test_stuck_worker_or_ended_daemon_is_not_alive(settings: Settings, daemon: Daemon, tmp_path: Path) -> None:
     one = service._Worker(settings, settings.database_url or "", PROJECTIONS, tmp_path, daemon)  # type: ignore[arg-type]
-    assert not any(one.live().values())
+    assert not any(one.checks.live().values())
     daemon.end(1)
-    one._ticked_at -= 40
-    assert one.live() == {"worker": "has not ticked for 40 s", "daemon": "has ended", "projectors": None}
+    one.checks.ticked_at -= 40
+    assert one.checks.live() == {"worker": "has not ticked for 40 s", "daemon": "has ended", "services": None}
 
 
-def test_a_daemon_that_ends_ends_the_worker(database: str, settings: Settings, daemon: Daemon) -> None:
+def test_worker_ends_with_its_daemon(database: str, settings: Settings, daemon: Daemon) -> None:
     def watch() -> None:
         wait_for(lambda: asked(settings, "livez")[0] == 200)
         wait_for(lambda: scalar(database, "SELECT count(*) FROM projection.worker") == 1)
         daemon.end(1)
         wait_for(lambda: asked(settings, "livez")[0] == 0)  # it does not listen any more
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
     assert scalar(database, "SELECT ended_at FROM projection.worker") is None
 
 
-def test_a_failed_process_of_a_shard_ends_the_daemon_at_once(settings: Settings, daemon: Daemon) -> None:
+def test_failed_shard_process_kills_the_daemon(settings: Settings, daemon: Daemon) -> None:
     def watch() -> None:
         wait_for(lambda: asked(settings, "livez")[0] == 200)
         daemon.shard_failed = True
         wait_for(lambda: asked(settings, "livez")[0] == 0)
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
-    assert daemon.ended() == -signal.SIGKILL
+    assert daemon.status() == -signal.SIGKILL
 
 
-def test_a_store_that_goes_away_is_told_and_waited_for(settings: Settings, between: Proxy, daemon: Daemon) -> None:
+def test_outage_is_shown_and_survived(settings: Settings, between: Proxy, daemon: Daemon) -> None:
     def watch() -> None:
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
         between.mode = "refuse"
@@ -234,11 +253,11 @@ def test_a_store_that_goes_away_is_told_and_waited_for(settings: Settings, betwe
         between.mode = "pass"
         wait_for(lambda: asked(settings, "readyz")[0] == 200)
 
-    with meanwhile(watch):
+    with in_background(watch):
         assert run_worker(settings, settings.database_url or "", PROJECTIONS)
 
 
-def test_a_store_that_neither_answers_nor_fails_ends_the_worker(
+def test_unresponsive_store_ends_the_worker(
     settings: Settings, between: Proxy, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = threading.Event()
@@ -251,7 +270,7 @@ def test_a_store_that_neither_answers_nor_fails_ends_the_worker(
         wait_for(ended.is_set)  # without a signal
         between.cut()
 
-    with capture_logs() as logs, meanwhile(watch):
+    with capture_logs() as logs, in_background(watch):
         try:
             assert not run_worker(settings, settings.database_url or "", PROJECTIONS)
         finally:
@@ -259,8 +278,8 @@ def test_a_store_that_neither_answers_nor_fails_ends_the_worker(
     assert [one["event"] for one in logs if one["log_level"] == "error"] == ["projectors hang"]
 
 
-def test_a_gap_that_stays_is_told_once_with_what_to_do(database: str, settings: Settings, daemon: Daemon) -> None:
-    take_in(database, first=8)
+def test_persistent_gap_is_logged_once_with_its_remedy(database: str, settings: Settings, daemon: Daemon) -> None:
+    ingest(database, first=8)
     first = scalar(database, "SELECT min(sequence_no) FROM journal.block")
     assert first > 0
 
@@ -270,19 +289,19 @@ def test_a_gap_that_stays_is_told_once_with_what_to_do(database: str, settings: 
         for _ in range(5):
             wait_for(lambda before=beats: scalar(database, "SELECT seen_at FROM projection.worker") > before)
 
-    with capture_logs() as logs, meanwhile(watch):
+    with capture_logs() as logs, in_background(watch):
         assert run_worker(settings, settings.database_url or "", PROJECTIONS)
-    told = [one for one in logs if one["event"] == "gap"]
-    assert [(one["first"], one["last"]) for one in told] == [(0, first - 1)]
-    assert "replay" in told[0]["todo"]
+    gaps = [one for one in logs if one["event"] == "gap"]
+    assert [(one["first"], one["last"]) for one in gaps] == [(0, first - 1)]
+    assert "replay" in gaps[0]["todo"]
 
 
-def test_a_gap_that_closes_soon_is_not_told(database: str) -> None:
+def test_closing_gap_is_not_logged(database: str) -> None:
     """The shards' records come in any order, so that there are gaps all the time."""
-    take_in(database, first=8)
+    ingest(database, first=8)
     watched = Heartbeat(database, "one")
     with connect(database) as connection, capture_logs() as logs:
-        watched.tell_of_gaps(connection)
-        take_in(database)
-        watched.tell_of_gaps(connection)
+        watched.report_gaps(connection)
+        ingest(database)
+        watched.report_gaps(connection)
     assert [one["event"] for one in logs if one["event"] == "gap"] == []

@@ -1,4 +1,4 @@
-"""The process of a shard, spoken to as KCL's daemon speaks to it: no checkpoint runs ahead of the store."""
+"""The process of a shard, driven by KCL's protocol: no checkpoint runs ahead of the store."""
 
 import io
 import json
@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from amazon_kclpy.kcl import KCLProcess
+from structlog.testing import capture_logs
 
 from strandline.consumer import settings as settings_module
 from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import shard
 from strandline.consumer.worker.shard import ShardProcessor
-from tests.consumer.intake.test_stream import streamed
 from tests.consumer.worker.live import mark
+from tests.journals import STRAND
+from tests.streamed import streamed
 from tests.tcp_proxy import Proxy, proxy
 
 
@@ -71,7 +73,7 @@ class Daemon:
             self._answers.append(dict(zip(names, answer, strict=True)))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """No data is buffered."""
 
 
 def run(daemon: Daemon, settings: Settings) -> str:
@@ -87,7 +89,7 @@ def batches() -> list[list[bytes]]:
     return [data[:4], data[4:9], data[9:]]
 
 
-def test_every_batch_is_stored_then_checkpointed(database: str, settings: Settings) -> None:
+def test_batch_is_stored_before_its_checkpoint(database: str, settings: Settings) -> None:
     given = batches()
     daemon = Daemon(database, *given)
     assert run(daemon, settings) == ""
@@ -100,8 +102,18 @@ def test_every_batch_is_stored_then_checkpointed(database: str, settings: Settin
     assert [one[2] for one in daemon.checkpoints[2:]] == [8, 8]
 
 
+def test_batch_of_another_strand_is_an_error_in_the_log(database: str, settings: Settings) -> None:
+    other = [one.data for one in streamed("Another000000000000000")]
+    with capture_logs() as logs:
+        assert run(Daemon(database, batches()[0], other), settings) == ""
+    [error] = [one for one in logs if one["log_level"] == "error"]
+    assert (error["event"], error["records"]) == ("batch rejected", len(other))
+    assert STRAND in error["fault"]
+    assert "Another000000000000000" in error["fault"]
+
+
 @pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "delay"])
-def test_a_store_that_comes_back_is_waited_for(
+def test_outage_is_waited_for(
     database: str, settings: Settings, between: Proxy, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = Daemon(database, *batches())
@@ -126,7 +138,7 @@ def test_a_store_that_comes_back_is_waited_for(
     assert mark(database) == 8
 
 
-def test_a_store_that_stays_away_ends_the_process_without_a_checkpoint(
+def test_long_outage_ends_the_process_without_a_checkpoint(
     database: str, settings: Settings, between: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = Daemon(database, *batches())
@@ -137,7 +149,7 @@ def test_a_store_that_stays_away_ends_the_process_without_a_checkpoint(
     assert daemon.checkpoints == []
 
 
-def test_a_store_that_neither_answers_nor_fails_ends_the_process_without_a_checkpoint(
+def test_unresponsive_store_ends_the_process_without_a_checkpoint(
     database: str, settings: Settings, between: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings_module, "HANG_SECONDS", 0)
@@ -150,7 +162,7 @@ def test_a_store_that_neither_answers_nor_fails_ends_the_process_without_a_check
         stored(self, batch)
 
     def given_up(_: ShardProcessor) -> None:
-        between.mode = "refuse"  # in the place of the process's end, so that this one goes on
+        between.mode = "refuse"  # instead of the process's end, so that this process continues
         between.cut()
 
     monkeypatch.setattr(ShardProcessor, "_store", never_answered)
@@ -161,7 +173,7 @@ def test_a_store_that_neither_answers_nor_fails_ends_the_process_without_a_check
     assert [checkpoint[0] for checkpoint in daemon.checkpoints] == ["0"]
 
 
-def test_an_unforeseen_error_ends_the_process_and_tells_no_payload(
+def test_unexpected_error_ends_the_process_without_payload_in_logs(
     database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon = Daemon(database, *batches())
@@ -176,17 +188,17 @@ def test_an_unforeseen_error_ends_the_process_and_tells_no_payload(
     assert "address" not in "".join(capsys.readouterr())
 
 
-def test_a_throttled_checkpoint_is_tried_again_and_a_lost_lease_is_not(
+def test_throttled_checkpoint_is_retried_but_not_a_lost_lease(
     database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(shard, "LONGEST_PAUSE", 0.01)
     daemon = Daemon(database, batches()[0], end="leaseLost")
     daemon.errors = ["ThrottlingException", "ShutdownException"]
     assert run(daemon, settings) == ""
     assert len(daemon.checkpoints) == 2
 
 
-def test_the_end_of_a_shard_is_checkpointed(database: str, settings: Settings) -> None:
+def test_end_of_a_shard_is_checkpointed(database: str, settings: Settings) -> None:
     daemon = Daemon(database, batches()[0], end="shardEnded")
     run(daemon, settings)
     assert daemon.checkpoints[-1][:2] == (None, None)

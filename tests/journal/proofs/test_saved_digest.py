@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from strandline.journal.errors import UnreadableError, UsageError
-from strandline.journal.proofs.proof import check_tip_beyond
+from strandline.journal.proofs.check import check_tip_beyond
 from strandline.journal.proofs.saved_digest import SavedDigest, parse_saved_digest, read_saved_digest
 
 PROOFS = Path(__file__).parents[2] / "vectors" / "proofs"
@@ -17,7 +17,7 @@ SIBLINGS = (b"a" * 32, b"b" * 32)
 SIBLINGS_B64 = [b64encode(sibling).decode() for sibling in SIBLINGS]
 
 
-def test_base64_text_is_read_as_digest() -> None:
+def test_base64_text_is_a_digest() -> None:
     assert read_saved_digest(f" {B64}\n").digest == DIGEST
 
 
@@ -32,21 +32,21 @@ def test_base64_text_is_read_as_digest() -> None:
     ids=["aws-cli", "console-json", "console-ion", "console-other-names"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_digest_and_tip_are_read(content: str, encoding: str, tmp_path: Path) -> None:
+def test_digest_is_read_with_its_tip(content: str, encoding: str, tmp_path: Path) -> None:
     file = tmp_path / "digest"
     file.write_text(content, encoding=encoding)
 
     assert read_saved_digest(str(file)) == SavedDigest(str(file), DIGEST, 123, STRAND)
 
 
-def test_file_with_only_base64_is_read(tmp_path: Path) -> None:
+def test_file_with_only_base64_is_a_digest(tmp_path: Path) -> None:
     file = tmp_path / "digest.txt"
     file.write_text(B64 + "\n")
 
     assert read_saved_digest(str(file)).digest == DIGEST
 
 
-def test_file_of_migration_kit_is_read() -> None:
+def test_file_of_the_migration_kit_is_read() -> None:
     content = {
         "Ledger": "vehicles",
         "Digest": B64,
@@ -62,7 +62,7 @@ def test_file_of_migration_kit_is_read() -> None:
     assert saved == SavedDigest("kit", DIGEST, 130, STRAND, SIBLINGS, None, 123)
 
 
-def test_receipt_of_sample_application_is_read() -> None:
+def test_receipt_of_the_sample_applications_is_read() -> None:
     content = {
         "LedgerName": "keyvaluestore",
         "TableName": "kvs",
@@ -91,7 +91,7 @@ def test_published_files_are_read(name: str, siblings: int, tip: int | None) -> 
     assert saved.tip == tip
 
 
-def test_tip_beyond_export_is_reached_by_real_block_proof() -> None:
+def test_real_block_proof_leads_to_a_tip_beyond_the_export() -> None:
     content = json.loads((PROOFS / "aws-cli_seq100_digest123.json").read_text())
     saved = read_saved_digest(str(PROOFS / "aws-cli_seq100_digest123.json"))
     assert saved.proof is not None
@@ -124,7 +124,7 @@ def test_tip_beyond_export_is_reached_by_real_block_proof() -> None:
         json.dumps({"LedgerDigest": {"DigestTipAddress": ADDRESS}}).encode(),
     ],
 )
-def test_other_files_are_refused_with_their_name(content: bytes, tmp_path: Path) -> None:
+def test_other_files_are_refused_by_name(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "wrong"
     file.write_bytes(content)
 
@@ -133,12 +133,12 @@ def test_other_files_are_refused_with_their_name(content: bytes, tmp_path: Path)
 
 
 @pytest.mark.parametrize("argument", ["no-such-file", "", "x" * 5000, "nul\0", "/"])
-def test_missing_file_is_refused(argument: str) -> None:
+def test_text_that_is_neither_base64_nor_a_file_is_refused(argument: str) -> None:
     with pytest.raises(UsageError, match="32 bytes as base64"):
         read_saved_digest(argument)
 
 
-def test_too_large_file_is_refused(tmp_path: Path) -> None:
+def test_file_too_large_for_a_digest_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "journal.ion"
     with file.open("wb") as out:
         out.truncate(17 * 1024 * 1024)

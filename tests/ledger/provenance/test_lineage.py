@@ -1,6 +1,7 @@
 """The lineage of a thing: with cycles, diamonds and great depth, as SQL, as a tree and as PROV-JSON."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,7 +15,8 @@ from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.projection.discovery import discover
 from strandline.journal.errors import StrandlineError
 from strandline.ledger import Ledger
-from strandline.ledger.provenance.lineage import prov_json, read_lineage, tree
+from strandline.ledger.provenance.lineage import read_lineage, tree
+from strandline.ledger.provenance.prov_json import prov_json
 from strandline.ledger.provenance.recorder import (
     Activity,
     Agent,
@@ -31,7 +33,7 @@ Made = Callable[..., str]
 
 @pytest.fixture
 def recorded(database: str) -> Made:
-    """Record statements and bring the read model up; gives the database's URL."""
+    """Record statements and project them; returns the database's URL."""
 
     def record(*statements: Any) -> str:
         with Ledger(database) as ledger:
@@ -50,7 +52,7 @@ def derived(*pairs: tuple[str, str]) -> Iterable[Any]:
     return [*(Entity(name, "DataSet") for name in names), *(WasDerivedFrom(*pair) for pair in pairs)]
 
 
-def test_a_model_back_to_its_data_and_forth(recorded: Made) -> None:
+def test_lineage_leads_from_model_to_data_and_back(recorded: Made) -> None:
     url = recorded(
         Agent("agent/a", "Organization", "Team A"),
         Entity("data/1", "DataSet", "Orders"),
@@ -71,14 +73,14 @@ def test_a_model_back_to_its_data_and_forth(recorded: Made) -> None:
         "└─ used of run/1 (Training, Nightly run)",
         "   └─ wasGeneratedBy of model/1 (Model)",
     ]
-    told = json.loads(prov_json(read_lineage(url, "model/1", "sources")))
-    assert told["entity"]["ledger:data/1"] == {"prov:type": "DataSet", "prov:label": "Orders"}
-    assert set(told) >= {"prefix", "entity", "activity", "agent", "used", "wasGeneratedBy", "wasAttributedTo"}
-    again = ProvDocument.deserialize(content=json.dumps(told), format="json")
+    shown = json.loads(prov_json(read_lineage(url, "model/1", "sources")))
+    assert shown["entity"]["ledger:data/1"] == {"prov:type": "DataSet", "prov:label": "Orders"}
+    assert set(shown) >= {"prefix", "entity", "activity", "agent", "used", "wasGeneratedBy", "wasAttributedTo"}
+    again = ProvDocument.deserialize(content=json.dumps(shown), format="json")
     assert len(again.get_records()) == 7
 
 
-def test_a_cycle_ends(recorded: Made) -> None:
+def test_cycle_ends(recorded: Made) -> None:
     url = recorded(*derived(("a", "b"), ("b", "c"), ("c", "a"), ("c", "c")))
     for start in "abc":
         for direction in ("sources", "results"):
@@ -94,7 +96,7 @@ def test_a_cycle_ends(recorded: Made) -> None:
     ]
 
 
-def test_many_ways_cost_no_more_than_one(recorded: Made) -> None:
+def test_many_paths_cost_no_more_than_one(recorded: Made) -> None:
     """24 diamonds one on another: 16 million paths, 96 relations."""
     pairs = [
         pair
@@ -107,7 +109,7 @@ def test_many_ways_cost_no_more_than_one(recorded: Made) -> None:
     assert len(list(tree(found))) == 97
 
 
-def test_deeper_than_pythons_stack(recorded: Made, database: str) -> None:
+def test_lineage_may_be_deeper_than_pythons_stack(recorded: Made, database: str) -> None:
     recorded(*derived(("a", "b")))
     with connect(database) as connection:
         (relation,) = connection.execute(
@@ -116,31 +118,31 @@ def test_deeper_than_pythons_stack(recorded: Made, database: str) -> None:
         connection.execute(
             f"INSERT INTO generation.{relation}"  # type: ignore[arg-type]
             " (thing, relation, source, source_document, source_version, source_block)"
-            " SELECT 'd' || n, 'wasDerivedFrom', 'd' || n + 1, 'made up ' || n, 0, 0 FROM generate_series(1, 1500) n"
+            " SELECT 'd' || n, 'wasDerivedFrom', 'd' || n + 1, 'sample ' || n, 0, 0 FROM generate_series(1, 1500) n"
         )
     found = read_lineage(database, "d1", "sources")
     assert len(list(tree(found))) == 1501
     assert len(ProvDocument.deserialize(content=prov_json(found), format="json").get_records()) == 1500
 
 
-def test_the_functions_are_for_analysts_and_say_what_is_missing(recorded: Made) -> None:
+def test_analysts_may_call_the_lineage_functions(recorded: Made) -> None:
     url = recorded(*derived(("a", "b")))
     with connect(url, role="strandline_analyst") as connection:
         found = connection.execute("SELECT * FROM read.provenance_sources('a')").fetchall()
         assert found == [(1, "a", "wasDerivedFrom", "b")]
         assert connection.execute("SELECT * FROM read.provenance_results('b')").fetchall() == found
-    with pytest.raises(StrandlineError, match="Nothing is told"):
+    with pytest.raises(StrandlineError, match="knows no thing with this id"):
         read_lineage(url, "z", "sources")
 
 
-def test_without_provenance(database: str) -> None:
+def test_ledger_without_provenance_is_named(database: str) -> None:
     with pytest.raises(StrandlineError, match="no read model provenance_lineage"):
         read_lineage(database, "a", "sources")
     with connect(database) as connection, pytest.raises(psycopg.errors.UndefinedTable, match="no provenance yet"):
         connection.execute("SELECT * FROM read.provenance_results('a')")
 
 
-def test_the_command(
+def test_lineage_command(
     recorded: Made, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", recorded(*derived(("a", "b"), ("b", "odd"))))
@@ -152,4 +154,23 @@ def test_the_command(
     assert main(["lineage", "odd", "--results"]) == 0
     assert "wasDerivedFrom of b" in capsys.readouterr().out
     assert main(["lineage", "nobody"]) == 1
-    assert "Nothing is told" in capsys.readouterr().err
+    assert "knows no thing with this id" in capsys.readouterr().err
+
+
+def test_prov_json_without_its_extra_says_what_to_install(
+    recorded: Made, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", recorded(*derived(("a", "b"))))
+    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "strandline.ledger.provenance.prov_json")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "prov"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "prov", None)
+    assert main(["lineage", "a"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "a (DataSet)"
+    for options in (["--json"], ["-o", str(tmp_path / "prov.json")]):
+        assert main(["lineage", "a", *options]) == 2
+        said = capsys.readouterr()
+        assert (said.out, len(said.err.splitlines())) == ("", 2)
+        assert ".[provenance]" in said.err
+    assert not (tmp_path / "prov.json").exists()

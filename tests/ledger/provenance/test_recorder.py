@@ -1,4 +1,4 @@
-"""The recording interface: what is told stays, and relations are between things that were told of."""
+"""The recorder: statements are permanent, and relations need recorded things."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,8 @@ from strandline.ledger.provenance.recorder import (
     Agent,
     Contradiction,
     Entity,
-    NotTold,
     Provenance,
+    UnknownThing,
     Used,
     WasAttributedTo,
     WasDerivedFrom,
@@ -41,7 +41,7 @@ def provenance(ledger: Ledger) -> Provenance:
     return provenance
 
 
-def held(database: str) -> list[tuple[Any, ...]]:
+def stored(database: str) -> list[tuple[Any, ...]]:
     with connect(database) as connection:
         return connection.execute(
             "SELECT table_name, version, data FROM journal.revision WHERE table_name <> 'StrandlineGraft'"
@@ -49,43 +49,47 @@ def held(database: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_a_run_in_one_transaction_and_again_nothing(provenance: Provenance, database: str) -> None:
+def test_repeated_statements_write_nothing(provenance: Provenance, database: str) -> None:
     provenance.record(*RUN)
-    told = held(database)
-    assert len(told) == 8
-    assert ("WasDerivedFrom", 0, {"generatedEntityId": "model/1", "usedEntityId": "data/1"}) in told
-    assert ("Activity", 0, {"activityId": "run/1", "type": "Training", "startedAt": "2026-01-01T00:00:00.000Z"}) in told
+    recorded = stored(database)
+    assert len(recorded) == 8
+    assert ("WasDerivedFrom", 0, {"generatedEntityId": "model/1", "usedEntityId": "data/1"}) in recorded
+    assert (
+        "Activity",
+        0,
+        {"activityId": "run/1", "type": "Training", "startedAt": "2026-01-01T00:00:00.000Z"},
+    ) in recorded
     provenance.record(*RUN)
-    assert held(database) == told
+    assert stored(database) == recorded
 
 
-def test_what_was_left_open_may_be_added_and_nothing_else(provenance: Provenance, database: str) -> None:
+def test_missing_members_may_be_added_and_nothing_changed(provenance: Provenance, database: str) -> None:
     provenance.record(*RUN)
     ended = Activity("run/1", "Training", ended_at=datetime(2026, 1, 2, tzinfo=UTC))
     provenance.record(ended)
-    table, version, data = held(database)[-1]
+    table, version, data = stored(database)[-1]
     assert (table, version, data["endedAt"]) == ("Activity", 1, "2026-01-02T00:00:00.000Z")
-    told = held(database)
+    recorded = stored(database)
     for other in (Entity("data/1", "Model"), Activity("run/1", ended_at=datetime(2027, 1, 2, tzinfo=UTC))):
         with pytest.raises(Contradiction) as caught:
             provenance.record(Entity("data/9"), other)
         assert "/1" not in str(caught.value)
-    assert held(database) == told
+    assert stored(database) == recorded
 
 
 @pytest.mark.parametrize("relation", RUN[4:], ids=lambda one: one.table)
-def test_a_relation_needs_both_its_things(provenance: Provenance, relation: Any, database: str) -> None:
-    with pytest.raises(NotTold):
+def test_relation_needs_both_things(provenance: Provenance, relation: Any, database: str) -> None:
+    with pytest.raises(UnknownThing):
         provenance.record(relation)
-    with pytest.raises(NotTold):
+    with pytest.raises(UnknownThing):
         provenance.record(Agent("agent/a"), Activity("run/1"), relation)
-    assert held(database) == []
+    assert stored(database) == []
 
 
 @pytest.mark.parametrize(
     "odd",
     [Entity(""), Entity("a", label="\n"), Used("a", None), Activity("a", started_at=datetime(2026, 1, 1))],  # type: ignore[arg-type]
 )
-def test_what_is_no_statement(provenance: Provenance, odd: Any) -> None:
-    with pytest.raises((WrongStatement, NotTold)):
+def test_malformed_statement_is_refused(provenance: Provenance, odd: Any) -> None:
+    with pytest.raises((WrongStatement, UnknownThing)):
         provenance.record(odd)

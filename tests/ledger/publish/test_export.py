@@ -1,8 +1,9 @@
-"""Exporting the journal: once, again, as it grows; to a folder and to S3."""
+"""The export of the journal: once, resumed, followed; to a folder and to S3."""
 
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import boto3
 import pytest
@@ -11,7 +12,7 @@ from moto import mock_aws
 from strandline.consumer.intake.s3 import s3_sources
 from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
-from strandline.journal.make.export import Format
+from strandline.journal.make.export import Format, encode
 from strandline.journal.sources.source import local_sources
 from strandline.ledger import Ledger
 from strandline.ledger.publish import export
@@ -30,7 +31,9 @@ def grow(licences: Ledger) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("format", list(Format))
-def test_once_and_again(database: str, grow: Callable[[], None], tmp_path: Path, format: Format) -> None:
+def test_export_resumes_at_its_destination(
+    database: str, grow: Callable[[], None], tmp_path: Path, format: Format
+) -> None:
     first = Exporter(database, FolderTarget(tmp_path), format).run()
     assert (first.blocks, first.objects, first.last_no) == (9, 1, 8)
     grow()
@@ -43,7 +46,7 @@ def test_once_and_again(database: str, grow: Callable[[], None], tmp_path: Path,
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_goes_on_after_an_object_that_no_manifest_names_yet(
+def test_export_resumes_after_an_object_without_a_manifest(
     database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "OBJECT_BLOCKS", 4)
@@ -63,7 +66,9 @@ def test_goes_on_after_an_object_that_no_manifest_names_yet(
     assert verify_sources(local_sources(str(tmp_path)), workers=1).blocks == 9
 
 
-def test_followed(database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_follows_the_journal(
+    database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export, "_QUIET_SECONDS", 0.1)
     stop, exporter = Event(), Exporter(database, FolderTarget(tmp_path))
     thread = Thread(target=exporter.follow, args=[stop.is_set])
@@ -75,7 +80,9 @@ def test_followed(database: str, grow: Callable[[], None], tmp_path: Path, monke
     assert verify_sources(local_sources(str(tmp_path)), workers=1).blocks == 16
 
 
-def test_another_journal_or_format_there_is_refused(database: str, grow: Callable[[], None], tmp_path: Path) -> None:
+def test_destination_with_another_journal_or_format_is_refused(
+    database: str, grow: Callable[[], None], tmp_path: Path
+) -> None:
     Exporter(database, FolderTarget(tmp_path / "a")).run()
     with pytest.raises(UsageError, match="ION_TEXT"):
         Exporter(database, FolderTarget(tmp_path / "a"), Format.JSON)
@@ -86,13 +93,37 @@ def test_another_journal_or_format_there_is_refused(database: str, grow: Callabl
         Exporter(database, FolderTarget(tmp_path / "b"))
 
 
-def test_an_empty_store_has_nothing_to_export(database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", [Format.ION_TEXT, Format.ION_BINARY])
+def test_object_that_does_not_read_back_with_its_hashes_is_not_written(
+    database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
+) -> None:
+    def rounds(blocks: list[dict[str, Any]], format: Format) -> bytes:
+        *others, last = blocks
+        [revision] = last["revisions"]
+        return encode([*others, {**last, "revisions": [{**revision, "data": {"licenceId": 7}}]}], format)
+
+    monkeypatch.setattr(export, "encode", rounds)
+    with pytest.raises(StrandlineError, match=r"block 8 would not have its hash .*\(revision-hash\)"):
+        Exporter(database, FolderTarget(tmp_path), format).run()
+    assert not list(tmp_path.rglob("*.ion"))
+
+
+def test_object_that_lacks_a_block_is_not_written(
+    database: str, grow: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "encode", lambda blocks, format: encode(blocks[:-1], format))
+    with pytest.raises(StrandlineError, match="would not have its hash"):
+        Exporter(database, FolderTarget(tmp_path), Format.JSON).run()
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_empty_store_has_nothing_to_export(database: str, tmp_path: Path) -> None:
     with pytest.raises(StrandlineError, match="no blocks"):
         Exporter(database, FolderTarget(tmp_path))
 
 
 @mock_aws
-def test_to_s3(database: str, grow: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_to_s3(database: str, grow: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     boto3.client("s3").create_bucket(Bucket="archive")
     there = target("s3://archive/ledger")

@@ -1,4 +1,4 @@
-"""The journal streamed to Kinesis: what is in it, how it is packed, where it goes on, and how it ends."""
+"""The stream to Kinesis: its records, their packing, resuming, and its end."""
 
 import json
 import time
@@ -65,7 +65,7 @@ def kinds(client: Any) -> Counter[str]:
 
 
 class Failing:
-    """A client that fails as told: `refused` entries of the first call, or whole calls after some."""
+    """A client that fails on purpose: `refused` entries of the first call, or whole calls after some."""
 
     def __init__(self, client: Any, *, refused: int = 0, calls: int = 10**9) -> None:
         self._client, self._refused, self._calls = client, refused, calls
@@ -79,11 +79,11 @@ class Failing:
             raise KeyboardInterrupt
         refused, self._refused = min(self._refused, len(Records)), 0
         taken = Records[refused:]
-        told = self._client.put_records(StreamName=StreamName, Records=taken)["Records"] if taken else []
-        return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * refused + told}
+        answers = self._client.put_records(StreamName=StreamName, Records=taken)["Records"] if taken else []
+        return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * refused + answers}
 
 
-def test_all_records_are_there_under_their_own_hashes(grown: Ledger, database: str, client: Any) -> None:
+def test_records_have_their_hashes_as_keys(grown: Ledger, database: str, client: Any) -> None:
     done = Streamer(database, client, "ledger").run()
     assert (done.blocks, done.last_no, done.completed) == (32, 31, False)
     assert kinds(client) == {"CONTROL": 1, "BLOCK_SUMMARY": 32, "REVISION_DETAILS": 91}
@@ -96,7 +96,7 @@ def test_all_records_are_there_under_their_own_hashes(grown: Ledger, database: s
             assert one.partition_key == record.payload["revision"]["hash"].hex()
 
 
-def test_a_packed_record_holds_records_of_its_own_shard_only(grown: Ledger, database: str, client: Any) -> None:
+def test_packed_record_has_records_of_one_shard(grown: Ledger, database: str, client: Any) -> None:
     """KCL would drop the others."""
     done = Streamer(database, client, "ledger").run()
     shards = list(read_shards(client, "ledger"))
@@ -109,7 +109,7 @@ def test_a_packed_record_holds_records_of_its_own_shard_only(grown: Ledger, data
     assert done.records == sum(len(raw) for _, raw in shards) < 124  # packed
 
 
-def test_goes_on_where_it_stopped(grown: Ledger, database: str, client: Any) -> None:
+def test_stream_resumes_where_it_stopped(grown: Ledger, database: str, client: Any) -> None:
     Streamer(database, client, "ledger").run()
     grown.execute(lambda txn: txn.insert("Licence", {"licenceId": "C1"}))
     again = Streamer(database, client, "ledger").run()
@@ -117,7 +117,7 @@ def test_goes_on_where_it_stopped(grown: Ledger, database: str, client: Any) -> 
     assert kinds(client) == {"CONTROL": 1, "BLOCK_SUMMARY": 33, "REVISION_DETAILS": 92}
 
 
-def test_what_was_broken_off_goes_again(
+def test_interrupted_blocks_are_sent_again(
     grown: Ledger, database: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("strandline.ledger.publish.stream.AT_A_TIME", 10)
@@ -129,7 +129,7 @@ def test_what_was_broken_off_goes_again(
     assert kinds(client) == {"CONTROL": 1, "BLOCK_SUMMARY": 32, "REVISION_DETAILS": 91}
 
 
-def test_the_position_moves_only_when_all_is_in(
+def test_position_moves_only_when_all_records_are_sent(
     grown: Ledger, database: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("strandline.ledger.publish.stream.MOVE", "SELECT 1/0, %s::bigint, %s::text")
@@ -140,33 +140,33 @@ def test_the_position_moves_only_when_all_is_in(
     assert kinds(client) == {"CONTROL": 1, "BLOCK_SUMMARY": 64, "REVISION_DETAILS": 182}
 
 
-def test_what_kinesis_did_not_take_goes_again(grown: Ledger, database: str, client: Any) -> None:
+def test_refused_records_are_sent_again(grown: Ledger, database: str, client: Any) -> None:
     Streamer(database, Failing(client, refused=2), "ledger").run()
     assert kinds(client) == {"CONTROL": 1, "BLOCK_SUMMARY": 32, "REVISION_DETAILS": 91}
 
 
-def test_a_stream_that_takes_nothing_is_an_error(grown: Ledger, database: str, client: Any) -> None:
+def test_stream_that_accepts_nothing_is_an_error(grown: Ledger, database: str, client: Any) -> None:
     class Throttled(Failing):
         def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> Any:  # noqa: N803
             return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * len(Records)}
 
-    with pytest.raises(StrandlineError, match="takes no more"):
+    with pytest.raises(StrandlineError, match="accepts no more"):
         Streamer(database, Throttled(client), "ledger").run()
     with pytest.raises(StrandlineError, match="ResourceNotFound"):
         Streamer(database, client, "nowhere").run()
 
 
-def test_one_process_at_a_time(grown: Ledger, database: str, client: Any) -> None:
+def test_second_streaming_process_is_refused(grown: Ledger, database: str, client: Any) -> None:
     class Meddling(Failing):
         def put_records(self, **more: Any) -> Any:
-            with pytest.raises(StrandlineError, match="one at a time"):
+            with pytest.raises(StrandlineError, match="only one may"):
                 Streamer(database, client, "ledger").run()
             return super().put_records(**more)
 
     assert Streamer(database, Meddling(client), "ledger").run().blocks == 32
 
 
-def test_completed_when_the_end_time_is_reached(grown: Ledger, database: str, client: Any) -> None:
+def test_stream_completes_at_its_end_time(grown: Ledger, database: str, client: Any) -> None:
     (found,) = grown.execute(lambda txn: txn.find("Licence", "licenceId", "n29/0"))
     assert found.tx_time is not None
     end = found.tx_time + timedelta(milliseconds=1)
@@ -180,7 +180,7 @@ def test_completed_when_the_end_time_is_reached(grown: Ledger, database: str, cl
     assert (again.blocks, again.records, again.completed) == (0, 0, True)
 
 
-def test_not_completed_before(grown: Ledger, database: str, client: Any) -> None:
+def test_stream_does_not_complete_before_its_end_time(grown: Ledger, database: str, client: Any) -> None:
     soon = datetime.now(UTC) + SOON
     assert not Streamer(database, client, "ledger", soon).run().completed
     assert controls(client) == ["CREATED"]
@@ -189,20 +189,20 @@ def test_not_completed_before(grown: Ledger, database: str, client: Any) -> None
         Streamer(database, client, "ledger", soon + SOON).run()
 
 
-def test_by_the_command_line(
+def test_stream_command(
     grown: Ledger, database: str, client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     until = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S")
     assert run(["ledger", "stream", "ledger", "--until", until, "--follow", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["stream"] == "ledger"
-    assert told["completed"]
+    answers = json.loads(capsys.readouterr().out)
+    assert answers["stream"] == "ledger"
+    assert answers["completed"]
     assert run(["ledger", "stream", "ledger", "--until", "2001-01-01"]) == 2
     assert "end time" in capsys.readouterr().err
 
 
-def test_a_store_fed_by_it_knows_an_erased_revision(
+def test_store_fed_by_the_stream_knows_a_redacted_revision(
     grown: Ledger, database: str, client: Any, empty_database: str, tmp_path: Path
 ) -> None:
     (found, *_) = grown.execute(lambda txn: txn.find("Licence", "licenceId", "n3/1"))

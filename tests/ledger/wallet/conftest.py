@@ -26,7 +26,7 @@ def api(wallet: Wallet) -> Iterator[Api]:
     api = Api(wallet)
     handlers.use(api)
     yield api
-    handlers._given.clear()
+    handlers._apis.clear()
 
 
 @pytest.fixture

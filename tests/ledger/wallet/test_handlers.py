@@ -1,4 +1,4 @@
-"""The wallet's functions as API Gateway calls them: what they do, and what they refuse."""
+"""The wallet's functions as API Gateway calls them."""
 
 import json
 from base64 import b64encode
@@ -23,7 +23,7 @@ def documents(database: str) -> list[Any]:
         return [data for (data,) in connection.execute(statement)]
 
 
-def test_an_account_from_its_opening_on(call: Call, database: str) -> None:
+def test_account_is_opened_and_moved(call: Call, database: str) -> None:
     assert call("/CreateAccount", accountId="A", requestId="r1") == (201, {"accountId": "A", "balance": "0"})
     added = call("/AddFunds", accountId="A", amount="12.50", requestId="r2")
     assert added == (200, {"accountId": "A", "previousBalance": "0", "currentBalance": "12.50"})
@@ -42,7 +42,7 @@ def test_an_account_from_its_opening_on(call: Call, database: str) -> None:
     assert verify_store(database, workers=1).ok
 
 
-def test_a_repeated_request_happens_once_and_gives_the_same(call: Call, database: str) -> None:
+def test_repeated_request_happens_once_with_the_same_result(call: Call, database: str) -> None:
     def opening() -> tuple[int, Any]:
         return call("/CreateAccount", accountId="A", requestId="r1")
 
@@ -68,7 +68,7 @@ def test_a_repeated_request_happens_once_and_gives_the_same(call: Call, database
         ("/CreateAccount", {"accountId": "A", "requestId": "r2"}),
     ],
 )
-def test_another_request_under_a_used_id_is_refused(
+def test_other_request_under_a_used_id_is_refused(
     call: Call, database: str, path: str, members: dict[str, str]
 ) -> None:
     for account in ("A", "B"):
@@ -80,14 +80,14 @@ def test_another_request_under_a_used_id_is_refused(
     assert documents(database) == before
 
 
-def test_what_is_refused_is_not_used_up(call: Call) -> None:
+def test_refused_request_may_be_sent_again(call: Call) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     assert call("/WithdrawFunds", accountId="A", amount="5", requestId="r2")[0] == 409
     call("/AddFunds", accountId="A", amount="5", requestId="r3")
     assert call("/WithdrawFunds", accountId="A", amount="5", requestId="r2")[0] == 200
 
 
-def test_never_below_zero_and_no_account_twice(call: Call, database: str) -> None:
+def test_balance_stays_positive_and_accounts_unique(call: Call, database: str) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     call("/AddFunds", accountId="A", amount="5.00", requestId="r2")
     before = documents(database)
@@ -111,14 +111,14 @@ def test_never_below_zero_and_no_account_twice(call: Call, database: str) -> Non
     [None, 5, 5.5, True, "", "-5", "+5", "5,00", "1e3", "0", "0.00", "5.", ".5", "1.23456", "1" * 16, " 5", "٥", "NaN"],
     ids=repr,
 )
-def test_odd_amounts_are_refused(call: Call, amount: object) -> None:
+def test_malformed_amounts_are_refused(call: Call, amount: object) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     status, problem = call("/AddFunds", accountId="A", amount=amount, requestId="r2")
-    assert (status, problem["title"]) == (400, "The request is not one that this takes")
-    assert "amount is to be" in problem["detail"]
+    assert (status, problem["title"]) == (400, "The request is malformed")
+    assert "amount must be" in problem["detail"]
 
 
-def test_the_largest_amounts_stay_exact(call: Call) -> None:
+def test_largest_amounts_are_exact(call: Call) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     for number in range(3):
         call("/AddFunds", accountId="A", amount="9" * 15 + ".9999", requestId=f"a{number}")
@@ -126,7 +126,7 @@ def test_the_largest_amounts_stay_exact(call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", 7, "a" * 129, "a\n", "a\u0000"], ids=repr)
-def test_odd_names_are_refused(call: Call, name: object) -> None:
+def test_malformed_names_are_refused(call: Call, name: object) -> None:
     assert call("/CreateAccount", accountId=name, requestId="r1")[0] == 400
     assert call("/CreateAccount", accountId="A", requestId=name)[0] == 400
 
@@ -140,11 +140,11 @@ def test_a_body_that_is_no_object_is_refused(api: Api, body: str) -> None:
     assert handlers.add_funds({"httpMethod": "POST", "body": body})["statusCode"] == 400
 
 
-def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+def test_too_large_body_is_refused(api: Api) -> None:
     assert handlers.add_funds({"httpMethod": "POST", "body": " " * 70_000})["statusCode"] == 413
 
 
-def test_both_of_api_gateways_formats(api: Api) -> None:
+def test_both_payload_formats_are_read(api: Api) -> None:
     body = json.dumps({"accountId": "Ä", "requestId": "r1"})
     first = {"httpMethod": "POST", "path": "/CreateAccount", "body": body, "queryStringParameters": None}
     assert handlers.create_account(first)["statusCode"] == 201
@@ -158,24 +158,24 @@ def test_both_of_api_gateways_formats(api: Api) -> None:
     assert handlers.add_funds({**third, "body": "?"})["statusCode"] == 400
 
 
-def test_the_table_and_its_index_come_first(ledger: Ledger) -> None:
+def test_table_and_index_are_required(ledger: Ledger) -> None:
     handlers.use(Api(Wallet(ledger)))
     opening = {"httpMethod": "POST", "body": '{"accountId": "A", "requestId": "r1"}'}
     empty = {"httpMethod": "POST", "body": None}
 
-    def told(answer: dict[str, Any]) -> tuple[int, str]:
+    def problem(answer: dict[str, Any]) -> tuple[int, str]:
         return answer["statusCode"], json.loads(answer["body"]).get("detail", "")
 
-    assert told(handlers.create_account(opening)) == (409, "there is no table Wallet: call CreateTable, then Index")
-    assert told(handlers.index(empty)) == (409, "there is no table Wallet: call CreateTable, then Index")
+    assert problem(handlers.create_account(opening)) == (409, "there is no table Wallet: call CreateTable, then Index")
+    assert problem(handlers.index(empty)) == (409, "there is no table Wallet: call CreateTable, then Index")
     assert handlers.create_table(empty)["statusCode"] == 201
-    assert told(handlers.create_account(opening)) == (409, "the table Wallet has no index on accountId: call Index")
+    assert problem(handlers.create_account(opening)) == (409, "the table Wallet has no index on accountId: call Index")
     assert handlers.index(empty)["statusCode"] == 201
     assert [handlers.create_table(empty)["statusCode"], handlers.index(empty)["statusCode"]] == [409, 409]
     assert handlers.create_account(opening)["statusCode"] == 201
 
 
-def test_a_token_where_one_is_set(wallet: Wallet) -> None:
+def test_token_is_required_if_one_is_set(wallet: Wallet) -> None:
     handlers.use(Api(wallet, token="0123456789abcdef"))
     event: dict[str, Any] = {"httpMethod": "GET", "queryStringParameters": {"accountId": "A"}}
     for given in (None, "Bearer", "Bearer 0123456789abcdeX", "Basic 0123456789abcdef", "Bearer é"):
@@ -185,7 +185,7 @@ def test_a_token_where_one_is_set(wallet: Wallet) -> None:
     assert answer["statusCode"] == 404  # of the account
 
 
-def test_of_a_request_whose_movement_was_redacted_nothing_is_made_up(call: Call, ledger: Ledger, database: str) -> None:
+def test_result_of_a_redacted_movement_is_refused(call: Call, ledger: Ledger, database: str) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     call("/AddFunds", accountId="A", amount="5", requestId="r2")
     call("/AddFunds", accountId="A", amount="6", requestId="r3")
@@ -200,10 +200,10 @@ def test_of_a_request_whose_movement_was_redacted_nothing_is_made_up(call: Call,
     assert call("/CheckFunds", accountId="A")[1]["balance"] == "11"
 
 
-def test_nothing_of_a_request_is_logged_or_repeated_in_a_problem(call: Call, api: Api) -> None:
+def test_requests_are_neither_logged_nor_quoted(call: Call, api: Api) -> None:
     secret = "ACC-SECRET-7"
     with capture_logs() as logs:
-        told = [
+        answers = [
             call("/CreateAccount", accountId=secret, requestId=f"{secret}-1"),
             call("/CreateAccount", accountId=secret, requestId=f"{secret}-2"),
             call("/WithdrawFunds", accountId=secret, amount="77.77", requestId=f"{secret}-3"),
@@ -211,9 +211,9 @@ def test_nothing_of_a_request_is_logged_or_repeated_in_a_problem(call: Call, api
             call("/AddFunds", accountId=secret, amount=secret, requestId=f"{secret}-4"),
         ]
         api.wallet._ledger.url = "postgresql://127.0.0.1:1/none"  # a repetition is looked up there
-        told.append(call("/CreateAccount", accountId=secret, requestId=f"{secret}-1"))
-    assert [status for status, _ in told] == [201, 409, 409, 404, 400, 503]
-    assert all(secret not in json.dumps(problem) for _, problem in told[1:])
+        answers.append(call("/CreateAccount", accountId=secret, requestId=f"{secret}-1"))
+    assert [status for status, _ in answers] == [201, 409, 409, 404, 400, 503]
+    assert all(secret not in json.dumps(problem) for _, problem in answers[1:])
     assert len(logs) == 7
     assert secret not in str(logs)
     assert "77.77" not in str(logs)

@@ -1,4 +1,4 @@
-"""Profiles in DynamoDB (moto's): beside the journal, never in it."""
+"""Profiles in DynamoDB (moto's), never in the journal."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ PROFILE = {"name": "Ada Abara", "email": "ada.abara@example.org"}
 @pytest.fixture
 def profiles(wallet: Wallet, api: Api) -> Iterator[Profiles]:
     with mock_aws():
-        client = boto3.client("dynamodb", "eu-west-2", aws_access_key_id="made-up", aws_secret_access_key="made-up")
+        client = boto3.client("dynamodb", "eu-west-2", aws_access_key_id="test", aws_secret_access_key="test")
         profiles = Profiles("wallet-profiles", client)
         profiles.create_table()
         profiles.create_table()  # there is one
@@ -27,7 +27,7 @@ def profiles(wallet: Wallet, api: Api) -> Iterator[Profiles]:
         yield profiles
 
 
-def test_a_profile_comes_and_goes_and_is_never_in_the_journal(profiles: Profiles, call: Call, database: str) -> None:
+def test_profile_is_never_in_the_journal(profiles: Profiles, call: Call, database: str) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     assert call("/GetProfile", accountId="A")[0] == 404
     assert call("/PutProfile", accountId="A", profile=PROFILE) == (200, {"accountId": "A"})
@@ -37,12 +37,12 @@ def test_a_profile_comes_and_goes_and_is_never_in_the_journal(profiles: Profiles
     assert call("/DeleteProfile", accountId="A") == call("/DeleteProfile", accountId="A") == (200, {"accountId": "A"})
     assert call("/GetProfile", accountId="A")[0] == 404
     with connect(database) as connection:
-        held = connection.execute("SELECT string_agg(r::text, '') FROM journal.revision r").fetchone()
+        stored = connection.execute("SELECT string_agg(r::text, '') FROM journal.revision r").fetchone()
         stated = connection.execute("SELECT string_agg(b::text, '') FROM journal.block b").fetchone()
-    assert "Ada" not in f"{held}{stated}"
+    assert "Ada" not in f"{stored}{stated}"
 
 
-def test_a_profile_is_an_accounts(profiles: Profiles, call: Call) -> None:
+def test_profile_needs_an_account(profiles: Profiles, call: Call) -> None:
     assert call("/PutProfile", accountId="A", profile=PROFILE)[0] == 404
     with pytest.raises(Exception, match="no profile"):
         profiles.get("A")
@@ -62,13 +62,13 @@ def test_a_profile_is_an_accounts(profiles: Profiles, call: Call) -> None:
     ],
     ids=["none", "text", "list", "number", "nameless", "account", "long", "many"],
 )
-def test_odd_profiles_are_refused(profiles: Profiles, call: Call, profile: Any) -> None:
+def test_malformed_profiles_are_refused(profiles: Profiles, call: Call, profile: Any) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
     assert call("/PutProfile", accountId="A", profile=profile)[0] == 400
 
 
-def test_without_a_table_profiles_are_off(call: Call) -> None:
+def test_profiles_are_off_without_a_table(call: Call) -> None:
     call("/CreateAccount", accountId="A", requestId="r1")
-    for told in (call("/GetProfile", accountId="A"), call("/PutProfile", accountId="A", profile=PROFILE)):
-        assert told[0] == 409
-        assert "STRANDLINE_WALLET_PROFILES" in told[1]["detail"]
+    for answer in (call("/GetProfile", accountId="A"), call("/PutProfile", accountId="A", profile=PROFILE)):
+        assert answer[0] == 409
+        assert "STRANDLINE_WALLET_PROFILES" in answer[1]["detail"]

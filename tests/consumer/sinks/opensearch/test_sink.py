@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -18,7 +18,7 @@ from strandline.consumer.projection.definition import Column, Projection, RowPro
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.contract import LeaseLost, RejectedRow, Replacement, StoreFailed, Turn
 from strandline.consumer.sinks.opensearch import bulk as search_bulk
-from strandline.consumer.sinks.opensearch import sink as opensearch_sink
+from strandline.consumer.sinks.opensearch import initial_writer
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 from tests.consumer.sinks.contract import COMPOSED, CURRENT, HISTORY, KEYED, Row, SinkContract
 from tests.opensearch.proxy import Passing, Proxy
@@ -53,7 +53,7 @@ class Outside:
         sink = self.sink(projection, self.client, bare=bare)
         sink.create(bare=bare)
         if not bare:
-            sink.serve()
+            sink.show()
         return sink
 
     def sink(self, projection: Projection, client: OpenSearch, *, bare: bool = False) -> OpensearchSink:
@@ -100,15 +100,20 @@ class _Turning:
     def __init__(self, outside: Outside, sink: OpensearchSink) -> None:
         self._outside, self._sink = outside, sink
         self.prepare, self.summary = sink.prepare, sink.summary
-        self.create, self.complete, self.serve, self.drop = sink.create, sink.complete, sink.serve, sink.drop
+        self.create, self.complete, self.show, self.drop = sink.create, sink.complete, sink.show, sink.drop
+        self.rows_of, self.as_stored = sink.rows_of, sink.as_stored
 
     def write(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
         with self._outside.turn(self._sink):
             return self._sink.write(replacements)
 
-    def write_first(self, parts: Iterable[Sequence[Replacement]]) -> list[RejectedRow]:
+    def write_first(self, replacements: Sequence[Replacement]) -> list[RejectedRow]:
         with self._outside.turn(self._sink):
-            return self._sink.write_first(parts)
+            return self._sink.write_first(replacements)
+
+    def purge_sources(self, sources: Sequence[tuple[str, int]]) -> None:
+        with self._outside.turn(self._sink):
+            self._sink.purge_sources(sources)
 
     def purge(self, sources: Sequence[tuple[str, int]]) -> None:
         with self._outside.turn(self._sink):
@@ -124,7 +129,7 @@ class TestOpensearchSink(Outside, SinkContract):
 
 
 class TestIndex(Outside):
-    def test_it_is_strict_and_remembers_deletions(self) -> None:
+    def test_index_is_strict_and_remembers_deletions(self) -> None:
         self.made(ODD_CURRENT)
         (found,) = self.client.indices.get(index="odd_current").values()
         assert found["settings"]["index"]["gc_deletes"] == "1h"
@@ -132,7 +137,7 @@ class TestIndex(Outside):
         assert found["mappings"]["properties"]["label"] == {"type": "ip"}
         assert found["mappings"]["_meta"]["fields"]["label"] == ""
 
-    def test_it_is_refreshed_soon_but_while_it_is_filled(self) -> None:
+    def test_index_is_refreshed_soon_except_during_a_backfill(self) -> None:
         """Each index is told: one that is not stands still while nobody searches it."""
 
         def told(name: str) -> tuple[str, str]:
@@ -148,21 +153,18 @@ class TestIndex(Outside):
         assert told("odd_current_1") == ("200ms", "request")
 
     @pytest.mark.parametrize("lost", [False, True])
-    def test_what_was_filled_is_durable_and_all_there_when_it_is_complete(self, lost: bool) -> None:
+    def test_complete_index_is_durable_and_has_all_rows(self, lost: bool) -> None:
         sink = self.made(CURRENT, bare=True)
         with self.turn(sink):
-            sink.write_first([[self.one(sink, f"d{number}", 0, "a")] for number in range(3)])
+            sink.write_first([self.one(sink, f"d{number}", 0, "a") for number in range(3)])
         if not lost:
             sink.complete()
-            assert sink.state() is not None  # OpenSearch's own number of what is on disk is that of what was done
             return
         self.client.delete(index="current_1", id="d1")  # as if OpenSearch had crashed before it was durable
         with pytest.raises(StoreFailed, match="has lost rows"):
             sink.complete()
 
-    def test_where_any_request_of_a_first_fill_is_unanswered_its_failure_is(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_backfill_failure_is_unanswered_if_any_request_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sink = self.made(CURRENT, bare=True)
         refused = Event()
 
@@ -173,45 +175,24 @@ class TestIndex(Outside):
             refused.wait()
             raise StoreFailed("lost", unanswered=True)
 
+        monkeypatch.setattr(initial_writer, "MOST_ACTIONS", 1)
         monkeypatch.setattr(OpensearchSink, "_send", send)
         with pytest.raises(StoreFailed, match="refused") as raised, self.turn(sink):
-            sink.write_first([[self.one(sink, f"d{number}", 0, "a")] for number in range(2)])
+            sink.write_first([self.one(sink, f"d{number}", 0, "a") for number in range(2)])
         assert raised.value.unanswered
 
-    @pytest.mark.parametrize("other", [None, "changed", "changed back", "sent by itself"])
-    def test_what_was_sent_is_its_summary_unless_anything_else_was_done_to_it(
-        self, other: str | None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        sink = self.made(CURRENT, bare=True)
-        with self.turn(sink):
-            sink.write_first([[self.one(sink, f"d{number}", 0, "ä") for number in range(3)]])
-        sink.complete()
-        read = self.sink(CURRENT, self.client)
-        before, state = read.summary(), read.state()
-        if other == "sent by itself":
-            self.change(sink, self.one(sink, "d1", 1, "b"))
-        elif other:
-            for label in ("b", "ä")[: 1 if other == "changed" else 2]:
-                self.client.update(index="current_1", id="d1", body={"doc": {"label": label}})
-        found = read.summary()
-        assert (found == before) == (other in (None, "changed back"))
-        assert (read.state() == state) == (other is None)
-        if other is None:
-            monkeypatch.setattr(opensearch_sink, "summary", None)  # it is not read
-        assert sink.summary() == found
-
-    def test_readers_find_it_under_the_stable_name(self) -> None:
+    def test_readers_find_the_index_under_the_stable_name(self) -> None:
         old = self.made(CURRENT)
         assert set(self.client.indices.get_alias(name="current")) == {"current_1"}
         later = OpensearchSink(self.client, self.url, self.connection, CURRENT, 2, "current_2")
         later.create()
-        later.serve()
+        later.show()
         assert set(self.client.indices.get_alias(name="current")) == {"current_2"}
-        old.serve()
-        old.serve()
+        old.show()
+        old.show()
         assert set(self.client.indices.get_alias(name="current")) == {"current_1"}
 
-    def test_one_that_somebody_else_made_is_not_written(self) -> None:
+    def test_foreign_index_is_not_written(self) -> None:
         sink = self.made(CURRENT)
         self.client.indices.delete(index="current_1")
         with pytest.raises(StoreFailed, match="does not have the index"):
@@ -220,7 +201,7 @@ class TestIndex(Outside):
         with pytest.raises(StoreFailed, match="not the one that was made"):
             self.change(sink, self.one(sink, "d", 0, "a"))
 
-    def test_every_type_comes_back_as_it_went(self) -> None:
+    def test_every_type_is_stored_exactly(self) -> None:
         types = ("text", "boolean", "integer", "bigint", "numeric", "date", "jsonb", "text[]", "bigint[]")
         columns = tuple(Column(f"c{n}", type_, "") for n, type_ in enumerate(types))
         projection = RowProjection("typed", "Test.", ("T",), "current", "analysts", columns, lambda _: [])
@@ -238,7 +219,7 @@ class TestIndex(Outside):
 
 
 class TestRefusals(Outside):
-    def test_a_document_keeps_the_row_it_had(self) -> None:
+    def test_refused_document_keeps_its_earlier_row(self) -> None:
         sink = self.made(ODD_CURRENT)
         self.change(sink, self.one(sink, "d", 0, "::1"))
         (refusal,) = self.change(sink, self.one(sink, "d", 1, "Ada"), self.one(sink, "e", 1, "::2"))
@@ -246,7 +227,7 @@ class TestRefusals(Outside):
         assert self.labels_of(ODD_CURRENT) == [("d", 0, "::1"), ("e", 1, "::2")]
         assert self.recorded() == [("d", 0, "d"), ("e", 1, "e")]
 
-    def test_of_several_rows_none_is_taken_and_none_is_lost(self) -> None:
+    def test_refusal_of_one_row_keeps_all_earlier_rows(self) -> None:
         sink = self.made(ODD_KEYED)
         self.change(sink, self.one(sink, "d", 0, "::1", "::2"))
         (refusal,) = self.change(sink, self.one(sink, "d", 1, "::2", "::3", "Ada"))
@@ -264,7 +245,7 @@ class TestRefusals(Outside):
         assert self.labels_of(ODD_HISTORY) == [("d", 0, "::1"), ("e", 0, "::1")]
         assert self.recorded() == [("d", 0, "d/0"), ("e", 0, "e/0")]
 
-    def test_a_key_that_a_first_fill_could_not_write_is_gone_in_the_same_turn(self) -> None:
+    def test_refused_key_of_a_first_fill_has_no_rows(self) -> None:
         sink = self.made(ODD_COMPOSED)
         keys = {"k": ["::1", "Ada"], "l": ["::2"]}
         rows = [
@@ -272,8 +253,7 @@ class TestRefusals(Outside):
             for key, labels in keys.items()
         ]
         with self.turn(sink):
-            (refusal,) = sink.write_first([rows])
-            assert sink.write([Replacement("k", None, 1, ())]) == []
+            (refusal,) = sink.write_first(rows)
         assert (refusal.replacement.document, refusal.reason) == ("k", REASON)
         assert [row["label"] for row in self.rows(ODD_COMPOSED)] == ["::2"]
         assert len(self.recorded()) == 1
@@ -310,7 +290,7 @@ class Proxied(Outside):
 
 
 class TestVersions(Proxied):
-    def test_a_late_write_does_not_bring_a_deleted_document_back(self, proxy: Proxy, sent: list[Passing]) -> None:
+    def test_late_write_does_not_restore_a_deleted_document(self, proxy: Proxy, sent: list[Passing]) -> None:
         """The mechanism: its version is of an older position, and the index remembers the deletion's for an hour, which
         is very much longer than anything sent under a lease can be under way."""
         sink = self.through(proxy, CURRENT)
@@ -327,7 +307,7 @@ class TestVersions(Proxied):
             self.client.indices.refresh(index="current_1")
         assert self.labels_of(CURRENT) == [("d", 0, "secret"), ("other", 0, "x")]
 
-    def test_a_late_attempt_at_the_same_position_undoes_nothing(self, proxy: Proxy, sent: list[Passing]) -> None:
+    def test_late_attempt_at_the_same_position_undoes_nothing(self, proxy: Proxy, sent: list[Passing]) -> None:
         sink = self.through(proxy, CURRENT)
         self.change(sink, self.one(sink, "d", 0, "first attempt"))
         self.position -= 1
@@ -335,7 +315,7 @@ class TestVersions(Proxied):
         assert statuses(sent[0].onward()) == [409]
         assert self.labels_of(CURRENT) == [("d", 1, "second attempt")]
 
-    def test_a_shorter_batch_after_a_crash_is_not_taken_for_a_late_one(self) -> None:
+    def test_shorter_batch_after_a_crash_is_not_mistaken_for_a_late_one(self) -> None:
         """Cut off after it had sent its rows, with the journal then projected in shorter batches."""
         sink = self.made(CURRENT)
         self.position = 100
@@ -354,7 +334,7 @@ class TestVersions(Proxied):
         self.change(sink, self.one(sink, "d", 0, "a"))
         assert self.client.get(index="current_1", id="d")["_version"] >> 20 == 42
 
-    def test_what_has_a_higher_version_stays_and_what_is_gone_may_be_deleted(self) -> None:
+    def test_row_of_a_higher_version_stays_and_a_missing_row_may_be_deleted(self) -> None:
         sink = self.made(CURRENT)
         self.change(sink, self.one(sink, "d", 0, "a"), self.one(sink, "e", 0, "a"))
         newer = {"version": 1 << 40, "version_type": "external"}
@@ -364,7 +344,7 @@ class TestVersions(Proxied):
         assert self.change(sink, self.one(sink, "d", 1, "older"), self.one(sink, "e", 1)) == []
         assert self.labels_of(CURRENT) == [("d", 0, "newer")]
 
-    def test_a_row_is_recorded_before_it_is_sent(self, proxy: Proxy) -> None:
+    def test_row_is_recorded_before_it_is_sent(self, proxy: Proxy) -> None:
         sink = self.through(proxy, CURRENT)
         seen = []
 
@@ -388,14 +368,14 @@ class TestVersions(Proxied):
 
 class TestFaults(Proxied):
     @pytest.mark.parametrize("status", [429, 502, 503, 0], ids=["429", "502", "503", "lost"])
-    def test_a_fault_that_passes_is_waited_for(self, proxy: Proxy, status: int) -> None:
+    def test_passing_fault_is_retried(self, proxy: Proxy, status: int) -> None:
         sink = self.through(proxy, CURRENT)
         refuse = iter([True, True])
         proxy.meddle = lambda passing: (status, b"{}") if passing.is_bulk and next(refuse, False) else None
         assert self.change(sink, self.one(sink, "d", 0, "a")) == []
         assert self.labels_of(CURRENT) == [("d", 0, "a")]
 
-    def test_what_a_busy_node_put_off_is_sent_again(self, proxy: Proxy) -> None:
+    def test_deferred_actions_are_sent_again(self, proxy: Proxy) -> None:
         sink = self.through(proxy, CURRENT)
         sizes = []
 
@@ -425,7 +405,7 @@ class TestFaults(Proxied):
         # Its row is recorded, and so it is found however this goes on.
         assert self.recorded() == [("d", 0, "d")]
 
-    def test_a_refused_login_is_not_waited_for(self, proxy: Proxy) -> None:
+    def test_refused_login_is_not_retried(self, proxy: Proxy) -> None:
         sink = self.through(proxy, CURRENT)
         asked = []
         proxy.meddle = lambda passing: (asked.append(1) or (403, b"{}")) if passing.is_bulk else None
@@ -439,7 +419,7 @@ class TestFaults(Proxied):
             sink.write([self.one(sink, "d", 0, "a")])
         assert sent == []
 
-    def test_what_hangs_is_given_up_before_the_deadline(self, proxy: Proxy) -> None:
+    def test_hanging_request_is_given_up_before_the_deadline(self, proxy: Proxy) -> None:
         sink = self.through(proxy, CURRENT)
 
         def hang(passing: Passing) -> tuple[int, bytes] | None:
@@ -455,7 +435,7 @@ class TestFaults(Proxied):
         assert time.monotonic() - started < 2.5
         assert caught.value.unanswered
 
-    def test_many_requests_go_side_by_side(self, proxy: Proxy, sent: list[Passing]) -> None:
+    def test_requests_run_in_parallel(self, proxy: Proxy, sent: list[Passing]) -> None:
         sink = self.through(proxy, CURRENT)
         rows = [self.one(sink, f"d{n}", 0, "a") for n in range(search_bulk.MOST_ACTIONS * 3 + 1)]
         assert self.change(sink, *rows) == []
@@ -468,7 +448,7 @@ def statuses(answer: tuple[int, bytes]) -> list[int]:
     return [next(iter(item.values()))["status"] for item in json.loads(answer[1])["items"]]
 
 
-def test_where_any_request_is_unanswered_the_failure_of_all_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bulk_failure_is_unanswered_if_any_request_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the lease would be given back while something may still be written."""
     bulk = search_bulk.Bulk(OpenSearch(), "none")
     refused = Event()

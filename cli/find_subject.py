@@ -1,0 +1,51 @@
+"""The command `find-subject`."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json, show_table
+from strandline.cli.session import discover_projections, open_store
+
+
+def find_subject(
+    field: Annotated[str, typer.Argument(help="A declared field, such as email or Contact.email.", metavar="FIELD")],
+    value: Annotated[str, typer.Argument(help="Its value; - reads it from standard input.", metavar="VALUE")],
+    as_json: AsJson = False,
+) -> int:
+    """Find a person's documents, versions and rows.
+
+    Pass the value on standard input (`-`) to keep it out of the shell's history.
+    """
+    from strandline.consumer.database.connection import connect
+    from strandline.consumer.erasure.subjects import find_subject, identifier_fields
+
+    projections = discover_projections()
+    if value == "-":
+        value = sys.stdin.readline().removesuffix("\n")
+    with open_store() as (settings, url), connect(url) as connection:
+        fields = identifier_fields(projections.values(), settings.subject_fields)
+        versions = find_subject(connection, fields, field, value)
+    if as_json:
+        show_json({"field": field, "versions": [asdict(one) for one in versions]})
+    elif not versions:
+        say(f"No revision with data has that value in {field}.")
+    else:
+        show_table(
+            ("table", "document", "state", "value", "read models"),
+            [
+                (
+                    one.table,
+                    f"{one.document_id} v{one.version}",
+                    one.state,
+                    "yes" if one.named else "",
+                    ", ".join(one.read_models),
+                )
+                for one in versions
+            ],
+        )
+        say("Blocks and times: --json. To erase a version: `strandline redact DOCUMENT VERSION`.")
+    return 0

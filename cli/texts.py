@@ -1,0 +1,82 @@
+"""Sentences that several commands print."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from strandline.cli.output import note
+
+if TYPE_CHECKING:
+    from strandline.consumer.erasure.probe import Residue
+    from strandline.consumer.intake.coverage import Extent
+    from strandline.consumer.monitoring.status import Status
+
+GAPS_SHOWN = 5
+RESIDUE_SHOWN = 20
+
+
+def span(first: int, last: int) -> str:
+    """A range of blocks, both ends included."""
+    return f"block {first:,}" if first == last else f"blocks {first:,} to {last:,}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural if needed."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def mark_text(status: "Status") -> str:
+    """The blocks that are stored without a gap and verified."""
+    if status.mark is None:
+        return "No block is verified yet."
+    text = f"Verified {f'from block {status.origin:,} ' if status.origin else ''}through block {status.mark:,}"
+    accepted = [gap for gap in status.accepted_gaps if gap.first_no <= status.mark]
+    if not accepted:
+        return f"{text} (no gaps)."
+    gaps = ", ".join(span(gap.first_no, gap.last_no) for gap in accepted[:GAPS_SHOWN])
+    more = f" and {count(len(accepted) - GAPS_SHOWN, 'other')}" if len(accepted) > GAPS_SHOWN else ""
+    return f"{text}, except for accepted gaps: {gaps}{more}."
+
+
+def gaps_text(status: "Status") -> str:
+    """The first gaps, by their blocks."""
+    shown = ", ".join(span(first, last) for first, last in status.gaps[:GAPS_SHOWN])
+    more = len(status.gaps) - GAPS_SHOWN
+    return f"{shown} and {count(more, 'more gap')}" if more > 0 else shown
+
+
+def pending_text(status: "Status") -> str:
+    """Why blocks above the mark are not verified although none is missing."""
+    after = status.origin if status.mark is None else status.mark + 1
+    return f"block {after:,} is pending: its revisions are incomplete, or two blocks have its number"
+
+
+def sources_text(sources: "Sequence[Extent]", records: Mapping[str, int]) -> Iterator[str]:
+    """The block range of each of several sources, and the number of stream records by kind."""
+    if len(sources) > 1:
+        for one in sources:
+            yield f"  {one.source}: {_extent_text(one)}"
+    if records:
+        yield "Stream records: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(records.items())) + "."
+
+
+def note_residue(residue: "Sequence[Residue]") -> None:
+    """Print which redacted revisions a probe found again, and where."""
+    for one in residue[:RESIDUE_SHOWN]:
+        note(f"Residue in {one.where}: version {one.version} of document {one.document_id}.")
+    if len(residue) > RESIDUE_SHOWN:
+        note(f"… and {len(residue) - RESIDUE_SHOWN:,} more.")
+
+
+def residue_json(one: "Residue") -> dict[str, object]:
+    """Return what a probe found, as a JSON object."""
+    return {"where": one.where, "documentId": one.document_id, "version": one.version}
+
+
+def _extent_text(extent: "Extent") -> str:
+    if extent.first_no is None or extent.last_no is None:
+        return "no blocks"
+    text = span(extent.first_no, extent.last_no)
+    if extent.between is None:
+        return text + (", continues the previous source" if extent.relation == "follows" else "")
+    between = span(*extent.between)
+    return f"{text}, after a gap: {between}" if extent.relation == "gap" else f"{text}, repeats {between}"

@@ -1,0 +1,75 @@
+"""The command `url`."""
+
+import secrets
+import signal
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from strandline.cli.options import AsJson
+from strandline.cli.output import note, say, show_json
+from strandline.journal.errors import UsageError
+
+PASSWORD_BYTES = 24
+
+
+class Login(StrEnum):
+    ANALYSTS = "analysts"
+    CLEARED = "cleared"
+
+
+def url(
+    readers: Annotated[Login, typer.Option(help="What the login may read.")] = Login.ANALYSTS,
+    tcp: Annotated[
+        bool, typer.Option("--tcp", help="Listen on 127.0.0.1 with a new password, for tools without Unix sockets.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run the embedded PostgreSQL and print its URL.
+
+    The login may only read. The server runs until Ctrl-C; other commands can use it in the meantime.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    from strandline.consumer.database.embedded import embedded_postgres
+    from strandline.consumer.database.embedded_server import LOOPBACK
+    from strandline.consumer.database.migrate import migrate
+    from strandline.consumer.database.readers import embedded_reader_url
+    from strandline.consumer.settings import load_settings
+
+    settings = load_settings()
+    if settings.database_url is not None:
+        raise UsageError("STRANDLINE_DATABASE_URL is set: connect to that server with a reader's login.")
+    with embedded_postgres(settings.home, tcp=tcp) as owner_url:
+        migrate(owner_url)
+        password = secrets.token_urlsafe(PASSWORD_BYTES) if tcp else None
+        given = conninfo_to_dict(embedded_reader_url(owner_url, readers.value, password))
+        if tcp:
+            given |= {"host": LOOPBACK, "password": password}
+        shown = _as_url(given)
+        if as_json:
+            show_json({"url": shown, "readers": readers.value, **given})
+        else:
+            say(shown)
+            for name in ("host", "port", "dbname", "user", "password"):
+                if given.get(name):
+                    say(f"  {name:<9} {given[name]}")
+            note("Serving until Ctrl-C.")
+        sys.stdout.flush()
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            note("Stopped.")
+    return 0
+
+
+def _as_url(given: dict[str, object]) -> str:
+    """Return libpq's parameters as a URL, which most tools accept."""
+    from urllib.parse import quote
+
+    user, host, port, name = (quote(str(given[key]), safe="") for key in ("user", "host", "port", "dbname"))
+    if "password" in given:
+        return f"postgresql://{user}:{given['password']}@{host}:{port}/{name}"
+    return f"postgresql://{user}@/{name}?host={host}&port={port}"

@@ -1,0 +1,106 @@
+"""The HTTP server of health, metrics and the wallet: uvicorn on a thread, with limits on what a client may hold."""
+
+import asyncio
+import socket
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from strandline.consumer.background import Background
+from strandline.journal.errors import UsageError
+
+SECONDS_TO_SEND = 10.0  # for a client to send a request, from its connection or its first byte to the last one
+SECONDS_TO_END = 20  # for requests in hand when the server stops
+MOST_HEAD_BYTES = 16 * 1024
+MOST_CONNECTIONS = 500  # others are answered 503; a process commonly has 1,024 file descriptors
+
+
+def listen_on(address: str, setting: str) -> socket.socket:
+    """A socket that listens on `HOST:PORT`; port 0 takes a free one.
+
+    Raises `UsageError`, which names `setting` as the place where another address is given.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        if not 0 <= int(port) < 65_536:  # getaddrinfo accepts a larger one, and takes it modulo 65,536
+            raise ValueError
+        family, kind, protocol, _, found = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(found)
+            listening.listen()
+        except BaseException:
+            listening.close()
+            raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no HOST:PORT"
+        raise UsageError(f"{address} cannot be listened on ({reason}): set another address with {setting}.") from None
+    return listening
+
+
+class HttpServer(Background):
+    """Serves one ASGI application on a listening socket, from `start` until `stop`."""
+
+    def __init__(self, application: ASGIApp, listening: socket.socket) -> None:
+        super().__init__("http")
+        self._socket = listening
+        host, self.port = listening.getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+                timeout_graceful_shutdown=SECONDS_TO_END,
+            )
+        )
+
+    def run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        super().stop()
+        self._server.should_exit = True
+
+
+class _Protocol(H11Protocol):
+    """Closes the connection of a client that does not send its request in time. uvicorn has no such limit."""
+
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._wait()
+        else:
+            self._wait_no_longer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(SECONDS_TO_SEND, self.transport.close)
+
+    def _wait_no_longer(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None

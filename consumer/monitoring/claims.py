@@ -1,0 +1,39 @@
+"""The limits of what a store vouches for, for `status`, health checks and metrics."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from strandline.consumer.store.graft import read_graft
+
+COUNT_UNVERIFIED = """
+    SELECT count(*) FROM journal.block b, journal.mark m
+    WHERE b.level = 'chain' AND b.sequence_no <= m.sequence_no"""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """`unverified_blocks` counts blocks up to the mark that are known only from JSON: their chain holds, but no hash
+    covers their data as stored. `graft` is the first block that Strandline appended, None if QLDB wrote all."""
+
+    unverified_blocks: int
+    graft: int | None
+
+    @property
+    def data_verified(self) -> bool:
+        return self.unverified_blocks == 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the claims as `status` and `/readyz` show them."""
+        return {
+            "data_verified": self.data_verified,
+            "unverified_blocks": self.unverified_blocks,
+            "graft": self.graft,
+        }
+
+
+def read_claims(connection: psycopg.Connection[Any]) -> Claims:
+    """Read the claims in the caller's transaction."""
+    row = connection.execute(COUNT_UNVERIFIED).fetchone()
+    return Claims(row[0] if row else 0, read_graft(connection))
