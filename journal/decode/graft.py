@@ -5,7 +5,7 @@ from typing import Any
 
 from strandline.journal.check.statements import ERASED
 from strandline.journal.decode.gzip import decompress
-from strandline.journal.decode.objects import values
+from strandline.journal.decode.objects import block_values
 from strandline.journal.errors import UnreadableError
 
 GRAFT_TABLE = "StrandlineGraft"
@@ -24,7 +24,7 @@ def find_graft(data: bytes) -> int | None:
 
 
 def _numbers(data: bytes) -> Iterator[int]:
-    for block in values(data):
+    for block in block_values(data):
         try:
             info = block.get("transactionInfo") or block.get(ERASED) or {}
             documents: Mapping[str, Any] = info.get("documents") or {}
