@@ -260,8 +260,8 @@ class _Reader:
         word = self._match(_WORD)[0]
         if word in _KEYWORDS:
             raise ValueError("a keyword as a field's name")
-        name: str | None = self._symbol(word).text
-        return name
+        text: str | None = self._symbol(word).text
+        return text
 
     def _lob(self) -> tuple[IonType, bytes]:
         self._match(_BLANK)  # no comments within
