@@ -35,13 +35,14 @@ def find_subject(
         say(f"No revision with data has that value in {field}.")
     else:
         show_table(
-            ("table", "document", "state", "value", "read models"),
+            ("table", "document", "version", "state", "value", "read models"),
             [
                 (
                     one.table,
-                    f"{one.document_id} v{one.version}",
+                    one.document_id,
+                    str(one.version),
                     one.state,
-                    "yes" if one.named else "",
+                    "yes" if one.matches else "",
                     ", ".join(one.read_models),
                 )
                 for one in versions

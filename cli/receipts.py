@@ -88,14 +88,16 @@ def _say_receipts(issued: "list[Receipt]") -> None:
         say("There are no receipts.")
         return
     bodies = [one.content() for one in issued]
+    with_store = len({body["store"] for body in bodies}) > 1
     show_table(
-        ("no.", "document", "level", "store", "data", "issued"),
+        ("no.", "document", "version", "level", *(["store"] if with_store else []), "data", "issued"),
         [
             (
                 body["receipt"],
-                f"{body['documentId']} v{body['version']}",
+                body["documentId"],
+                str(body["version"]),
                 body["level"],
-                body["store"],
+                *([body["store"]] if with_store else []),
                 DATA[body["found"]][0],
                 body["issuedAt"][:10],
             )

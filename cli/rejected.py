@@ -10,7 +10,7 @@ from strandline.cli.session import open_store
 from strandline.cli.texts import count, span
 
 if TYPE_CHECKING:
-    from strandline.consumer.store.rejected import Kept, Reason
+    from strandline.consumer.store.rejected import Reason, StoredRefusal
 
 
 def rejected(
@@ -62,7 +62,7 @@ def _blocks(reason: "Reason") -> str:
     return "" if reason.first_no is None or reason.last_no is None else span(reason.first_no, reason.last_no)
 
 
-def _say_records(records: "list[Kept]") -> None:
+def _say_records(records: "list[StoredRefusal]") -> None:
     show_table(
         ("rejected at", "block", "source", "fault", "detail", "bytes kept"),
         [

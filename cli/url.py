@@ -3,6 +3,7 @@
 import secrets
 import signal
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -65,7 +66,7 @@ def url(
     return 0
 
 
-def _as_url(given: dict[str, object]) -> str:
+def _as_url(given: Mapping[str, object]) -> str:
     """Return libpq's parameters as a URL, which most tools accept."""
     from urllib.parse import quote
 

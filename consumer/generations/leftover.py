@@ -11,7 +11,7 @@ from strandline.consumer.generations.stages import REBUILD, RESUME, SHOW, Run, S
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.fingerprint import fingerprint
-from strandline.consumer.sinks.contract import ExternalSink, StoreLacks
+from strandline.consumer.sinks.contract import StoreLacks
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -87,12 +87,10 @@ def _can_resume(connection: Connection, projection: Projection, left: Generation
         (origin,) = connection.execute(READ_ORIGIN).fetchone() or (0,)
     if left.fingerprint != fingerprint(projection) or left.passed_change or left.position < origin:
         return False
-    sink = stores.sink(connection, projection, left.generation, left.relation)
-    if isinstance(sink, ExternalSink):
-        try:
-            sink.check()
-        except StoreLacks:
-            return False
+    try:
+        stores.stored(connection, left.store, left.generation, left.relation).check()
+    except StoreLacks:
+        return False
     return True
 
 

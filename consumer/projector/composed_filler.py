@@ -19,7 +19,7 @@ from strandline.consumer.projector.filler import BackfillBatch, Filler, Source
 from strandline.consumer.projector.lookup import BY_INDEX, find
 from strandline.consumer.projector.parking import UNPARK_DOCUMENTS, UNPARK_KEYS, Parked
 from strandline.consumer.sinks import record_tables
-from strandline.consumer.sinks.contract import ExternalSink, RejectedRow, Replacement, Sink
+from strandline.consumer.sinks.contract import RejectedRow, Replacement, Sink
 from strandline.consumer.sinks.record_tables import SOURCE
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -79,8 +79,7 @@ class ComposedFiller(Filler):
         names, refused = name_keys(self._projection, [one for one in revisions if one.data is not None])
         keys = keys | follow_lookups(self._projection, names, find_documents)
         keys |= self._keys(KEYS_OF_DOCUMENTS, documents)
-        if isinstance(self._sink, ExternalSink):
-            keys |= self._sink.unsettled()
+        keys |= self._sink.unsettled()
         parking.unpark(self._connection, self._generation, [*documents, *unparked], UNPARK_DOCUMENTS)
         parking.park(self._connection, self._generation, refused)
         order = sorted(keys)

@@ -21,7 +21,7 @@ from strandline.consumer.projector.filler import AGAIN, Filler
 from strandline.consumer.projector.lease import READ_POSITION, Lease
 from strandline.consumer.projector.prefetch import prefetch
 from strandline.consumer.projector.row_filler import RowFiller
-from strandline.consumer.sinks.contract import ExternalSink, LeaseLost, Sink, Turn
+from strandline.consumer.sinks.contract import LeaseLost, Sink, Turn
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 # Batches of a backfill that are made while one is written.
@@ -94,7 +94,7 @@ class Projector:
         The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`.
         """
         with leases.acquire(self._connection, self._generation) as lease:
-            if isinstance(self._sink, ExternalSink):
+            if self._sink.outside:
                 # Under the lease: a request of a killed rebuild must not make the index after it was dropped.
                 self._renew(lease)
                 self._sink.create(bare=True)
@@ -135,7 +135,7 @@ class Projector:
     def retry(self) -> tuple[int, int]:
         """Run every parked document again, as of the position; returns how many were run, and how many park again."""
         # In the database the row's lock keeps batches out: a lease would wait for its holder.
-        if not isinstance(self._sink, ExternalSink):
+        if not self._sink.outside:
             return self._retry(None)
         with leases.acquire(self._connection, self._generation) as lease:
             return self._retry(lease)
@@ -158,14 +158,14 @@ class Projector:
 
     def _renew(self, lease: Lease | None) -> float:
         """Renew the lease if the sink writes outside the database; returns when its requests must have ended."""
-        if lease is None or not isinstance(self._sink, ExternalSink):
+        if lease is None or not self._sink.outside:
             return 0.0
         return leases.renew(self._connection, lease)
 
     @contextmanager
     def _turn(self, lease: Lease | None, deadline: float, position: Callable[[], int]) -> Iterator[None]:
         """A turn of the sink: its writes belong to this lease and position."""
-        if lease is None or not isinstance(self._sink, ExternalSink):
+        if lease is None or not self._sink.outside:
             yield
             return
         self._sink.begin(Turn(lease.token, position, deadline))

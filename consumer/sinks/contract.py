@@ -76,15 +76,27 @@ class Turn:
 class StoredRows(ABC):
     """The rows of one generation in one store, whichever definition made them.
 
-    Writes run in a turn, between `begin` and `settle`, in the control transaction. Every method of a store outside the
-    database may raise `StoreFailed`.
+    Writes run in a turn, between `begin` and `settle`, in the control transaction.
+
+    A store `outside` the database is written at least once, before the control transaction commits. After a crash the
+    same calls come again, with the same or other bounds of the batch: the result must be the same. A request of an
+    older turn that arrives late must not undo what a newer turn wrote. Every request ends by the turn's deadline.
+    Every method may raise `StoreFailed`; then the control transaction is rolled back.
     """
 
-    outside: ClassVar[bool]  # not in the database: filled under a lease alone, shown in no transaction
+    outside: ClassVar[bool]
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises `StoreLacks` if what `create` made outside the database is missing."""
+
+    @abstractmethod
+    def unsettled(self) -> set[str]:
+        """Return composed keys that a failed turn wrote, and that must be composed again."""
 
     @abstractmethod
     def begin(self, turn: Turn) -> None:
-        """Begin a turn. Raises `StoreLacks` if the table or index that `create` made is missing."""
+        """Begin a turn, after `check`."""
 
     @abstractmethod
     def settle(self) -> None:
@@ -170,22 +182,3 @@ class Sink(StoredRows):
     @abstractmethod
     def summary(self) -> Summary:
         """Return the number of rows, and a checksum: the same for the same rows, in any order."""
-
-
-class ExternalSink(Sink):
-    """A store outside the database: written at least once, before the control transaction commits.
-
-    After a crash the same calls come again, with the same or other bounds of the batch: the result must be the same. A
-    request of an older turn that arrives late must not undo what a newer turn wrote. Every request ends by the turn's
-    deadline; if one fails, the control transaction is rolled back.
-    """
-
-    outside = True
-
-    @abstractmethod
-    def check(self) -> None:
-        """Raises `StoreLacks` if the index that `create` made is missing."""
-
-    @abstractmethod
-    def unsettled(self) -> set[str]:
-        """Return composed keys that a failed turn wrote, and that must be composed again."""

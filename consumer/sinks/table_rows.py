@@ -50,6 +50,13 @@ class TableRows(StoredRows):
         self._relation = relation
         self._table = Identifier("generation", relation)
 
+    def check(self) -> None:
+        """Do nothing: a missing table is an error of the statement that needs it."""
+
+    def unsettled(self) -> set[str]:
+        """Return nothing: what a failed turn wrote is rolled back."""
+        return set()
+
     def begin(self, turn: Turn) -> None:
         """Do nothing: the control transaction is the turn."""
 

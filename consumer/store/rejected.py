@@ -62,7 +62,7 @@ def reject(connection: Connection, refusals: Collection[Refusal]) -> None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRefusal:
     """A stored refusal; `size` is that of its record's bytes, None if there are none (any more)."""
 
     rejected_at: datetime
@@ -113,10 +113,10 @@ class Reason:
         }
 
 
-def read_rejected(connection: Connection, limit: int, *, acknowledged: bool = False) -> list[Kept]:
+def read_rejected(connection: Connection, limit: int, *, acknowledged: bool = False) -> list[StoredRefusal]:
     """Return the oldest `limit` refusals, those that are `acknowledged` only on request."""
     with connection.transaction():
-        return [Kept(*row) for row in connection.execute(READ, [acknowledged, limit])]
+        return [StoredRefusal(*row) for row in connection.execute(READ, [acknowledged, limit])]
 
 
 def read_reasons(connection: Connection, *, acknowledged: bool = False) -> list[Reason]:

@@ -1,5 +1,7 @@
 """Proves a stored revision: the hashes that lead from it to the digest at a tip, in QLDB's order."""
 
+from collections.abc import Iterator
+
 from psycopg.rows import dict_row
 
 from strandline.consumer.database.connection import Connection, connect
@@ -18,6 +20,7 @@ _REVISION = """
     SELECT * FROM journal.revision
     WHERE document_id = %s AND version = %s AND sequence_no <= (SELECT sequence_no FROM journal.mark)
     ORDER BY sequence_no LIMIT 1"""
+_OMISSIONS = "SELECT true FROM journal.omission WHERE sequence_no = %s AND block_hash = %s LIMIT 1"
 _BLOCK = "SELECT * FROM journal.block WHERE sequence_no = %s"
 
 
@@ -85,9 +88,16 @@ def _proof(connection: Connection, revision: Row, block: Row, tip: int | None, p
         path=siblings,
         digest=path.digest(),
         tip=path.count - 1,
-        notes=() if binding else ("the block's statement texts are erased, or its transactionInfo is not there",),
+        notes=tuple(_notes(connection, block, binding)),
         binding=binding,
     )
+
+
+def _notes(connection: Connection, block: Row, binding: Binding | None) -> Iterator[str]:
+    if binding is None:
+        yield "the block's statement texts are erased, or its transactionInfo is not there"
+    if connection.execute(_OMISSIONS, [block["sequence_no"], block["block_hash"]]).fetchone():
+        yield "the block is not shown to be complete: hashes cover parts of it that are not there"
 
 
 def _binding(block: Row, previous: PathCollector) -> Binding | None:

@@ -7,7 +7,7 @@ from io import BytesIO
 from strandline.journal.errors import UnreadableError
 
 MOST = 1 << 27
-"""The largest object when decompressed, in bytes; QLDB's own have a few million."""
+"""The largest object in bytes, when decompressed; QLDB's own have a few million."""
 
 _MAGIC = b"\x1f\x8b"
 
@@ -15,9 +15,11 @@ _MAGIC = b"\x1f\x8b"
 def decompress(data: bytes, most: int = MOST) -> bytes:
     """Return the contents of gzip data, in one member or several; return other data unchanged.
 
-    Raises UnreadableError if the data is truncated or damaged, or holds more than `most` bytes.
+    Raises UnreadableError if the data holds more than `most` bytes, or its gzip is truncated or damaged.
     """
     if not data.startswith(_MAGIC):
+        if len(data) > most:
+            raise UnreadableError(f"holds more than {most:,} bytes: split the object")
         return data
     try:
         content = gzip.GzipFile(fileobj=BytesIO(data)).read(most + 1)

@@ -21,6 +21,7 @@ from strandline.journal.ion.values import BINARY_VERSION_MARKER
 
 _BASE64_STARTS = (b"84maw", b"4AEA6")  # of an aggregated record, of binary Ion
 _NEWLINES = b"\r\n"
+_WIDTHS = (64, 76)  # of wrapped base64: PEM's and MIME's
 _MOST_DEPTH = 3  # gzip'd base64 in gzip'd JSON
 
 
@@ -83,13 +84,20 @@ def _end_of_record(data: bytes, start: int) -> int | None:
 
 
 def _base64(data: bytes) -> Iterator[bytes]:
-    text = b""
-    for line in data.split():
-        if text and line.startswith(_BASE64_STARTS):  # else the line continues a wrapped text
-            yield _decoded(text)
-            text = b""
-        text += line
-    yield _decoded(text)
+    """Yield what each line holds; lines of a usual width continue one text, up to a shorter line."""
+    lines = data.split()
+    width = len(lines[0])
+    if width not in _WIDTHS:
+        yield from map(_decoded, lines)
+        return
+    text: list[bytes] = []
+    for line in lines:
+        text.append(line)
+        if len(line) < width or line.endswith(b"="):
+            yield _decoded(b"".join(text))
+            text = []
+    if text:
+        yield _decoded(b"".join(text))
 
 
 def _json(data: bytes) -> Iterator[bytes]:

@@ -238,7 +238,7 @@ class _Reader:
 
     def _fields(self, depth: int) -> list[tuple[str | None, Any]]:
         self._at += 1
-        fields = []
+        fields: list[tuple[str | None, Any]] = []
         while True:
             self._space()
             if self._skip("}"):
@@ -260,7 +260,8 @@ class _Reader:
         word = self._match(_WORD)[0]
         if word in _KEYWORDS:
             raise ValueError("a keyword as a field's name")
-        return self._symbol(word).text
+        text: str | None = self._symbol(word).text
+        return text
 
     def _lob(self) -> tuple[IonType, bytes]:
         self._match(_BLANK)  # no comments within

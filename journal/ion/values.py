@@ -37,7 +37,8 @@ _LIMITS = ("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMAL
 # It takes a symbol id in Ion text modulo 2 to the 32, and loops forever on one of very many digits.
 _LARGE_SYMBOL_ID = re.compile(rb"\$[0-9]{10}")
 # It cuts a fraction of a second after nine digits, reads some as zero, and writes wrong ones.
-_INEXACT = re.compile(rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{10}|[0-9.][dD][+-]?[0-9]{4,}(?![0-9A-Za-z\"'])")
+_LONG_FRACTION = re.compile(rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{10}")
+_HUGE_EXPONENT = re.compile(rb"[dD][+-]?[0-9]{4,}+(?![0-9A-Za-z\"'])")
 _LEAVES = frozenset((str, bool, float, bytes, type(None), SymbolToken))
 # Decimal's default context would round to 28 digits.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -74,7 +75,7 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
     else:
         check_tables(data)
         sound = len(data)
-        plain_python = _LARGE_SYMBOL_ID.search(data) is not None or _INEXACT.search(data) is not None
+        plain_python = _is_inexact(data)
     try:
         try:
             if not plain_python:
@@ -108,6 +109,16 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
         raise UnreadableError(f"not readable as Ion after {count} complete values ({type(error).__name__})") from None
     if sound < len(data):
         raise UnreadableError(f"not readable as Ion after {count} complete values (damaged or truncated)")
+
+
+def _is_inexact(text: bytes) -> bool:
+    """Return True if Ion text may hold something that the C extension does not read exactly."""
+    if _LARGE_SYMBOL_ID.search(text) is not None or _LONG_FRACTION.search(text) is not None:
+        return True
+    return any(text[match.start() - 1 : match.start()] in _DIGITS for match in _HUGE_EXPONENT.finditer(text))
+
+
+_DIGITS = frozenset(bytes([digit]) for digit in b"0123456789.")
 
 
 def _exactly(data: bytes | str) -> Iterator[Any]:

@@ -21,7 +21,7 @@ from strandline.journal.ion import values as ion
 from strandline.journal.ion.framing import check_shape
 from strandline.journal.ion.hash import escape, serialize, sha256, symbol_bytes
 from strandline.journal.proofs.path import PathCollector, levels_shared, path_length
-from strandline.journal.proofs.scalars import InexactError, check_scalars
+from strandline.journal.proofs.scalars import check_scalars
 
 _DOCUMENTS = "documents"
 
@@ -77,7 +77,7 @@ def binding_fault(binding: Binding, leaf: bytes, path: Sequence[bytes], sequence
     """Return why a proof from `leaf` does not lead through the block, and from there to the digest at `tip`."""
     try:
         transaction_hash = _transaction_hash(binding)
-    except (UnreadableError, InexactError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError):
+    except (UnreadableError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError):
         return "the block's documents are not readable"
     entries = list(binding.entries_hashes)
     if b"" in entries or transaction_hash not in entries:

@@ -19,13 +19,12 @@ from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.proofs.binding import binding_fault, documents_in
 from strandline.journal.proofs.file import Proof, read_proof
 from strandline.journal.proofs.saved_digest import SavedDigest, parse_saved_digest
-from strandline.journal.proofs.scalars import InexactError, check_scalars
+from strandline.journal.proofs.scalars import check_scalars
 
 Answer = Literal["holds", "does not hold", "cannot be checked"]
 
 METADATA = {"id": str, "version": int, "txTime": datetime, "txId": str}
 NO_DATA_HASHES = (sha256(b""), ion_hash(None))  # in the place of the data's hash: a deletion
-INEXACT = "the revision holds a number or a time that this program cannot read exactly: use docs/verify_proof.py"
 WEAK = "the proof is not bound to its block: nothing shows that the block's transaction names the document"
 
 
@@ -132,8 +131,6 @@ def _check_content(proof: Proof) -> Content:
         documents = None if proof.binding is None else documents_in(proof.binding)
     except UnreadableError as error:
         raise NotProved(f"the revision is {error}") from None
-    except InexactError:
-        raise NotChecked(INEXACT) from None
     except (ShapeError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError):
         raise NotProved("the revision's metadata or data is not what a revision holds") from None
     _check_halves(metadata, data, revision, documents)

@@ -13,25 +13,16 @@ _DECIMAL, _TIMESTAMP, _STRUCT, _ANNOTATION = 5, 6, 13, 14
 _CONTAINERS = (11, 12, 13)
 _VERSION_MARKER = b"\xe0\x01\x00\xea"
 _MOST_MINUTES = 24 * 60
-_MOST_DIGITS = 9  # of a fraction of a second
-_MOST_EXPONENT = 6111  # of a zero
-
-
-class InexactError(Exception):
-    """The Ion holds a value that amazon.ion rounds or clamps."""
 
 
 def check_scalars(data: bytes) -> None:
-    """Check every timestamp and decimal of binary Ion that `check_shape` has passed.
-
-    Raises UnreadableError, and InexactError for a value that exists and would be read as another one.
-    """
+    """Check every timestamp and decimal of binary Ion that `check_shape` has passed. Raises UnreadableError."""
     for kind, body in _scalars(data, 0, len(data)):
         try:
             if kind == _TIMESTAMP:
                 _check_time(body)
             elif body:
-                _check_decimal(body)
+                _var_int(body, 0)
         except (IndexError, ValueError, OverflowError):
             raise UnreadableError("damaged Ion: a time or a decimal that does not exist") from None
 
@@ -76,17 +67,9 @@ def _check_time(body: bytes) -> None:
         moment += timedelta(minutes=-offset if negative else offset)
     if position < len(body):
         below_one, exponent, position = _var_int(body, position)
-        if exponent > _MOST_DIGITS:
-            raise InexactError
         fraction = int.from_bytes(body[position:], "big")
         if fraction and (not below_one or fraction >= 10**exponent):
             raise ValueError
-
-
-def _check_decimal(body: bytes) -> None:
-    _, exponent, position = _var_int(body, 0)
-    if exponent > _MOST_EXPONENT and not any(body[position:].replace(b"\x80", b"", 1)):
-        raise InexactError
 
 
 def _var_uint(data: bytes, position: int) -> tuple[int, int]:

@@ -24,6 +24,8 @@ NOT_TESTED = {
     "emulators": "runs until Ctrl-C; tests/consumer/worker runs the same emulators",
     "opensearch": "runs until Ctrl-C; tests/opensearch runs the same node",
     "worker": "needs the two above; tests/consumer/worker/test_live.py runs the worker on them",
+    "url": "runs until Ctrl-C; tests/cli/test_url.py connects to it",
+    "administrator": "needs an administrator of another PostgreSQL",
     "docker": "needs a Docker daemon",
     "pulumi": "needs an AWS account; tests/deploy runs the program against mocks",
     "cargo": "needs cargo; CI runs it if it is there",

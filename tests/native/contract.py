@@ -13,13 +13,14 @@ from amazon.ion import simpleion
 
 from strandline.journal.check.block import OWN_ENTRIES
 from strandline.journal.decode import stream
-from strandline.journal.decode.objects import Decoded
+from strandline.journal.decode.objects import MOST_OTHERS, Decoded
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
+from tests import ion_bytes
 from tests.journals import ADA, BOB, OTHER_TABLE, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal
 from tests.native.odd_journals import SCALARS, odd_journal
 from tests.tampering import OMISSIONS
@@ -177,6 +178,66 @@ class KernelContract(ABC):
         assert self.decode(write([block])).faults == []
         block["revisions"][0]["data"] = {"name": "second"}
         assert [fault.fault for fault in self.decode(write([block])).faults] == ["revision-hash"]
+
+    @pytest.mark.parametrize("fraction", ["123456789", "1234567891", "0123456789", "0" * 10, "12345678901234567890"])
+    @pytest.mark.parametrize("binary", [False, True])
+    def test_long_fraction_of_second_is_kept(self, fraction: str, binary: bool) -> None:
+        time = ion_bytes.timestamp((2022, 1, 1, 0, 0, 0), fraction, 0)
+        data = ion_bytes.fields([("at", time)])
+        block = BlockMaker(STRAND).make(
+            transaction_id="Transaction00000000000",
+            tx_time=timestamp(1_000),
+            block_time=timestamp(1_007),
+            statements=[Statement("INSERT INTO T ?", timestamp(0))],
+            revisions=[NewRevision(ADA, TABLE, "T", 0, data, data_hash=data.digest())],
+        )
+        node = ion_bytes.node(block)
+
+        decoded = self.decode(node.binary() if binary else node.text.encode())
+
+        assert decoded.faults == []
+        assert decoded.rows is not None
+        assert time.body(ion_bytes.Symbols()) in decoded.rows.revisions
+        assert f'"2022-01-01T00:00:00.{fraction}Z"'.encode() in decoded.rows.revisions
+
+    @pytest.mark.parametrize("length", [16_000, 32_000, 128_000])
+    @FORMS
+    def test_long_name_and_text_are_read(self, write: Write, length: int) -> None:
+        assert self.decode(write([block_with({"n" * length: "t" * length})])).faults == []
+
+    @FORMS
+    def test_values_that_postgresql_refuses_are_faults(self, write: Write) -> None:
+        number = block_with({"a": 1})
+        number["blockAddress"]["sequenceNo"] = 2**63 - 1
+        unnamed = BlockMaker(STRAND, 5).make(
+            transaction_id="Transaction00000000000",
+            tx_time=timestamp(1_000),
+            block_time=timestamp(1_007),
+            statements=[Statement("INSERT INTO T ?", timestamp(0))],
+            revisions=[NewRevision(ADA, TABLE, "", 0, {"a": 1})],
+        )
+        key = BlockMaker(STRAND, 6).make(
+            transaction_id="Transaction00000000000",
+            tx_time=timestamp(1_000),
+            block_time=timestamp(1_007),
+            statements=[Statement("EXEC redact_revision ?, ?, ?", timestamp(0))],
+            redactions=[NewRedaction(0, TABLE, BOB, 0)],
+        )
+        key["transactionInfo"]["documents"] = {"a\0b": {"tableName": "T", "tableId": TABLE, "statements": [0]}}
+
+        for block in (number, unnamed, key):
+            decoded = self.decode(write([block_with({"a": 1}), block]))
+
+            assert "shape" in {fault.fault for fault in decoded.faults}
+            assert decoded.rows is not None
+            assert decoded.rows.last_no == 0
+
+    def test_file_of_other_values_is_refused_early(self) -> None:
+        for data in (b"5 " * 100_000, b"\xe0\x01\x00\xea" + b"\x21\x05" * 100_000):
+            decoded = self.decode(data)
+
+            assert len(decoded.faults) == MOST_OTHERS + 1
+            assert "not an export" in decoded.faults[-1].detail
 
     def test_symbol_tables_are_set_appended_and_reset(self) -> None:
         blocks = small_journal()

@@ -10,12 +10,12 @@ from opensearchpy import OpenSearch
 from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import (
-    ExternalSink,
     Fields,
     MadeRows,
     PreparedRows,
     RejectedRow,
     Replacement,
+    Sink,
     StoreFailed,
     Summary,
 )
@@ -31,7 +31,7 @@ from strandline.consumer.sinks.row_records import Source
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-class OpensearchSink(IndexRows, ExternalSink):
+class OpensearchSink(IndexRows, Sink):
     """A generation's index, filled by the definition of its projection."""
 
     def __init__(

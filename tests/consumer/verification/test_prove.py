@@ -97,3 +97,16 @@ def test_proof_in_a_block_with_erased_statements_is_weaker(database: str) -> Non
     result = check_proof(proof.to_json().encode(), proof.digest)
     assert (result.ok, result.bound) == (True, False)
     assert "statement texts are erased" in " ".join(result.notes)
+
+
+def test_proof_says_that_its_block_is_not_shown_to_be_complete(database: str) -> None:
+    hold(database, ion_binary(small_journal()))
+    with connect(database) as connection:
+        connection.execute(
+            "INSERT INTO journal.omission (sequence_no, block_hash, detail, accepted_at) "
+            "SELECT sequence_no, block_hash, 'for a test', now() FROM journal.block WHERE sequence_no = 5"
+        )
+
+    notes = prove(database, BOB, 1).notes
+    assert [note for note in notes if "not shown to be complete" in note]
+    assert not [note for note in prove(database, ADA, 1).notes if "not shown" in note]

@@ -35,6 +35,11 @@ def test_bomb_is_refused() -> None:
     assert decompress(gzip.compress(bytes(1000)), most=1000) == bytes(1000)
 
 
+def test_large_object_is_refused() -> None:
+    with pytest.raises(UnreadableError, match="more than 1,000 bytes"):
+        decompress(bytes(1001), most=1000)
+
+
 def test_bomb_is_not_decompressed_beyond_the_limit() -> None:
     bomb = gzip.compress(bytes(1 << 20)) * 512
     with pytest.raises(UnreadableError, match="split the object"):
