@@ -20,9 +20,10 @@ def preview(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="Documents, keys or blocks to show.")] = 10,
     as_json: AsJson = False,
 ) -> int:
-    """Show the rows that a projection makes of the newest documents.
+    """Show the rows of a projection for a few documents.
 
-    Nothing is written. The output holds data of the journal: show it only to people who may see that.
+    They are the newest ones. Nothing is written. The output holds data of the journal: show it only to people who
+    may see that.
     """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.projection.discovery import find_projection

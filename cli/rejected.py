@@ -22,7 +22,7 @@ def rejected(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Sum up what intake or the chain rejected, and why."""
+    """Sum up what was rejected, and why."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.store import rejected
 

@@ -95,7 +95,8 @@ def test_status_watch_repeats_until_ctrl_c(environment: dict[str, str]) -> None:
     ) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        assert sum(line.startswith("The store is empty") for line in islice(lines, 9)) == 2
+        shown = (line for line in lines if line.startswith("The store is empty"))
+        assert len(list(islice(shown, 2))) == 2
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")

@@ -203,7 +203,7 @@ def test_index_is_created_by_the_next_run_after_a_failure(
 ) -> None:
     strand.block(("e", 0, "Endorsement", endorsement("E-1")))
     with monkeypatch.context() as patch:
-        patch.setattr(OpensearchSink, "serve", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(OpensearchSink, "show", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ensure_generation(connection, SEARCH, stores)
     generation = ensure_generation(connection, SEARCH, stores)
@@ -417,8 +417,8 @@ def test_error_has_no_data_of_the_batch(
     ("changes", "message"),
     [
         ({"readers": "cleared"}, "restricted"),
-        ({"indexes": (("points",),)}, "for PostgreSQL only"),
-        ({"store": "postgresql"}, "for OpenSearch only"),
+        ({"indexes": (("points",),)}, "for store='postgresql' only"),
+        ({"store": "postgresql"}, "for store='opensearch' only"),
     ],
 )
 def test_invalid_declaration_for_opensearch_is_refused(

@@ -12,6 +12,7 @@ from strandline.consumer.generations.lifecycle import project, retry
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import parked
 from strandline.consumer.projection.definition import Column, ComposedProjection, Projection, Revision, RowProjection
+from tests.definitions import redefine
 from tests.strand_rows import StrandRows
 
 NAMES = ("a", "b", "a%", "it's", 'said "so"')
@@ -86,8 +87,10 @@ def test_lookup_fields_are_read(connection: psycopg.Connection[Any], strand: Str
 @pytest.mark.parametrize("ask", ["text", "field", "number", "boolean", "moment"])
 @pytest.mark.parametrize("document", [{"a": 1, "unread": 1}, {"a": 1}])
 def test_reading_an_unnamed_field_parks(
-    connection: psycopg.Connection[Any], strand: StrandRows, database: str, ask: str, document: dict[str, Any]
-) -> None:
+    connection: psycopg.Connection[Any], strand: StrandRows, database: str, ask: str, document: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    redefine(monkeypatch, lambda _: "one definition, so that it may be run again")
     strand.block(("d0", 0, "T", document))
     asking = replace(
         CURRENT, rows=lambda revision: [{"data": [revision.number("a"), getattr(revision, ask)("unread")]}]
