@@ -195,11 +195,12 @@ class _Listener(Background):
                 mark.advance(connection)
                 self._write_receipts(connection)
                 due = time.monotonic() + ADVANCE_SECONDS
-            for _ in connection.notifies(timeout=0.5, stop_after=1):
-                # Anyone who may connect may notify: only a mark that has moved is news.
-                if (moved := mark.read_mark(connection).sequence_no) != seen:
-                    seen = moved
-                    self._wake()
+            # The generator has the connection's lock until it ends: nothing may be asked within it.
+            notified = list(connection.notifies(timeout=0.5, stop_after=1))
+            # Anyone who may connect may notify: only a mark that has moved is news.
+            if notified and (moved := mark.read_mark(connection).sequence_no) != seen:
+                seen = moved
+                self._wake()
 
     def _write_receipts(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         try:

@@ -423,7 +423,8 @@ def _account_for_entries(block: CheckedBlock) -> None:
     block.unexplained = len(unexplained)
     if erased and "hash" in info:
         block.unexplained -= 1
-        if hash_in(info, "hash") not in unexplained:
+        own = hash_in(info, "hash")
+        if own in block.entries_hashes and own not in unexplained:
             block.fault(ERASED, "its hash is that of another part of the block")
     elif info is not None and block.level == "chain":
         block.unexplained -= 1  # its own: JSON has lost the types that the hash depends on

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from strandline.cli.app import run
-from strandline.consumer.intake.writer import IntakeResult
+from strandline.consumer.intake.decoding import DecodedItem
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
@@ -223,19 +223,19 @@ def test_the_server_ends_every_connection(
     """As a server that stops does: with words of its own, not by silence."""
     from strandline.consumer.intake import replay as replaying
 
-    take = replaying._Taker.take
+    decode = replaying.decode_items
 
-    def end_first(*arguments: Any) -> list[IntakeResult]:
+    def end_first(*arguments: Any, **options: Any) -> Iterator[DecodedItem]:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        return take(*arguments)
+        return decode(*arguments, **options)
 
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     with monkeypatch.context() as patch:
-        patch.setattr(replaying._Taker, "take", end_first)
+        patch.setattr(replaying, "decode_items", end_first)
         assert run(["replay", str(journal / "full")]) == 1
     error = capsys.readouterr().err
     assert "The connection to PostgreSQL was lost; what was committed stays: run the command again" in error

@@ -98,7 +98,7 @@ def visible(connection: psycopg.Connection[tuple[object, ...]], role: str) -> se
 def test_an_analyst_sees_the_models_for_analysts_and_nothing_else(
     connection: psycopg.Connection[tuple[object, ...]],
 ) -> None:
-    assert visible(connection, ANALYST) == {("read", name) for name in ANALYSTS}
+    assert visible(connection, ANALYST) == {("read", name) for name in (*ANALYSTS, "read_models")}
 
 
 def test_who_is_cleared_sees_every_model_and_the_ledger_as_well(
@@ -106,7 +106,7 @@ def test_who_is_cleared_sees_every_model_and_the_ledger_as_well(
 ) -> None:
     seen = visible(connection, CLEARED)
     assert {schema for schema, _ in seen} == {"read", "ledger"}
-    assert {name for schema, name in seen if schema == "read"} == set(PROJECTIONS)
+    assert {name for schema, name in seen if schema == "read"} == {*PROJECTIONS, "read_models"}
     assert {name for schema, name in seen if schema == "ledger"} >= {"user_tables", "Licence", "_ql_committed_Licence"}
     assert {one for one in relations(connection) if one[0] in ("read", "ledger")} == seen
 

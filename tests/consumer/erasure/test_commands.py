@@ -101,7 +101,7 @@ def test_lost_block_is_accepted_with_a_reason_and_shown_afterwards(run: Run, tmp
     for path in export.glob("*.manifest"):
         path.unlink()
     assert run("replay", str(export), "--json").json["gaps"] == [[0, 6]]
-    assert "is no range" in run("accept-gap", "3", "2", "--reason", "lost").err
+    assert "is not a range" in run("accept-gap", "3", "2", "--reason", "lost").err
     assert run("accept-gap", "0", "6", "--reason", " ").status == 2
     assert run("accept-gap", "0", "99", "--reason", "lost").status == 2
     accepted = run("accept-gap", "0", "6", "--reason", "the bucket was emptied", "--json")

@@ -133,5 +133,5 @@ def test_export_to_s3(database: str, grow: Callable[[], None], monkeypatch: pyte
     assert Exporter(database, target("s3://archive/ledger/")).run().blocks == 7
     found = verify_sources(s3_sources("s3://archive/ledger/"), workers=1)
     assert (found.ok, found.blocks) == (True, 16)
-    with pytest.raises(StrandlineError, match="NoSuchBucket"):
+    with pytest.raises(StrandlineError, match="nowhere/x/: there is no such bucket"):
         Exporter(database, target("s3://nowhere/x"))

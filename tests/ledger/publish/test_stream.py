@@ -152,7 +152,7 @@ def test_stream_that_accepts_nothing_is_an_error(grown: Ledger, database: str, c
 
     with pytest.raises(StrandlineError, match="accepts no more"):
         Streamer(database, Throttled(client), "ledger").run()
-    with pytest.raises(StrandlineError, match="ResourceNotFound"):
+    with pytest.raises(StrandlineError, match="stream nowhere: it does not exist"):
         Streamer(database, client, "nowhere").run()
 
 
