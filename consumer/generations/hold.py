@@ -52,6 +52,10 @@ class Hold(ABC):
     def show(self, chosen: Generation) -> None:
         """Show readers this generation, and retire the one they saw."""
 
+    def check(self, one: Generation) -> None:
+        """Raise `StoreLacks` if the generation's table or index is missing."""
+        self._sink(one).check()
+
     def _sink(self, one: Generation) -> Sink:
         return self._stores.sink(self._connection, self._projection, one.generation, one.relation)
 

@@ -181,6 +181,7 @@ class Compare(Stage):
         """Return whether the one served reaches the position; not if it fails, or its index is missing."""
         try:
             run.held.fill(run.live)
+            run.held.check(run.live)  # with nothing to write, nobody has asked for its index
         except (StoreFailed, psycopg.Error) as exc:
             if not run.live.failure and not isinstance(exc, StoreLacks):
                 raise

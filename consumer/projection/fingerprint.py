@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from strandline.consumer.projection.definition import Projection, function
 from strandline.journal.errors import UsageError
 
+# Python 3.11's parser counts its recursion for all threads together, and fails if two of them parse at a time.
+_PARSING = Lock()
 _INDENTATION = {"INDENT": "\1", "DEDENT": "\2"}  # no token has this text
 
 
@@ -57,7 +60,9 @@ def _imports(module: str) -> Iterator[str]:
     """The names of modules that its import statements may mean, wherever in the code they are."""
     spec = _spec(module)
     package = "" if spec is None else module if spec.submodule_search_locations is not None else spec.parent or ""
-    for node in ast.walk(ast.parse(_source(module))):
+    with _PARSING:
+        tree = ast.parse(_source(module))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -275,6 +275,7 @@ class TestRebuild:
 
         monkeypatch.setattr(IndexRows, "drop", slow)
         monkeypatch.setattr(lease, "SECONDS", 0)
+        monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 0)
         exclusion.drop(connection, kept, stores)
         assert states(connection) == ["live"]
 
