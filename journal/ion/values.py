@@ -29,9 +29,9 @@ __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write"
 BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
 # amazon.ion 0.15's C extension writes outside its memory if a number is larger, and then crashes.
-_MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
-# It clamps a zero to a decimal128's exponents, and moves zeros to or from the coefficient of an exponent just beyond.
-_EXPONENTS, _CLAMPED = range(-6_176, 6_112), range(6_112, 6_250)
+_MOST_BITS, _MOST_DIGITS = 10_000, 1_000
+# It changes decimals beyond the exponents of a decimal128: it clamps zeros, and moves zeros to or from the coefficient.
+_EXPONENTS = range(-6_176, 6_112)
 _MOST_PRECISION, _LONGEST_FRACTION = 6, 9  # digits in datetime's microseconds; digits that it writes
 _LIMITS = ("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL", "IERR_INVALID_TIMESTAMP")
 # It takes a symbol id in Ion text modulo 2 to the 32, and loops forever on one of very many digits.
@@ -197,9 +197,7 @@ def _hold_large_number(values: Iterable[Any]) -> bool:
                 return True
         elif isinstance(value, Decimal):
             _, digits, exponent = value.as_tuple()
-            if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_EXPONENT:  # type: ignore[arg-type]
-                return True
-            if exponent not in _EXPONENTS and (digits == (0,) or abs(exponent) in _CLAMPED):  # type: ignore[arg-type]
+            if len(digits) > _MOST_DIGITS or exponent not in _EXPONENTS:
                 return True
         elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
             return True

@@ -88,6 +88,8 @@ def check(data: bytes, node: Node) -> None:
 @example(ion_bytes.sequence([ion_bytes.timestamp(DAY, "0000000000", 0)]))
 @example(ion_bytes.sequence([ion_bytes.timestamp(DAY, "12345678901234567890" * 3, -59)]))
 @example(ion_bytes.sequence([ion_bytes.timestamp((127, 1, 1, 0, 0, 0), "0" * 64, 0)]))
+@example(ion_bytes.sequence([ion_bytes.decimal(False, 10, 6_250)]))
+@example(ion_bytes.sequence([ion_bytes.decimal(True, 123, -6_200)]))
 def test_binary_value_is_kept(node: Node) -> None:
     check(node.binary(), node)
 
