@@ -6,7 +6,7 @@ A struct read as a dict keeps only the last of a repeated field; `read_typed` ke
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, localcontext
 from io import BytesIO
 from itertools import islice
@@ -21,6 +21,7 @@ from amazon.ion.symbols import SymbolToken
 from strandline.journal.errors import UnreadableError, UnsupportedValueError, UnwritableError
 from strandline.journal.ion.encoded import Encoded
 from strandline.journal.ion.framing import scan
+from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.text import read_text
 from strandline.journal.ion.text_tables import check_tables
 
@@ -29,15 +30,17 @@ __all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write"
 BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
 # amazon.ion 0.15's C extension writes outside its memory if a number is larger, and then crashes.
-_MOST_BITS, _MOST_DIGITS = 10_000, 1_000
-# It changes decimals beyond the exponents of a decimal128: it clamps zeros, and moves zeros to or from the coefficient.
-_EXPONENTS = range(-6_176, 6_112)
+_MOST_BITS, _MOST_DIGITS, _MOST_EXPONENT = 10_000, 1_000, 500_000
+# It changes some decimals beyond a decimal128: it clamps zeros, and moves zeros to or from the coefficient.
+_EXACT_DIGITS, _EXACT_EXPONENTS = 34, range(-6_176, 6_112)
 _MOST_PRECISION, _LONGEST_FRACTION = 6, 9  # digits in datetime's microseconds; digits that it writes
 _LIMITS = ("IERR_NUMERIC_OVERFLOW", "IERR_INTERNAL_ERROR", "IERR_BUFFER_TOO_SMALL", "IERR_INVALID_TIMESTAMP")
 # It takes a symbol id in Ion text modulo 2 to the 32, and loops forever on one of very many digits.
 _LARGE_SYMBOL_ID = re.compile(rb"\$[0-9]{10}")
 # It cuts a fraction of a second after nine digits, reads some as zero, and writes wrong ones.
 _LONG_FRACTION = re.compile(rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{10}")
+# It moves the zeros at the end of a decimal's digits to its exponent if there are more than 34.
+_MANY_DIGITS = re.compile(rb"[0-9][0-9._]{34}")
 _HUGE_EXPONENT = re.compile(rb"[dD][+-]?[0-9]{4,}+(?![0-9A-Za-z\"'])")
 _LEAVES = frozenset((str, bool, float, bytes, type(None), SymbolToken))
 # Decimal's default context would round to 28 digits.
@@ -113,7 +116,7 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
 
 def _is_inexact(text: bytes) -> bool:
     """Return True if Ion text may hold something that the C extension does not read exactly."""
-    if _LARGE_SYMBOL_ID.search(text) is not None or _LONG_FRACTION.search(text) is not None:
+    if any(inexact.search(text) is not None for inexact in (_LARGE_SYMBOL_ID, _LONG_FRACTION, _MANY_DIGITS)):
         return True
     return any(text[match.start() - 1 : match.start()] in _DIGITS for match in _HUGE_EXPONENT.finditer(text))
 
@@ -168,18 +171,37 @@ def write_text(value: Any) -> str:
 
 
 def _written(value: Any, **options: bool) -> bytes:
-    file = BytesIO()
-    dump = simpleion.dump_python if _hold_large_number((value,)) else simpleion.dump
+    risk = _risk((value,))
     try:
-        with localcontext(_EXACT):
-            dump(value, file, **options)
+        if risk != _UNSAFE:
+            written = _dumped(simpleion.dump, value, options)
+            if risk == _EXACTLY_WRITTEN or _is_kept(written, value, options):
+                return written
+        return _dumped(simpleion.dump_python, value, options)
     except (IonException, ValueError, ArithmeticError, TypeError, AttributeError, RecursionError) as error:
         raise UnwritableError(f"holds a value that cannot be written as Ion ({type(error).__name__})") from None
+
+
+def _dumped(dump: Callable[..., None], value: Any, options: Mapping[str, bool]) -> bytes:
+    file = BytesIO()
+    with localcontext(_EXACT):
+        dump(value, file, **options)
     return file.getvalue()
 
 
-def _hold_large_number(values: Iterable[Any]) -> bool:
-    """Return True if a value holds a number, or a fraction of a second, that the C extension writes wrongly."""
+def _is_kept(written: bytes, value: Any, options: Mapping[str, bool]) -> bool:
+    """Return True if what was written is read again as the value, by its Ion Hash."""
+    values = value if options.get("sequence_as_stream") else [value]
+    return [ion_hash(one) for one in read_typed(written)] == [ion_hash(one) for one in values]
+
+
+# If the C extension writes a value, it may be right by all that is known, it may be wrong, or the process may crash.
+_EXACTLY_WRITTEN, _DOUBTFUL, _UNSAFE = range(3)
+
+
+def _risk(values: Iterable[Any]) -> int:
+    """Return the risk of writing the values by the C extension: that of the riskiest number or time in them."""
+    risk = _EXACTLY_WRITTEN
     for value in values:
         kind = type(value)
         if kind in _LEAVES:
@@ -187,18 +209,20 @@ def _hold_large_number(values: Iterable[Any]) -> bool:
         if isinstance(value, Timestamp):
             fraction = value.fractional_seconds
             if value.fractional_precision == _MOST_PRECISION and fraction.as_tuple().exponent < -_LONGEST_FRACTION:
-                return True
-            continue
-        if isinstance(value, Mapping):
-            if _hold_large_number(value.values()):
-                return True
+                return _UNSAFE
+        elif isinstance(value, Mapping):
+            # Not values(): of a repeated field it has the last value only.
+            risk = max(risk, _risk([member for _, member in value.items()]))
         elif isinstance(value, list | tuple):
-            if _hold_large_number(value):
-                return True
+            risk = max(risk, _risk(value))
         elif isinstance(value, Decimal):
             _, digits, exponent = value.as_tuple()
-            if len(digits) > _MOST_DIGITS or exponent not in _EXPONENTS:
-                return True
+            if len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_EXPONENT:  # type: ignore[arg-type]
+                return _UNSAFE
+            if len(digits) > _EXACT_DIGITS or exponent not in _EXACT_EXPONENTS:
+                risk = _DOUBTFUL
         elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
-            return True
-    return False
+            return _UNSAFE
+        if risk == _UNSAFE:
+            return risk
+    return risk

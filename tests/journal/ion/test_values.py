@@ -90,12 +90,15 @@ def check(data: bytes, node: Node) -> None:
 @example(ion_bytes.sequence([ion_bytes.timestamp((127, 1, 1, 0, 0, 0), "0" * 64, 0)]))
 @example(ion_bytes.sequence([ion_bytes.decimal(False, 10, 6_250)]))
 @example(ion_bytes.sequence([ion_bytes.decimal(True, 123, -6_200)]))
+@example(ion_bytes.sequence([ion_bytes.decimal(False, 3552713678800500929355621337890625 * 10**12, 0)]))
+@example(ion_bytes.sequence([ion_bytes.fields([("", ion_bytes.decimal(False, 0, 6_112)), ("", ion_bytes.null(1))])]))
 def test_binary_value_is_kept(node: Node) -> None:
     check(node.binary(), node)
 
 
 @given(NODES)
 @example(ion_bytes.sequence([ion_bytes.timestamp(DAY, "0000000000", 0)]))
+@example(ion_bytes.sequence([ion_bytes.decimal(False, 3552713678800500929355621337890625 * 10**12, 0)]))
 def test_text_value_is_kept(node: Node) -> None:
     check(node.text.encode(), node)
 
