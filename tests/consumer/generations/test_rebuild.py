@@ -26,9 +26,9 @@ from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.consumer.sinks.read_view import ViewInUse
 from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.generations.records import LIFT, check_records
-from tests.consumer.projector import test_composed_filler, test_projector
-from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
-from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
+from tests.consumer.projector import sample_orders, sample_projections
+from tests.consumer.projector.sample_orders import ORDERS, line, order, product
+from tests.consumer.projector.sample_projections import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
 from tests.strand_rows import StrandRows
 
@@ -136,7 +136,7 @@ class TestRebuild:
 
         def watched(revision: Any) -> Any:
             seen.append((revision.document_id, revision.version))
-            return test_projector.rows(revision)
+            return sample_projections.rows(revision)
 
         done = rebuild_one(database, named(replace(CURRENT, rows=watched)), "now")
         assert done.difference is None
@@ -221,7 +221,7 @@ class TestRebuild:
         def picky(revision: Any) -> Any:
             if revision.version:
                 raise Unprojectable("only the first")
-            return test_projector.rows(revision)
+            return sample_projections.rows(revision)
 
         assert rebuild_one(database, named(replace(CURRENT, rows=picky)), "now", accept=True).swapped
         assert labels(connection) == ["x0", "y0"]
@@ -688,7 +688,7 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
     steps=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(KINDS)), max_size=12),
     stops=st.sets(st.integers(0, 11), max_size=3),
     composed=st.lists(
-        st.tuples(st.sampled_from(sorted(test_composed_filler.DOCUMENTS)), st.sampled_from(test_composed_filler.KINDS)),
+        st.tuples(st.sampled_from(sorted(sample_orders.DOCUMENTS)), st.sampled_from(sample_orders.KINDS)),
         max_size=8,
     ),
     at_once=st.integers(1, 5),
@@ -710,7 +710,7 @@ def test_live_equals_rebuilt_at_any_time(
         connection.execute(SQL("DROP TABLE generation.{} CASCADE").format(Identifier(relation)))
     strand = StrandRows(connection)
     strand.block(("z", 0, "T", good("z")), order("z1", "A"), line("zl", "A", "x"))
-    rows, keys = test_projector.Written(strand), test_composed_filler.Written(strand)
+    rows, keys = sample_projections.Written(strand), sample_orders.Written(strand)
     for number in range(max(len(steps), len(composed))):
         if number < len(steps):
             rows.step(*steps[number])

@@ -29,8 +29,8 @@ from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 from strandline.consumer.sinks.patience import ReadersInTheWay
 from strandline.journal.errors import StrandlineError, UsageError
 from tests.consumer.generations.records import LIFT, check_records
-from tests.consumer.projector.test_composed_filler import ORDERS, line, order, product
-from tests.consumer.projector.test_projector import BAD, CURRENT, HISTORY, good
+from tests.consumer.projector.sample_orders import ORDERS, line, order, product
+from tests.consumer.projector.sample_projections import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
 from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy

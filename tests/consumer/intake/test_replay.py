@@ -26,7 +26,7 @@ from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 from strandline.journal.sources.source import local_sources
 from tests.consumer.intake.replays import contents, query, rejected, replay
-from tests.consumer.verification.test_verify import (
+from tests.consumer.verification.changes import (
     Change,
     change_data,
     lose_revision,

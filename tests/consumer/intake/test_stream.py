@@ -16,7 +16,7 @@ from strandline.consumer.mark.mark import advance, read_mark
 from strandline.consumer.store.streams import hear, read_streams
 from strandline.journal.decode.objects import decode
 from strandline.journal.decode.stream import block_records, control_record, revision_details
-from tests.consumer.intake.test_stream_records import changed_data
+from tests.consumer.intake.records import changed_data
 from tests.journals import STRAND, ion_binary, small_journal
 from tests.streamed import ARN, streamed
 

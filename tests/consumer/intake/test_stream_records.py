@@ -9,14 +9,10 @@ import pytest
 from strandline.consumer.intake.stream_records import Received, sort_out
 from strandline.journal.decode import stream
 from strandline.journal.decode.stream import block_summary, control_record, revision_details
-from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import to_json
+from tests.consumer.intake.records import changed_data, record
 from tests.journals import ADA, STRAND, small_journal
 from tests.streamed import ARN
-
-
-def record(kind: str, payload: Any) -> Received:
-    return Received(ion.write({"qldbStreamArn": ARN, "recordType": kind, "payload": payload}), "1.0")
 
 
 def test_summaries_and_details_become_rows() -> None:
@@ -36,12 +32,6 @@ def test_summaries_and_details_become_rows() -> None:
 def test_control_records(event: Any, created: bool, completed: bool) -> None:
     found = sort_out([Received(control_record(ARN, event).data, "1.0")], "s/shard")
     assert (found.parts, found.refusals, found.created, found.completed) == ([], [], created, completed)
-
-
-def changed_data() -> Received:
-    details = revision_details(small_journal()[3])[0]
-    details["revision"] = {**details["revision"], "data": {"licenceId": "forged"}}
-    return record("REVISION_DETAILS", details)
 
 
 def changed_summary() -> Received:

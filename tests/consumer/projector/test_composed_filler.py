@@ -1,6 +1,5 @@
 """A composed projection over a journal: the rows of its keys and their sources, wherever batches end."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,16 +11,11 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.lifecycle import ensure_generation
 from strandline.consumer.projection.definition import (
-    Column,
     ComposedProjection,
-    KeyLookup,
     Lookup,
-    Revision,
     Rows,
-    Unprojectable,
 )
 from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector import lookup as finding
@@ -30,61 +24,9 @@ from strandline.consumer.projector.lookup import ensure_indexes, find
 from strandline.consumer.projector.projector import Projector
 from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.sinks.postgresql import PostgresqlSink
-from tests.consumer.projector.test_projector import Connection, undone
+from tests.consumer.projector.sample_orders import DOCUMENTS, KINDS, ORDERS, Written, keys, line, order, product
+from tests.consumer.projector.sample_projections import Connection, undone
 from tests.strand_rows import StrandRows
-
-# An order has lines, a line names a product by its code: Order -> Line -> Product.
-
-
-def keys(revision: Revision) -> Iterable[str | KeyLookup]:
-    if revision.table == "Product":
-        code = revision.text("code")
-        if code is None:
-            raise Unprojectable("code is missing or not text")
-        yield KeyLookup("Line", "code", code)
-    elif revision.field("raise keys"):
-        raise RuntimeError(f"the payload: {revision.data}")
-    elif (order := revision.text("order")) is not None:
-        yield order
-
-
-def compose(key: str, lookup: Lookup) -> Rows:
-    for order in lookup("Order", "order", key):
-        for line in lookup("Line", "order", key):
-            for product in lookup("Product", "code", line.field("code")):
-                if product.field("raise"):
-                    raise Unprojectable("it says so")
-                row: Mapping[str, object] = {
-                    "label": f"{order.document_id} {line.document_id} {product.document_id}",
-                    "names": [order.text("name"), product.text("name")],
-                    "amount": product.field("amount"),
-                }
-                yield row
-
-
-ORDERS = ComposedProjection(
-    name="orders",
-    purpose="Test.",
-    lookups={"Order": ("order",), "Line": ("order", "code"), "Product": ("code",)},
-    readers="analysts",
-    columns=(Column("label", "text", ""), Column("names", "jsonb", ""), Column("amount", "integer", "")),
-    keys=keys,
-    compose=compose,
-    key=("label",),
-)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
-        connection.rollback()
-
-
-@pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
 
 
 def projector(
@@ -119,18 +61,6 @@ def sources(connection: Connection) -> list[tuple[Any, ...]]:
 
 def parked(connection: Connection) -> list[tuple[Any, ...]]:
     return read(connection, "SELECT key, version, sequence_no, reason FROM projection.parked ORDER BY 1, 2")
-
-
-def order(document: str, key: str, version: int = 0, name: str = "n") -> tuple[str, int, str, dict[str, Any] | None]:
-    return (document, version, "Order", {"order": key, "name": name})
-
-
-def line(document: str, key: str, code: Any, version: int = 0) -> tuple[str, int, str, dict[str, Any] | None]:
-    return (document, version, "Line", {"order": key, "code": code})
-
-
-def product(document: str, code: Any, version: int = 0, **more: Any) -> tuple[str, int, str, dict[str, Any] | None]:
-    return (document, version, "Product", {"code": code, "name": "p", **more})
 
 
 class TestComposition:
@@ -419,41 +349,7 @@ class TestSpeed:
         assert len(ran) < 40
 
 
-DOCUMENTS = {"o1": "Order", "o2": "Order", "l1": "Line", "l2": "Line", "p1": "Product", "p2": "Product"}
-KINDS = ["A", "A", "B", "x", "bad", "raise", "big", "delete", "redact", "redact"]
 STEPS = st.lists(st.tuples(st.sampled_from(sorted(DOCUMENTS)), st.sampled_from(KINDS)), max_size=24)
-
-
-class Written:
-    """A history as it is written: each document has one table, and its inactive revisions may be redacted."""
-
-    def __init__(self, strand: StrandRows) -> None:
-        self.strand = strand
-        self.versions: dict[str, int] = {}
-        self.inactive: dict[str, list[int]] = {}
-        self.deleted: set[str] = set()
-
-    def step(self, document: str, kind: str) -> None:
-        if kind == "redact":
-            if self.inactive.get(document):
-                self.strand.block(redact=(document, self.inactive[document].pop()))
-        elif document not in self.deleted:
-            version = self.versions.get(document, -1) + 1
-            self.versions[document] = version
-            if version:
-                self.inactive.setdefault(document, []).append(version - 1)
-            if kind == "delete":
-                self.deleted.add(document)
-                self.inactive.setdefault(document, []).append(version)
-            self.strand.block((document, version, DOCUMENTS[document], self._data(document, version, kind)))
-
-    def _data(self, document: str, version: int, kind: str) -> dict[str, Any] | None:
-        name = {"name": f"{document}{version}"}
-        odd = {"bad": {"order": 7, "code": 7}, "raise": {"raise": 1, "raise keys": 1}, "big": {"amount": 2**40}}
-        if kind == "delete":
-            return None
-        key = "B" if kind == "B" else "A"
-        return name | {"order": key, "code": "x" if kind != "A" else "y"} | odd.get(kind, {})
 
 
 def everything(connection: Connection, projection: ComposedProjection) -> tuple[list[Any], ...]:

@@ -3,11 +3,9 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,19 +28,19 @@ from strandline.consumer.projector.feed import Limits
 from strandline.consumer.projector.projector import Projector
 from strandline.consumer.sinks.contract import LeaseLost
 from strandline.consumer.sinks.postgresql import PostgresqlSink
+from tests.consumer.projector.sample_projections import (
+    BAD,
+    CURRENT,
+    HISTORY,
+    Connection,
+    Written,
+    good,
+    rows,
+    undone,
+)
 from tests.strand_rows import StrandRows
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Parked = set[tuple[str, int | None, int, str]]
-
-
-def rows(revision: Revision) -> Iterator[Mapping[str, object]]:
-    data = revision.data or {}
-    if data.get("raise") == "unprojectable":
-        raise Unprojectable("it says so")
-    if data.get("raise"):
-        raise RuntimeError(f"the payload: {data}")
-    yield {"label": data.get("label", revision.state), "amount": data.get("amount")}
 
 
 def squeamish_rows(revision: Revision) -> Iterator[Mapping[str, object]]:
@@ -52,30 +50,7 @@ def squeamish_rows(revision: Revision) -> Iterator[Mapping[str, object]]:
     return rows(revision)
 
 
-CURRENT = RowProjection(
-    name="now",
-    purpose="Test.",
-    tables=("T",),
-    keeps="current",
-    readers="analysts",
-    columns=(Column("label", "text", ""), Column("amount", "integer", "")),
-    rows=rows,
-)
-HISTORY = replace(CURRENT, name="past", keeps="history")
 SQUEAMISH = replace(HISTORY, name="squeamish", rows=squeamish_rows)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
-        connection.rollback()
-
-
-@pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
 
 
 def projector(
@@ -106,13 +81,6 @@ def position(connection: Connection) -> int:
     with connection.transaction():
         (found,) = connection.execute("SELECT position FROM projection.generation").fetchone() or (None,)
     return int(found)
-
-
-def good(label: str) -> dict[str, Any]:
-    return {"label": label, "amount": 1}
-
-
-BAD = {"raise": "unprojectable"}
 
 
 class TestCurrent:
@@ -409,37 +377,6 @@ STEPS = st.lists(
     max_size=14,
 )
 PROJECTIONS = (CURRENT, HISTORY, SQUEAMISH)
-
-
-class Written:
-    """A history as it is written: the versions of each document, and those that may be redacted."""
-
-    def __init__(self, strand: StrandRows) -> None:
-        self.strand = strand
-        self.versions: dict[str, int] = {}
-        self.inactive: dict[str, list[int]] = {}
-        self.deleted: set[str] = set()
-
-    def step(self, document: str, kind: str) -> None:
-        if kind == "redact":
-            if self.inactive.get(document):
-                self.strand.block(redact=(document, self.inactive[document].pop()))
-        elif document not in self.deleted:
-            version = self.versions.get(document, -1) + 1
-            self.versions[document] = version
-            if version:
-                self.inactive.setdefault(document, []).append(version - 1)
-            if kind == "delete":
-                self.deleted.add(document)
-            data = {"good": good(f"{document}{version}"), "bad": BAD, "raise": {"raise": "x"}, "big": {"amount": 2**40}}
-            self.strand.block((document, version, "T", data.get(kind)))
-
-
-@contextmanager
-def undone(connection: Connection) -> Iterator[None]:
-    """All that happens within, also what is committed there, is a savepoint of one transaction that is undone."""
-    with connection.transaction(force_rollback=True):
-        yield
 
 
 def everything(connection: Connection, projection: Projection) -> tuple[list[Any], list[Any]]:
