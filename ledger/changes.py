@@ -26,7 +26,7 @@ class Reads:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the transaction read no documents."""
+        """Return True if the transaction read no documents."""
         return not (self.documents or self.equalities or self.tables)
 
 

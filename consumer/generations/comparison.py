@@ -26,7 +26,7 @@ READ_NEWLY_PARKED = """
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a rebuilt generation differs from the one served before.
+    """The difference of a rebuilt generation from the one served before.
 
     `rows_before` is None if the one served cannot be read. `reasons` are the most frequent ones of the `newly_parked`
     documents, with their counts; they hold no payload. `difference` is of generations that one definition filled.
@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether documents park that did not, or rows are missing."""
+        """Return True if documents newly park, or rows are missing."""
         return self.newly_parked > 0 or (self.rows_before is not None and self.rows < self.rows_before)
 
 

@@ -34,7 +34,7 @@ SET_FINGERPRINT = "UPDATE projection.generation SET fingerprint = %s WHERE gener
 
 @dataclass(frozen=True)
 class RetryResult:
-    """How many parked documents ran again, and how many of those are parked again."""
+    """The number of parked documents that ran again, and of those that are parked again."""
 
     projection: str
     retried: int

@@ -71,7 +71,7 @@ class Run:
 
     @property
     def same_definition(self) -> bool:
-        """Whether the generation that is served was filled by the current definition."""
+        """Return True if the current definition filled the generation that is served."""
         return self.live.fingerprint == fingerprint(self.projection)
 
     def sink(self) -> Sink:

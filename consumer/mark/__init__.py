@@ -1,1 +1,1 @@
-"""How far the journal is complete and verified, and how that moves: `mark.advance()`."""
+"""The block up to which the journal is complete and verified: `mark.advance()` raises it."""

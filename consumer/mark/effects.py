@@ -26,7 +26,7 @@ ADD_CHANGES = """
 
 
 class Contents(NamedTuple):
-    """What is known of blocks without reading them back; the defaults stand for "unknown".
+    """Facts of blocks that are known without reading them back; the defaults stand for "unknown".
 
     `counts`: field counts of all their revisions. `tables`: name and first block of tables, by id; those that the
     catalog has may be left out. `defines`, `redacts`: whether a block may define a table, or redact a revision.

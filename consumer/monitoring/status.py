@@ -85,7 +85,7 @@ class Status:
 
     @property
     def waits(self) -> bool:
-        """Whether candidates above the mark wait without a gap: for revisions, or for the chain to decide."""
+        """Return True if candidates above the mark wait without a gap: for revisions, or for the chain to decide."""
         return self.head is not None and not self.gaps and (self.mark is None or self.head > self.mark)
 
 

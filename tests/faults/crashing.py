@@ -27,7 +27,7 @@ class Breakable:
 
     @property
     def broken(self) -> bool:
-        """Whether it broke and is not made anew: who passes over a first error (lease.release_after) meets a second."""
+        """Return True if it broke and was not opened again: code that ignores a first error meets a second one."""
         return self._connection is not None and self._connection.closed
 
     def arm(self, statements: int | None) -> None:

@@ -91,7 +91,7 @@ class ErasingMachine(Machine):
         return self._numbers("SELECT count(*) FROM journal.redaction") != {0}
 
     def _mended(self, which: int) -> str:
-        """What waits only because it was broken would wait in one generation alone."""
+        """A document that is parked only because of the break would be parked in one generation alone."""
         BROKEN.clear()
         self._retry(PROJECTIONS[which])
         return PROJECTIONS[which].name

@@ -96,7 +96,7 @@ def kill_somewhere(command: Sequence[str], url: str, random: Random, span: float
 
 
 def seconds_of(command: Sequence[str], url: str) -> float:
-    """How long it is at work undisturbed, from its first connection on."""
+    """Return the seconds of undisturbed work, from its first connection on."""
     process = subprocess.Popen(command, env=environment(url), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     with process, psycopg.connect(url, autocommit=True) as watching:
         while watching.execute(HERE).fetchone() == (0,) and process.poll() is None:

@@ -299,7 +299,7 @@ class Machine(RuleBasedStateMachine):
         return take
 
     def _attempt(self, by: str, crash: int | None, work: Callable[[psycopg.Connection[Any]], object]) -> bool:
-        """Whether it went through; what breaks has done no more than what it had committed."""
+        """Return True if it succeeded; a broken one has done no more than it had committed."""
         actor = self._actors[by]
         connection = actor.get()
         actor.arm(crash)
@@ -381,7 +381,7 @@ class Machine(RuleBasedStateMachine):
         assert self._numbers("SELECT count(*) FROM journal.revision WHERE level <> 'full'") == {0}
 
     def _secrets(self, at: int) -> set[bytes]:
-        """What must be nowhere where `at` has come."""
+        """Return the data that must be nowhere once the mark is at `at`."""
         return {r.secret.encode() for r in self.ledger.revisions if r.secret and self.model.redacted(r, at)}
 
     def _mark(self) -> int:

@@ -1,4 +1,4 @@
-"""What the store must hold, in plain Python: no SQL, no batches, no time."""
+"""A model of the store in plain Python: no SQL, no batches, no time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,8 +10,11 @@ Key = tuple[int, int]  # a revision's block, and its place there
 
 @dataclass
 class Model:
-    """What was stored, and the mark. The first copy of a revision decides whether its data is stored, unless it is from
-    JSON: then the first Ion copy that has the data replaces it, or has none of what has none."""
+    """The stored blocks and revisions, and the mark.
+
+    The first copy of a revision decides if its data is stored. If it is from JSON, the first Ion copy with the data
+    replaces it; a copy without data changes nothing.
+    """
 
     ledger: Ledger
     mark: int = -1
@@ -49,12 +52,12 @@ class Model:
             self.forged.add(number)
 
     def ahead(self) -> bool:
-        """Whether anything is held above the mark."""
+        """Return True if anything is stored above the mark."""
         held = self.headers | self.forged | {number for number, _ in self.held}
         return any(number > self.mark for number in held)
 
     def reach(self) -> int:
-        """How far the mark may come now: a fork is decided by the block that follows."""
+        """Return the highest possible mark: the block that follows decides a fork."""
         at = self.mark
         while self._ready(at + 1) and (at + 1 not in self.forged or at + 2 in self.headers):
             at += 1
@@ -67,7 +70,7 @@ class Model:
         self.mark = mark
 
     def redacted(self, revision: Revision, at: int) -> bool:
-        """Whether its redaction has taken effect where `at` has come."""
+        """Return True if its redaction has taken effect with the mark at `at`."""
         by = self.ledger.redacted_by(revision)
         return by is not None and by <= at
 

@@ -1,4 +1,4 @@
-"""What rebuilds leave: what readers are shown, and that there is nothing besides."""
+"""The results of rebuilds: the rows that readers see, and no leftover."""
 
 import sys
 import time

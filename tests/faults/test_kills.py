@@ -24,7 +24,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(postgres_url: str, migrated_template: str, journal: Path) -> Iterator[tuple[kills.Contents, float]]:
-    """What one run leaves, and the seconds that it takes."""
+    """The result of one run, and its seconds."""
     with migrated_database(postgres_url, migrated_template) as url:
         seconds = kills.seconds_of([*kills.REPLAY, str(journal)], url)
         yield kills.contents(url), seconds

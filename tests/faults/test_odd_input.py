@@ -1,4 +1,4 @@
-"""What real ledgers may hold, and what strangers may send: it is taken as it is, or refused in a line."""
+"""Unusual values of real ledgers, and hostile input: stored as they are, or refused in one line."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What analysts may see, and that they may see nothing else: asked of everything that is in the database's catalogue,
+"""Analysts see their read models and nothing else: checked for every relation of the database's catalogue,
 so that what is added later is asked about too."""
 
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def relations(connection: psycopg.Connection[tuple[object, ...]]) -> list[Relati
 
 
 def may(connection: psycopg.Connection[tuple[object, ...]], role: str, statement: str, relation: Relation) -> bool:
-    """Whether the role gets through with the statement; nothing of it stays."""
+    """Return True if the role may run the statement, which is rolled back."""
     connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
     try:
         with connection.transaction(force_rollback=True):

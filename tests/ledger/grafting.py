@@ -49,7 +49,7 @@ def rows(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """What a store holds of its journal."""
+    """The journal in a store."""
     return {table: sorted(rows(url, statement), key=repr) for table, statement in STORE.items()}
 
 
@@ -88,14 +88,14 @@ def graft(
 
 
 def _requests(url: str, tip: int, wanted: int) -> Outcome:
-    """Whether each request happened, and once."""
+    """Return True if each request was executed exactly once."""
     found = [name for (name,) in rows(url, REQUESTS, tip)]
     named = [name for name in found if name is not None]
     return Outcome(lost=max(0, wanted - len(found)), duplicated=max(len(found) - wanted, len(named) - len(set(named))))
 
 
 def _stream(url: str, folder: Path) -> None:
-    """What the journal's stream holds, as an archive of raw records."""
+    """The journal's stream, as an archive of raw records."""
     with mock_aws():
         client = open_stream("ledger")
         Streamer(url, client, "ledger").run()

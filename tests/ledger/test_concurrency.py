@@ -203,7 +203,7 @@ class TestMembersOfOneGroup:
 
     @pytest.fixture
     def prepare(self, licences: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepared]:
-        """What a transaction has come to by its turn, which has not come yet."""
+        """The result of a transaction whose turn has not come yet."""
 
         def prepare(work: Callable[[Transaction], Any], request_id: str | None = None) -> Prepared:
             waiting: list[Prepared] = []

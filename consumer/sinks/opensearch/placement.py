@@ -31,7 +31,7 @@ class Write(NamedTuple):
 
 
 class Placement(ABC):
-    """How new rows of a source take the place of its earlier ones."""
+    """The way in which new rows of a source replace its earlier ones."""
 
     @abstractmethod
     def id_prefix(self, document: str, version: int) -> str:

@@ -77,7 +77,7 @@ def alter(url: str, kind: str, name: str, settings: dict[str, str]) -> None:
 
 @pytest.fixture
 def expected(postgres_url: str, migrated_template: str, journal: str) -> Iterator[list[object]]:
-    """What a store with usual settings holds."""
+    """The contents of a store with usual settings."""
     with migrated_database(postgres_url, migrated_template) as url:
         replay(url, journal)
         yield list(contents(url))

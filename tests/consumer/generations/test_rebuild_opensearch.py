@@ -88,7 +88,7 @@ def rolled_back(stores: Stores, projection: Projection, *, stale: bool = False) 
 
 
 def shown(client: OpenSearch, name: str) -> Rows:
-    """What readers find, in the order of its sources."""
+    """Return the rows that readers find, in the order of their sources."""
     client.indices.refresh(index=name)
     hits = client.search(index=name, body={"size": 1000})["hits"]["hits"]
     return sorted((hit["_source"] for hit in hits), key=repr)

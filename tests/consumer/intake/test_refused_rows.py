@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses is rejected by block; the rest of a replay is stored."""
+"""A block that PostgreSQL refuses is rejected alone; the rest of a replay is stored."""
 
 from collections.abc import Callable
 from pathlib import Path

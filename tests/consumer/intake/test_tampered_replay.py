@@ -1,4 +1,4 @@
-"""What was tampered with is not taken in as good: the table of changes, through `replay` and a projector."""
+"""Tampered journals through `replay` and a projector: nothing changed is stored as verified."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,7 +123,7 @@ def kernel_used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def untouched(store: Emptied, tmp_path_factory: pytest.TempPathFactory) -> Held:
-    """What the store holds of the journal as it was written."""
+    """Return the part of the journal, as it was written, that the store holds."""
     assert store.take(tmp_path_factory.mktemp("untouched"), small_journal()).mark == 8
     held = store.held()
     assert {name: len(found) for name, found in held.items()} == {

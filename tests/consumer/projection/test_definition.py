@@ -20,7 +20,7 @@ LIMITS = {"a": 1}
 
 
 def rows(revision: Revision) -> Rows:
-    """What it means."""
+    """Return the rows."""
     label = f"{revision.version}: {revision.text('label')!r:>{10}}"  # a comment
     if label:
         yield {"label": label}

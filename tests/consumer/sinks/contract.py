@@ -1,4 +1,4 @@
-"""What every sink promises, as tests; a sink's own tests subclass `SinkContract` and say how to make and read it."""
+"""The promises of every sink, as tests: a sink's tests subclass `SinkContract`, which makes and reads it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class SinkContract(ABC):
 
     @abstractmethod
     def contents(self, sink: Sink, projection: Projection) -> list[Row]:
-        """What readers see, in any order."""
+        """Return the rows that readers see, in any order."""
 
     def labels(self, sink: Sink, projection: Projection) -> list[tuple[Any, ...]]:
         rows = self.contents(sink, projection)

@@ -1,4 +1,4 @@
-"""What is recorded of each generation: a table of its own, which comes and goes without the others."""
+"""Record tables: each generation has its own, created and dropped independently of the others."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""What is changed behind the store's back is found and named, by block and column."""
+"""Changes made directly in the database are found and named, by block and column."""
 
 from pathlib import Path
 from typing import Any

@@ -80,7 +80,7 @@ AFTER = [
 
 @pytest.fixture(params=[1, 1_000], ids=["counted", "not-yet-counted"], autouse=True)
 def least_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the counts follow at once, or are made when they are asked for."""
+    """Counts are updated at once, or computed on demand."""
     monkeypatch.setattr(field_counts, "LEAST_BLOCKS", request.param)
 
 

@@ -41,7 +41,7 @@ def as_client(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def replayed(database: str, journal: Path) -> dict[str, list[Any]]:
-    """What the same journal is like when it was replayed from its last export and then projected."""
+    """The same journal, replayed from its last export and then projected."""
     replay(database, journal / "full")
     return contents(database)
 
