@@ -12,6 +12,7 @@ import typer
 
 from strandline.cli import (
     accept_gap,
+    accept_omission,
     demo,
     digest,
     find_subject,
@@ -27,6 +28,7 @@ from strandline.cli import (
     receipts,
     redact,
     redactions,
+    reject,
     rejected,
     replay,
     scrub,
@@ -69,7 +71,9 @@ for command in (
     rebuild.rebuild,
     rebuild.rollback,
     rejected.rejected,
+    reject.reject,
     accept_gap.accept_gap,
+    accept_omission.accept_omission,
     receipts.receipts,
     scrub.scrub,
     find_subject.find_subject,

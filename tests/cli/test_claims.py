@@ -1,47 +1,18 @@
 """Commands claim no more than was checked: the data, QLDB's authorship, completeness."""
 
-import json
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from strandline.cli import main
 from strandline.journal.check import merkle
 from strandline.journal.ion.hash import sha256
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
+from tests.commands import Run
 from tests.journals import ADA, BOB, STRAND, Block, ion_binary, json_lines, small_journal
 
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Outcome]
 SENTENCE = "this is what QLDB wrote"
-
-
-@pytest.fixture
-def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
-    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        status = main(arguments)
-        return Outcome(status, *capsys.readouterr())
-
-    return run
 
 
 def write_export(
