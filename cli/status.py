@@ -108,6 +108,7 @@ def _status_json(found: "Status") -> dict[str, object]:
         "origin": found.origin,
         "gaps": found.gaps,
         "accepted_gaps": [[gap.first_no, gap.last_no] for gap in found.accepted_gaps],
+        "incomplete_blocks": asdict(found.incomplete_blocks),
         "rejected": found.rejected,
         "projections": [projection_json(one) for one in found.projections],
         "other_generations": [asdict(one) for one in found.other_generations],
@@ -172,6 +173,12 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
         say(f"Pending: {pending_text(found)}.")
     for gap in found.accepted_gaps:
         say(f"Accepted gap: {span(gap.first_no, gap.last_no)} ({gap.reason}).")
+    incomplete = found.incomplete_blocks
+    if incomplete.open:
+        say(f"Not shown to be complete: {count(incomplete.open, 'block')}, which the mark does not pass; see")
+        say("  `strandline rejected --list`. Replay another copy, or `strandline accept-omission BLOCK --reason TEXT`.")
+    if incomplete.accepted:
+        say(f"Accepted although not shown to be complete: {count(incomplete.accepted, 'block')}.")
     if found.rejected:
         say(f"Rejected: {count(found.rejected, 'item')}; see `strandline rejected`.")
     redactions = found.redactions

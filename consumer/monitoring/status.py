@@ -10,6 +10,7 @@ from strandline.consumer.generations.state import ProjectionStatus, statuses
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.mark import read_mark
+from strandline.consumer.mark.omissions import count_omissions
 from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
@@ -68,6 +69,14 @@ class OtherGeneration:
 
 
 @dataclass(frozen=True)
+class IncompleteBlocks:
+    """Blocks that are not shown to be complete: the mark stops before one that is `open`, and passed the others."""
+
+    open: int
+    accepted: int
+
+
+@dataclass(frozen=True)
 class Status:
     """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all."""
 
@@ -77,6 +86,7 @@ class Status:
     head: int | None
     gaps: list[tuple[int, int]]
     accepted_gaps: list[AcceptedGap]
+    incomplete_blocks: IncompleteBlocks
     rejected: int
     redactions: RedactionCounts
     projections: list[ProjectionStatus]
@@ -105,6 +115,7 @@ def read_status(
             head=head(connection),
             gaps=gaps(connection),
             accepted_gaps=[AcceptedGap(*row) for row in connection.execute(READ_ACCEPTED)],
+            incomplete_blocks=IncompleteBlocks(*count_omissions(connection)),
             rejected=_row(connection, COUNT_REJECTED)[0],
             redactions=RedactionCounts(_row(connection, COUNT_PENDING)[0], *_row(connection, COUNT_REGISTERED)),
             projections=served,

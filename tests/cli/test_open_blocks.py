@@ -21,13 +21,16 @@ def stripped_journal() -> list[Block]:
 
 def test_block_that_is_not_complete_is_passed_only_if_accepted(run: Run, tmp_path: Path) -> None:
     assert run("replay", export(tmp_path / "export", stripped_journal())).status == 1
-    assert run("status", "--json").json["mark"] == 1
+    status = run("status", "--json").json
+    assert (status["mark"], status["incomplete_blocks"]) == (1, {"open": 1, "accepted": 0})
+    assert "accept-omission BLOCK" in run("status").out
     assert "omission" in run("rejected").out
     assert run("accept-omission", "2", "--reason", " ").status == 2
     assert run("accept-omission", "1", "--reason", "lost").status == 2
     accepted = run("accept-omission", "2", "--reason", "the archive lost it", "--json")
     assert (accepted.status, accepted.json["accepted"]) == (0, 2)
     assert accepted.json["mark"] >= 2
+    assert run("status", "--json").json["incomplete_blocks"] == {"open": 0, "accepted": 1}
 
 
 def test_block_far_ahead_is_the_head_until_it_is_rejected(run: Run, tmp_path: Path) -> None:
