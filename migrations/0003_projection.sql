@@ -156,15 +156,6 @@ CREATE TABLE projection.outside_version (
     version    bigint NOT NULL
 );
 
--- The row count and checksum of an index in a state that OpenSearch reports: unchanged state, unchanged contents. A writer
--- deletes the row first, so that no hash of erased data remains.
-CREATE TABLE projection.outside_summary (
-    generation bigint PRIMARY KEY REFERENCES projection.generation ON DELETE CASCADE,
-    state      text NOT NULL,
-    rows       bigint NOT NULL,
-    digest     numeric NOT NULL
-);
-
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Erasure
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from strandline.cli import main
 from tests import databases
+from tests.commands import Outcome, Run
 
 HOME = "STRANDLINE_TEST_HOME"
 SERVERS = {"postgres": "postgres_url", "opensearch": "opensearch_url"}  # marks, and the fixture that starts each
@@ -69,3 +71,17 @@ def empty_database(postgres_url: str) -> Iterator[str]:
     """URL of a fresh database with nothing in it, as a superuser (the roles may exist: they are the server's)."""
     with databases.temporary_database(postgres_url) as (_, url):
         yield url
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command against a fresh database."""
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: str) -> Outcome:
+        capsys.readouterr()
+        status = main(arguments)
+        return Outcome(status, *capsys.readouterr())
+
+    return run

@@ -2,8 +2,6 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +14,10 @@ from strandline.journal.check import merkle
 from strandline.journal.make.export import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
+from tests.commands import Run
 from tests.journals import STRAND, ion_binary, small_journal
 
 BLOCKS, SEED = 120, 7
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
-    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        status = main(arguments)
-        return Outcome(status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,44 +1,11 @@
 """The commands of erasure, as a user calls them."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
-import pytest
 
-from strandline.cli.app import run as main
+from tests.commands import Run
 from tests.consumer.erasure.canaries import canaries, found_in, write_export
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.out)
-        return content
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
-    monkeypatch.setenv("STRANDLINE_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        status = main(arguments)
-        return Outcome(status, *capsys.readouterr())
-
-    return run
 
 
 def test_erasure_from_the_request_to_the_receipts(run: Run, tmp_path: Path) -> None:
