@@ -42,4 +42,5 @@ def _count(store: str, name: str) -> int:
     with connect(store) as connection:
         (relation,) = connection.execute(READ_RELATION, [name]).fetchone() or ("",)
         count = SQL("SELECT count(*) FROM {}").format(Identifier("generation", relation))
-        return (connection.execute(count).fetchone() or (0,))[0]
+        (rows,) = connection.execute(count).fetchone() or (0,)
+    return int(rows)

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
+from strandline.consumer.background import stop_all
 from strandline.consumer.database.connection import connect
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.worker.projectors import ProjectorThreads
@@ -110,7 +111,7 @@ def commit_to_visible(url: str, times: int) -> tuple[int, float]:
                 _wait_for(connection, name, id_)
                 waited += time.perf_counter() - started if number else 0.0  # the first waits for the backfill
     finally:
-        projecting.stop(10.0)
+        stop_all([projecting], 10.0)
     return times, waited
 
 

@@ -164,7 +164,7 @@ def _watching(on: Place) -> Iterator[Seen]:
     with psycopg.connect(on.url, autocommit=True) as connection:
 
         def in_database() -> int:
-            rows = dict(connection.execute(POSITIONS).fetchall())
+            rows: dict[str, int] = dict(connection.execute(POSITIONS).fetchall())
             return min((block for name, block in rows.items() if name != SEARCHED), default=-1)
 
         def in_search() -> int:
