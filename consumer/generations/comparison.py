@@ -1,13 +1,9 @@
 """The comparison of a rebuilt generation with the one that is served."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.sinks.contract import Summary
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # Distinct reasons to show of documents that park: a mistake in a projection has one, or a few.
 REASONS = 3

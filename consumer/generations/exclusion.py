@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psycopg
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.generations import generation
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.stores import Stores
@@ -15,8 +14,6 @@ from strandline.consumer.projector import feed, lease
 from strandline.consumer.sinks.contract import StoredRows, Turn
 from strandline.consumer.sinks.patience import with_patience
 from strandline.journal.errors import StrandlineError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('rebuild.' || %s, 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('rebuild.' || %s, 0))"

@@ -3,17 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.lookup import ensure_indexes
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.read_view import READERS
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 COLUMNS = "generation, projection, store, relation, fingerprint, position, passed_change, forced, failure, failed_at"
 READ_STATE = f"SELECT {COLUMNS} FROM projection.generation WHERE projection = %s AND state = %s"

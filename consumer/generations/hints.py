@@ -2,14 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import ComposedProjection, Projection, RowProjection
 from strandline.consumer.projection.discovery import is_sample
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_TABLES = "SELECT DISTINCT name FROM journal.user_table"
 READ_FIELDS = "SELECT DISTINCT name, path[1] FROM ledger.user_table_fields WHERE name = ANY(%s)"

@@ -5,11 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
-import psycopg
-
-from strandline.consumer.database.connection import DURABLE
+from strandline.consumer.database.connection import DURABLE, Connection
 from strandline.consumer.generations import generation
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.stores import OPENSEARCH, Stores
@@ -19,8 +16,6 @@ from strandline.consumer.projector import feed, lease
 from strandline.consumer.projector.lease import Lease
 from strandline.consumer.projector.projector import Projector
 from strandline.consumer.sinks.contract import LeaseLost, Sink, StoreFailed, Summary
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 RENEW_SECONDS = lease.OUTSIDE_SECONDS / 6
 

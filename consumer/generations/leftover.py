@@ -1,9 +1,6 @@
 """The remains of an interrupted rebuild: a generation that nothing fills until the next one, or half of a cut-over."""
 
-from typing import Any
-
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations import exclusion, generation
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.hold import LeaseHold, hold, intended
@@ -12,8 +9,6 @@ from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.sinks.contract import StoreLacks
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_ORIGIN = "SELECT origin FROM journal.mark"
 # A first generation, which has no live one, is resumed by `ensure_generation`.

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
 
 import psycopg
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import describe_error
 from strandline.consumer.generations import generation, leftover
 from strandline.consumer.generations.generation import Generation
@@ -21,8 +20,6 @@ from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import StoreFailed
 from strandline.consumer.sinks.read_view import READERS, ReadView
 from strandline.journal.errors import StrandlineError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 THREADS = 8
 

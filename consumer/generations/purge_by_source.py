@@ -1,15 +1,11 @@
 """Purges of generations that no code fills: rows of redacted revisions are found by their source."""
 
 from collections.abc import Collection
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations import generation
 from strandline.consumer.generations.exclusion import unfilled
 from strandline.consumer.generations.stores import Stores
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_UNFILLED = """
     SELECT generation FROM projection.generation

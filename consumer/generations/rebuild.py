@@ -3,9 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from strandline.consumer.generations import exclusion, leftover
 from strandline.consumer.generations.exclusion import alone
@@ -16,8 +13,6 @@ from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector.projector import Progress
 from strandline.consumer.sinks.contract import LeaseLost, StoreFailed
 from strandline.journal.errors import StrandlineError, UsageError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # The journal may change below a generation while it is built: then it is built again, this many times at most.
 ATTEMPTS = 3

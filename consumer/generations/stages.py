@@ -12,10 +12,11 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, ClassVar, TypeGuard
+from typing import ClassVar, TypeGuard
 
 import psycopg
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations import exclusion, generation
 from strandline.consumer.generations.comparison import Comparison, difference, newly_parked
 from strandline.consumer.generations.generation import Generation
@@ -29,8 +30,6 @@ from strandline.consumer.projector.backfill import ComposedBackfill, RowBackfill
 from strandline.consumer.projector.projector import Progress, Projector
 from strandline.consumer.sinks.contract import Sink, StoreFailed, StoreLacks, Summary
 from strandline.consumer.sinks.patience import ReadersInTheWay
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # How long a rebuild waits for readers of a generation that it drops; the next rebuild tries again.
 RETIRED_SECONDS = 2.0

@@ -3,17 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations import generation
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.discovery import is_sample
 from strandline.consumer.projection.fingerprint import fingerprint
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_LAG = """
     SELECT mark.sequence_no - generation.position,

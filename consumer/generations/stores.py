@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg.sql import SQL, Identifier
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
 from strandline.consumer.sinks import row_records
@@ -20,7 +20,6 @@ from strandline.journal.errors import UsageError
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 OPENSEARCH = "opensearch"
 CONNECTIONS = 32

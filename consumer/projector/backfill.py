@@ -15,7 +15,7 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.sql import SQL
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.projection.definition import ComposedProjection, Revision, RowProjection
 from strandline.consumer.projector import feed
 from strandline.consumer.projector.composed_filler import composed_batch
@@ -27,8 +27,6 @@ from strandline.consumer.projector.parking import Parked
 from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.projector.row_batch import RowBatch
 from strandline.consumer.sinks.contract import Sink
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # A batch has so many documents, or bytes of them. A fetch has at most 64 MB: a document has at most 128 KB.
 DOCUMENTS, BYTES = 10_000, 8_000_000

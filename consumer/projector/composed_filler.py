@@ -7,10 +7,10 @@ rows, instead of those of before, and is composed again whenever one of its docu
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg.sql import SQL
 from psycopg.sql import Composed as Statement
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import ComposedProjection, KeyLookup, Revision
 from strandline.consumer.projector import feed, parking
 from strandline.consumer.projector.composition import Composed, Documents, compose, follow_lookups, name_keys
@@ -21,8 +21,6 @@ from strandline.consumer.projector.parking import UNPARK_DOCUMENTS, UNPARK_KEYS,
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.contract import RejectedRow, Replacement, Sink
 from strandline.consumer.sinks.record_tables import SOURCE
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # Keys that are composed at once: the documents of all of them are in memory.
 KEYS = 2_000

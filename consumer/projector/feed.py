@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Composed
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import Block, BlockProjection, Projection, Revision
 from strandline.consumer.projector.revision_reader import reader_for
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Item = Revision | Block
 
 READ_MARK = "SELECT sequence_no FROM journal.mark"

@@ -3,15 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projector.feed import Batch
 from strandline.consumer.projector.parking import Parked
 from strandline.consumer.sinks.contract import Replacement, Sink
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Source = tuple[str, str, int]  # a composed key, a document and a version that its rows come from
 
 # Documents that are run again at once: each brings all its revisions from the parked or erased one on.

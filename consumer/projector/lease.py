@@ -10,13 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.sinks.contract import LeaseLost, StoreFailed
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # How long the generation of a killed process waits for the next one.
 SECONDS = 10

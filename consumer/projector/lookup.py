@@ -1,16 +1,13 @@
 """Finds documents of the journal by the text in a field, as of one position."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
-import psycopg
 from psycopg.sql import SQL, Composed, Literal
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import ComposedProjection, KeyLookup, Revision
 from strandline.consumer.projector.composition import Documents
 from strandline.consumer.projector.revision_reader import RevisionReader, reader_for
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 ENSURE_INDEX = "SELECT journal.ensure_found_by(%s, %s)"
 

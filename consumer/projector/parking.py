@@ -2,11 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+from strandline.consumer.database.connection import Connection
 
 READ_ANY = "SELECT FROM projection.parked WHERE generation = %s LIMIT 1"
 READ_WAITING = "SELECT key, version FROM projection.parked WHERE generation = %s AND key = ANY(%s)"

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.database.connection import read_json
+from strandline.consumer.database.connection import Connection, read_json
 from strandline.consumer.projection.definition import (
     Block,
     BlockProjection,
@@ -26,7 +25,6 @@ from strandline.consumer.projector.row_batch import prepare_each, reason
 from strandline.consumer.sinks.contract import PreparedRows
 from strandline.consumer.sinks.row_check import RowCheck
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Document = Mapping[str, Any]
 
 # The newest revisions; of projections that show what is current, only each document's last.

@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event
-from typing import Any
 
-import psycopg
-
-from strandline.consumer.database.connection import NOT_DURABLE
+from strandline.consumer.database.connection import NOT_DURABLE, Connection
 from strandline.consumer.projection.definition import ComposedProjection, Projection
 from strandline.consumer.projector import feed, parking
 from strandline.consumer.projector import lease as leases
@@ -23,7 +20,6 @@ from strandline.consumer.projector.prefetch import prefetch
 from strandline.consumer.projector.row_filler import RowFiller
 from strandline.consumer.sinks.contract import LeaseLost, Sink, Turn
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 # Batches of a backfill that are made while one is written.
 PREFETCHED = 2
 Progress = Callable[[str, int, int], None]  # projection, position, mark

@@ -1,10 +1,8 @@
 """Fills a generation of rows: each document (or block) by itself."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
 from strandline.consumer.projection.definition import BlockProjection, Revision, RowProjection
 from strandline.consumer.projector import feed, parking
@@ -13,8 +11,6 @@ from strandline.consumer.projector.filler import AGAIN, BackfillBatch, Filler
 from strandline.consumer.projector.parking import Parked
 from strandline.consumer.projector.row_batch import RowBatch, key_of
 from strandline.consumer.sinks.contract import Sink
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class RowFiller(Filler):

@@ -5,15 +5,12 @@ its own table.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import psycopg
 from psycopg.sql import Identifier
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import ComposedProjection, Projection
 from strandline.consumer.sinks.contract import Key
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 SOURCE, OUTSIDE_ROW = "source", "outside_row"
 

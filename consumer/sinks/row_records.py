@@ -8,14 +8,12 @@ failed. A first fill is recorded in its own transaction: an index whose first fi
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple
 
-import psycopg
 from psycopg.sql import SQL, Composed
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.contract import Key
 from strandline.consumer.sinks.record_tables import OUTSIDE_ROW
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # A version is the position, then the number of the write at that position.
 VERSIONS_A_POSITION = 1 << 20

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import psycopg
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.sinks import record_tables, row_records
 from strandline.consumer.sinks.contract import Fields, Key, LeaseLost, StoredRows, StoreFailed, StoreLacks, Turn
 from strandline.consumer.sinks.opensearch import search
@@ -22,8 +21,6 @@ from strandline.consumer.sinks.opensearch.client import LIMITS, asked
 from strandline.consumer.sinks.opensearch.index import SOURCE_FIELDS, is_ours, others
 from strandline.consumer.sinks.opensearch.rows import short_hash
 from strandline.consumer.sinks.row_records import Source
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 READ_STORE = "SELECT id FROM projection.store"
 

@@ -4,17 +4,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import StoreFailed
 from strandline.consumer.sinks.opensearch.bulk import MOST_ACTIONS, PARALLEL, any_unanswered
 from strandline.consumer.sinks.opensearch.placement import Write
 from strandline.consumer.sinks.row_records import Source
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 # Rows that are recorded together, which costs PostgreSQL less than few at a time.
 RECORDED_AT_ONCE = 2_000

@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import Replacement
 from strandline.consumer.sinks.row_records import Source
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Former = Mapping[Any, list[Source]]  # rows that are recorded of earlier writes, by the scope of a source
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import psycopg
 from opensearchpy import OpenSearch
 
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
 from strandline.consumer.sinks import row_records
 from strandline.consumer.sinks.contract import (
@@ -27,8 +27,6 @@ from strandline.consumer.sinks.opensearch.initial_writer import InitialWriter
 from strandline.consumer.sinks.opensearch.placement import Former, Write, placement
 from strandline.consumer.sinks.opensearch.rows import SearchRows, json_source, short_hash
 from strandline.consumer.sinks.row_records import Source
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class OpensearchSink(IndexRows, Sink):

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from opensearchpy import OpenSearch
 from psycopg import errors
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.generations import exclusion, generation, rebuild, rollback, stages
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
@@ -36,7 +35,6 @@ from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy
 from tests.strand_rows import StrandRows
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 NOW = replace(CURRENT, store="opensearch")
 PAST = replace(HISTORY, store="opensearch")
 BLOCKS = BlockProjection(

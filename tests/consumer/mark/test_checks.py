@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from tests.copy_rows import STRAND, Revision, chain, pack
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 BLOCKS = chain({"revisions": (Revision("D"),)}, {"revisions": (Revision("D", 1),)}, {"redactions": ((0, "D", 0),)}, {})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark import effects
 from strandline.consumer.mark import mark as mark_module
@@ -18,8 +18,6 @@ from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.lock import LOCK_SHARED, strand_lock
 from strandline.consumer.mark.mark import advance, read_mark
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, redacted, strand
-
-Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture

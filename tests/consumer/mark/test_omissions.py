@@ -4,18 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.mark.omissions import accept_omission, count_omissions, read_omissions
 from strandline.journal.check.block import Omission
 from strandline.journal.errors import UsageError
 from tests.copy_rows import STRAND, Block, Revision, as_json, chain, pack
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 BLOCKS = chain({}, {"revisions": (Revision("D"),)}, {})
 DETAIL = "3 members of entriesHashList are unexplained"

@@ -1,12 +1,10 @@
 """Blocks that an operator rejects, and what descends from them."""
 
 from collections.abc import Iterator
-from typing import Any
 
-import psycopg
 import pytest
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.gaps import head
 from strandline.consumer.mark.mark import advance
@@ -14,7 +12,6 @@ from strandline.consumer.mark.orphans import reject_block
 from strandline.journal.errors import UsageError
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, strand
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 FAR = chain({"revisions": (Revision("F"),)}, {"revisions": (Revision("G"),)}, first=50_000_000, previous=b"unknown")
 
 

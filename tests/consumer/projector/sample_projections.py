@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import psycopg
-
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import (
     Column,
     Revision,
@@ -14,8 +13,6 @@ from strandline.consumer.projection.definition import (
     Unprojectable,
 )
 from tests.strand_rows import StrandRows
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def rows(revision: Revision) -> Iterator[Mapping[str, object]]:

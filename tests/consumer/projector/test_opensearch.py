@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from opensearchpy import OpenSearch
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
@@ -33,7 +32,6 @@ LICENSING = discover(["strandline.projections"])
 SEARCH = LICENSING["endorsement_search"]
 REGISTER = LICENSING["licence_register"]
 BOTH = {one.name: one for one in (SEARCH, REGISTER)}
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def endorsement(number: str, **other: object) -> dict[str, Any]:

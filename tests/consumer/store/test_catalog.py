@@ -7,13 +7,11 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.store.catalog import Table, Tables, view_names
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, strand
-
-Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture
