@@ -17,7 +17,7 @@ from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_sources, verify_store
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
 

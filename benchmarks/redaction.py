@@ -19,7 +19,8 @@ from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
 from strandline.journal.decode.objects import decode
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
-from strandline.journal.make.export import Format, encode
+from strandline.journal.make.export import encode
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.ledger import new_id
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources

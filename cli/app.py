@@ -13,6 +13,7 @@ import typer
 from strandline.cli import (
     accept_gap,
     accept_omission,
+    db,
     demo,
     digest,
     find_subject,
@@ -90,6 +91,7 @@ for command in (
     app.command()(command)
 app.add_typer(ledger.app)
 app.add_typer(redactions.redactions, name="redactions")
+app.add_typer(db.db, name="db")
 
 
 @app.callback(invoke_without_command=True)

@@ -19,8 +19,8 @@ from strandline.cli.session import discover_projections, open_store
 from strandline.cli.simulate import write_journal
 from strandline.cli.verify import check_sources
 from strandline.journal.errors import StrandlineError
-from strandline.journal.make.export import Format
-from strandline.journal.simulation.ledgers import LedgerName
+from strandline.journal.make.format import Format
+from strandline.journal.simulation.names import LedgerName
 
 if TYPE_CHECKING:
     from strandline.consumer.projection.definition import Projection

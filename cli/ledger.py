@@ -16,7 +16,7 @@ from strandline.cli.progress import Counter, meter
 from strandline.cli.session import open_store
 from strandline.cli.texts import count
 from strandline.journal.errors import UsageError
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 
 app = typer.Typer(name="ledger", help="Publish the journal as an export or a stream.")
 

@@ -9,8 +9,8 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json
 from strandline.cli.progress import Counter, labelled, meter
-from strandline.journal.make.export import Format
-from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
+from strandline.journal.make.format import Format
+from strandline.journal.simulation.names import LedgerName
 
 if TYPE_CHECKING:
     from strandline.journal.simulation.strand import Simulated
@@ -63,6 +63,7 @@ def write_journal(
     ledger: LedgerName = LedgerName.LICENSING,
 ) -> "Simulated":
     """Write a simulated journal into the folder, with progress."""
+    from strandline.journal.simulation.ledgers import LEDGERS
     from strandline.journal.simulation.simulate import simulate
 
     with meter("block writes") as shown:

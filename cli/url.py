@@ -43,7 +43,7 @@ def url(
     settings = load_settings()
     if settings.database_url is not None:
         raise UsageError("STRANDLINE_DATABASE_URL is set: connect to that server with a reader's login.")
-    with embedded_postgres(settings.home, tcp=tcp) as owner_url:
+    with embedded_postgres(settings.home, tcp=tcp, linger=settings.linger_seconds) as owner_url:
         migrate(owner_url)
         password = secrets.token_urlsafe(PASSWORD_BYTES) if tcp else None
         given = conninfo_to_dict(embedded_reader_url(owner_url, readers.value, password))

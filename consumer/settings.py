@@ -43,6 +43,8 @@ def _default_home() -> Path:
 class Settings(BaseSettings):
     """All settings, validated. An empty value means "not set".
 
+    The embedded PostgreSQL under `home` stops `linger_seconds` after the last command.
+
     Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
     same over restarts; `listen` is the address of health and metrics; `drain_seconds` limits the shutdown after
     SIGTERM; `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds`
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(default=None, repr=False)
     home: Path = Field(default_factory=_default_home)
+    linger_seconds: int = Field(default=300, ge=0)
     opensearch_url: str | None = Field(default=None, repr=False)
     opensearch_user: str | None = None
     opensearch_password: str | None = Field(default=None, repr=False)

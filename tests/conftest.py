@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Not below pytest's own folder for temporary files, which each new run closes to the server's user.
     """
     if not hasattr(config, "workerinput"):
+        os.environ["STRANDLINE_LINGER_SECONDS"] = "0"  # no server outlives a test
         os.environ[HOME] = tempfile.mkdtemp(prefix="strandline-test-")
 
 

@@ -90,11 +90,12 @@ def client_environment() -> dict[str, str]:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[str]:
-    """Give the URL of the database: the one that is set, else that of the embedded server, which runs until the end."""
+    """Give the URL of the database: the one that is set, else that of the embedded server, which runs until the end
+    and for the seconds that are set."""
     if settings.database_url is not None:
         yield settings.database_url
         return
-    with embedded_postgres(settings.home) as url:
+    with embedded_postgres(settings.home, linger=settings.linger_seconds) as url:
         yield url
 
 

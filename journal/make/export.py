@@ -5,24 +5,12 @@ repeats the request, `<exportId>.<strandId>.completed.manifest` lists the object
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from strandline.journal.ion.json import to_json
 from strandline.journal.ion.values import Timestamp, write_stream, write_text
-
-
-class Format(StrEnum):
-    """QLDB's output formats; JSON loses Ion's types."""
-
-    ION_TEXT = "ION_TEXT"
-    ION_BINARY = "ION_BINARY"
-    JSON = "JSON"
-
-    @property
-    def extension(self) -> str:
-        return "json" if self is Format.JSON else "ion"
+from strandline.journal.make.format import Format
 
 
 def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:

@@ -14,7 +14,8 @@ from strandline.journal.decode.gzip import decompress
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.json import json_text, read_json
-from strandline.journal.make.export import Format, encode
+from strandline.journal.make.export import encode
+from strandline.journal.make.format import Format
 
 Redacted = Mapping[tuple[str, int], bytes | None]
 """Document and version of each redacted revision, with the hash of its data if known."""

@@ -1,22 +1,11 @@
 """The simulated ledgers by name."""
 
-from enum import StrEnum
-
 from strandline.journal.simulation.ai_audit import AiAuditLedger
 from strandline.journal.simulation.ledger import SimulatedLedger
 from strandline.journal.simulation.licensing import LicenceLedger
+from strandline.journal.simulation.names import LedgerName
 from strandline.journal.simulation.provenance import ProvenanceLedger
 from strandline.journal.simulation.wallet import WalletLedger
-
-
-class LedgerName(StrEnum):
-    """The names of the folders in projections/."""
-
-    LICENSING = "licensing"
-    WALLET = "wallet"
-    PROVENANCE = "provenance"
-    AI_AUDIT = "ai_audit"
-
 
 LEDGERS: dict[LedgerName, type[SimulatedLedger]] = {
     LedgerName.LICENSING: LicenceLedger,

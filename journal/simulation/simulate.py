@@ -19,7 +19,8 @@ from strandline.journal.decode import stream
 from strandline.journal.errors import UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import NewRedaction, redact
-from strandline.journal.make.export import ExportWriter, Format, encode
+from strandline.journal.make.export import ExportWriter, encode
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.ledger import SimulatedLedger, new_id
 from strandline.journal.simulation.licensing import LicenceLedger
 from strandline.journal.simulation.strand import Simulated, SimulatedStrand

@@ -19,7 +19,8 @@ from strandline.journal.decode.kernel import decode
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import timestamp
-from strandline.journal.make.export import Format, encode, encode_manifest, object_name
+from strandline.journal.make.export import encode, encode_manifest, object_name
+from strandline.journal.make.format import Format
 from strandline.journal.make.ids import new_id
 from strandline.ledger.publish.blocks import Block, read_blocks
 from strandline.ledger.publish.target import Target

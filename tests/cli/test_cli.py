@@ -11,7 +11,7 @@ import pytest
 from strandline.cli import main
 from strandline.cli.progress import line
 from strandline.journal.check import merkle
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 from tests.commands import Run

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from strandline.cli import main
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 
 

@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch
 from strandline.cli import demo
 from strandline.cli.app import run
 from strandline.consumer.database.connection import connect
-from strandline.journal.simulation.ledgers import LedgerName
+from strandline.journal.simulation.names import LedgerName
 
 
 def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
@@ -40,7 +40,7 @@ def test_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     assert all(hit["_source"]["endorsements"] for hit in endorsed)
     for command in ("rebuild", "rollback"):
         status, result = called(capsys, command, "licence_search")
-        assert status == 0
+        assert status == 0, found
         assert [(each["swapped"], each["rows"]) for each in result["projections"]] == [(True, licences[0])]
         assert opensearch.get(index="licence_search", id=one["_id"])["_source"] == one["_source"]
     run(["demo"])

@@ -10,7 +10,7 @@ import pytest
 
 from strandline.cli.app import run
 from strandline.consumer.intake.decoding import DecodedItem
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults.kills import contents, take_in_whole

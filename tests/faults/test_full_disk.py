@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 
 pytestmark = pytest.mark.postgres  # each starts an embedded server of its own

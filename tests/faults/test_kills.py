@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults import kills

@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.projection.discovery import discover
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.faults import kills, rebuilds
 

@@ -16,7 +16,7 @@ from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import load_settings
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
 from tests.databases import migrated_database, temporary_database

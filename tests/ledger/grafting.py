@@ -15,7 +15,7 @@ from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.settings import Settings
 from strandline.consumer.verification.digest import store_digest
 from strandline.consumer.verification.verify import verify_sources, verify_store
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
 from strandline.ledger.publish.export import Exporter

@@ -18,7 +18,7 @@ from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests import ion_bytes
 from tests.journals import ADA, BOB, OTHER_TABLE, STRAND, TABLE, Block, ion_binary, ion_text, json_lines, small_journal

@@ -13,7 +13,7 @@ from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.json import to_json
 from strandline.journal.ion.values import SymbolToken, Timestamp
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.journal.ion.conformance import CASES, CONFORMANCE
 from tests.native.odd_journals import SCALARS

@@ -12,8 +12,9 @@ from strandline.consumer.generations.stores import Stores
 from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
-from strandline.journal.make.export import Format
-from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
+from strandline.journal.make.format import Format
+from strandline.journal.simulation.ledgers import LEDGERS
+from strandline.journal.simulation.names import LedgerName
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.databases import migrated_database
 from tests.faults import kills

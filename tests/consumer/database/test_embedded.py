@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 
 from strandline.consumer.database import embedded_server
-from strandline.consumer.database.embedded import embedded_postgres
+from strandline.consumer.database.embedded import embedded_postgres, stop_embedded
 from strandline.journal.errors import StrandlineError
 
 pytestmark = pytest.mark.postgres  # each starts an embedded server of its own
@@ -94,6 +95,39 @@ def test_made_started_stopped_and_kept(home: Path) -> None:
     assert _server_pid(home) is None
     with embedded_postgres(home) as url, psycopg.connect(url) as conn:
         assert conn.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def _wait_until_stopped(home: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while _server_pid(home) is not None:
+        assert time.monotonic() < deadline, "the server still runs"
+        time.sleep(0.1)
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_server_lingers_then_stops(home: Path) -> None:
+    with embedded_postgres(home, linger=2) as url:
+        pid = _server_pid(home)
+    assert _ping(url) == 1
+    time.sleep(1)
+    with embedded_postgres(home, linger=3):  # the same server, and a later use of it
+        assert _server_pid(home) == pid
+    time.sleep(2)
+    assert _ping(url) == 1, "an earlier command's wait stopped it"
+    _wait_until_stopped(home, 30)
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_lingering_server_is_stopped_on_request(home: Path) -> None:
+    assert stop_embedded(home)
+    with embedded_postgres(home, linger=60):
+        other = Command(home)
+        other.url()
+    assert not stop_embedded(home), "another process uses it"
+    other.kill()
+    assert _server_pid(home) is not None
+    assert stop_embedded(home)
+    assert _server_pid(home) is None
 
 
 def test_nested_use_stops_with_the_outer_one(home: Path) -> None:

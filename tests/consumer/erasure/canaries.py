@@ -7,7 +7,8 @@ from typing import Any
 
 from strandline.journal.ion.hash import sha256
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, redact, timestamp
-from strandline.journal.make.export import ExportWriter, Format
+from strandline.journal.make.export import ExportWriter
+from strandline.journal.make.format import Format
 from tests.journals import STRAND, TABLE, Block
 
 PREFIX = "CanaryBird"

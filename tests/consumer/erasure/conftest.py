@@ -14,7 +14,7 @@ from strandline.consumer.intake.replay import Replay, replay_sources
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.sources.source import local_sources
 from tests.consumer.erasure.canaries import write_export
 from tests.journals import Block

@@ -14,7 +14,7 @@ from strandline.consumer.settings import Settings
 from strandline.consumer.verification.verify import verify_store
 from strandline.consumer.worker.checks import check_store
 from strandline.journal.make.block import BlockMaker, NewRedaction, NewRevision, Statement, timestamp
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from tests.consumer.erasure.canaries import WITHHELD, canaries
 from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
 from tests.consumer.erasure.dump import relations_with

@@ -17,7 +17,7 @@ from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.ion.hash import sha256
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from tests.consumer.erasure.canaries import Canaries, canaries
 from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
 from tests.consumer.erasure.dump import relations_with

@@ -8,7 +8,7 @@ import pytest
 from strandline.consumer.erasure.scrub import Scrubbed, scrub_export
 from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.sources.source import local_sources
 from tests.consumer.erasure.canaries import WITHHELD, canaries, found_in, write_export
 from tests.journals import STRAND

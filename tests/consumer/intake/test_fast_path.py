@@ -12,7 +12,7 @@ from strandline.journal.check import merkle
 from strandline.journal.decode import stream
 from strandline.journal.decode.archives import decode_records
 from strandline.journal.ion.hash import sha256
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.consumer.intake import replays
 from tests.consumer.intake.replays import STORE, export, query

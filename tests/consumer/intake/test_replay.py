@@ -21,7 +21,7 @@ from strandline.journal.check import merkle
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import BlockMaker, NewRedaction, Statement, timestamp
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 from strandline.journal.sources.source import local_sources

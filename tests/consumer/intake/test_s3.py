@@ -14,7 +14,7 @@ from strandline.consumer.intake import s3
 from strandline.consumer.intake.sources import open_sources
 from strandline.consumer.verification.verify import Verification, verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 

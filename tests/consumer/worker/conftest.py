@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strandline.journal.decode.stream import UserRecord
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.consumer.worker.live import Cloud
 from tests.emulators import Emulators, emulators

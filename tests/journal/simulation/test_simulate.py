@@ -17,8 +17,9 @@ from strandline.journal.errors import UsageError
 from strandline.journal.ion import json as ion_json
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.export import Format
-from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
+from strandline.journal.make.format import Format
+from strandline.journal.simulation.ledgers import LEDGERS
+from strandline.journal.simulation.names import LedgerName
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 

@@ -12,7 +12,8 @@ from moto import mock_aws
 from strandline.consumer.intake.s3 import s3_sources
 from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
-from strandline.journal.make.export import Format, encode
+from strandline.journal.make.export import encode
+from strandline.journal.make.format import Format
 from strandline.journal.sources.source import local_sources
 from strandline.ledger import Ledger
 from strandline.ledger.publish import export
