@@ -28,7 +28,7 @@ def test_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     monkeypatch.setitem(demo.BLOCKS, LedgerName.LICENSING, 300)
     status, found = called(capsys, "demo")
     rows = {model["name"]: (model["rows"], model["store"]) for model in found["read_models"]}
-    assert status == 0
+    assert status == 0, found
     with connect(database) as connection:
         licences = connection.execute("SELECT count(DISTINCT licence_id) FROM read.licence_register").fetchone()
     assert licences
@@ -40,7 +40,7 @@ def test_demo_fills_licence_search_which_is_rebuilt_and_rolled_back(
     assert all(hit["_source"]["endorsements"] for hit in endorsed)
     for command in ("rebuild", "rollback"):
         status, result = called(capsys, command, "licence_search")
-        assert status == 0, found
+        assert status == 0, result
         assert [(each["swapped"], each["rows"]) for each in result["projections"]] == [(True, licences[0])]
         assert opensearch.get(index="licence_search", id=one["_id"])["_source"] == one["_source"]
     run(["demo"])
