@@ -20,13 +20,13 @@ def find_subject(
 
     Pass the value on standard input (`-`) to keep it out of the shell's history.
     """
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.erasure.subjects import find_subject, identifier_fields
 
     projections = discover_projections()
     if value == "-":
         value = sys.stdin.readline().removesuffix("\n")
-    with open_store() as (settings, url), connect(url) as connection:
+    with open_store() as (settings, url), connect(url, role=AUDITOR) as connection:
         fields = identifier_fields(projections.values(), settings.subject_fields)
         versions = find_subject(connection, fields, field, value)
     if as_json:

@@ -21,14 +21,14 @@ def init_projection(
     as_json: AsJson = False,
 ) -> int:
     """Draft a projection of a table's fields, for you to edit."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.projection.draft import draft, read_fields, snake
 
     projections = discover_projections()
     model = snake(table) if name is None else name
     if model in projections:
         raise UsageError(f"There is already a projection {model!r}: choose another name with --name.")
-    with open_store() as (_, url), connect(url) as connection:
+    with open_store() as (_, url), connect(url, role=AUDITOR) as connection:
         fields = read_fields(connection, table)
     text = draft(table, model, fields)
     file = output or Path(f"{model}.py")

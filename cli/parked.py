@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def parked(as_json: AsJson = False) -> int:
     """List documents that could not be projected, and why."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.generations.state import parked
 
-    with open_store() as (_, url), connect(url) as connection:
+    with open_store() as (_, url), connect(url, role=AUDITOR) as connection:
         documents = parked(connection)
     if as_json:
         show_json({"parked": [_parked_json(one) for one in documents]})

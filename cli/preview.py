@@ -25,12 +25,12 @@ def preview(
     They are the newest ones. Nothing is written. The output holds data of the journal: show it only to people who
     may see that.
     """
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.projection.discovery import find_projection
     from strandline.consumer.projector.preview import preview_store
 
     projection = find_projection(discover_projections(), name)
-    with open_store() as (_, url), connect(url) as connection, connection.transaction():
+    with open_store() as (_, url), connect(url, role=AUDITOR) as connection, connection.transaction():
         found = preview_store(connection, projection, limit)
     if as_json:
         entries = [asdict(one) for one in found.entries]

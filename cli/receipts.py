@@ -38,7 +38,7 @@ def receipts(
     as_json: AsJson = False,
 ) -> int:
     """List what was erased, where, when and how checked."""
-    from strandline.consumer.database.connection import OPERATOR, WORKER, connect
+    from strandline.consumer.database.connection import AUDITOR, OPERATOR, connect
     from strandline.consumer.erasure.receipt_chain import parse_head, read_head, read_receipts
     from strandline.consumer.erasure.receipt_check import check_receipts
     from strandline.consumer.generations.stores import open_stores
@@ -56,7 +56,7 @@ def receipts(
         return 0
     projections = discover_projections()
     # A probe looks for the data itself.
-    role = WORKER if verify else OPERATOR
+    role = AUDITOR if verify else OPERATOR
     with open_store() as (settings, url), connect(url, role=role) as connection:
         checked = check_receipts(connection, projections, open_stores(settings, url), saved) if verify else None
         issued = list(read_receipts(connection, document))

@@ -1,4 +1,4 @@
-"""The commands `rejected` and `reject`."""
+"""The command `rejected`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,10 +23,11 @@ def rejected(
     as_json: AsJson = False,
 ) -> int:
     """Sum up what was rejected, and why."""
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import AUDITOR, WORKER, connect
     from strandline.consumer.store import rejected
 
-    with open_store() as (settings, url), connect(url) as connection:
+    role = WORKER if acknowledge else AUDITOR
+    with open_store() as (settings, url), connect(url, role=role) as connection:
         marked = rejected.acknowledge(connection) if acknowledge else 0
         reasons = rejected.read_reasons(connection, acknowledged=acknowledged)
         records = rejected.read_rejected(connection, limit, acknowledged=acknowledged) if each or as_json else []

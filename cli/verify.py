@@ -145,13 +145,13 @@ def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
 
 
 def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -> "Verification":
-    from strandline.consumer.database.connection import connect
+    from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.mark.gaps import head
     from strandline.consumer.mark.mark import read_mark
     from strandline.consumer.verification.verify import verify_store
 
     with open_store() as (settings, url), meter() as shown:
-        with connect(url) as connection:
+        with connect(url, role=AUDITOR) as connection:
             mark = read_mark(connection)
             highest = head(connection)
         if highest is not None and highest > mark.sequence_no >= mark.origin:

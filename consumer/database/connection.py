@@ -27,6 +27,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 WORKER = "strandline_worker"
 OPERATOR = "strandline_operator"  # reads no payload
+AUDITOR = "strandline_auditor"  # reads everything
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
 # Find out within about a minute that a server's machine or network no longer responds.

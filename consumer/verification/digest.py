@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.connection import AUDITOR, Connection, connect
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.graft import read_graft
 from strandline.journal.check.merkle import Frontier
@@ -83,7 +83,7 @@ def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambd
 
     Checks the links between the blocks, not their contents. Raises as `BlockHashes` does.
     """
-    with connect(url) as connection:
+    with connect(url, role=AUDITOR) as connection:
         hashes = BlockHashes(connection, tip, progress=progress)
         frontier = Frontier()
         for block_hash in hashes:

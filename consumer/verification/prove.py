@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from psycopg.rows import dict_row
 
-from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.connection import AUDITOR, Connection, connect
 from strandline.consumer.store.blocks import Row
 from strandline.consumer.store.graft import read_graft, written_by
 from strandline.consumer.verification.digest import BlockHashes, Progress
@@ -32,7 +32,7 @@ def prove(
     Raises `StrandlineError` if the store lacks the revision or a block from 0 to the tip, if the block came only as
     JSON, or if the proof does not hold.
     """
-    with connect(url) as connection:
+    with connect(url, role=AUDITOR) as connection:
         revision = _row(connection, _REVISION, document_id, version)
         if revision is None:
             raise StrandlineError(

@@ -8,7 +8,7 @@ from itertools import islice
 
 import psycopg
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import AUDITOR, connect
 from strandline.consumer.intake.coverage import Coverage, Extent
 from strandline.consumer.intake.decoding import decode_items, executor, workers_for
 from strandline.consumer.mark.mark import read_mark
@@ -146,7 +146,7 @@ def verify_store(
     A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more.
     """
     result = Verification()
-    with connect(url) as connection:
+    with connect(url, role=AUDITOR) as connection:
         mark = read_mark(connection)
         result.accepted_gaps = connection.execute(_ACCEPTED).fetchall()
         register = connection.execute(_REGISTER).fetchall()
@@ -182,7 +182,7 @@ def _accepted(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
 
 def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> Decoded:
     result = Decoded()
-    with connect(url) as connection:
+    with connect(url, role=AUDITOR) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         end = min(start + _RANGE - 1, last_no)
         for block in check_stored(connection, start, end, trust_deletions=trust_deletions):

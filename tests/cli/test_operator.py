@@ -1,7 +1,9 @@
-"""A login that is only an operator: it sees how things stand and no payload, and changes nothing."""
+"""Logins with one role: an operator sees the state and no payload, an auditor sees all; neither changes anything."""
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,18 +15,36 @@ from strandline.journal.simulation.simulate import simulate
 
 
 @pytest.fixture
-def operator(database: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def filled(database: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     folder = tmp_path_factory.mktemp("journal") / "made"
     simulate(folder, 60, 7, Format.ION_BINARY)
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     assert main(["replay", str(folder / "full"), "--json"]) == 0
-    login = f"operator_{os.getpid()}"
+    return database
+
+
+@contextmanager
+def login(database: str, role: str) -> Iterator[str]:
+    """Give the URL of a new login that has this role and no other."""
+    name = f"{role}_{os.getpid()}"
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {login} LOGIN IN ROLE strandline_operator".encode())
+        connection.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
         try:
-            yield make_conninfo(database, user=login)
+            yield make_conninfo(database, user=name)
         finally:
-            connection.execute(f"DROP ROLE {login}".encode())
+            connection.execute(f"DROP ROLE {name}".encode())
+
+
+@pytest.fixture
+def operator(filled: str) -> Iterator[str]:
+    with login(filled, "strandline_operator") as url:
+        yield url
+
+
+@pytest.fixture
+def auditor(filled: str) -> Iterator[str]:
+    with login(filled, "strandline_auditor") as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -38,11 +58,72 @@ def test_operator_runs_status_and_receipts(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("command", [["project"], ["receipts", "--verify"], ["rebuild", "licence_register"]])
-def test_operator_may_not_act_as_the_worker(
-    operator: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+@pytest.mark.parametrize(
+    ("command", "role"),
+    [
+        (["project"], "worker"),
+        (["rebuild", "licence_register"], "worker"),
+        (["receipts", "--verify"], "auditor"),
+        (["find-subject", "Contact.email", "ada@example.com"], "auditor"),
+        (["verify"], "auditor"),
+    ],
+)
+def test_operator_may_not_act_as_another(
+    operator: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], role: str
 ) -> None:
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", operator)
+    capsys.readouterr()
+    assert main(command) == 1
+    assert f"may not act as strandline_{role}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["verify"],
+        ["digest"],
+        ["receipts", "--verify"],
+        ["rejected"],
+        ["parked"],
+        ["find-subject", "Contact.email", "ada@example.com"],
+        ["preview", "licence_register"],
+        ["prove"],
+    ],
+)
+def test_auditor_runs_what_only_reads(
+    auditor: str,
+    filled: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", auditor)
+    monkeypatch.setenv("STRANDLINE_SUBJECT_FIELDS", "Contact.email")
+    if command == ["prove"]:
+        with psycopg.connect(filled) as connection:
+            [document, version] = (
+                connection.execute("SELECT document_id, version FROM journal.revision").fetchone() or ()
+            )
+        command = ["prove", document, str(version), str(tmp_path / "proof.json")]
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["project"],
+        ["rebuild", "licence_register"],
+        ["rejected", "--acknowledge"],
+        ["accept-gap", "1", "2", "--reason", "x"],
+    ],
+)
+def test_auditor_changes_nothing(
+    auditor: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", auditor)
     capsys.readouterr()
     assert main(command) == 1
     assert "may not act as strandline_worker" in capsys.readouterr().err

@@ -28,6 +28,7 @@ ANALYSTS = {name for name, one in PROJECTIONS.items() if one.readers == "analyst
 LINEAGE = {"read.provenance_results", "read.provenance_sources"}
 OURS = ("journal", "projection", "generation", "read", "ledger")
 WORKER, ANALYST, CLEARED = "strandline_worker", "strandline_analyst", "strandline_cleared"
+AUDITOR = "strandline_auditor"
 
 RELATIONS = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -111,13 +112,18 @@ def test_who_is_cleared_sees_every_model_and_the_ledger_as_well(
     assert {one for one in relations(connection) if one[0] in ("read", "ledger")} == seen
 
 
+def test_auditor_reads_every_relation(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    sequences = {one for one in relations(connection) if one[1].endswith("_seq")}
+    assert visible(connection, AUDITOR) == {one for one in relations(connection) if one[0] in OURS} - sequences
+
+
 def test_public_has_nothing(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     connection.execute("CREATE ROLE strandline_nobody_test")  # undone with the transaction
     assert visible(connection, "strandline_nobody_test") == set()
     assert connection.execute(TO_PUBLIC, {"ours": list(OURS)}).fetchall() == []
 
 
-@pytest.mark.parametrize("role", [ANALYST, CLEARED])
+@pytest.mark.parametrize("role", [ANALYST, CLEARED, AUDITOR])
 def test_no_reader_may_write_or_make_anything(connection: psycopg.Connection[tuple[object, ...]], role: str) -> None:
     done = [(one, sql) for one in relations(connection) for sql in WRITES if may(connection, role, sql, one)]
     assert done == []
@@ -184,7 +190,7 @@ def test_public_may_neither_connect_nor_call_functions(postgres_url: str) -> Non
                 connection.execute(f"{default} pronamespace::regnamespace::text = ANY (%s)", [list(OURS)]).fetchall()
                 == []
             )
-            for role in (WORKER, ANALYST, CLEARED):
+            for role in (WORKER, ANALYST, CLEARED, AUDITOR):
                 allowed = connection.execute("SELECT has_database_privilege(%s, %s, 'CONNECT')", [role, name])
                 assert allowed.fetchone() == (True,)
 
