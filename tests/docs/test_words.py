@@ -1,4 +1,4 @@
-"""One word for one thing: names in the code use the words of the glossary in docs/design.md, not those they replaced."""
+"""One word for one thing: names in the code use the words of the glossary in docs/design.md, not former ones."""
 
 import ast
 import re
