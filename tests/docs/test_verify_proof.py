@@ -127,7 +127,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(VALUES)
 def test_ion_hash_of_script_equals_ours(value: Any) -> None:
     data = ion.write(value)
@@ -187,7 +187,7 @@ def test_symbol_table_appends_to_the_one_before() -> None:
     assert script_hash(first + appended) == ion_hash({"alpha": 1, "be": 2})
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(VALUES)
 def test_text_of_script_has_the_hash_of_the_value(value: Any) -> None:
     data = ion.write(value)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,14 @@ def names(path: Path) -> Iterator[str]:
                 yield name
 
 
+@cache
+def all_names() -> list[tuple[str, str]]:
+    files = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
+    return [(str(path.relative_to(ROOT)), name) for path in files for name in names(path)]
+
+
 @pytest.mark.parametrize("former", FORMER)
 def test_former_word_is_not_a_name(former: str) -> None:
     part = re.compile(rf"(^|_){former}(_|$)")
-    files = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
-    found = {f"{path.relative_to(ROOT)}: {name}" for path in files for name in names(path) if part.search(name.lower())}
+    found = {f"{path}: {name}" for path, name in all_names() if part.search(name.lower())}
     assert found == set(), f"the glossary's word is {FORMER[former]}"
