@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint types check bench native test-native check-native fuzz kinesis opensearch test-deploy soak lock clean
 
+# With the native kernel if it can be built here; without it everything works, more slowly.
 demo: $(VENV)/.installed
+	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory native || echo "The native kernel was not built: the plain Python runs." >&2; fi
 	$(BIN)/strandline demo
 
 test: lint types $(VENV)/.installed-emulators

@@ -5,7 +5,6 @@ import os
 import sqlite3
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -97,10 +96,14 @@ app.add_typer(db.db, name="db")
 @app.callback(invoke_without_command=True)
 def _strandline(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and the kernel, and exit.")] = False,
 ) -> None:
     if show_version:
-        typer.echo(f"{NAME} {version(NAME)}")
+        from importlib.metadata import version
+
+        from strandline.journal.decode.kernel import KERNEL
+
+        typer.echo(f"{NAME} {version(NAME)} ({KERNEL} kernel)")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

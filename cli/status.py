@@ -13,7 +13,7 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import clear_screen, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import count, gaps_text, mark_text, pending_text, span
+from strandline.cli.texts import KERNEL_NAME, count, gaps_text, mark_text, pending_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _show(
     if clear:
         clear_screen()
     _say_status(found, show_all=show_all)
+    if show_all:
+        say(f"Decoded by the {KERNEL_NAME[KERNEL]}.")
     for hint in hints:
         say(hint)
     for one in streams:

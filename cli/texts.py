@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from strandline.consumer.intake.coverage import Extent
     from strandline.consumer.monitoring.status import Status
 
+KERNEL_NAME = {"native": "native kernel", "python": "plain Python kernel"}
 GAPS_SHOWN = 5
 RESIDUE_SHOWN = 20
 

@@ -11,7 +11,7 @@ from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
-from strandline.cli.texts import count, sources_text, span
+from strandline.cli.texts import KERNEL_NAME, count, sources_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
 
 
 def _json(found: "Verification", tip: int | None) -> dict[str, object]:
+    from strandline.journal.decode.kernel import KERNEL
+
     return {
         "ok": found.ok,
         "data_verified": found.data_verified,
@@ -189,6 +191,7 @@ def _json(found: "Verification", tip: int | None) -> dict[str, object]:
         "system_revisions": found.system_revisions,
         "deletions": dict(found.deletions),
         "strand_id": found.strand_id,
+        "kernel": KERNEL,
         "first": found.first_no,
         "last": found.last_no,
         "accepted_gaps": found.accepted_gaps,
@@ -202,6 +205,8 @@ def _fault_json(fault: "Fault") -> dict[str, object]:
 
 
 def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
+    from strandline.journal.decode.kernel import KERNEL
+
     say(_verdict(found))
     _say_counts(found)
     _note_warnings(found)
@@ -216,6 +221,7 @@ def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None)
     say(CONSISTENT if saved is None else _proved(found, saved, tip))
     if found.graft is not None and (saved is None or saved.last_block is not None):
         say(f"Blocks {found.graft:,} and later were written by Strandline, not QLDB.")
+    say(f"Decoded by the {KERNEL_NAME[KERNEL]}.")
 
 
 def _verdict(found: "Verification") -> str:

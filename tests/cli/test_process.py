@@ -32,7 +32,7 @@ def home() -> Iterator[Path]:
 
 def test_version_needs_no_settings() -> None:
     shown = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
-    assert shown.stdout.startswith("strandline ")
+    assert shown.stdout.removesuffix("\n").endswith((" (native kernel)", " (python kernel)"))
 
 
 def test_help_of_commands_names_json() -> None:
