@@ -149,6 +149,15 @@ CREATE TABLE journal.object (
     taken_at  timestamptz NOT NULL DEFAULT now()
 );
 
+-- Where the bytes of such an object were found: if a file there still has that size and version (the time of its last
+-- change, or an ETag), a replay does not read it again.
+CREATE TABLE journal.object_place (
+    address text PRIMARY KEY,
+    size    bigint NOT NULL,
+    version text NOT NULL,
+    digest  bytea NOT NULL
+);
+
 -- The Kinesis streams that feed the store. A stream that is not complete and has been silent for long may have lost its
 -- worker.
 CREATE TABLE journal.stream (

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from strandline.consumer.mark.mark import advance
 from strandline.consumer.mark.orphans import reject_orphans
 from strandline.consumer.settings import Settings
 from strandline.consumer.store.graft import read_graft
+from strandline.consumer.store.object_places import ObjectPlace, add_places, stored_places
 from strandline.journal.decode.archives import DecodedRecords
 from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.objects import Decoded
@@ -69,19 +71,16 @@ def replay_sources(
 ) -> Replay:
     """Verify sources, store what is new, and advance the mark. What is stored already stays as it is.
 
-    Resumes: an object that is stored completely, by the SHA-256 of its bytes, is not decoded again. Raises
-    `ForeignStrand` if the sources hold blocks of another ledger, or of several.
+    Resumes: a file with the address, size and version of an object that is stored completely is not read again; one
+    with the SHA-256 of such an object is not decoded again. Raises `ForeignStrand` if the sources hold blocks of
+    another ledger, or of several.
     """
     started = time.monotonic()
-    items = list(all_items(sources))
-    workers = workers_for(items, settings.workers)
-    with (
-        connect(url) as reading,
-        connect(url) as writing,
-        connect(url) as advancing,
-        executor(workers, items) as pool,
-    ):
+    with connect(url) as reading, connect(url) as writing, connect(url) as advancing, ExitStack() as stack:
         pipeline = Pipeline(reading, writing, advancing, settings.origin, progress)
+        items = pipeline.unread(list(all_items(sources)))
+        workers = workers_for(items, settings.workers)
+        pool = stack.enter_context(executor(workers, items))
         decoded = decode_items(items, pool, workers=workers, trust_deletions=trust_deletions, skip=pipeline.is_stored)
         pipeline.run(decoded)
         result = pipeline.finish()
@@ -106,6 +105,7 @@ class Pipeline:
     ) -> None:
         self.coverage = Coverage()
         self._result = Replay()
+        self._reading = reading
         self._reader = JournalWriter(reading)
         self._writer = JournalWriter(writing)
         self._advancing = advancing
@@ -113,6 +113,7 @@ class Pipeline:
         self._progress = progress
         self._strand: str | None = None
         self._refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
+        self._copies: list[tuple[ObjectPlace, bytes]] = []  # files with the bytes of an object that is stored
 
     def run(self, decoded: Iterator[DecodedItem]) -> None:
         """Run the stages, with a bounded queue between each, until all is stored."""
@@ -124,6 +125,8 @@ class Pipeline:
 
     def finish(self) -> Replay:
         """Advance the mark once more, when nothing else is written, and sum up."""
+        with self._advancing.transaction():
+            add_places(self._advancing, self._copies)
         # The commit of this step is waited for, and with it all that was not (fast_path.py).
         step = advance(self._advancing)
         self._refuse_by_mark(step.refused)
@@ -136,12 +139,26 @@ class Pipeline:
         self._result.gaps = gaps(self._advancing)
         return self._result
 
+    def unread(self, items: Sequence[Item]) -> list[Item]:
+        """Return the items whose files are not all where a stored object was found; count the others as skipped."""
+        addresses = [file.address for item in items for file in item.files]
+        stored = set(stored_places(self._reading, addresses))
+        unread = []
+        for item in items:
+            if item.files and stored.issuperset(_places(item)):
+                self._result.objects_skipped += 1
+                self.coverage.add(item, ())
+            else:
+                unread.append(item)
+        return unread
+
     def is_stored(self, item: Item, digest: bytes) -> bool:
         """Tell whether an object is stored completely, and count it as skipped if so."""
         stored = bool(self._reader.taken([digest]))
         if stored:
             self._result.objects_skipped += 1
             self.coverage.add(item, ())
+            self._copies += [(place, digest) for place in _places(item)]
         return stored
 
     def _decode(self, decoded: Iterator[DecodedItem]) -> Iterator[list[DecodedItem]]:
@@ -291,4 +308,9 @@ def _stored_object(item: DecodedItem, rows: Rows) -> StoredObject:
         last_no=rows.last_no,
         blocks=len(item.decoded.links),
         revisions=item.decoded.revision_count,
+        places=_places(item.item),
     )
+
+
+def _places(item: Item) -> list[ObjectPlace]:
+    return [ObjectPlace(file.address, file.size, file.version) for file in item.files]

@@ -39,11 +39,16 @@ class S3File:
     key: str
     name: str = field(compare=False)
     size: int = field(compare=False)
+    version: str = field(compare=False)
+
+    @property
+    def address(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.key}"
 
     def read(self) -> bytes:
         """Return the object's bytes. Raises StrandlineError if S3 refuses or cannot be reached."""
         data = BytesIO()
-        with _errors(f"{SCHEME}{self.bucket}/{self.key}"):
+        with _errors(self.address):
             self.client.download_fileobj(self.bucket, self.key, data, Config=_TRANSFER)
         return data.getvalue()
 
@@ -74,7 +79,7 @@ class Bucket:
             for item in (item for page in pages for item in page.get("Contents", ())):
                 key, name = item["Key"], item["Key"].removeprefix(self.prefix)
                 if not key.endswith("/"):  # the console writes such an object to show a folder
-                    files[name] = S3File(self.client, self.bucket, key, name, item["Size"])
+                    files[name] = S3File(self.client, self.bucket, key, name, item["Size"], item["ETag"])
         return files
 
 

@@ -14,6 +14,7 @@ from strandline.consumer.mark.effects import change_below
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import READ_MARK, Mark
 from strandline.consumer.store.field_counts import Change, add_shapes, change_shapes
+from strandline.consumer.store.object_places import ObjectPlace, add_places
 from strandline.consumer.store.redactions import erase_statements
 from strandline.consumer.store.rejected import Refusal, reject
 from strandline.journal.check.block import Omission
@@ -33,7 +34,7 @@ class OtherOrigin(StrandlineError):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An export object that is stored completely, by the SHA-256 of its bytes, with its counts."""
+    """An export object that is stored completely, by the SHA-256 of its bytes; and where it was found."""
 
     digest: bytes
     name: str
@@ -41,6 +42,7 @@ class StoredObject:
     last_no: int
     blocks: int
     revisions: int
+    places: Sequence[ObjectPlace] = ()
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,7 @@ class JournalWriter:
             cursor.executemany(
                 sql.ADD_OBJECT, [(t.digest, t.name, t.first_no, t.last_no, t.blocks, t.revisions) for t in taken]
             )
+        add_places(self._connection, [(place, one.digest) for one in taken for place in one.places])
 
     def _mark(self) -> Mark:
         row = self._connection.execute(READ_MARK).fetchone()

@@ -19,6 +19,14 @@ class File(Protocol):
     def size(self) -> int:
         """Bytes, as stored."""
 
+    @property
+    def address(self) -> str:
+        """The address under which the same file is found from any folder."""
+
+    @property
+    def version(self) -> str:
+        """Whatever changes when the contents do: the time of the last change, or an ETag."""
+
     def read(self) -> bytes:
         """Return the contents; raises StrandlineError if that fails. Safe to call from any thread."""
 
@@ -49,6 +57,11 @@ class LocalFile:
     path: Path
     name: str = field(compare=False)
     size: int = field(compare=False)
+    version: str = field(compare=False)
+
+    @property
+    def address(self) -> str:
+        return str(self.path)
 
     def read(self) -> bytes:
         try:
@@ -83,6 +96,7 @@ def local_file(path: Path, name: str) -> LocalFile:
     """Return the file at an existing path. Raises StrandlineError if it is not accessible."""
     try:
         resolved = path.resolve()
-        return LocalFile(resolved, name, resolved.stat().st_size)
+        found = resolved.stat()
+        return LocalFile(resolved, name, found.st_size, str(found.st_mtime_ns))
     except OSError as error:
         raise StrandlineError(f"{path}: cannot be read ({error.strerror})") from None

@@ -24,7 +24,9 @@ from strandline.journal.make.block import BlockMaker, NewRedaction, Statement, t
 from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
-from strandline.journal.sources.source import local_sources
+from strandline.journal.sources.export import named_objects
+from strandline.journal.sources.place import Folder, LocalFile
+from strandline.journal.sources.source import Source, local_sources
 from tests.consumer.intake.replays import contents, query, rejected, replay
 from tests.consumer.verification.changes import (
     Change,
@@ -317,3 +319,45 @@ def test_ion_that_is_written_again_is_the_same_journal(database: str, tmp_path: 
     (tmp_path / f"{STRAND}.0-8.ion").write_bytes(b"".join(ion.write(block) for block in small_journal()))
     assert replay(database, tmp_path).mark == 8
     assert ion_binary(small_journal()) != (tmp_path / f"{STRAND}.0-8.ion").read_bytes()
+
+
+def test_stored_object_is_not_read_again(
+    journal: tuple[Path, Simulated], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = journal
+    first = replay(database, folder / "full")
+    monkeypatch.setattr(LocalFile, "read", lambda self: pytest.fail(f"{self.name} was read again"))
+    again = replay_sources(database, sources_of_objects(folder / "full"), Settings())
+    assert again.objects_skipped == len(list((folder / "full").rglob("*.ion")))
+    assert (again.mark, again.new_blocks) == (first.mark, 0)
+    assert again.sources[0].last_no == first.mark
+
+
+@pytest.mark.parametrize("change", ["touched", "other size", "other address"])
+def test_file_that_may_have_changed_is_read_again(tmp_path: Path, database: str, change: str) -> None:
+    folder = tmp_path / "export"
+    simulate(folder, 60, seed=12, format=Format.ION_BINARY)
+    replay(database, folder / "full")
+    [one, *_] = sorted((folder / "full").rglob("*.ion"))
+    damaged = bytearray(one.read_bytes())
+    damaged[-1] ^= 1
+    found = one.stat()
+    if change == "other size":
+        one.write_bytes(damaged + b"\x0f")
+        os.utime(one, ns=(found.st_atime_ns, found.st_mtime_ns))
+    elif change == "touched":
+        one.write_bytes(damaged)
+        os.utime(one, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+    else:
+        one = one.with_name("Other" + one.name)
+        one.write_bytes(damaged)
+        os.utime(one, ns=(found.st_atime_ns, found.st_mtime_ns))
+    sources = sources_of_objects(folder / "full")
+    again = replay_sources(database, sources, Settings())
+    assert again.objects_skipped == len(sources[0].items) - 1
+    assert again.rejected
+
+
+def sources_of_objects(folder: Path) -> list[Source]:
+    """The source without its manifest, which is always read."""
+    return [Source(str(folder), "export", named_objects(list(Folder(folder).files())))]
