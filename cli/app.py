@@ -13,6 +13,7 @@ import typer
 from strandline.cli import (
     accept_gap,
     accept_omission,
+    console,
     demo,
     digest,
     find_subject,
@@ -83,6 +84,7 @@ for command in (
     simulate.simulate,
     redact.redact,
     serve.serve,
+    console.console,
     lineage.lineage,
     init_projection.init_projection,
     worker.worker,

@@ -29,7 +29,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's folder, whose packages have the names of our folders and must not be imported in their place."""
-    for name in ("cli", "consumer", "journal", "ledger", "migrations", "projections"):
+    for name in ("cli", "console", "consumer", "journal", "ledger", "migrations", "projections"):
         package = tmp_path / "work" / name
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("raise SystemExit('the folder of the user was imported')\n")
