@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any, Literal
 
 import psycopg
@@ -97,12 +98,13 @@ def start(asked: Asked, kind: Kind, name: str, arguments: Mapping[str, object]) 
     assert row is not None
     number: int = row[0]
     # In a session of its own: it goes on when the console ends.
-    subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "strandline.console.job", str(number)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
+    Thread(target=process.wait, name=f"job {number}", daemon=True).start()  # or it would stay as a zombie
     return number
 
 

@@ -43,6 +43,10 @@ def make_proof(asked: Asked) -> Answer:
     revision = _revision(asked)
     tip = _tip(asked, saved)
     document, version = _key(asked)
+    if tip is not None and not revision["block"] <= tip <= revision["mark"]:
+        raise UsageError(
+            f"Give a tip from {revision['block']:,}, the revision's block, to {revision['mark']:,}, the mark."
+        )
     audit.record(asked, "prove", document, [version])
     if (revision["mark"] if tip is None else tip) > BLOCKS_AT_ONCE:
         name = f"{document} {version}"
