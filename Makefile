@@ -8,8 +8,19 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/strandline demo $$(test -t 1 && echo --console)
 
-test: lint types $(VENV)/.installed-emulators
+test: lint types browser $(VENV)/.installed-emulators
 	$(BIN)/pytest -n 2
+
+# Debian's Chromium, for the tests of the console. Where it cannot be installed they fail, and say so.
+.PHONY: browser screenshots
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		echo "make browser: chromium cannot be installed here; install it, or the tests in a browser fail" >&2
+
+# The pictures in docs/console.
+screenshots: $(VENV)/.installed-dev $(VENV)/.installed-emulators
+	STRANDLINE_TEST_SCREENSHOTS=$(CURDIR)/docs/console $(BIN)/pytest tests/console/test_browser.py -k screenshots
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -97,7 +108,7 @@ $(VENV)-deploy/.installed: pyproject.toml requirements-deploy.lock
 
 # No lock file: it would name a registry's host. The package has no dependencies and its version is exact.
 $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
-	npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/emulators kinesis-local@0.6.2
+	npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/emulators kinesis-local@0.6.2 axe-core@4.14.1
 	touch $@
 
 clean:

@@ -76,7 +76,7 @@ def serve_console(
             if as_json:
                 show_json({"serving": "console", "url": address})
             else:
-                say(f"The console is at {address}")
+                say(f"Serving the console at {address}")
                 note("Ctrl-C ends it.")
             sys.stdout.flush()
             while not asked.wait(TICK_SECONDS) and server.failure is None:

@@ -101,10 +101,12 @@ class Store:
         return found[0]
 
     def changed_document(self) -> tuple[str, int]:
-        """Return a document whose version, and the one before, have data."""
+        """Return a document whose version, and the one before, have data, with another text in one field."""
         return self.document(
             "r.state = 'normal' AND EXISTS (SELECT FROM journal.revision b WHERE b.document_id = r.document_id "
-            "AND b.version = r.version - 1 AND b.state = 'normal' AND b.data <> r.data)"
+            "AND b.version = r.version - 1 AND b.state = 'normal' AND EXISTS ("
+            "SELECT FROM jsonb_each(r.data) n JOIN jsonb_each(b.data) o USING (key) WHERE n.value <> o.value "
+            "AND jsonb_typeof(n.value) = 'string' AND jsonb_typeof(o.value) = 'string'))"
         )
 
 
