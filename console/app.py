@@ -97,7 +97,11 @@ ADDRESSES = (
 
 def application(console: Console) -> ASGIApp:
     """Return the ASGI application of the console."""
-    routes: list[BaseRoute] = [Route("/livez", _alive), Mount("/static", StaticFiles(directory=STATIC))]
+    routes: list[BaseRoute] = [
+        Route("/livez", _alive),
+        Route("/readyz", _ready(console)),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
     for one in ADDRESSES:
         methods = [name for name, handler in (("GET", one.get), ("POST", one.post)) if handler]
         routes.append(
@@ -115,6 +119,19 @@ def application(console: Console) -> ASGIApp:
 
 async def _alive(_: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+def _ready(console: Console) -> Callable[[Request], Response]:
+    """Tell anybody whether the store can be reached, and nothing else."""
+
+    def readyz(_: Request) -> Response:
+        try:
+            with console.status():
+                return PlainTextResponse("ok\n")
+        except (psycopg.Error, StrandlineError) as error:
+            return PlainTextResponse(f"the store cannot be reached ({type(error).__name__})\n", 503)
+
+    return readyz
 
 
 def _endpoint(console: Console, address: Address, *, as_json: bool = False) -> Callable[[Request], Any]:

@@ -2,6 +2,7 @@
 // revealed when the page is left.
 "use strict";
 (() => {
+  let shown = null;
   const live = () => document.getElementById("live");
   const main = document.querySelector("main");
   const every = Number(main && main.dataset.every);
@@ -9,6 +10,7 @@
   const clear = () => {
     const part = live();
     if (part && part.dataset.revealed !== undefined) part.textContent = "Hidden. Reload the page to reveal it again.";
+    shown = null;
   };
   if (every > 0) setInterval(refresh, every * 1000);
   document.addEventListener("visibilitychange", refresh);
@@ -16,6 +18,22 @@
   window.addEventListener("pagehide", clear);
   document.addEventListener("htmx:error", clear);
   document.addEventListener("htmx:response:error", clear);
+
+  // What did not change stays as it is: a selection in it, and the details that are open.
+  document.addEventListener("htmx:after:request", (event) => {
+    const { text, response } = event.detail.ctx;
+    if (response.status < 400 && text === shown) event.preventDefault();
+    else shown = text;
+  });
+  let open = [];
+  document.addEventListener("htmx:before:swap", () => {
+    open = [...document.querySelectorAll("#live details")].map((one) => one.open);
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    const now = [...document.querySelectorAll("#live details")];
+    if (now.length === open.length) now.forEach((one, index) => { one.open = open[index]; });
+  });
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest && event.target.closest("input, textarea, select");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -186,6 +186,22 @@ def test_what_is_redacted_goes_from_an_open_page(browser: Browser, served: str, 
         visit.quiet()
 
 
+def test_a_refresh_leaves_open_what_is_open(browser: Browser, served: str, store: Store) -> None:
+    document, changed = store.changed_document()
+    with visiting(browser, served) as visit:
+        reveal(visit, document)
+        visit.page.locator("#live summary").first.click()
+        with visit.page.expect_response("**/reveal"):
+            pass
+        with visit.page.expect_response("**/reveal"):  # the first one is swapped in, the next is the same
+            pass
+        assert visit.page.locator("#live details").first.get_attribute("open") is not None
+        with Ledger(store.url) as ledger:
+            redact_revision(ledger, document, changed - 1)
+        visit.page.get_by_text("The data are erased").last.wait_for(timeout=15_000)
+        visit.quiet()
+
+
 def test_back_shows_no_value(browser: Browser, served: str, store: Store) -> None:
     document, _ = store.changed_document()
     with visiting(browser, served) as visit:

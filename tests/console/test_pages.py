@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from starlette.testclient import TestClient
 from strandline.console.security import HEADERS
 from strandline.consumer.database.connection import connect
 from strandline.consumer.store.rejected import Refusal, reject
-from tests.console.samples import SAME_ORIGIN, Store, links, seen
+from tests.console.samples import SAME_ORIGIN, As, Store, client_of, links, seen
 
 RIGHTS = [("reader",), ("analyst",), ("cleared",), ("operator",)]
 JSON = " as JSON"
@@ -96,7 +97,17 @@ def test_nobody_sees_anything(store: Store) -> None:
             answer = client.get(path)
             assert answer.status_code == 403
             assert "nav" not in answer.text
-        assert client.get("/livez").text == "ok\n"
+        assert client.get("/livez").text == client.get("/readyz").text == "ok\n"
+
+
+def test_a_store_that_is_gone(store: Store) -> None:
+    away = store.console(As(("reader",)))
+    with client_of(replace(away, url="postgresql://127.0.0.1:1/nothing")) as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        page = client.get("/")
+        assert page.status_code == 409
+        assert "cannot be reached" in page.text
 
 
 def test_states_are_shown(store: Store) -> None:

@@ -67,6 +67,12 @@ def test_wheel_holds_one_package(sources: Path, tmp_path: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"strandline"}
     assert "strandline/consumer/worker/logback.xml" in names
     assert "strandline/migrations/0001_roles.sql" in names
+    assert {
+        "strandline/console/templates/base.html",
+        "strandline/console/static/htmx.min.js",
+        "strandline/console/static/htmx.LICENSE.txt",
+        "strandline/console/static/verify_proof.py",
+    } <= set(names)
     assert "strandline/projections/licensing/licence_register.py" in names
 
 
