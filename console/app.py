@@ -89,6 +89,7 @@ ADDRESSES = (
     Address("/waiting/acknowledge", post=waiting.acknowledge),
     Address("/waiting/accept-gap", post=waiting.skip_gap),
     Address("/query", query.form, query.run),
+    Address("/query/cancel", post=query.cancel),
     Address("/query/csv", post=query.as_csv),
     Address("/query/file", post=query.as_file),
     Address("/seen", seen.seen),

@@ -202,3 +202,8 @@ GRANT SELECT (sequence_no, hash, document_id, version, state) ON journal.revisio
 GRANT SELECT (first_no, name) ON journal.user_table TO strandline_operator;
 GRANT SELECT (id, sequence_no, rejected_at, acknowledged_at, fault) ON journal.rejected TO strandline_operator;
 GRANT SELECT (generation) ON projection.parked TO strandline_operator;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- How far the backfill of a generation that is being built has come, in documents or keys: its position moves only at the
+-- end. `to_fill` is NULL if nobody counted.
+ALTER TABLE projection.generation ADD COLUMN filled bigint, ADD COLUMN to_fill bigint;

@@ -14,7 +14,7 @@ from strandline.consumer.projection.definition import BlockProjection, Projectio
 
 READ_GENERATIONS = """
     SELECT generation, state, position, created_at, served_at, failure, failed_at, forced, passed_change,
-           (SELECT count(*) FROM projection.parked p WHERE p.generation = g.generation)
+           (SELECT count(*) FROM projection.parked p WHERE p.generation = g.generation), filled, to_fill
     FROM projection.generation g WHERE projection = %s ORDER BY generation DESC"""
 # Of the database's statistics: counting takes long.
 READ_ROWS = "SELECT name, rows, as_of_time FROM read.read_models"
@@ -129,16 +129,13 @@ def _why_rebuild(one: ProjectionStatus) -> str | None:
 
 
 def _generation_json(row: tuple[Any, ...]) -> dict[str, object]:
-    number, state, position, created_at, served_at, failure, failed_at, forced, passed_change, parked = row
-    return {
-        "generation": number,
-        "state": state,
-        "position": position,
-        "created_at": created_at.isoformat(),
-        "served_at": served_at.isoformat() if served_at else None,
-        "failure": failure,
-        "failed_at": failed_at.isoformat() if failed_at else None,
-        "forced": forced,
-        "passed_change": passed_change,
-        "parked": parked,
-    }
+    names = (
+        "generation", "state", "position", "created_at", "served_at", "failure", "failed_at", "forced", "passed_change",
+        "parked", "filled", "to_fill",
+    )  # fmt: skip
+    found = dict(zip(names, row, strict=True))
+    for name in ("created_at", "served_at", "failed_at"):
+        found[name] = found[name].isoformat() if found[name] else None
+    if found["state"] != "building":
+        found.update(filled=None, to_fill=None)
+    return found

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from psycopg.conninfo import make_conninfo
+
 from strandline.console import audit
 from strandline.console.logins import QUERY_SECONDS, Login
 from strandline.console.page import Asked, Download, Page, Refused, why_not
@@ -27,6 +29,10 @@ READ_TABLES = """
     SELECT t.name, t.view_name, array_agg(f.field || ' ' || f.type ORDER BY f.field, f.type)
     FROM ledger.user_tables t JOIN ledger.user_table_fields f USING (table_id)
     GROUP BY t.name, t.view_name ORDER BY t.name"""
+
+CANCEL = """
+    SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+    WHERE usename = session_user AND application_name = %s AND state = 'active' AND pid <> pg_backend_pid()"""
 
 # Columns that a page exists for.
 LINKS = {"source_document": "/documents/", "document_id": "/documents/", "source_block": "/blocks/"}
@@ -70,6 +76,17 @@ def as_file(asked: Asked) -> Download:
     return Download("answer.json", file.getvalue().encode())
 
 
+def cancel(asked: Asked) -> Page:
+    """Cancel the reader's queries that run, for example in another tab."""
+    login = _login(asked)
+    if login is None:
+        raise Refused(why_not(asked, "analyst"))
+    with login.connection() as connection:
+        number = len(connection.execute(CANCEL, [_label(asked)]).fetchall())
+    audit.record(asked, "cancel queries", detail=f"{number} running")
+    return _page(asked, "", said=f"Cancelled {number:,} running queries.")
+
+
 @contextmanager
 def _answer(asked: Asked, text: str) -> Iterator[Answer]:
     """Run the query by the login that the reader may use. It is recorded by its hash: its text may hold names."""
@@ -80,8 +97,14 @@ def _answer(asked: Asked, text: str) -> Iterator[Answer]:
         raise QueryError("Type one statement that returns rows.")
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     audit.record(asked, "query", detail=f"as {login.readers}: sha256 {digest}, {len(text)} characters")
-    with query(login.url, text.strip().removesuffix(";"), seconds=QUERY_SECONDS) as answer:
+    # Under a name of the reader's own, so that a page can cancel it.
+    url = make_conninfo(login.url, application_name=_label(asked))
+    with query(url, text.strip().removesuffix(";"), seconds=QUERY_SECONDS) as answer:
         yield answer
+
+
+def _label(asked: Asked) -> str:
+    return f"strandline console {hashlib.sha256(asked.reader.name.encode()).hexdigest()[:16]}"
 
 
 def _login(asked: Asked) -> Login | None:
@@ -103,6 +126,7 @@ def _page(
     rows: list[Any] | None = None,
     *,
     more: bool = False,
+    said: str | None = None,
 ) -> Page:
     login = _login(asked)
     models: list[tuple[Any, ...]] = []
@@ -122,7 +146,9 @@ def _page(
     }
     shown = [[json_text(one) if isinstance(one, list | bool) else one for one in row] for row in rows or []]
     links = {index: LINKS[name] for index, name in enumerate(columns or ()) if name in LINKS}
-    return Page("query.html", data, {"text": text, "shown": shown, "limit": ROWS, "links": links, "login": login})
+    return Page(
+        "query.html", data, {"text": text, "shown": shown, "limit": ROWS, "links": links, "login": login, "said": said}
+    )
 
 
 def _json_value(value: Any) -> Any:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from strandline.console import job, jobs
+from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.verification.digest import store_digest
-from tests.console.samples import EVERY_RIGHT, SAME_ORIGIN, Store
+from tests.console.samples import EVERY_RIGHT, PROJECTIONS, SAME_ORIGIN, Store
 
 LOSE = "UPDATE console.job SET seen_at = now() - interval '1 minute'"
 PARK = """
@@ -48,6 +49,27 @@ def test_rebuild_rollback_retry(store: Store) -> None:
         "rollback",
         "retry",
     ]
+
+
+def test_a_rebuild_by_the_command_shows_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before it is shown, it leaves what it has filled: the read model's page says how much."""
+
+    class Killed(BaseException): ...
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("strandline.consumer.generations.stages.CatchUp.run", kill)
+    with pytest.raises(Killed):
+        rebuild(store.url, PROJECTIONS, "licence_register")
+    with store.client("reader") as client:
+        building = client.get("/models/licence_register.json").json()["generations"][0]
+        assert "documents or keys are filled" in client.get("/models/licence_register").text
+    documents = store.rows("SELECT count(DISTINCT document_id) FROM journal.revision WHERE table_name = 'Licence'")[0][
+        0
+    ]
+    assert building["state"] == "building"
+    assert 0 < building["filled"] <= documents
 
 
 @pytest.mark.usefixtures("by_hand")

@@ -40,6 +40,7 @@ ACTIONS = {  # what needs a right besides reader
     "/query": "analyst",
     "/query/csv": "analyst",
     "/query/file": "analyst",
+    "/query/cancel": "analyst",
     "/models/licence_register/rebuild": "operator",
     "/models/licence_register/rollback": "operator",
     "/models/licence_register/retry": "operator",
