@@ -8,10 +8,21 @@ BIN := $(VENV)/bin
 # With the native kernel if it can be built here; without it everything works, more slowly.
 demo: $(VENV)/.installed
 	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory native || echo "The native kernel was not built: the plain Python runs." >&2; fi
-	$(BIN)/strandline demo
+	$(BIN)/strandline demo $$(test -t 1 && echo --console)
 
-test: lint types $(VENV)/.installed-emulators
+test: lint types browser $(VENV)/.installed-emulators
 	$(BIN)/pytest -n 2
+
+# Debian's Chromium, for the tests of the console. Where it cannot be installed they fail, and say so.
+.PHONY: browser screenshots
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		echo "make browser: chromium cannot be installed here; install it, or the tests in a browser fail" >&2
+
+# The pictures in docs/console.
+screenshots: $(VENV)/.installed-dev $(VENV)/.installed-emulators
+	STRANDLINE_TEST_SCREENSHOTS=$(CURDIR)/docs/console $(BIN)/pytest tests/console/test_browser.py -k screenshots
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -73,10 +84,10 @@ build/opensearch/.built: tools/opensearch/pom.xml tools/opensearch/Launch.java
 
 # The lock files hold exact versions and hashes; this is the only target that changes them.
 lock: $(VENV)/.installed-dev
-	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra console --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'
@@ -99,7 +110,7 @@ $(VENV)-deploy/.installed: pyproject.toml requirements-deploy.lock
 
 # No lock file: it would name a registry's host. The package has no dependencies and its version is exact.
 $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
-	npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/emulators kinesis-local@0.6.2
+	npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/emulators kinesis-local@0.6.2 axe-core@4.14.1
 	touch $@
 
 clean:

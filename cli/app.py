@@ -12,6 +12,7 @@ import typer
 from strandline.cli import (
     accept_gap,
     accept_omission,
+    console,
     db,
     demo,
     digest,
@@ -83,6 +84,7 @@ for command in (
     simulate.simulate,
     redact.redact,
     serve.serve,
+    console.console,
     lineage.lineage,
     init_projection.init_projection,
     worker.worker,

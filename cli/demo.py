@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from strandline.cli.console import ADDRESS, serve_console
+from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.replay import replay_and_project
 from strandline.cli.session import discover_projections, open_store
 from strandline.cli.simulate import write_journal
 from strandline.cli.verify import check_sources
-from strandline.journal.errors import StrandlineError
+from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.make.format import Format
 from strandline.journal.simulation.names import LedgerName
 
@@ -79,9 +81,15 @@ class ReadModel:
 
 def demo(
     ledger: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
+    console: Annotated[bool, typer.Option("--console", help="Then serve the console on it, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run everything on a sample ledger, then suggest queries."""
+    if console and as_json:
+        raise UsageError("--console does not go with --json.")
+    if console:
+        with needs_extra("console", "jinja2", "python_multipart", "markupsafe"):
+            import strandline.console.serving  # noqa: F401
     projections = discover_projections()
     with open_store() as (settings, url):
         folder = settings.home / (FOLDER if ledger is LedgerName.LICENSING else f"{FOLDER}-{ledger}")
@@ -108,7 +116,19 @@ def demo(
         )
     else:
         _say(models, folder, ledger, verified, settings)
+        if console:
+            return _serve(projections)
+        say(f"See it in a browser: {_program()} console, then open http://{ADDRESS}/")
     return 0 if done else 1
+
+
+def _serve(projections: Mapping[str, "Projection"]) -> int:
+    from strandline.console.serving import Options
+    from strandline.consumer.logging import log_json
+
+    log_json()
+    with open_store() as (settings, url):
+        return serve_console(settings, url, projections, Options(ADDRESS))
 
 
 def _make(settings: "Settings", folder: Path, ledger: LedgerName) -> "Simulated":

@@ -1,7 +1,7 @@
 """The commands `parked` and `retry`."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
 from strandline.cli.texts import count
-
-if TYPE_CHECKING:
-    from strandline.consumer.generations.state import ParkedDocument
 
 
 def parked(as_json: AsJson = False) -> int:
@@ -22,7 +19,7 @@ def parked(as_json: AsJson = False) -> int:
     with open_store() as (_, url), connect(url, role=AUDITOR) as connection:
         documents = parked(connection)
     if as_json:
-        show_json({"parked": [_parked_json(one) for one in documents]})
+        show_json({"parked": [one.as_dict() for one in documents]})
     elif not documents:
         say("Nothing is parked.")
     else:
@@ -52,15 +49,3 @@ def retry(
     else:
         say(f"{name}: retried {count(result.retried, 'parked document')}; {result.parked:,} parked now.")
     return 0 if not result.parked else 1
-
-
-def _parked_json(one: "ParkedDocument") -> dict[str, object]:
-    return {
-        "projection": one.projection,
-        "generation": one.generation,
-        "document": one.key,
-        "version": one.version,
-        "block": one.sequence_no,
-        "reason": one.reason,
-        "parked_at": one.parked_at.isoformat(),
-    }

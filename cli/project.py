@@ -4,7 +4,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import complain, say, show_json
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.status import projection_json, say_projections
+from strandline.cli.status import say_projections
 
 
 def project(as_json: AsJson = False) -> int:
@@ -29,6 +29,8 @@ def project(as_json: AsJson = False) -> int:
         unreachable = stores.unreachable()
     models = [one for one in found if one.generation is not None or one.state == "failing"]
     if as_json:
+        from strandline.consumer.monitoring.as_json import projection_json
+
         show_json({"projections": [projection_json(one) for one in models], "hints": hints})
     else:
         say_projections(models)

@@ -1,7 +1,6 @@
 """The commands `prove` and `check-proof`."""
 
 import sys
-from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +76,7 @@ def check_proof(
 
     Exit status: 0 it holds, 1 it does not, 3 it cannot be checked.
     """
+    from strandline.journal.proofs.check import check_json
     from strandline.journal.proofs.check import check_proof as check
     from strandline.journal.proofs.saved_digest import read_saved_digest, read_small_file
 
@@ -91,36 +91,10 @@ def check_proof(
             say(f"The proof CANNOT BE CHECKED: {error}.")
         return EXIT_STATUS["cannot be checked"]
     if as_json:
-        show_json(_json(result))
+        show_json(check_json(result))
     else:
         _report(result, given=saved is not None)
     return EXIT_STATUS[result.answer]
-
-
-def _json(result: "CheckResult") -> dict[str, object]:
-    content = result.content
-    return {
-        "ok": result.ok,
-        "data_verified": result.ok and content is not None,
-        "answer": result.answer,
-        "bound": result.bound,
-        "document": result.document,
-        "version": result.version,
-        "digest": b64encode(result.digest).decode(),
-        "content": None
-        if content is None
-        else {
-            "table": content.table,
-            "block": result.sequence_no,
-            "strand_id": result.strand_id,
-            "transaction": content.tx_id,
-            "time": content.tx_time.isoformat(),
-            "state": content.state,
-            "data": content.data,
-        },
-        "reasons": list(result.reasons),
-        "notes": list(result.notes),
-    }
 
 
 def _report(result: "CheckResult", *, given: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import count, note_residue, residue_json
+from strandline.cli.texts import count, note_residue
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,26 +61,13 @@ def receipts(
         checked = check_receipts(connection, projections, open_stores(settings, url), saved) if verify else None
         issued = list(read_receipts(connection, document))
     if as_json:
-        listed: dict[str, object] = {"receipts": [{**one.content(), "hash": one.hash.hex()} for one in issued]}
-        show_json(listed if checked is None else {**listed, "verified": _checked_json(checked)})
+        listed: dict[str, object] = {"receipts": [one.as_dict() for one in issued]}
+        show_json(listed if checked is None else {**listed, "verified": checked.as_dict()})
     else:
         _say_receipts(issued)
         if checked is not None:
             _say_checked(checked)
     return 0 if checked is None or checked.holds else 1
-
-
-def _checked_json(checked: "ReceiptCheck") -> dict[str, object]:
-    return {
-        "ok": checked.holds,
-        "receipts": checked.receipts,
-        "head": str(checked.head),
-        "broken_at": checked.broken_at,
-        "reason": checked.reason,
-        "without_receipt": checked.without_receipt,
-        "unsearched": checked.unsearched,
-        "residue": [residue_json(one) for one in checked.residue],
-    }
 
 
 def _say_receipts(issued: "list[Receipt]") -> None:

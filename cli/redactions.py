@@ -10,7 +10,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import meter
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import count, note_residue, residue_json
+from strandline.cli.texts import count, note_residue
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.expunge import Expunged
@@ -112,7 +112,7 @@ def _expunged_json(done: "Expunged") -> dict[str, object]:
         "rejected_purged": done.rejected_purged,
         "tables": [asdict(one) for one in done.cleaned],
         "skipped": [asdict(one) for one in done.skipped],
-        "residue": [residue_json(one) for one in done.residue],
+        "residue": [one.as_dict() for one in done.residue],
     }
 
 

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,11 +18,9 @@ from strandline.journal.errors import UsageError
 if TYPE_CHECKING:
     from strandline.consumer.database.connection import Connection
     from strandline.consumer.generations.state import ProjectionStatus
-    from strandline.consumer.monitoring.presence import WorkerState
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.projection.definition import Projection
     from strandline.consumer.settings import Settings
-    from strandline.consumer.store.streams import StreamState
 
 _WORKER = {
     "running": "running since",
@@ -68,6 +65,7 @@ def _show(
 ) -> None:
     from strandline.consumer.generations.hints import find_hints
     from strandline.consumer.generations.stores import open_stores
+    from strandline.consumer.monitoring.as_json import status_json
     from strandline.consumer.monitoring.presence import read_workers
     from strandline.consumer.monitoring.status import read_status
     from strandline.consumer.store.streams import read_streams
@@ -77,12 +75,8 @@ def _show(
     workers = read_workers(connection)
     found = read_status(connection, projections.values(), open_stores(settings, url))
     hints = find_hints(connection, projections.values())
-    opensearch = settings.opensearch_url is not None
     if as_json:
-        shown = {**_status_json(found), "streams": [_stream_json(one) for one in streams]}
-        shown["workers"] = [_worker_json(one) for one in workers]
-        shown["hints"] = hints
-        show_json({**shown, "opensearch": "on" if opensearch else "off", "kernel": KERNEL})
+        show_json(status_json(found, streams, workers, hints, opensearch=settings.opensearch_url is not None))
         return
     if clear:
         clear_screen()
@@ -103,54 +97,8 @@ def _show(
     sys.stdout.flush()
 
 
-def _status_json(found: "Status") -> dict[str, object]:
-    return {
-        "mark": found.mark,
-        "head": found.head,
-        "origin": found.origin,
-        "gaps": found.gaps,
-        "accepted_gaps": [[gap.first_no, gap.last_no] for gap in found.accepted_gaps],
-        "incomplete_blocks": asdict(found.incomplete_blocks),
-        "rejected": found.rejected,
-        "projections": [projection_json(one) for one in found.projections],
-        "other_generations": [asdict(one) for one in found.other_generations],
-        "redactions": asdict(found.redactions),
-        "strand_id": found.strand_id,
-        **found.claims.as_dict(),
-    }
-
-
-def _stream_json(one: "StreamState") -> dict[str, object]:
-    return {
-        "name": one.name,
-        "state": one.state,
-        "since": one.since.isoformat(),
-        "heard_at": one.heard_at.isoformat(),
-        "fault": one.fault,
-    }
-
-
-def _worker_json(one: "WorkerState") -> dict[str, object]:
-    return {"id": one.id, "state": one.state, "since": one.since.isoformat(), "seen_at": one.seen_at.isoformat()}
-
-
 def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def projection_json(one: "ProjectionStatus") -> dict[str, object]:
-    return {
-        "name": one.name,
-        "store": one.store,
-        "generation": one.generation,
-        "position": one.position,
-        "state": one.state,
-        "lag_blocks": one.lag_blocks,
-        "lag_seconds": one.lag_seconds,
-        "parked": one.parked,
-        "failure": one.failure,
-        "failed_at": one.failed_at.isoformat() if one.failed_at else None,
-    }
 
 
 def _say_status(found: "Status", *, show_all: bool) -> None:

@@ -68,11 +68,6 @@ def note_residue(residue: "Sequence[Residue]") -> None:
         note(f"… and {len(residue) - RESIDUE_SHOWN:,} more.")
 
 
-def residue_json(one: "Residue") -> dict[str, object]:
-    """Return what a probe found, as a JSON object."""
-    return {"where": one.where, "documentId": one.document_id, "version": one.version}
-
-
 def _extent_text(extent: "Extent") -> str:
     if extent.first_no is None or extent.last_no is None:
         return "no blocks"

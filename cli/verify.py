@@ -1,7 +1,6 @@
 """The command `verify`."""
 
 from base64 import b64encode
-from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +55,7 @@ def verify(
 
     Exit status: 0 it holds, 1 it does not, 3 it cannot be checked.
     """
+    from strandline.consumer.verification.against_digest import check_tip, verification_json
     from strandline.journal.check.block import Fault
     from strandline.journal.proofs.saved_digest import read_saved_digest
 
@@ -68,12 +68,14 @@ def verify(
         else _verify_store(tip, tied_at, trust_deletions)
     )
     check_tip(found, saved, tip)
+    if saved is not None and not sources:
+        _record(found, saved, tip)
     if require and found.level != "full":
         found.fault([Fault(None, "level", "full is required, and some blocks came only as JSON")])
     if require and found.incomplete:
         found.fault([Fault(None, "level", f"{_incomplete(found)}, and full is required")])
     if as_json:
-        show_json(_json(found, tip))
+        show_json(verification_json(found, tip))
     else:
         _report(found, saved, tip)
     return EXIT_STATUS[found.answer]
@@ -94,44 +96,6 @@ def check_sources(
         return verify_sources(
             opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
         )
-
-
-def check_tip(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
-    """Compare the journal with the given tip and digest; adds to its faults, or to what cannot be checked."""
-    from strandline.journal.check.block import Fault
-
-    if saved is not None and saved.last_block is not None:
-        _check_tie(found, saved)
-    elif tip is not None and found.last_no is not None and tip > found.last_no:
-        found.unchecked.append(Fault(tip, "tip", f"the journal ends at block {found.last_no}, before this tip"))
-    elif saved is not None and found.digest is None:
-        found.unchecked.append(Fault(tip, "digest", f"covers every block from 0 to its tip, and {_reason(found)}"))
-    elif saved is not None and found.digest != saved.digest:
-        hint = "" if tip is not None else "; if its tip is not the last block, name it with --tip"
-        at = found.last_no if tip is None else tip
-        found.fault([Fault(at, "digest", f"the digest given is not that of this journal at block {at}{hint}")])
-    if saved is not None and saved.strand_id not in (None, found.strand_id):
-        detail = f"the digest given is of strand {saved.strand_id}, the journal {found.strand_id}"
-        found.fault([Fault(None, "strand", detail)])
-
-
-def _reason(found: "Verification") -> str:
-    """Return why a journal has no digest."""
-    return f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
-
-
-def _check_tie(found: "Verification", saved: "SavedDigest") -> None:
-    """Check a digest whose tip is beyond the export, by the proof that was saved with it."""
-    from strandline.journal.check.block import Fault
-    from strandline.journal.proofs.check import check_tip_beyond
-
-    at = saved.last_block
-    if saved.proof is None or found.tied_hash is None:
-        lacking = "the proof saved with it" if saved.proof is None else f"block {at}"
-        found.unchecked.append(Fault(at, "digest", f"{lacking} is missing"))
-    elif not check_tip_beyond(found.tied_hash, saved):
-        detail = f"the proof saved with it does not lead from block {at} of this journal to it"
-        found.fault([Fault(at, "digest", detail)])
 
 
 def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
@@ -167,44 +131,19 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
         )
 
 
-def _json(found: "Verification", tip: int | None) -> dict[str, object]:
-    from strandline.journal.decode.kernel import KERNEL
+def _record(found: "Verification", saved: "SavedDigest", tip: int | None) -> None:
+    from strandline.consumer.database.errors import DatabaseError
+    from strandline.consumer.verification.against_digest import record_check
 
-    return {
-        "ok": found.ok,
-        "data_verified": found.data_verified,
-        "answer": found.answer,
-        "blocks": found.blocks,
-        "revisions": found.revisions,
-        "level": found.level,
-        "digest": b64encode(found.digest).decode() if found.digest is not None else None,
-        "tip": found.last_no if tip is None else tip,
-        "unexplained_redactions": found.unexplained_redactions,
-        "erased_statements": found.erased_statements,
-        "faults": [_fault_json(fault) for fault in found.faults],
-        "fault_count": found.fault_count,
-        "unchecked": [_fault_json(fault) for fault in found.unchecked],
-        "incomplete": found.incomplete,
-        "omissions": [_fault_json(fault) for fault in found.omissions],
-        "graft": found.graft,
-        "warnings": [_fault_json(fault) for fault in found.warnings],
-        "system_revisions": found.system_revisions,
-        "deletions": dict(found.deletions),
-        "strand_id": found.strand_id,
-        "kernel": KERNEL,
-        "first": found.first_no,
-        "last": found.last_no,
-        "accepted_gaps": found.accepted_gaps,
-        "sources": [asdict(one) for one in found.sources],
-        "records": dict(found.records),
-    }
-
-
-def _fault_json(fault: "Fault") -> dict[str, object]:
-    return {"sequenceNo": fault.sequence_no, "fault": fault.fault, "detail": fault.detail}
+    with open_store() as (_, url):
+        try:
+            record_check(url, found, saved, tip, "command")
+        except DatabaseError as error:
+            note(f"The check is not recorded for `strandline status`: {error}")
 
 
 def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
+    from strandline.consumer.verification.against_digest import no_digest_reason
     from strandline.journal.decode.kernel import KERNEL
 
     say(_verdict(found))
@@ -217,7 +156,7 @@ def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None)
     if found.digest is not None:
         say(f"Digest {b64encode(found.digest).decode()} at tip {found.last_no if tip is None else tip}.")
     else:
-        say(f"No digest: a digest covers every block from 0, and {_reason(found)}.")
+        say(f"No digest: a digest covers every block from 0, and {no_digest_reason(found)}.")
     say(CONSISTENT if saved is None else _proved(found, saved, tip))
     if found.graft is not None and (saved is None or saved.last_block is not None):
         say(f"Blocks {found.graft:,} and later were written by Strandline, not QLDB.")

@@ -1,8 +1,10 @@
-"""The HTTP server of health, metrics and the wallet: uvicorn on a thread, with limits on what a client may hold."""
+"""The HTTP server of health, metrics, wallet and console: uvicorn on a thread, with limits on what a client holds."""
 
 import asyncio
+import ipaddress
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import h11
 import uvicorn
@@ -42,6 +44,15 @@ def listen_on(address: str, setting: str) -> socket.socket:
         reason = getattr(error, "strerror", None) or "it is no HOST:PORT"
         raise UsageError(f"{address} cannot be listened on ({reason}): set another address with {setting}.") from None
     return listening
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a Host header is a loopback address or `localhost`, with any port."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class HttpServer(Background):

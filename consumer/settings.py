@@ -10,6 +10,7 @@ import socket
 import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -58,6 +59,11 @@ class Settings(BaseSettings):
     Of `serve`: `serve_token` is the token that requests must carry; `wallet_profiles` the DynamoDB table of the
     wallet's profiles.
 
+    Of `console`: `console_analyst_url` and `console_cleared_url` are logins of one reader role each; `console_users` is
+    a file of users (console/users.py); `console_proxies` are the networks of a trusted proxy, whose headers
+    `console_user_header` and `console_groups_header` say who asks, with `console_groups` (`GROUP:RIGHT,…`) giving
+    rights to groups; `console_hosts` are the names by which browsers may reach it.
+
     `retention` has the rules of `redact --due` (ledger/retention.py).
 
     Of OpenSearch: `opensearch_user` and `opensearch_password`; `opensearch_ca`, a file of certificates to trust; with
@@ -102,7 +108,16 @@ class Settings(BaseSettings):
     serve_token: str | None = Field(default=None, repr=False, pattern=r"^[!-~]{16,512}$")
     wallet_profiles: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{3,255}$")
 
-    @field_validator("database_url")
+    console_analyst_url: str | None = Field(default=None, repr=False)
+    console_cleared_url: str | None = Field(default=None, repr=False)
+    console_users: Path | None = None
+    console_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    console_user_header: str = Field(default="Remote-User", pattern=r"^[A-Za-z0-9-]{1,64}$")
+    console_groups_header: str = Field(default="Remote-Groups", pattern=r"^[A-Za-z0-9-]{1,64}$")
+    console_groups: Annotated[tuple[str, ...], NoDecode] = ()
+    console_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("database_url", "console_analyst_url", "console_cleared_url")
     @classmethod
     def _is_libpq(cls, url: str | None) -> str | None:
         try:
@@ -125,6 +140,12 @@ class Settings(BaseSettings):
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_PASSWORD go together")
         if self.opensearch_user is not None and self.opensearch_region is not None:
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_REGION exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_sign_in(self) -> Self:
+        if self.console_users is not None and self.console_proxies:
+            raise ValueError("STRANDLINE_CONSOLE_USERS and STRANDLINE_CONSOLE_PROXIES exclude each other")
         return self
 
     @property
@@ -161,7 +182,9 @@ class Settings(BaseSettings):
         except RuntimeError:
             raise ValueError("begins with ~, but this account has no home folder") from None
 
-    @field_validator("projections", "subject_fields", mode="before")
+    @field_validator(
+        "projections", "subject_fields", "console_proxies", "console_groups", "console_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, names: object) -> object:
         if not isinstance(names, str):

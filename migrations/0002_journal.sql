@@ -452,3 +452,16 @@ BEGIN
     END IF;
 END $$;
 
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Saved digests that were checked against the store (`verify --digest`, and the console).
+CREATE TABLE journal.digest_check (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest     bytea NOT NULL,
+    tip        bigint,            -- the last block that the digest covers; NULL if that is not known
+    answer     text NOT NULL CHECK (answer IN ('holds', 'does not hold', 'cannot be checked')),
+    level      text NOT NULL,     -- of the blocks that were checked
+    qldb       boolean NOT NULL,  -- QLDB wrote every block up to the tip: none of them was appended by Strandline
+    checked_by text NOT NULL,     -- 'command', or who asked the console
+    checked_at timestamptz NOT NULL DEFAULT now()
+);
+GRANT SELECT ON journal.digest_check TO strandline_operator;

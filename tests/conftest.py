@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from strandline.cli import main
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(HOME), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def logging_of_each_test() -> Iterator[None]:
+    """Undo what a command set up in this process: it logs to a stream that its test has closed."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

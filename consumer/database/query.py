@@ -45,8 +45,10 @@ class Answer:
 
 
 @contextmanager
-def query(url: str, text: str, *, write: bool = False) -> Iterator[Answer]:
+def query(url: str, text: str, *, write: bool = False, seconds: int | None = None) -> Iterator[Answer]:
     """Run one statement that returns rows, as the login of the URL. Memory does not grow with the answer.
+
+    The server ends it after so many `seconds`.
 
     Unless `write`, the transaction is read-only; with it, the statement is committed once all rows were read.
     Raises `QueryError`, also while rows are read, and `DatabaseUnreachable`.
@@ -55,6 +57,8 @@ def query(url: str, text: str, *, write: bool = False) -> Iterator[Answer]:
     # Closed, not committed or rolled back: the server may still be sending rows.
     with closing(connect(url, role=None, application_name="strandline sql")) as connection, _query_errors():
         connection.execute(SETTINGS)
+        if seconds is not None:
+            connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
         connection.commit()
         connection.read_only = not write
         _load_exactly(connection.adapters)

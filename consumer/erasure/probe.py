@@ -43,6 +43,10 @@ class Residue(NamedTuple):
     document_id: str
     version: int
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the finding in the form of `--json`."""
+        return {"where": self.where, "documentId": self.document_id, "version": self.version}
+
 
 @dataclass(frozen=True)
 class _Generation:

@@ -50,6 +50,10 @@ class Receipt:
         content: dict[str, Any] = json.loads(self.body)
         return content
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members of the body, and its hash, in the form of `receipts --json`."""
+        return {**self.content(), "hash": self.hash.hex()}
+
     def follows(self, number: int, previous: bytes) -> bool:
         """Return whether this is receipt `number` of the chain, after the one whose hash is `previous`."""
         content = self.content()

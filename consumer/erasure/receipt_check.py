@@ -33,6 +33,19 @@ class ReceiptCheck:
     def holds(self) -> bool:
         return self.broken_at is None and not (self.without_receipt or self.residue or self.unsearched)
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the result in the form of `receipts --verify --json`."""
+        return {
+            "ok": self.holds,
+            "receipts": self.receipts,
+            "head": str(self.head),
+            "broken_at": self.broken_at,
+            "reason": self.reason,
+            "without_receipt": self.without_receipt,
+            "unsearched": self.unsearched,
+            "residue": [one.as_dict() for one in self.residue],
+        }
+
 
 def check_receipts(
     connection: Connection, projections: Mapping[str, Projection], stores: Stores, saved: Head | None = None

@@ -80,7 +80,7 @@ def find_subject(
     table, field = fields[name]
     parameters: dict[str, Any] = {"table": table, "field": field, "value": value}
     documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
-    models = _read_models(connection, documents)
+    models = read_models_of(connection, documents)
     rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
     return [
         SubjectRevision(
@@ -90,7 +90,7 @@ def find_subject(
     ]
 
 
-def _read_models(connection: Connection, documents: Sequence[str]) -> dict[tuple[str, int], list[str]]:
+def read_models_of(connection: Connection, documents: Sequence[str]) -> dict[tuple[str, int], list[str]]:
     """Return the read models with rows of each version, from their tables: a definition may have been deleted."""
     models: dict[tuple[str, int], list[str]] = {}
     for generation, name, relation, store, state in connection.execute(READ_GENERATIONS).fetchall():

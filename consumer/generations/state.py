@@ -56,6 +56,23 @@ class ParkedDocument:
     reason: str
     parked_at: datetime
 
+    @property
+    def is_composed(self) -> bool:
+        """Return whether the key is a composed one: that is payload."""
+        return self.version is None and self.key != str(self.sequence_no)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the document in the form of `--json`."""
+        return {
+            "projection": self.projection,
+            "generation": self.generation,
+            "document": self.key,
+            "version": self.version,
+            "block": self.sequence_no,
+            "reason": self.reason,
+            "parked_at": self.parked_at.isoformat(),
+        }
+
 
 def statuses(
     connection: Connection, projections: Iterable[Projection], stores: Stores = DATABASE_ONLY

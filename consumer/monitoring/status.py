@@ -1,7 +1,8 @@
 """The status of a store: the mark, gaps, rejections, redactions and every generation."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.mark.omissions import count_omissions
 from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
+from strandline.consumer.store.digest_checks import DigestCheck, read_checks
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
@@ -33,6 +35,8 @@ COUNT_REGISTERED = f"""
         SELECT {IS_HIDDEN} AS done
         FROM journal.redaction d, journal.mark m WHERE {IS_IN_EFFECT}
     ) AS registered"""
+READ_MOVED = "SELECT moved_at FROM journal.mark"
+CHECKS_SHOWN = 20
 READ_OTHERS = """
     SELECT projection, store, generation, position, state FROM projection.generation
     WHERE generation <> ALL (%s::bigint[]) ORDER BY projection, generation"""
@@ -78,7 +82,10 @@ class IncompleteBlocks:
 
 @dataclass(frozen=True)
 class Status:
-    """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all."""
+    """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all.
+
+    `moved_at` is when the mark last rose; `digest_checks` are the latest checks of saved digests, the newest first.
+    """
 
     strand_id: str | None
     origin: int
@@ -92,6 +99,8 @@ class Status:
     projections: list[ProjectionStatus]
     other_generations: list[OtherGeneration]
     claims: Claims
+    moved_at: datetime | None = None
+    digest_checks: list[DigestCheck] = field(default_factory=list)
 
     @property
     def waits(self) -> bool:
@@ -121,6 +130,8 @@ def read_status(
             projections=served,
             other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
             claims=read_claims(connection),
+            moved_at=_row(connection, READ_MOVED)[0],
+            digest_checks=read_checks(connection, CHECKS_SHOWN),
         )
 
 

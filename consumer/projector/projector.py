@@ -14,7 +14,7 @@ from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector.backfill import Backfill
 from strandline.consumer.projector.composed_filler import ComposedFiller
 from strandline.consumer.projector.feed import Batch, Limits
-from strandline.consumer.projector.filler import AGAIN, Filler
+from strandline.consumer.projector.filler import AGAIN, BackfillBatch, Filler
 from strandline.consumer.projector.lease import READ_POSITION, Lease
 from strandline.consumer.projector.prefetch import prefetch
 from strandline.consumer.projector.row_filler import RowFiller
@@ -27,6 +27,8 @@ Progress = Callable[[str, int, int], None]  # projection, position, mark
 LOCK = "UPDATE projection.generation SET position = position WHERE generation = %s RETURNING position"
 SET_POSITION = """
     UPDATE projection.generation SET position = %s, failed_at = NULL, failure = NULL WHERE generation = %s"""
+
+SET_FILLED = "UPDATE projection.generation SET filled = %s, to_fill = %s WHERE generation = %s"
 
 
 class Projector:
@@ -96,7 +98,7 @@ class Projector:
                 self._sink.create(bare=True)
             with prefetch(backfill.batches(self._sink), PREFETCHED) as batches, backfill.cancelled_by_errors():
                 for batch in batches:
-                    self._write_backfill(lease, backfill, partial(self._filler.write_first, batch))
+                    self._write_backfill(lease, backfill, partial(self._write_first, batch))
                     if progress:
                         progress(f"{self._projection.name}, {backfill.unit}", batch.done, batch.total)
             self._write_backfill(lease, backfill, self._filler.complete)
@@ -108,6 +110,11 @@ class Projector:
                 position = leases.hold(self._connection, lease)
                 backfill.arrive(self._connection, self._generation)
                 leases.move(self._connection, lease, max(position, backfill.last))
+
+    def _write_first(self, batch: BackfillBatch) -> None:
+        self._filler.write_first(batch)
+        total = batch.total if batch.total > batch.done else None  # a total that nobody counted is what is done
+        self._connection.execute(SET_FILLED, [batch.done, total, self._generation])
 
     def _write_backfill(self, lease: Lease, backfill: Backfill, write: Callable[[], None]) -> None:
         """Write in a transaction that is not durable: a backfill that is cut off starts again."""

@@ -17,7 +17,9 @@ from strandline.journal.proofs.file import Proof
 from strandline.journal.proofs.path import PathCollector, revision_proof
 
 _REVISION = """
-    SELECT * FROM journal.revision
+    SELECT sequence_no, document_id, version, hash, tx_id, tx_time, metadata, data_hash,
+           CASE WHEN %s THEN data_ion END AS data_ion
+    FROM journal.revision
     WHERE document_id = %s AND version = %s AND sequence_no <= (SELECT sequence_no FROM journal.mark)
     ORDER BY sequence_no LIMIT 1"""
 _OMISSIONS = "SELECT true FROM journal.omission WHERE sequence_no = %s AND block_hash = %s LIMIT 1"
@@ -25,15 +27,23 @@ _BLOCK = "SELECT * FROM journal.block WHERE sequence_no = %s"
 
 
 def prove(
-    url: str, document_id: str, version: int, tip: int | None = None, *, progress: Progress = lambda *_: None
+    url: str,
+    document_id: str,
+    version: int,
+    tip: int | None = None,
+    *,
+    with_data: bool = True,
+    progress: Progress = lambda *_: None,
 ) -> Proof:
     """Make and check the proof of a revision up to the digest at `tip`, by default the mark. Memory stays flat.
+
+    Without `with_data` the hash of the data takes their place, as in the proof of a redacted revision.
 
     Raises `StrandlineError` if the store lacks the revision or a block from 0 to the tip, if the block came only as
     JSON, or if the proof does not hold.
     """
     with connect(url, role=AUDITOR) as connection:
-        revision = _row(connection, _REVISION, document_id, version)
+        revision = _row(connection, _REVISION, with_data, document_id, version)
         if revision is None:
             raise StrandlineError(
                 f"the journal in the store holds no version {version} of document {document_id}; "

@@ -4,6 +4,7 @@
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,6 +96,33 @@ def check_proof(data: bytes, digest: bytes | None = None, *, name: str = "the pr
     if content is not None and "format" in content:
         return _check_own(read_proof(content, name), digest)
     return _check_saved(parse_saved_digest(data, name), digest)
+
+
+def check_json(result: CheckResult) -> dict[str, object]:
+    """Return the object of `check-proof --json`."""
+    content = result.content
+    return {
+        "ok": result.ok,
+        "data_verified": result.ok and content is not None,
+        "answer": result.answer,
+        "bound": result.bound,
+        "document": result.document,
+        "version": result.version,
+        "digest": b64encode(result.digest).decode(),
+        "content": None
+        if content is None
+        else {
+            "table": content.table,
+            "block": result.sequence_no,
+            "strand_id": result.strand_id,
+            "transaction": content.tx_id,
+            "time": content.tx_time.isoformat(),
+            "state": content.state,
+            "data": content.data,
+        },
+        "reasons": list(result.reasons),
+        "notes": list(result.notes),
+    }
 
 
 def _check_own(proof: Proof, digest: bytes | None) -> CheckResult:

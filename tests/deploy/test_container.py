@@ -4,6 +4,7 @@ No Docker runs where this was written: what can be checked without it is checked
 docs/operations.md.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -174,18 +175,62 @@ def test_all_packages_are_copied() -> None:
         assert f"!{top}\n" in text(".dockerignore")
 
 
-def test_alerts_use_existing_metrics(database: str, tmp_path: Path) -> None:
-    from prometheus_client import Counter
+@pytest.fixture
+def metric_names(database: str, tmp_path: Path) -> set[str]:
+    """The name of every sample that the worker shows: of the store, and of the shards' processes."""
+    from prometheus_client import Counter, Gauge, Histogram
     from prometheus_client.parser import text_string_to_metric_families
 
     from strandline.consumer.monitoring import metrics
     from strandline.consumer.monitoring.exposition import Exposition
 
     body = Exposition(database, tmp_path, {}, timedelta(hours=1)).text()
-    shown = {family.name for family in text_string_to_metric_families(body.decode())}
-    shown |= {f"{one._name}_total" for one in vars(metrics).values() if isinstance(one, Counter)}
+    names = {family.name for family in text_string_to_metric_families(body.decode())}
+    for one in vars(metrics).values():
+        if isinstance(one, Counter):
+            names.add(f"{one._name}_total")
+        elif isinstance(one, Histogram):
+            names |= {f"{one._name}_{part}" for part in ("bucket", "sum", "count")}
+        elif isinstance(one, Gauge):
+            names.add(one._name)
+    return names
+
+
+def test_alerts_use_existing_metrics(metric_names: set[str]) -> None:
     rules = [rule for group in yaml("deploy/alerts.yml")["groups"] for rule in group["rules"]]
     for rule in rules:
         for name in re.findall(r"strandline_[a-z_]+", rule["expr"]):
-            assert name in shown, rule["alert"]
+            assert name in metric_names, rule["alert"]
         assert {"summary", "action"} <= rule["annotations"].keys()
+
+
+def test_dashboard_uses_existing_metrics(metric_names: set[str]) -> None:
+    panels = [one for one in json.loads(text("deploy/grafana.json"))["panels"] if one["type"] != "row"]
+    used = set()
+    for panel in panels:
+        assert panel["description"], panel["title"]
+        for target in panel["targets"]:
+            names = set(re.findall(r"strandline_[a-z_]+", target["expr"]))
+            assert names, panel["title"]
+            assert names <= metric_names, panel["title"]
+            used |= names
+    # Whatever an alert looks at can be seen.
+    assert set(re.findall(r"strandline_[a-z_]+", text("deploy/alerts.yml"))) - used <= {
+        "strandline_stream_state",
+        "strandline_projection_position",
+    }
+
+
+def test_dashboard_fits_its_grid() -> None:
+    dashboard = json.loads(text("deploy/grafana.json"))
+    assert len({one["id"] for one in dashboard["panels"]}) == len(dashboard["panels"])
+    places = set()
+    for panel in dashboard["panels"]:
+        grid = panel["gridPos"]
+        assert grid["x"] + grid["w"] <= 24
+        cells = {
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
+        }
+        assert not cells & places, panel["title"]
+        places |= cells
+        assert panel["type"] == "row" or panel["datasource"]["uid"] == "${datasource}"

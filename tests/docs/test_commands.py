@@ -20,6 +20,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks, commands, name_of, pros
 
 NOT_TESTED = {
     "make": "CI runs `make test`; tests/cli runs the demo",
+    "console": "runs until Ctrl-C; tests/console and tests/cli run both halves",
     "install": "would install packages",
     "emulators": "runs until Ctrl-C; tests/consumer/worker runs the same emulators",
     "opensearch": "runs until Ctrl-C; tests/opensearch runs the same node",

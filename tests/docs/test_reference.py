@@ -13,7 +13,7 @@ from tests.docs.pages import PAGES, ROOT, name_of
 
 DOCS = ROOT / "docs"
 EVERY_COMMAND = {"--help", "-h", "--json"}
-CODE = ("cli", "consumer", "journal", "ledger", "projections")
+CODE = ("cli", "console", "consumer", "journal", "ledger", "projections")
 
 
 def sections() -> dict[str, str]:
@@ -94,6 +94,6 @@ def _anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "benchmarks/README.md"], ids=name_of)
 def test_files_that_pages_name_exist(page: Path) -> None:
-    folders = "cli|consumer|journal|ledger|projections|migrations|tests|native|benchmarks|deploy|docs|tools"
+    folders = "cli|console|consumer|journal|ledger|projections|migrations|tests|native|benchmarks|deploy|docs|tools"
     for name in re.findall(rf"(?<![\w/.-])`((?:{folders})/[\w./-]*)`", page.read_text()):
         assert (ROOT / name).exists(), name

@@ -29,7 +29,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's folder, whose packages have the names of our folders and must not be imported in their place."""
-    for name in ("cli", "consumer", "journal", "ledger", "migrations", "projections"):
+    for name in ("cli", "console", "consumer", "journal", "ledger", "migrations", "projections"):
         package = tmp_path / "work" / name
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("raise SystemExit('the folder of the user was imported')\n")
@@ -67,6 +67,12 @@ def test_wheel_holds_one_package(sources: Path, tmp_path: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"strandline"}
     assert "strandline/consumer/worker/logback.xml" in names
     assert "strandline/migrations/0001_roles.sql" in names
+    assert {
+        "strandline/console/templates/base.html",
+        "strandline/console/static/htmx.min.js",
+        "strandline/console/static/htmx.LICENSE.txt",
+        "strandline/console/static/verify_proof.py",
+    } <= set(names)
     assert "strandline/projections/licensing/licence_register.py" in names
 
 

@@ -1,0 +1,42 @@
+"""What all pages share: the settings, the store, the logins for payload, and the prefix of every address."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from strandline.console.logins import Login
+from strandline.console.reader import SignIn
+from strandline.consumer.database.connection import OPERATOR, WORKER, Connection, connect
+from strandline.consumer.generations.stores import Stores
+from strandline.consumer.projection.definition import Projection
+from strandline.consumer.settings import Settings
+
+APPLICATION = "strandline console"
+
+
+@dataclass(frozen=True)
+class Console:
+    """`url` is the worker's: pages use it by fixed statements only. A login that is None shows nothing of its kind."""
+
+    settings: Settings
+    url: str = field(repr=False)
+    projections: Mapping[str, Projection]
+    stores: Stores
+    sign_in: SignIn
+    analyst: Login | None = None
+    cleared: Login | None = None
+    prefix: str = ""
+    read_only: bool = False
+    loopback_only: bool = True
+
+    @contextmanager
+    def status(self) -> Iterator[Connection]:
+        """Open a connection that acts as the operator, who may read no payload."""
+        with connect(self.url, role=OPERATOR, application_name=APPLICATION) as connection:
+            yield connection
+
+    @contextmanager
+    def worker(self) -> Iterator[Connection]:
+        """Open a connection that acts as the worker: for what the console writes, and for fixed statements."""
+        with connect(self.url, role=WORKER, application_name=APPLICATION) as connection:
+            yield connection
