@@ -216,7 +216,7 @@ class Restorer:
         budget = max(self._budget >> self._failures[key], min(self._budget, _LEAST_BUDGET))
         for rank in (history.rank, history.rank_without_hints) if history.hinted else (history.rank,):
             try:
-                found = search(value, accepts, rank, budget)
+                found = search(value, accepts, rank, budget, history.knows)
             except RecursionError:
                 return None
             self.tried += found.tried

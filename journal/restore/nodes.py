@@ -4,10 +4,11 @@ Each alternative of each field is serialized and hashed once. A struct's hash is
 combination costs a sort and one hash, not a new pass over the data.
 
 Members of a list mostly have the same types, field by field. A `Uniform` list gives all values of one field the same
-recipe; a `Mixed` one does not, and has very many more alternatives.
+recipe; a `Mixed` one does not, and has very many more alternatives. `alike` gives all fields that
+look alike one recipe: an application that wrote one float or symbol mostly wrote others too.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -188,24 +189,32 @@ class _Shared:
         return self._options
 
 
-class Uniform:
-    """A list in which all values of one field have one recipe."""
+Group = Callable[[Field], Hashable]
+"""Says which fields share a recipe."""
 
-    def __init__(self, value: list[Any], path: Path, rank: Rank) -> None:
-        self._shared: dict[Field, _Shared] = {}
+
+class Uniform:
+    """A value in which all values of one group have one recipe; by default each field is a group."""
+
+    def __init__(self, value: Any, path: Path, rank: Rank, group: Group = lambda field: field) -> None:
+        self._group = group
         self._rank = rank
         self._value = value
         self._path = path
+        self._shared: dict[Hashable, _Shared] = {}
+        self._fields: dict[Field, Hashable] = {}
         self._serialized: dict[tuple[int, str], bytes] = {}
         self._gather(value, path)
-        self._fields = list(self._shared)
         self._product = Product(list(self._shared.values()))
 
     def _gather(self, value: Any, path: Path) -> None:
         field = (path, kind_of(value))
-        shared = self._shared.get(field)
+        group = self._fields.get(field)
+        if group is None:
+            group = self._fields[field] = self._group(field)
+        shared = self._shared.get(group)
         if shared is None:
-            shared = self._shared[field] = _Shared()
+            shared = self._shared[group] = _Shared()
         ranked = self._rank(field, value)
         shared.add([(recipe, cost) for recipe, cost in ranked if apply(recipe, value) is not NOT_POSSIBLE])
         if type(value) is dict:
@@ -249,8 +258,14 @@ class Uniform:
         return apply(recipe, value)
 
     def recipes(self, index: int) -> Iterator[tuple[Field, str]]:
-        for field, choice in zip(self._fields, self._product.choice(index), strict=True):
-            yield field, self._shared[field].recipe(choice)
+        choices = dict(zip(self._shared, self._product.choice(index), strict=True))
+        for field, group in self._fields.items():
+            yield field, self._shared[group].recipe(choices[group])
+
+
+def alike(value: Any, rank: Rank, known: Callable[[Field], bool]) -> Node:
+    """Return the node of a document in which fields of one kind have one recipe, except for those known."""
+    return Uniform(value, (), rank, lambda field: field if known(field) else field[1])
 
 
 def struct_content(digests: list[bytes]) -> bytes:

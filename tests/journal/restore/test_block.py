@@ -18,7 +18,8 @@ from tests.journals import small_journal
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 DOCUMENT = """{issued: 2020-01-02T03:04:05.678Z, fee: 34.00, status: ACTIVE, name: "Ada Fiction", points: 3,
-    ratio: 1.5e0, photo: {{aGVsbG8gd29ybGQsIGhlbGxv}}, note: null.string, born: 1980-02-03, events: [{at: 2020-01-02T, by: x}]}"""
+    ratio: 1.5e0, photo: {{aGVsbG8gd29ybGQsIGhlbGxv}}, note: null.string, born: 1980-02-03,
+    events: [{at: 2020-01-02T, by: x}]}"""
 
 
 def read(text: str) -> Any:

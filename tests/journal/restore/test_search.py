@@ -114,10 +114,37 @@ def test_annotation_is_found_with_a_hint_only() -> None:
 
 
 def test_budget_bounds_the_search() -> None:
-    document = read("{" + ",".join(f"f{number}: null.symbol" for number in range(12)) + "}")
+    document = read(
+        "{" + ",".join(f"f{number}: null.{'symbol' if number % 2 else 'clob'}" for number in range(12)) + "}"
+    )
     found = find(document, budget=500)
 
     assert found == NotFound(500, exhausted=False)
+
+
+@pytest.mark.parametrize("value", ["1.5e0", "sym", "null.timestamp", "{{YWJj}}"])
+def test_fields_that_look_alike_are_tried_together(value: str) -> None:
+    """Forty fields of an unlikely type: far beyond what combinations of forty could find."""
+    document = read("{" + ",".join(f"f{number}: {value}" for number in range(40)) + ", n: 1, t: 2020-01-01}")
+
+    assert isinstance(find(document, budget=2_000), Found)
+
+
+def test_known_fields_keep_their_types_when_others_are_tried_together() -> None:
+    document = read('{a: "x", b: "y",' + ",".join(f"f{number}: s" for number in range(30)) + "}")
+
+    def rank(field: Field, value: Any) -> Ranked:
+        return [("string", 0.0), ("symbol", 9.0)] if field[0] in given else recipes_for(value)
+
+    known = search(
+        exact(down_convert(document)),
+        ion_hash(document).__eq__,
+        rank,
+        2_000,
+        lambda field: field[0] in given,
+    )
+
+    assert isinstance(known, Found)
 
 
 def test_value_of_no_ion_exhausts_the_search() -> None:
