@@ -57,14 +57,16 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
 PLAIN = ("null", "bool", "int", "decimal", "timestamp", "string")
 
 
-def documents(names: tuple[str, ...] = tuple(SCALARS), depth: int = 4, width: int = 4) -> st.SearchStrategy[Any]:
+def documents(
+    names: tuple[str, ...] = tuple(SCALARS), depth: int = 4, width: int = 4, *, sexps: bool = True
+) -> st.SearchStrategy[Any]:
     """Return documents with scalars of these types, in structs, lists and s-expressions down to a depth."""
     scalars = st.one_of([SCALARS[name] for name in names])
     members = scalars
     for _ in range(depth - 1):
         lists = st.lists(members, max_size=width)
         containers = [st.dictionaries(NAMES, members, max_size=width), lists]
-        if set(names) - set(PLAIN):
+        if sexps:
             containers.append(lists.map(lambda items: IonPyList.from_value(IonType.SEXP, items)))
         members = st.one_of(scalars, *containers)
     return st.dictionaries(NAMES, members, max_size=width)

@@ -44,7 +44,7 @@ def test_documents_of_one_type_are_found(name: str) -> None:
 
 
 @settings(max_examples=40)
-@given(documents(PLAIN))
+@given(documents(PLAIN, sexps=False))
 def test_nested_documents_of_frequent_types_are_found(document: Any) -> None:
     found = find(document)
 
@@ -131,17 +131,18 @@ def test_fields_that_look_alike_are_tried_together(value: str) -> None:
 
 
 def test_known_fields_keep_their_types_when_others_are_tried_together() -> None:
+    settled = {("a",), ("b",)}
     document = read('{a: "x", b: "y",' + ",".join(f"f{number}: s" for number in range(30)) + "}")
 
     def rank(field: Field, value: Any) -> Ranked:
-        return [("string", 0.0), ("symbol", 9.0)] if field[0] in given else recipes_for(value)
+        return [("string", 0.0), ("symbol", 9.0)] if field[0] in settled else recipes_for(value)
 
     known = search(
         exact(down_convert(document)),
         ion_hash(document).__eq__,
         rank,
         2_000,
-        lambda field: field[0] in given,
+        lambda field: field[0] in settled,
     )
 
     assert isinstance(known, Found)
