@@ -11,7 +11,7 @@ from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
-from strandline.cli.texts import count, sources_text, span
+from strandline.cli.texts import count, restored_json, restored_text, sources_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ def _json(found: "Verification", tip: int | None) -> dict[str, object]:
         "accepted_gaps": found.accepted_gaps,
         "sources": [asdict(one) for one in found.sources],
         "records": dict(found.records),
+        "restored": None if found.restored is None else restored_json(found.restored),
     }
 
 
@@ -267,6 +268,8 @@ def _say_counts(found: "Verification") -> None:
         f"and {count(found.system_revisions, 'system revision')} (hash only)."
     )
     for text in sources_text(found.sources, found.records):
+        say(text)
+    for text in () if found.restored is None else restored_text(found.restored):
         say(text)
     if found.level == "chain":
         say("Level chain: the links and the list of revisions were checked. The data were not checked against hashes.")

@@ -14,6 +14,7 @@ from strandline.consumer.mark.omissions import count_omissions
 from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
+from strandline.consumer.store.restored import RestoredCounts, read_restored
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
@@ -92,6 +93,7 @@ class Status:
     projections: list[ProjectionStatus]
     other_generations: list[OtherGeneration]
     claims: Claims
+    restored: RestoredCounts
 
     @property
     def waits(self) -> bool:
@@ -121,6 +123,7 @@ def read_status(
             projections=served,
             other_generations=[OtherGeneration(*row) for row in connection.execute(READ_OTHERS, [known])],
             claims=read_claims(connection),
+            restored=read_restored(connection),
         )
 
 

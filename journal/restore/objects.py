@@ -27,8 +27,9 @@ class Run(NamedTuple):
 class RestoredObject:
     """An object's blocks after the search, in order, and what was found.
 
-    `lifted` and `kept_back` count revisions by table (journal.restore.block.Restored). `blocks` counts those read,
-    `restored` those that are Ion now and were not. `learned` is new knowledge of types; `tried` the combinations tried.
+    `lifted` and `kept_back` count revisions by table (journal.restore.block.Restored); `searched` has what was lifted
+    in each JSON block. `blocks` counts those read, `restored` those that are Ion now and were not. `learned` is new
+    knowledge of types; `tried` the combinations tried.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -37,6 +38,7 @@ class RestoredObject:
     lifted: Counter[str] = field(default_factory=Counter)
     kept_back: Counter[str] = field(default_factory=Counter)
     held_out: list[HeldOut] = field(default_factory=list)
+    searched: dict[int, Counter[str]] = field(default_factory=dict)
     learned: list[Learned] = field(default_factory=list)
     tried: int = 0
 
@@ -84,6 +86,7 @@ def _restored(plain: bytes, restorer: Restorer) -> RestoredObject:
             raise ShapeError("a value is not a block")
         found = restorer.restore(value)
         result.lifted += found.lifted
+        result.searched[value["blockAddress"]["sequenceNo"]] = found.lifted
         result.kept_back += found.kept_back
         result.held_out += found.held_out
         blocks.append((value["blockAddress"]["sequenceNo"], found.block, text[start:end]))

@@ -1,7 +1,6 @@
 """A JSON export comes back as Ion: whole, resumed after any interruption, or as far as its types are found."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,19 @@ from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.export import ExportWriter, Format, encode
+from strandline.journal.make.export import Format, encode
 from strandline.journal.restore.hints import Hints
 from strandline.journal.simulation.ledgers import LEDGERS, LedgerName
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
-from tests.journal.restore.exported import STRAND, journal_of
+from tests.consumer.restoration.exports import write_export
+from tests.journal.restore.exported import STRAND
 
 NO_HINTS = HintSources(Hints())
 
 
 def restored(source: Path, destination: Path, hints: HintSources = NO_HINTS, **more: Any) -> Restoration:
     return restore_export(local_sources(str(source)), destination, hints=hints, workers=1, **more)
-
-
-def write_export(folder: Path, texts: Sequence[str], object_blocks: int = 2) -> list[dict[str, Any]]:
-    blocks = journal_of([ion.read_one(text.encode()) for text in texts])
-    writer = ExportWriter(
-        folder, Format.JSON, strand_id=STRAND, export_id="e", prefix="p/", object_blocks=object_blocks
-    )
-    for block in blocks:
-        writer.add(block)
-    writer.finish()
-    return blocks
 
 
 def blocks_in(folder: Path) -> list[bytes]:
