@@ -10,9 +10,20 @@ import typer
 from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.progress import Counter, meter, total_blocks
+from strandline.cli.restore import Budget, Hints
 from strandline.cli.session import discover_projections, open_store
 from strandline.cli.status import HIDDEN
-from strandline.cli.texts import count, gaps_text, mark_text, note_residue, pending_text, sources_text
+from strandline.cli.texts import (
+    count,
+    gaps_text,
+    mark_text,
+    note_residue,
+    pending_text,
+    restored_text,
+    sources_text,
+)
+from strandline.journal.errors import UsageError
+from strandline.journal.restore.block import BUDGET
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.probe import Residue
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.projection.definition import Projection
     from strandline.consumer.settings import Settings
+    from strandline.journal.restore.decoding import RestoringDecoder
     from strandline.journal.sources.source import Source
 
 Sources = Annotated[
@@ -44,7 +56,16 @@ class ReplayResult:
         return not (pending or self.replay.rejected or failing)
 
 
-def replay(sources: Sources, trust_deletions: TrustDeletions = False, as_json: AsJson = False) -> int:
+def replay(
+    sources: Sources,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Find the types that JSON lost, as `strandline restore` does.")
+    ] = False,
+    hints: Hints = None,
+    budget: Budget = BUDGET,
+    trust_deletions: TrustDeletions = False,
+    as_json: AsJson = False,
+) -> int:
     """Ingest and verify a journal, and project it. Resumes.
 
     Ingesting the same source again changes nothing.
@@ -53,13 +74,28 @@ def replay(sources: Sources, trust_deletions: TrustDeletions = False, as_json: A
 
     projections = discover_projections()
     opened = open_sources(sources)
+    restoring = _restoring(hints, budget) if restore else None
+    if hints and not restore:
+        raise UsageError("--hints goes with --restore.")
     with open_store() as (settings, url):
-        result = replay_and_project(url, opened, settings, projections, trust_deletions=trust_deletions)
+        result = replay_and_project(
+            url, opened, settings, projections, trust_deletions=trust_deletions, restoring=restoring
+        )
     if as_json:
         show_json(_replay_json(result))
     else:
         _say_replay(result)
     return 0 if result.complete else 1
+
+
+def _restoring(hints: Sequence[str] | None, budget: int) -> "RestoringDecoder":
+    from strandline.consumer.restoration.hint_files import open_hints
+    from strandline.journal.restore.decoding import RestoringDecoder
+
+    found = open_hints(hints or [])
+    if found.copies:
+        raise UsageError("replay --restore takes hints from text files only; for an Ion copy use `strandline restore`.")
+    return RestoringDecoder(found.hints, budget)
 
 
 def replay_and_project(
@@ -69,6 +105,7 @@ def replay_and_project(
     projections: Mapping[str, "Projection"],
     *,
     trust_deletions: bool = False,
+    restoring: "RestoringDecoder | None" = None,
 ) -> ReplayResult:
     """Ingest the sources, project up to the mark, and apply every redaction, with progress."""
     from strandline.consumer.database.connection import connect
@@ -80,7 +117,9 @@ def replay_and_project(
     stores = open_stores(settings, url)
     with meter() as shown:
         progress = Counter(shown, "ingesting", total_blocks(sources))
-        result = replay_sources(url, sources, settings, trust_deletions=trust_deletions, progress=progress)
+        result = replay_sources(
+            url, sources, settings, trust_deletions=trust_deletions, restoring=restoring, progress=progress
+        )
     started = time.monotonic()
     with meter() as shown:
         residue = hide(url, projections, stores, shown.report)
@@ -109,6 +148,7 @@ def _replay_json(done: ReplayResult) -> dict[str, object]:
         "objects_skipped": result.objects_skipped,
         "sources": [asdict(one) for one in result.sources],
         "records": dict(result.records),
+        "restored": done.status.restored.as_dict(),
         "projecting_seconds": round(done.projecting_seconds, 3),
         "projections": [asdict(one) for one in done.status.projections],
     }
@@ -126,6 +166,8 @@ def _say_replay(done: ReplayResult) -> None:
     if result.objects_skipped:
         say(f"Skipped {count(result.objects_skipped, 'object')}: already ingested.")
     say(mark_text(status))
+    for text in restored_text(status.restored):
+        say(text)
     if not done.complete or any(one.parked for one in status.projections):
         _note_problems(done)
     show_table(

@@ -12,7 +12,7 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import clear_screen, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import KERNEL_NAME, count, gaps_text, mark_text, pending_text, span
+from strandline.cli.texts import KERNEL_NAME, count, gaps_text, mark_text, pending_text, restored_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
     if not found.claims.data_verified:
         blocks = count(found.claims.unverified_blocks, "block")
         say(f"Data not verified: {blocks} known only from JSON (level chain); replay the export in Ion.")
+    for text in restored_text(found.restored):
+        say(text)
     if found.claims.graft is not None:
         say(f"Blocks {found.claims.graft:,} and later were written by Strandline, not QLDB.")
     if found.head is not None and found.head != found.mark:

@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from strandline.cli.output import note
+from strandline.cli.output import note, plain
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.probe import Residue
     from strandline.consumer.intake.coverage import Extent
     from strandline.consumer.monitoring.status import Status
+    from strandline.consumer.store.restored import RestoredCounts
 
 KERNEL_NAME = {"native": "native kernel", "python": "plain Python kernel"}
 GAPS_SHOWN = 5
 RESIDUE_SHOWN = 20
+FIELDS_SHOWN = 10
 
 
 def span(first: int, last: int) -> str:
@@ -49,6 +51,20 @@ def pending_text(status: "Status") -> str:
     """Why blocks above the mark are not verified although none is missing."""
     after = status.origin if status.mark is None else status.mark + 1
     return f"block {after:,} is pending: its revisions are incomplete, or two blocks have its number"
+
+
+def restored_text(found: "RestoredCounts") -> Iterator[str]:
+    """The revisions that came as JSON and have their types again, by table, and the fields that hold out."""
+    if found.lifted:
+        tables = ", ".join(f"{plain(table)} {number:,}" for table, number in found.lifted.items())
+        total = count(sum(found.lifted.values()), "revision")
+        yield f"Restored from JSON: {total}, with types that their hashes confirm ({tables})."
+    if found.held_out:
+        shown = ", ".join(
+            f"{plain(one.table)}.{plain(one.field)} ({one.revisions:,})" for one in found.held_out[:FIELDS_SHOWN]
+        )
+        more = f" and {len(found.held_out) - FIELDS_SHOWN:,} more" if len(found.held_out) > FIELDS_SHOWN else ""
+        yield f"Types not found, in so many revisions: {shown}{more}. Give hints: docs/restoring.md."
 
 
 def sources_text(sources: "Sequence[Extent]", records: Mapping[str, int]) -> Iterator[str]:

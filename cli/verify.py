@@ -10,7 +10,7 @@ from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
-from strandline.cli.texts import KERNEL_NAME, count, sources_text, span
+from strandline.cli.texts import KERNEL_NAME, count, restored_text, sources_text, span
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -212,6 +212,8 @@ def _say_counts(found: "Verification") -> None:
         f"and {count(found.system_revisions, 'system revision')} (hash only)."
     )
     for text in sources_text(found.sources, found.records):
+        say(text)
+    for text in () if found.restored is None else restored_text(found.restored):
         say(text)
     if found.level == "chain":
         say("Level chain: the links and the list of revisions were checked. The data were not checked against hashes.")

@@ -465,3 +465,10 @@ CREATE TABLE journal.digest_check (
     checked_at timestamptz NOT NULL DEFAULT now()
 );
 GRANT SELECT ON journal.digest_check TO strandline_operator;
+
+-- Blocks that came as JSON and were searched for their Ion types (journal/restore). Names of tables and fields only.
+CREATE TABLE journal.restored_block (
+    sequence_no bigint PRIMARY KEY,
+    lifted      jsonb NOT NULL,  -- {table: revisions}: those that have the types that their hashes confirm
+    held_out    jsonb NOT NULL   -- [[table, field]]: those whose types were not found; the block then stays JSON
+);

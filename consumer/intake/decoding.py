@@ -114,10 +114,11 @@ def decode_items(
     trust_deletions: bool = False,
     with_rows: bool = True,
     skip: Callable[[Item, bytes], bool] = lambda _item, _digest: False,
+    decoder: Callable[..., Decoded] = decode,
 ) -> Iterator[DecodedItem]:
     """Decode each item in the pool, but for those that `skip` accepts by their digest.
 
-    A missing or unreadable file is a fault like any other.
+    A missing or unreadable file is a fault like any other. `decoder` decodes objects; the pool may be processes.
     """
     options = {"trust_deletions": trust_deletions, "with_rows": with_rows}
     waiting: deque[tuple[Item, bytes, list[Fault], Future[Decoded]]] = deque()
@@ -127,7 +128,7 @@ def decode_items(
             continue
         work: Callable[[], Decoded] = partial(decode_records, content.files, **options)
         if not isinstance(item, RecordFiles):
-            work = partial(decode, content.files[0][1], **options) if content.files else Decoded
+            work = partial(decoder, content.files[0][1], **options) if content.files else Decoded
         waiting.append((item, digest, content.faults, pool.submit(work)))
         del content, work
         while len(waiting) >= workers + _SUBMITTED_AHEAD:

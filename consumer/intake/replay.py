@@ -24,9 +24,11 @@ from strandline.consumer.mark.orphans import reject_orphans
 from strandline.consumer.settings import Settings
 from strandline.consumer.store.graft import read_graft
 from strandline.consumer.store.object_places import ObjectPlace, add_places, stored_places
+from strandline.consumer.store.restored import record_restored
 from strandline.journal.decode.archives import DecodedRecords
 from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.objects import Decoded
+from strandline.journal.restore.decoding import RestoredDecoded, RestoringDecoder
 from strandline.journal.sources.source import Item, Source, all_items
 
 # One transaction of intake: large enough that its fixed costs vanish, small enough for flat memory.
@@ -67,26 +69,45 @@ def replay_sources(
     settings: Settings,
     *,
     trust_deletions: bool = False,
+    restoring: RestoringDecoder | None = None,
     progress: Progress = lambda _: None,
 ) -> Replay:
     """Verify sources, store what is new, and advance the mark. What is stored already stays as it is.
 
     Resumes: a file with the address, size and version of an object that is stored completely is not read again; one
-    with the SHA-256 of such an object is not decoded again. Raises `ForeignStrand` if the sources hold blocks of
-    another ledger, or of several.
+    with the SHA-256 of such an object is not decoded again. `restoring` finds the types of JSON blocks on the way in;
+    objects that are stored are then searched again. Raises `ForeignStrand` if the sources hold blocks of another
+    ledger, or of several.
     """
     started = time.monotonic()
     with connect(url) as reading, connect(url) as writing, connect(url) as advancing, ExitStack() as stack:
         pipeline = Pipeline(reading, writing, advancing, settings.origin, progress)
-        items = pipeline.unread(list(all_items(sources)))
+        items = list(all_items(sources))
+        if restoring is None:
+            items = pipeline.unread(items)
         workers = workers_for(items, settings.workers)
         pool = stack.enter_context(executor(workers, items))
-        decoded = decode_items(items, pool, workers=workers, trust_deletions=trust_deletions, skip=pipeline.is_stored)
+        if restoring is None:
+            decoded = decode_items(
+                items, pool, workers=workers, trust_deletions=trust_deletions, skip=pipeline.is_stored
+            )
+        else:
+            decoded = decode_items(items, pool, workers=workers, trust_deletions=trust_deletions, decoder=restoring)
+            decoded = _recorded(decoded, reading)
         pipeline.run(decoded)
         result = pipeline.finish()
     result.sources = pipeline.coverage.extents(sources)
     result.seconds = time.monotonic() - started
     return result
+
+
+def _recorded(decoded: Iterator[DecodedItem], connection: Connection) -> Iterator[DecodedItem]:
+    """Record what was searched before it is stored: after a kill, the next run records and stores it again."""
+    for item in decoded:
+        if isinstance(item.decoded, RestoredDecoded):
+            held_out = [(one.sequence_no, one.table, one.fields) for one in item.decoded.held_out]
+            record_restored(connection, item.decoded.searched, held_out)
+        yield item
 
 
 class _Written(NamedTuple):

@@ -31,6 +31,7 @@ def status_json(
         "other_generations": [asdict(one) for one in found.other_generations],
         "redactions": asdict(found.redactions),
         "strand_id": found.strand_id,
+        "restored": found.restored.as_dict(),
         **found.claims.as_dict(),
         "mark_moved_at": found.moved_at.isoformat() if found.moved_at else None,
         "digest_checks": [one.as_dict() for one in found.digest_checks],

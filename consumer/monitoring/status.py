@@ -16,6 +16,7 @@ from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.digest_checks import DigestCheck, read_checks
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
+from strandline.consumer.store.restored import RestoredCounts, read_restored
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
@@ -99,6 +100,7 @@ class Status:
     projections: list[ProjectionStatus]
     other_generations: list[OtherGeneration]
     claims: Claims
+    restored: RestoredCounts
     moved_at: datetime | None = None
     digest_checks: list[DigestCheck] = field(default_factory=list)
 
@@ -132,6 +134,7 @@ def read_status(
             claims=read_claims(connection),
             moved_at=_row(connection, READ_MOVED)[0],
             digest_checks=read_checks(connection, CHECKS_SHOWN),
+            restored=read_restored(connection),
         )
 
 

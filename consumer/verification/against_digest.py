@@ -88,6 +88,7 @@ def verification_json(found: Verification, tip: int | None) -> dict[str, object]
         "accepted_gaps": found.accepted_gaps,
         "sources": [asdict(one) for one in found.sources],
         "records": dict(found.records),
+        "restored": None if found.restored is None else found.restored.as_dict(),
     }
 
 

@@ -14,6 +14,7 @@ from strandline.consumer.intake.decoding import decode_items, executor, workers_
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.blocks import check_stored
 from strandline.consumer.store.graft import read_graft
+from strandline.consumer.store.restored import RestoredCounts, read_restored
 from strandline.consumer.verification.spool import Spool
 from strandline.journal.check.block import Fault, Level
 from strandline.journal.check.strand import Chain, missing
@@ -43,7 +44,8 @@ class Verification:
 
     `incomplete` counts the blocks that are not shown to be complete, `omissions` says why
     (journal.check.block.Omission). `graft` is the first block that Strandline wrote, None if QLDB wrote all.
-    `unchecked` says what could be neither confirmed nor refuted.
+    `unchecked` says what could be neither confirmed nor refuted. `restored` says what came into the store as JSON
+    and has its types again.
     """
 
     blocks: int = 0
@@ -68,6 +70,7 @@ class Verification:
     accepted_gaps: list[tuple[int, int]] = field(default_factory=list)
     records: Counter[str] = field(default_factory=Counter)
     sources: list[Extent] = field(default_factory=list)
+    restored: RestoredCounts | None = None
 
     @property
     def answer(self) -> Answer:
@@ -151,6 +154,7 @@ def verify_store(
         result.accepted_gaps = connection.execute(_ACCEPTED).fetchall()
         register = connection.execute(_REGISTER).fetchall()
         result.graft = read_graft(connection)
+        result.restored = read_restored(connection)
     if mark.strand_id is None or mark.sequence_no < mark.origin:
         raise StrandlineError("the store holds no blocks: run `strandline replay SOURCE` first")
     if mark.sequence_no - mark.origin < _RANGE:

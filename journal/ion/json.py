@@ -196,16 +196,21 @@ def read_json(text: str) -> Iterator[Any]:
 
     `to_json` accepts these values as it does Ion's. Raises UnreadableError after the values before the damage.
     """
+    return (value for value, _, _ in read_json_spans(text))
+
+
+def read_json_spans(text: str) -> Iterator[tuple[Any, int, int]]:
+    """Yield what `read_json` does, each value with its start and end in the text."""
     position, count = _space(text, 0), 0
     while position < len(text):
         try:
-            value, position = _DECODER.raw_decode(text, position)
-        except (ValueError, RecursionError) as error:
+            value, end = _DECODER.raw_decode(text, position)
+        except (ValueError, ArithmeticError, RecursionError) as error:
             detail = f"not readable as JSON after {count} complete values ({type(error).__name__})"
             raise UnreadableError(detail) from None
-        yield value
+        yield value, position, end
         count += 1
-        position = _space(text, position)
+        position = _space(text, end)
 
 
 def _space(text: str, position: int) -> int:

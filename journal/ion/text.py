@@ -149,7 +149,7 @@ class _Reader:
         while True:
             kind, value = self._one(depth, operators)
             if kind != IonType.SYMBOL or not self._annotates():
-                return _made(kind, value, tuple(annotations))
+                return made(kind, value, tuple(annotations))
             annotations.append(value)
 
     def _annotates(self) -> bool:
@@ -309,6 +309,15 @@ def _decimal(text: str) -> Decimal:
     return value
 
 
+def timestamp_in(text: str) -> Timestamp | None:
+    """Return the timestamp that a text is in Ion, None for any other text."""
+    match = _TIMESTAMP.fullmatch(text)
+    try:
+        return None if match is None else _timestamp(match)
+    except (ValueError, ArithmeticError, UnsupportedValueError):
+        return None
+
+
 def _timestamp(match: re.Match[str]) -> Timestamp:
     year, month, day, mark, hour, minute, second, fraction, offset = match.groups()
     if (hour is None) != (offset is None) or (hour is not None and (day is None or mark is None)):
@@ -352,8 +361,11 @@ def _character(match: re.Match[str]) -> str:
     return chr(int(digits, 16)) if digits else _ESCAPED[match[4]]
 
 
-def _made(kind: IonType, value: Any, annotations: tuple[SymbolToken, ...]) -> Any:
-    """Return a value of the reader's model: plain if it can be, else of amazon.ion's classes."""
+def made(kind: IonType, value: Any, annotations: tuple[SymbolToken, ...]) -> Any:
+    """Return a value of the reader's model: plain if it can be, else of amazon.ion's classes.
+
+    `value` is None for a null, a list of names and values for a struct.
+    """
     if kind == IonType.STRUCT and value is not None:
         return _struct(value, annotations)
     if value is None:

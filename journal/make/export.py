@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from strandline.journal.ion.json import to_json
+from strandline.journal.ion.down_conversion import down_convert
 from strandline.journal.ion.values import Timestamp, write_stream, write_text
 from strandline.journal.make.format import Format
 
@@ -17,7 +17,7 @@ def encode(blocks: Sequence[dict[str, Any]], format: Format) -> bytes:
     """Encode one data object: a block a line, or one binary stream with one symbol table."""
     if format is Format.ION_BINARY:
         return write_stream(blocks)
-    write = to_json if format is Format.JSON else write_text
+    write = down_convert if format is Format.JSON else write_text
     return "".join([write(block) + "\n" for block in blocks]).encode()
 
 
@@ -31,7 +31,7 @@ def object_name(blocks: Sequence[dict[str, Any]], strand_id: str, format: Format
 
 def encode_manifest(value: dict[str, Any], format: Format) -> bytes:
     """Encode a manifest; that of a binary export is Ion text."""
-    return (to_json(value) if format is Format.JSON else write_text(value)).encode()
+    return (down_convert(value) if format is Format.JSON else write_text(value)).encode()
 
 
 class ExportWriter:

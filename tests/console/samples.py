@@ -22,7 +22,7 @@ from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.sources.source import local_sources
 

@@ -1,0 +1,1 @@
+"""Finds the Ion types that JSON lost, by search; only a revision's own hash accepts a guess: `block.Restorer`."""

@@ -1,0 +1,108 @@
+"""`replay --restore` finds the types on the way in; `status` and `verify` count what was lifted and what holds out."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from strandline.consumer.database.connection import connect
+from strandline.journal.decode.kernel import decode
+from strandline.journal.make.export import encode
+from strandline.journal.make.format import Format
+from strandline.journal.restore.decoding import RestoredDecoded, RestoringDecoder
+from strandline.journal.restore.hints import Hints
+from strandline.journal.simulation.simulate import simulate
+from tests.commands import Run
+from tests.consumer.restoration.exports import write_export
+from tests.journals import small_journal
+
+LEVELS = "SELECT level, count(*) FROM journal.block GROUP BY 1 ORDER BY 1"
+
+
+def levels(url: str) -> list[tuple[str, int]]:
+    with connect(url) as connection:
+        return connection.execute(LEVELS).fetchall()
+
+
+@pytest.mark.parametrize("stored_before", [False, True])
+def test_json_is_stored_at_full(run: Run, database: str, tmp_path: Path, stored_before: bool) -> None:
+    journal = simulate(tmp_path / "json", 60, 4, Format.JSON)
+    if stored_before:
+        assert run("replay", str(tmp_path / "json/full")).status == 0
+        assert levels(database) == [("chain", 60)]
+
+    replayed = run("replay", str(tmp_path / "json/full"), "--restore", "--json")
+
+    assert replayed.status == 0, replayed.err
+    assert levels(database) == [("full", 60)]
+    lifted = json.loads(replayed.out)["restored"]["lifted"]
+    assert sum(lifted.values()) > 40
+    verified = run("verify", "--require", "full", "--digest", str(tmp_path / "json/full.digest.json"), "--json")
+    assert verified.status == 0, verified.err
+    assert json.loads(verified.out)["restored"] == {"lifted": lifted, "held_out": []}
+    again = run("replay", str(tmp_path / "json/full"), "--restore", "--json")
+    assert json.loads(again.out)["restored"]["lifted"] == lifted
+    assert json.loads(again.out)["new_blocks"] == 0
+    assert "Restored from JSON" in run("status").out
+    assert journal.blocks == 60
+
+
+def test_what_holds_out_is_shown_until_a_hint_lifts_it(run: Run, database: str, tmp_path: Path) -> None:
+    write_export(tmp_path / "json", ["{a: 1}", "{a: x::1}", "{a: 2}"])
+    arguments = ("replay", str(tmp_path / "json"), "--restore", "--budget", "100")
+
+    assert run(*arguments).status == 0
+    found = json.loads(run("status", "--json").out)["restored"]
+    assert levels(database) == [("chain", 1), ("full", 2)]
+    assert found == {"lifted": {"Licence": 2}, "held_out": [{"table": "Licence", "field": "a", "revisions": 1}]}
+    assert "Licence.a (1)" in run("status").out
+
+    (tmp_path / "types.hints").write_text("Licence.a: x::int\n")
+    assert run(*arguments, "--hints", str(tmp_path / "types.hints")).status == 0
+    assert json.loads(run("status", "--json").out)["restored"] == {"lifted": {"Licence": 3}, "held_out": []}
+    assert levels(database) == [("full", 3)]
+
+
+def test_hints_without_restore_are_refused(run: Run, tmp_path: Path) -> None:
+    write_export(tmp_path / "json", ["{a: 1}"])
+
+    outcome = run("replay", str(tmp_path / "json"), "--hints", "x.hints")
+
+    assert outcome.status == 2
+    assert "--restore" in outcome.err
+
+
+def test_restored_object_decodes_as_its_ion_does() -> None:
+    blocks = small_journal()
+    decoder = RestoringDecoder(Hints(), 1_000)
+
+    found, expected = decoder(encode(blocks, Format.JSON)), decode(encode(blocks, Format.ION_BINARY))
+
+    assert isinstance(found, RestoredDecoded)
+    assert (found.rows, found.links, found.named, found.redacted) == (
+        expected.rows,
+        expected.links,
+        expected.named,
+        expected.redacted,
+    )
+    assert found.faults == []
+
+
+def test_runs_of_two_formats_are_joined_in_order() -> None:
+    blocks = small_journal()
+    text = encode(blocks, Format.JSON).decode()
+    changed = text.replace('"status":"Revoked"', '"status":"Changed"', 1)
+
+    found = RestoringDecoder(Hints(), 50)(changed.encode())
+
+    assert isinstance(found, RestoredDecoded)
+    assert [link.sequence_no for link in found.links] == list(range(9))
+    assert [link.full for link in found.links].count(False) == 1
+    assert found.rows is not None
+    assert (found.rows.first_no, found.rows.last_no, found.rows.in_order) == (0, 8, True)
+    assert found.rows.tally.counts.keys() == decode(text.encode()).rows.tally.counts.keys()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("data", [b"{", b'{"a":1}', b"nothing", b""])
+def test_what_is_no_export_has_its_usual_faults(data: bytes) -> None:
+    assert RestoringDecoder(Hints(), 50)(data).faults == decode(data).faults

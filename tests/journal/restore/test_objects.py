@@ -1,0 +1,71 @@
+"""Objects of a JSON export: Ion runs of the blocks that were found, JSON runs of the others."""
+
+import gzip
+from typing import Any
+
+import pytest
+
+from strandline.journal.check.members import ShapeError
+from strandline.journal.decode.objects import decode
+from strandline.journal.errors import UnreadableError
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.make.export import encode
+from strandline.journal.make.format import Format
+from strandline.journal.restore.block import Restorer
+from strandline.journal.restore.objects import restore_object
+from tests.journal.restore.exported import journal_of
+
+
+def read(text: str) -> Any:
+    return ion.read_one(text.encode())
+
+
+BLOCKS = journal_of(
+    [read("{a: 1, at: 2020-01-01}"), read("{a: x::1}"), read("{a: x::2}"), read("{a: 2, at: 2020-01-02}")]
+)
+
+
+def test_object_is_split_where_blocks_hold_out() -> None:
+    data = encode(BLOCKS, Format.JSON)
+
+    done = restore_object(data, Restorer(budget=100))
+
+    assert [(run.first_no, run.last_no, run.json) for run in done.runs] == [(0, 0, False), (1, 2, True), (3, 3, False)]
+    assert done.runs[1].data == b"".join(data.splitlines(keepends=True)[1:3])  # as it was, byte for byte
+    assert [ion_hash(one) for one in ion.read(done.runs[0].data)] == [ion_hash(BLOCKS[0])]
+    assert (done.blocks, done.restored, dict(done.lifted)) == (4, 2, {"Licence": 2})
+    assert [one.sequence_no for one in done.held_out] == [1, 2]
+    assert all(decode(run.data).faults == [] for run in done.runs)
+
+
+def test_gzip_and_other_line_ends_are_read() -> None:
+    data = encode(BLOCKS[:1], Format.JSON).replace(b"\n", b"\r\n  ")
+
+    assert restore_object(gzip.compress(data), Restorer()).restored == 1
+
+
+def test_ion_object_stays_and_teaches() -> None:
+    restorer = Restorer()
+    data = gzip.compress(encode(BLOCKS[1:2], Format.ION_TEXT))
+
+    done = restore_object(data, restorer)
+
+    assert done.runs == [(1, 1, False, data)]
+    assert (done.restored, len(done.learned)) == (0, 1)
+    assert restore_object(encode(BLOCKS[2:3], Format.JSON), restorer).restored == 1
+
+
+def test_learned_types_can_be_passed_on() -> None:
+    first = restore_object(encode(BLOCKS[:1], Format.JSON), Restorer())
+    other = Restorer()
+    for learned in first.learned:
+        other.learn(learned)
+
+    assert restore_object(encode(BLOCKS[3:], Format.JSON), other).tried == 0
+
+
+@pytest.mark.parametrize("data", [b'{"a":1}', b'{"a":1', b'{"blockAddress":{"sequenceNo":1}} 5'])
+def test_what_is_no_object_is_refused(data: bytes) -> None:
+    with pytest.raises((ShapeError, UnreadableError)):
+        restore_object(data, Restorer())
