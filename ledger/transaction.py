@@ -12,8 +12,9 @@ from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.ids import derived_id
-from strandline.ledger import errors, partiql
+from strandline.ledger import errors
 from strandline.ledger.changes import Reads
+from strandline.ledger.partiql import texts
 from strandline.ledger.prepared import Prepared, RedactedRevision, UserTable
 from strandline.ledger.reading import Reading
 from strandline.ledger.values import Document, as_document, as_ion, as_json, comparable
@@ -73,7 +74,7 @@ class Transaction:
         if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
             raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that are allowed")
         table_id = derived_id(self.transaction_id, name)
-        self._define(partiql.create_table(name), {"id": table_id, "name": name})
+        self._define(texts.create_table(name), {"id": table_id, "name": name})
         self._tables[name] = Table(name, -1, table_id, table_id)
         return table_id
 
@@ -84,7 +85,7 @@ class Transaction:
             raise errors.WrongDocument("an index is on one field, whose name has no quotes and no parentheses")
         if field in known.indexes or (table, field) in self._indexed:
             raise errors.IndexExists(f"table {table} has an index on this field already")
-        self._define(partiql.create_index(table, field), {"table": known.name, "field": field})
+        self._define(texts.create_index(table, field), {"table": known.name, "field": field})
         self._indexed.add((table, field))
 
     def drop_table(self, table: str) -> None:
@@ -92,7 +93,7 @@ class Transaction:
         known = self._table(table)
         if table == GRAFT:
             raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and cannot be dropped")
-        self._define(partiql.drop_table(table), {"table": known.name, "dropped": True})
+        self._define(texts.drop_table(table), {"table": known.name, "dropped": True})
         del self._tables[table]
 
     def insert(self, table: str, document: Mapping[str, Any]) -> str:
@@ -101,7 +102,7 @@ class Transaction:
         data, data_ion = as_document(document)
         document_id = derived_id(self.transaction_id, "document", str(self._inserted))
         self._inserted += 1
-        index = self._record(partiql.insert(table), data)
+        index = self._record(texts.insert(table), data)
         self._change(document_id, _Change(known, _id(known), 0, data, data_ion, [index]))
         return document_id
 
@@ -111,19 +112,19 @@ class Transaction:
             raise errors.WrongDocument("an update sets at least one attribute")
         taken = {name: as_ion(value)[0] for name, value in values.items()}
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(partiql.update(table, taken), *taken.values(), document_id)
+        index = self._record(texts.update(table, taken), *taken.values(), document_id)
         self._rewrite(known, before, {**self._data(before), **taken}, index)
 
     def remove(self, table: str, document_id: str, attribute: str) -> None:
         """Remove an attribute of a document; a no-op if it has none of that name. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(partiql.remove(table, attribute), document_id)
+        index = self._record(texts.remove(table, attribute), document_id)
         self._rewrite(known, before, {k: v for k, v in self._data(before).items() if k != attribute}, index)
 
     def delete(self, table: str, document_id: str) -> None:
         """Delete a document. Its earlier revisions stay in the history. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(partiql.delete(table), document_id)
+        index = self._record(texts.delete(table), document_id)
         self._rewrite(known, before, None, index)
 
     def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> RedactedRevision:
@@ -148,14 +149,14 @@ class Transaction:
         if state != "normal":
             raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it has no data")
         address = {"strandId": strand_id, "sequenceNo": number}
-        self._record(partiql.REDACT, address, table_id, document_id)
+        self._record(texts.REDACT, address, table_id, document_id)
         self._redactions.append(NewRedaction(number, table_id, document_id, version))
         return RedactedRevision(self._strand_id, number, table_id, document_id, version)
 
     def get(self, table: str, document_id: str) -> Document | None:
         """Return the current document of this id, None if the table has none."""
         known = self._table(table)
-        self._record(partiql.find_by_id(table), document_id)
+        self._record(texts.find_by_id(table), document_id)
         found = self._find(known, document_id)
         self._reading.check_readable([found] if found is not None else [])
         return found
@@ -165,7 +166,7 @@ class Transaction:
         known, wanted = self._table(table), as_ion(value)[0]
         if field not in known.indexes:
             raise errors.NotIndexed(f"table {table} has no index on this field: create_index it, or get by document id")
-        self._record(partiql.find_by_value(table, field), wanted)
+        self._record(texts.find_by_value(table, field), wanted)
         table_id = _id(known)
         self._reads.equalities.setdefault((table_id, field), []).append(as_json(wanted))
         found = [one for one in self._reading.matching(table_id, field, wanted) if one.document_id not in self._changes]
@@ -189,7 +190,7 @@ class Transaction:
         period = [from_time or _BEGINNING, to_time] if to_time else [from_time] if from_time else []
         values: list[Any] = [timestamp(round(time.timestamp() * 1000)) for time in period if time]
         values += [document_id] if document_id is not None else []
-        text = partiql.history(table, period=len(period), document=document_id is not None)
+        text = texts.history(table, period=len(period), document=document_id is not None)
         self._record(text, *values)
         table_id = _id(known)
         if document_id is None:
@@ -202,7 +203,7 @@ class Transaction:
 
     def user_tables(self) -> list[UserTable]:
         """Return the active tables, by name."""
-        self._record(partiql.USER_TABLES)
+        self._record(texts.USER_TABLES)
         return [UserTable(t.table_id, t.name, tuple(t.indexes)) for _, t in sorted(self._tables.items())]
 
     def prepare(self, request_id: str | None = None) -> Prepared | None:
