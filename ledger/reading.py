@@ -21,6 +21,8 @@ SNAPSHOT = """
 BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {SNAPSHOT}"  # in one round trip
 FOLLOW = "SELECT journal.follow_lookups()"
 
+ROWS_A_TIME = 500  # of a stream
+
 _COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
 _LAST = """
     FROM journal.revision r
@@ -88,6 +90,7 @@ class Reading:
         self._pool = pool
         self._connection: psycopg.Connection[Any] | None = None
         self._end = end
+        self._cursors: list[psycopg.ServerCursor[Any]] = []
         self.earlier = end is not None
 
     def __enter__(self) -> "Reading":
@@ -97,6 +100,9 @@ class Reading:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        for cursor in self._cursors:  # a later user of the connection must not meet them
+            with suppress(psycopg.Error):
+                cursor.close()
         if not connection.closed:
             with suppress(psycopg.OperationalError):  # a lost connection has no transaction to end
                 connection.rollback()
@@ -149,6 +155,24 @@ class Reading:
         documents_, versions = zip(*erased, strict=True)
         if self._one(ERASED_SINCE, documents=list(documents_), versions=list(versions)) == (True,):
             raise RequestDone("it happened before; what it read has been redacted, so its result cannot be had again")
+
+    def rows(self, statement: str, **named: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, which may use `%(end)s`."""
+        return self._all(statement, **named)
+
+    def stream(self, statement: str, **named: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a statement as `rows` returns them, some at a time; not after the reading has ended."""
+        connection = self._run()
+        cursor = connection.cursor(name=f"stream_{len(self._cursors)}")
+        cursor.itersize = ROWS_A_TIME
+        self._cursors.append(cursor)
+        cursor.execute(statement, {**named, "end": self._end})
+        yield from cursor
+        cursor.close()
+
+    def limit(self, seconds: float) -> None:
+        """Let PostgreSQL give up a statement that takes longer."""
+        self._run().execute(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
 
     def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}).fetchone()

@@ -3,11 +3,11 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from strandline.consumer.store.catalog import Table
+from strandline.consumer.store.catalog import Table, derived_index_id
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import NewRedaction, NewRevision, Statement, timestamp
@@ -21,7 +21,9 @@ from strandline.ledger.values import Document, as_document, as_ion, as_json, com
 
 MOST_DOCUMENTS = 40
 MOST_BYTES = 4 * 1024 * 1024
-MOST_TABLES = 20
+MOST_TABLES = 20  # active
+MOST_TABLES_IN_ALL = 40
+MOST_INDEXES = 5  # of a table
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MISSING = object()
@@ -47,12 +49,19 @@ class Transaction:
     """
 
     def __init__(
-        self, transaction_id: str, strand_id: str | None, tables: Mapping[str, Table], tables_at: int, reading: Reading
+        self,
+        transaction_id: str,
+        strand_id: str | None,
+        tables: Mapping[str, Table],
+        tables_at: int,
+        reading: Reading,
+        dropped: Mapping[str, Table] | None = None,
     ) -> None:
-        """`tables` are the active tables as of block `tables_at`."""
+        """`tables` are the active tables as of block `tables_at`, by name, `dropped` the others, by id."""
         self.transaction_id = transaction_id
         self._strand_id = strand_id
         self._tables = dict(tables)
+        self._dropped = dict(dropped or {})
         self._reading = reading
         self._reads = Reads(tables_at, tables_at)
         self._statements: list[Statement] = []
@@ -71,22 +80,40 @@ class Transaction:
             raise errors.ReservedTable(f"{GRAFT} is the ledger's own table; take another name")
         if name in self._tables:
             raise errors.TableExists(f"there is a table {name} already")
-        if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
-            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that are allowed")
+        self._check_active()
+        if len(self._tables.keys() - {GRAFT}) + len(self._dropped) >= MOST_TABLES_IN_ALL:
+            raise errors.TooManyTables(f"the ledger has {MOST_TABLES_IN_ALL} tables in all, the most that are allowed")
         table_id = derived_id(self.transaction_id, name)
         self._define(texts.create_table(name), {"id": table_id, "name": name})
         self._tables[name] = Table(name, -1, table_id, table_id)
         return table_id
 
-    def create_index(self, table: str, field: str) -> None:
-        """Index a field, so that later transactions can find documents by it. Raises IndexExists."""
+    def create_index(self, table: str, field: str) -> str:
+        """Index a field, so that later transactions can find documents by it. Returns the index's id.
+
+        Raises IndexExists, TooManyIndexes.
+        """
         known = self._table(table)
         if not field or not field.isprintable() or set(field) & set('")'):
             raise errors.WrongDocument("an index is on one field, whose name has no quotes and no parentheses")
         if field in known.indexes or (table, field) in self._indexed:
             raise errors.IndexExists(f"table {table} has an index on this field already")
+        own = [name for name, _ in self._indexed if name == table]
+        if len(known.indexes) + len(own) >= MOST_INDEXES:
+            raise errors.TooManyIndexes(f"table {table} has {MOST_INDEXES} indexes, the most that are allowed")
         self._define(texts.create_index(table, field), {"table": known.name, "field": field})
         self._indexed.add((table, field))
+        return derived_index_id(self.transaction_id, table, field)
+
+    def drop_index(self, table: str, index_id: str) -> None:
+        """Drop an index. Documents can then be found by its field only by reading the whole table."""
+        known = self._table(table)
+        fields = [field for field, id_ in known.index_ids.items() if id_ == index_id]
+        if not fields:
+            raise errors.NoSuchIndex(f"table {table} has no index of this id")
+        self._define(texts.drop_index(index_id, table), {"table": known.name, "index": index_id})
+        kept = {field: id_ for field, id_ in known.index_ids.items() if field not in fields}
+        self._tables[table] = replace(known, indexes=[one for one in known.indexes if one in kept], index_ids=kept)
 
     def drop_table(self, table: str) -> None:
         """Drop a table. Its name becomes free; its documents stay in the journal."""
@@ -95,6 +122,19 @@ class Transaction:
             raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and cannot be dropped")
         self._define(texts.drop_table(table), {"table": known.name, "dropped": True})
         del self._tables[table]
+        self._dropped[_id(known)] = replace(known, active=False)
+
+    def undrop_table(self, table_id: str) -> None:
+        """Activate a dropped table again, with its documents. Raises NoSuchTable, TableExists, TooManyTables."""
+        known = self._dropped.get(table_id)
+        if known is None:
+            raise errors.NoSuchTable("no dropped table has this id")
+        if known.name in self._tables:
+            raise errors.TableExists(f"there is a table {known.name} already")
+        self._check_active()
+        self._define(texts.undrop_table(table_id), {"table": known.name, "undropped": True})
+        self._tables[known.name] = replace(known, active=True)
+        del self._dropped[table_id]
 
     def insert(self, table: str, document: Mapping[str, Any]) -> str:
         """Insert a document and return its id."""
@@ -231,6 +271,10 @@ class Transaction:
         if (table := self._tables.get(name)) is None:
             raise errors.NoSuchTable(f"there is no active table {name}")
         return table
+
+    def _check_active(self) -> None:
+        if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
+            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that are allowed")
 
     def _writable(self, name: str) -> Table:
         if name == GRAFT:

@@ -17,6 +17,7 @@ from strandline.ledger.partiql.lexer import Token, tokens
 from strandline.ledger.partiql.syntax import Expression
 
 MOST_DEPTH = 64
+MOST_SOURCES = 32  # of one FROM
 MOST_DIGITS = 1_000  # of a number in a statement
 MOST_EXPONENT = 6_000
 _CACHED = 500  # statements: an application has few, with parameters
@@ -168,7 +169,7 @@ class _Parser:
             self._need("FROM")
             return syntax.Change((self._source(),), (syntax.DeleteDocument(),), self._where())
         if self._takes("FROM"):
-            sources, where = self._separated(self._source), self._where()
+            sources, where = self._sources(), self._where()
             return syntax.Change(sources, self._operations(), where)
         if self._takes("CREATE"):
             return self._create()
@@ -293,6 +294,8 @@ class _Parser:
     def _sources(self) -> tuple[syntax.Source, ...]:
         sources = [self._source()]
         while True:
+            if len(sources) > MOST_SOURCES:
+                raise self._refusal(f"more than {MOST_SOURCES} sources")
             if self._takes(","):
                 sources.append(self._source())
             elif self._is("JOIN", "INNER", "LEFT", "CROSS"):

@@ -1,19 +1,26 @@
 """The variables of one row of FROM, and the way in which a name finds its value among them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from strandline.ledger.partiql.values import MISSING
+from strandline.ledger.partiql.values import MISSING, STRUCTS
+
+
+class Place(NamedTuple):
+    """Where a source's value is from: a document, and the position in the collection that the source is."""
+
+    document_id: str | None
+    position: int
 
 
 class Row:
     """The variables that the sources of FROM bind, within those of an outer query.
 
-    `sources` are the aliases that `*` shows, in order; `variables` also has those of AT and BY. `members` are the rows
-    of a group.
+    `sources` are the aliases that `*` shows, in order; `variables` also has those of AT and BY. `places` say where
+    the values of the sources are from. `members` are the rows of a group.
     """
 
-    __slots__ = ("members", "outer", "sources", "variables")
+    __slots__ = ("members", "outer", "places", "sources", "variables")
 
     def __init__(
         self,
@@ -21,15 +28,18 @@ class Row:
         sources: tuple[str, ...] = (),
         outer: "Row | None" = None,
         members: "Sequence[Row] | None" = None,
+        places: tuple[Place, ...] = (),
     ) -> None:
         self.variables = variables
         self.sources = sources
         self.outer = outer
         self.members = members
+        self.places = places
 
-    def bind(self, alias: str, value: Any, **more: Any) -> "Row":
+    def bind(self, alias: str, value: Any, more: Mapping[str, Any], place: Place) -> "Row":
         """Return the row with one more source, and with the variables of its AT and BY."""
-        return Row({**self.variables, **more, alias: value}, (*self.sources, alias), self.outer)
+        variables = {**self.variables, **more, alias: value}
+        return Row(variables, (*self.sources, alias), self.outer, places=(*self.places, place))
 
     def inner(self) -> "Row":
         """Return the row that a query within this one begins with."""
@@ -47,7 +57,7 @@ class Row:
                 return row.variables[name]
             for alias in row.sources:
                 value = row.variables[alias]
-                if isinstance(value, dict) and name in value:
+                if isinstance(value, STRUCTS) and name in value:
                     return value[name]
             row = row.outer
         return MISSING

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from amazon.ion.core import IonType, Timestamp
-from amazon.ion.simple_types import IonPyNull
+from amazon.ion.simple_types import IonPyDict, IonPyNull
 from amazon.ion.symbols import SymbolToken
 
 
@@ -30,6 +30,8 @@ MISSING: Final = Missing()
 class Bag(list[Any]):
     """An unordered collection: `<< … >>`, or a query's result. As Ion it is a list."""
 
+
+STRUCTS = (dict, IonPyDict)  # IonPyDict for what only the plain Python reader of amazon.ion reads
 
 _KINDS: dict[type, str] = {
     type(None): "null", IonPyNull: "null", Missing: "missing", bool: "bool", int: "int", Decimal: "decimal",
@@ -158,7 +160,7 @@ def key(value: Any) -> Any:
 
 def step(value: Any, name: Any) -> Any:
     """Return a struct's member of this name, or a list's at this position from 0; MISSING if there is none."""
-    if isinstance(value, dict):
+    if isinstance(value, STRUCTS):
         text = text_of(name)
         return MISSING if text is None else value.get(text, MISSING)
     if isinstance(value, list) and kind(value) != "bag" and kind(name) == "int":

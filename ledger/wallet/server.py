@@ -8,14 +8,13 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from strandline.consumer.http_server import listen_on
+from strandline.consumer.http_server import is_this_machine, listen_on
 from strandline.journal.errors import UsageError
 from strandline.ledger.wallet.events import MOST_BYTES, Answer, problem_answer
 from strandline.ledger.wallet.handlers import ROUTES
@@ -58,7 +57,7 @@ class Application:
         await Response(answer["body"].encode(), answer["statusCode"], answer["headers"])(scope, receive, send)
 
     async def _answer(self, request: Request) -> Answer:
-        if self._loopback_only and not _is_this_machine(request.headers.get("host", "")):
+        if self._loopback_only and not is_this_machine(request.headers.get("host", "")):
             raise FromElsewhere("the Host is not a name of this machine: use 127.0.0.1, [::1] or localhost")
         if "origin" in request.headers:
             raise FromElsewhere("a web page sent it: it is not served to browsers")
@@ -73,15 +72,6 @@ class Application:
         if method == "POST" and request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise WrongType(f"send Content-Type: {JSON}")
         return await run_in_threadpool(handler, _event(request, await _body(request)), None)
-
-
-def _is_this_machine(host: str) -> bool:
-    """Return whether a Host header is a loopback address or `localhost`, with any port."""
-    name = urlsplit(f"//{host}").hostname or ""
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 async def _body(request: Request) -> str:
