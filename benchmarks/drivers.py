@@ -17,9 +17,12 @@ from statistics import quantiles
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
-from benchmarks.measuring import Figure, Measured, Options, database, server
+from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
+from strandline.consumer.database.connection import connect
 from strandline.ledger import Ledger
+from strandline.ledger.reading import BY_VALUE, LOOKED_UP, MATCHES
 
 ROOT = Path(__file__).parents[1]
 DRIVERS = {
@@ -28,7 +31,7 @@ DRIVERS = {
 }
 WORKS = ("look-up", "insert", "transfer")
 CLIENTS = (1, 16)
-SECONDS = 4.0
+SECONDS = 2.0
 DOCUMENTS = 1_000
 
 
@@ -38,6 +41,9 @@ def measure(options: Options) -> Iterator[Figure]:
         return
     with server(options.folder) as server_url, database(server_url, "drivers") as url:
         _prepare(url)
+        sql, statements = run(sql_look_ups, url), run(statement_look_ups, url)
+        yield Figure("in a transaction", "look-up by SQL", sql, 1.0)
+        yield Figure("in a transaction", "look-up by PartiQL", statements, statements.rate / sql.rate, "SQL")
         with _serving(url, options.folder) as address:
             for clients in CLIENTS:
                 for work in WORKS:
@@ -75,6 +81,33 @@ def _prepare(url: str) -> None:
         connection.execute("CREATE INDEX ON public.account (name)")
         rows = "SELECT 'a' || n, 1000 FROM generate_series(0, %s) AS n"
         connection.execute(f"INSERT INTO public.account {rows}", [DOCUMENTS - 1])
+
+
+def statement_look_ups(url: str) -> tuple[int, float]:
+    """Look documents up by an index, in one open transaction."""
+    with Ledger(url) as ledger, ledger.begin(600) as transaction:
+        text = "SELECT * FROM Account WHERE name = ?"
+        list(transaction.execute(text, "a0"))
+        with timed() as seconds:
+            for number in range(DOCUMENTS):
+                assert list(transaction.execute(text, f"a{number}"))
+    return DOCUMENTS, seconds[0]
+
+
+def sql_look_ups(url: str) -> tuple[int, float]:
+    """Send the SQL that those statements become."""
+    statement = BY_VALUE.format(candidates=LOOKED_UP, matches=MATCHES)
+    with connect(url) as connection:
+        found = connection.execute(
+            "SELECT table_id, sequence_no FROM journal.user_table, journal.mark WHERE name = 'Account'"
+        ).fetchone()
+        assert found is not None
+        table_id, end = found
+        with timed() as seconds:
+            for number in range(DOCUMENTS):
+                named = {"table": table_id, "field": "name", "value": Jsonb(f"a{number}"), "end": end}
+                connection.execute(statement, named).fetchall()
+    return DOCUMENTS, seconds[0]
 
 
 @contextmanager

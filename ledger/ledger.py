@@ -133,7 +133,7 @@ class Ledger:
         """
         with self._guarded():
             tables = self._tables()
-        reading = Reading(self._pool)
+        reading = Reading(self._pool, seconds=seconds)
         documents = Documents(new_id(), tables.strand_id, tables.active, tables.at, reading, tables.dropped)
         return OpenTransaction(
             documents,

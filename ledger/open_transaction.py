@@ -44,7 +44,6 @@ class OpenTransaction:
         self._append = commit
         self._guard = guard
         self._deadline = time.monotonic() + seconds
-        self._limited = False
         self._ended: str | None = None
         self._using = RLock()
 
@@ -72,10 +71,7 @@ class OpenTransaction:
             self._check()
             values = [as_ion(one)[0] for one in parameters]
             self.digest = dot(self.digest, statement_digest(text, values))
-            with self._failing(), self._guard():
-                if not self._limited and self._reading.begun:
-                    self._documents.limit(max(0.001, self._deadline - time.monotonic()))
-                    self._limited = True
+            with self._guard(), self._failing():
                 return Rows(run(self._documents, text, values, self._check), self)
 
     def explain(self, text: str) -> list[str]:
@@ -153,7 +149,7 @@ class Rows:
         transaction = self._transaction
         with transaction._using:
             transaction._check()
-            with transaction._failing(), transaction._guard():
+            with transaction._guard(), transaction._failing():
                 return next(self._rows)
 
     def new_reads(self) -> int:

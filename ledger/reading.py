@@ -86,8 +86,10 @@ class Reading:
     As of an earlier block (`end`; `earlier` is then set) it returns what was read then, without data redacted since.
     """
 
-    def __init__(self, pool: "ConnectionPool[Any]", end: int | None = None) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]", end: int | None = None, seconds: float | None = None) -> None:
+        """`seconds` is the time after which PostgreSQL gives up a statement."""
         self._pool = pool
+        self._seconds = seconds
         self._connection: psycopg.Connection[Any] | None = None
         self._end = end
         self._cursors: list[psycopg.ServerCursor[Any]] = []
@@ -170,10 +172,6 @@ class Reading:
         yield from cursor
         cursor.close()
 
-    def limit(self, seconds: float) -> None:
-        """Let PostgreSQL give up a statement that takes longer."""
-        self._run().execute(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
-
     def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}).fetchone()
         return row
@@ -186,6 +184,8 @@ class Reading:
             self._connection = self._pool.getconn()
             mark_no = _begin(self._connection)
             self._end = mark_no if self._end is None else self._end
+            if self._seconds is not None:
+                self._connection.execute(f"SET LOCAL statement_timeout = {max(1, round(self._seconds * 1000))}")
         return self._connection
 
     @staticmethod

@@ -183,10 +183,6 @@ class Documents(Transaction):
         """The number of documents that the transaction wrote."""
         return len(self._changes)
 
-    def limit(self, seconds: float) -> None:
-        """Let PostgreSQL give up a read that takes longer."""
-        self._reading.limit(seconds)
-
 
 def id_of(table: Table) -> str:
     """Return a table's id; it is derived if QLDB had given it none."""

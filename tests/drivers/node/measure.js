@@ -16,7 +16,7 @@ const works = {
 };
 
 (async () => {
-  const driver = new QldbDriver('any', { endpoint: url, region: 'eu-west-2' }, 50, new RetryConfig(50));
+  const driver = new QldbDriver('any', { endpoint: url, region: 'eu-west-2' }, {}, 50, new RetryConfig(50));
   const took = [];
   const ends = Date.now() + seconds * 1000;
   const client = async (number) => {

@@ -10,6 +10,7 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.ledger import Ledger, errors
+from strandline.ledger.execution import sql
 from strandline.ledger.open_transaction import OpenTransaction
 from tests.ledger.execution.statements import VEHICLES, run
 
@@ -111,6 +112,15 @@ def test_long_evaluation_is_given_up(vehicles: Ledger) -> None:
         begun = time.monotonic()
         with pytest.raises(errors.TransactionExpired):
             list(transaction.execute("SELECT COUNT(*) FROM << 0 >> AS z, ? AS a, ? AS b, ? AS c", bag, bag, bag))
+        assert time.monotonic() - begun < 5
+
+
+def test_long_read_is_given_up(vehicles: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql, "SCAN", sql.SCAN + " AND pg_sleep(10) IS NULL")
+    with vehicles.begin(seconds=0.3) as transaction:
+        begun = time.monotonic()
+        with pytest.raises(errors.TransactionExpired):
+            list(transaction.execute("SELECT * FROM Vehicle"))
         assert time.monotonic() - begun < 5
 
 
