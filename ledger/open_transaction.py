@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
@@ -19,6 +19,7 @@ from strandline.ledger.reading import Reading
 from strandline.ledger.values import as_ion
 
 SECONDS = 30.0  # QLDB's limit (developer guide, "Quotas")
+_END = object()
 
 
 class OpenTransaction:
@@ -110,27 +111,18 @@ class OpenTransaction:
             self._ended = why
             self._reading.__exit__()
 
-    def _failing(self) -> "_Failing":
-        return _Failing(self)
-
-
-class _Failing:
-    """Ends a transaction when a statement fails within the block."""
-
-    def __init__(self, transaction: OpenTransaction) -> None:
-        self._transaction = transaction
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is None or isinstance(error, StopIteration):
-            return
-        self._transaction._end("a statement failed")
-        if isinstance(error, psycopg.errors.QueryCanceled):
-            raise TransactionExpired(f"Transaction {self._transaction.transaction_id} has expired") from None
-        if isinstance(error, RecursionError):
-            raise SemanticError("Semantic Error: the values are nested too deeply") from None
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """End the transaction if a statement fails: only part of it may have happened."""
+        try:
+            yield
+        except BaseException as error:
+            self._end("a statement failed")
+            if isinstance(error, psycopg.errors.QueryCanceled):
+                raise TransactionExpired(f"Transaction {self.transaction_id} has expired") from None
+            if isinstance(error, RecursionError):
+                raise SemanticError("Semantic Error: the values are nested too deeply") from None
+            raise
 
 
 class Rows:
@@ -150,7 +142,10 @@ class Rows:
         with transaction._using:
             transaction._check()
             with transaction._guard(), transaction._failing():
-                return next(self._rows)
+                row = next(self._rows, _END)
+        if row is _END:
+            raise StopIteration
+        return row
 
     def new_reads(self) -> int:
         """Return how many documents were read since the last call."""

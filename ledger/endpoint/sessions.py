@@ -6,6 +6,7 @@ import secrets
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 from itertools import chain
 from threading import Lock
@@ -133,7 +134,7 @@ class Session:
     def execute(self, transaction_id: str, text: str, parameters: list[Any]) -> tuple[Page, Rows]:
         """Run a statement and return the first page of its rows."""
         transaction = self._current(transaction_id)
-        with _ending(self):
+        with self._ending():
             rows = transaction.execute(text, *parameters)
             return self._page(rows, rows), rows
 
@@ -144,7 +145,7 @@ class Session:
         if found is None:
             raise refusals.bad_request("Invalid page token")
         rows, rest = found
-        with _ending(self):
+        with self._ending():
             return self._page(rows, rest), rows
 
     def commit(self, transaction_id: str, digest: str) -> tuple[bytes, int]:
@@ -190,6 +191,15 @@ class Session:
             raise refusals.bad_request(f"Transaction {transaction_id} is not open in this session")
         return self._transaction
 
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the transaction if the block fails: the drivers abort it, and it holds a connection."""
+        try:
+            yield
+        except StrandlineError:
+            self.end_transaction()
+            raise
+
     def _page(self, rows: Rows, rest: Iterator[Any]) -> Page:
         values, size = list[bytes](), 0
         for value in rest:
@@ -200,20 +210,6 @@ class Session:
             values.append(ion.write(value))
             size += len(values[-1])
         return values, None
-
-
-class _ending:  # noqa: N801
-    """Ends the session's transaction if the block fails: the drivers abort it, and it holds a connection."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, StrandlineError):
-            self._session.end_transaction()
 
 
 def _decoded(digest: str) -> bytes:
