@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench native test-native check-native fuzz kinesis opensearch test-deploy soak lock clean
+.PHONY: demo test lint types check bench native test-native check-native fuzz kinesis opensearch test-deploy test-drivers soak lock clean
 
 # With the native kernel if it can be built here; without it everything works, more slowly.
 demo: $(VENV)/.installed
@@ -66,6 +66,10 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.bui
 test-deploy: $(VENV)-deploy/.installed
 	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_stack.py
 
+# QLDB's own drivers for Python and Node.js against `strandline serve qldb`; a venv and packages of their own, pinned.
+test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed
+	STRANDLINE_TEST_DRIVERS=1 $(BIN)/pytest tests/drivers
+
 # Emulators of Kinesis and DynamoDB, until Ctrl-C: docs/operations.md.
 kinesis: $(VENV)/.installed-dev $(VENV)/.installed-emulators
 	@$(BIN)/python -m tests.emulators
@@ -87,6 +91,7 @@ lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile -q pyproject.toml --extra console --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
+	$(BIN)/uv pip compile -q tests/drivers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
 
 $(VENV)/bin/python:
@@ -108,10 +113,16 @@ $(VENV)-deploy/.installed: pyproject.toml requirements-deploy.lock
 	$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
 	touch $@
 
+$(VENV)-drivers/.installed: tests/drivers/requirements.lock tests/drivers/node/package-lock.json
+	$(PYTHON) -m venv $(VENV)-drivers
+	$(VENV)-drivers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/drivers/requirements.lock
+	npm ci --silent --no-audit --no-fund --prefix tests/drivers/node
+	touch $@
+
 # No lock file: it would name a registry's host. The package has no dependencies and its version is exact.
 $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
 	npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/emulators kinesis-local@0.6.2 axe-core@4.14.1
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-deploy build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-deploy $(VENV)-drivers tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache

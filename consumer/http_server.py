@@ -1,9 +1,10 @@
-"""The HTTP server of health, metrics, wallet and console: uvicorn on a thread, with limits on what a client holds."""
+"""The HTTP server of health, metrics, wallet, console and QLDB's API: uvicorn on a thread, with limits on clients."""
 
 import asyncio
 import ipaddress
 import socket
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import h11
@@ -55,14 +56,21 @@ def is_this_machine(host: str) -> bool:
         return False
 
 
-class HttpServer(Background):
-    """Serves one ASGI application on a listening socket, from `start` until `stop`."""
+class Certificate(NamedTuple):
+    """The files of a certificate with its chain, and of its key, both PEM."""
 
-    def __init__(self, application: ASGIApp, listening: socket.socket) -> None:
+    chain: Path
+    key: Path
+
+
+class HttpServer(Background):
+    """Serves one ASGI application on a listening socket, from `start` until `stop`; with a certificate over TLS."""
+
+    def __init__(self, application: ASGIApp, listening: socket.socket, certificate: Certificate | None = None) -> None:
         super().__init__("http")
         self._socket = listening
         host, self.port = listening.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self.url = f"http{'s' if certificate else ''}://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
@@ -76,8 +84,17 @@ class HttpServer(Background):
                 limit_concurrency=MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=MOST_HEAD_BYTES,
                 timeout_graceful_shutdown=SECONDS_TO_END,
+                ssl_certfile=certificate and certificate.chain,
+                ssl_keyfile=certificate and certificate.key,
             )
         )
+        if certificate is not None:
+            try:
+                self._server.config.load()
+            except (OSError, ValueError):  # ssl.SSLError is an OSError
+                raise UsageError(
+                    f"{certificate.chain} and {certificate.key} are no certificate and its key, in PEM format."
+                ) from None
 
     def run(self) -> None:
         self._server.run(sockets=[self._socket])

@@ -4,6 +4,7 @@ As in QLDB, nothing is locked. A transaction whose reads are unchanged when its 
 so the journal's order is serial.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def conflict(reads: Reads, changes: Changes) -> str | None:
 
 def _matches_now(reads: Reads, changed: Changed) -> bool:
     data = changed.data
-    if not isinstance(data, dict):
+    if not isinstance(data, Mapping):
         return False
     for (table_id, name), values in reads.equalities.items():
         if table_id == changed.table_id and name in data:

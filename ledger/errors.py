@@ -23,6 +23,14 @@ class TooManyTables(LedgerError):
     """The ledger has the most active tables that it may have."""
 
 
+class TooManyIndexes(LedgerError):
+    """The table has the most indexes that it may have."""
+
+
+class NoSuchIndex(LedgerError):
+    """The table has no index of this id."""
+
+
 class ReservedTable(LedgerError):
     """The table is the ledger's own."""
 
@@ -69,6 +77,14 @@ class ActiveRevision(LedgerError):
 
 class NothingToRedact(LedgerError):
     """The revision has no data: it is redacted, or it deleted its document."""
+
+
+class TransactionEnded(LedgerError):
+    """The transaction was committed or aborted, or one of its statements failed."""
+
+
+class TransactionExpired(LedgerError):
+    """The transaction was open for longer than it may be."""
 
 
 class CannotAppend(LedgerError):

@@ -10,8 +10,8 @@ from typing import Any
 from strandline.consumer.store.graft import TABLE
 from strandline.journal.make.block import NewRevision, Statement, timestamp
 from strandline.journal.make.ids import derived_id, new_id
-from strandline.ledger import partiql
 from strandline.ledger.changes import Reads
+from strandline.ledger.partiql import texts
 from strandline.ledger.prepared import Prepared
 
 
@@ -26,7 +26,7 @@ def graft_of(strand_id: str, sequence_no: int, block_hash: bytes | None) -> Prep
     table_id, document_id = derived_id(transaction_id, TABLE), derived_id(transaction_id, "document", "0")
     return Prepared(
         transaction_id,
-        (Statement(partiql.insert(TABLE), now, (document,)),),
+        (Statement(texts.insert(TABLE), now, (document,)),),
         (NewRevision(document_id, table_id, TABLE, 0, document),),
         (),
         (),

@@ -1,6 +1,7 @@
 """The ledger: transactions that append to the journal store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, TypeVar
@@ -13,11 +14,13 @@ from strandline.consumer.database.connection import CONNECT_SECONDS, connect
 from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable, describe_error
 from strandline.consumer.database.migrate import migrate
 from strandline.consumer.mark.mark import read_mark
-from strandline.consumer.store.catalog import Table, read_active
+from strandline.consumer.store.catalog import Table, read_active, read_tables
 from strandline.journal.make.ids import new_id
 from strandline.ledger.appender import Appender, AppendResult
-from strandline.ledger.errors import Conflict, LedgerError, RequestDone
+from strandline.ledger.errors import Conflict, LedgerError, RequestDone, TransactionExpired
+from strandline.ledger.execution.documents import Documents
 from strandline.ledger.group_commit import Group
+from strandline.ledger.open_transaction import SECONDS, OpenTransaction
 from strandline.ledger.prepared import Prepared
 from strandline.ledger.reading import Reading
 from strandline.ledger.transaction import Transaction
@@ -28,6 +31,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.01, 1.0
 MOST_READERS = 32  # connections; a thread that needs one more waits
 
 READ_REQUEST = "SELECT transaction_id, sequence_no FROM journal.request WHERE request_id = %s"
+FIND_TRANSACTION = """
+    SELECT b.sequence_no FROM journal.block b, journal.mark m
+    WHERE b.transaction_id = %s AND b.sequence_no <= m.sequence_no"""
 DEFINED_SINCE = """
     SELECT EXISTS (
         SELECT FROM journal.block b, journal.mark m
@@ -49,11 +55,12 @@ class ExecutionResult:
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """The active tables as of block `at`; `strand_id` is None while the journal is empty."""
+    """The tables as of block `at`, the dropped ones by id; `strand_id` is None while the journal is empty."""
 
     strand_id: str | None
     at: int
     active: dict[str, Table]
+    dropped: dict[str, Table]
 
 
 class Ledger:
@@ -62,8 +69,11 @@ class Ledger:
     Close it, or use it in a `with` statement.
     """
 
-    def __init__(self, url: str, *, origin: int = 0) -> None:
-        """Apply missing migrations. `origin` is the number of the first block of an empty journal."""
+    def __init__(self, url: str, *, origin: int = 0, readers: int | None = None) -> None:
+        """Apply missing migrations. `origin` is the number of the first block of an empty journal.
+
+        `readers` is the most transactions that may read at once (MOST_READERS by default); others wait.
+        """
         migrate(url)
         self.url = url
         self._appender = Appender(url, origin)
@@ -72,7 +82,7 @@ class Ledger:
             url,
             connection_class=_Reader,
             min_size=0,
-            max_size=MOST_READERS,
+            max_size=readers or MOST_READERS,
             timeout=CONNECT_SECONDS,
             reconnect_timeout=CONNECT_SECONDS,  # no long pauses after an outage
             open=True,
@@ -116,11 +126,43 @@ class Ledger:
                 executed = self._try(work, request_id)
         return executed
 
+    def begin(self, seconds: float = SECONDS) -> OpenTransaction:
+        """Begin a transaction whose PartiQL statements come one by one. It expires after so many seconds.
+
+        Commit or abort it, or use it in a `with` statement. Raises DatabaseError.
+        """
+        with self._guarded():
+            tables = self._tables()
+        reading = Reading(self._pool, seconds=seconds)
+        documents = Documents(new_id(), tables.strand_id, tables.active, tables.at, reading, tables.dropped)
+        return OpenTransaction(
+            documents,
+            reading,
+            lambda prepared: self._commit(tables, prepared).sequence_no,
+            lambda: self._conflicting(tables),
+            seconds,
+        )
+
+    def find_transaction(self, transaction_id: str) -> int | None:
+        """Return the number of the block that a transaction became; None if it is not in the journal.
+
+        So the outcome of a commit can be found whose answer was lost.
+        """
+        with self._guarded(), self._pool.connection() as connection:
+            row = connection.execute(FIND_TRANSACTION, [transaction_id]).fetchone()
+        return None if row is None else int(row[0])
+
     def _try(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
-        try:
+        with self._guarded():
             if request_id is not None and (done := self._request(request_id)) is not None:
                 return self._again(work, done)
             return self._once(work, request_id)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Forget the known tables after a conflict; turn errors of the database into the ledger's."""
+        try:
+            yield
         except Conflict:
             self._known = None
             raise
@@ -134,28 +176,39 @@ class Ledger:
             self._pool.check()
             raise describe_error(error) from error
 
+    @contextmanager
+    def _conflicting(self, tables: _Tables) -> Iterator[None]:
+        """Turn an error into a conflict if tables were defined since: it may be due to that."""
+        with self._guarded():
+            try:
+                yield
+            except (Conflict, TransactionExpired):
+                raise
+            except LedgerError:
+                if self._defined_since(tables.at):
+                    raise Conflict("the ledger's tables were changed") from None
+                raise
+
     def _once(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
         tables = self._tables()
-        try:
-            with Reading(self._pool) as reading:
-                transaction = Transaction(new_id(), tables.strand_id, tables.active, tables.at, reading)
-                result = work(transaction)
-                prepared = transaction.prepare(request_id)
-        except Conflict:
-            raise
-        except LedgerError:
-            if self._defined_since(tables.at):
-                raise Conflict("the ledger's tables were changed") from None
-            raise
+        with self._conflicting(tables), Reading(self._pool) as reading:
+            transaction = Transaction(new_id(), tables.strand_id, tables.active, tables.at, reading, tables.dropped)
+            result = work(transaction)
+            prepared = transaction.prepare(request_id)
         if prepared is None:
             return ExecutionResult(result)
+        outcome = self._commit(tables, prepared)
+        if outcome.repeated:
+            return self._again(work, outcome)
+        return ExecutionResult(result, outcome.transaction_id, outcome.sequence_no)
+
+    def _commit(self, tables: _Tables, prepared: Prepared) -> AppendResult:
         outcome = self._group.submit(prepared)
         if isinstance(outcome, Conflict):
             raise Conflict(str(outcome))
-        if outcome.repeated:
-            return self._again(work, outcome)
-        self._learn(tables, prepared, outcome.sequence_no)
-        return ExecutionResult(result, outcome.transaction_id, outcome.sequence_no)
+        if not outcome.repeated:
+            self._learn(tables, prepared, outcome.sequence_no)
+        return outcome
 
     def _again(self, work: Callable[[Transaction], Any], done: AppendResult) -> ExecutionResult:
         """Derive the result of a transaction that has happened, as of the block before it; writes nothing."""
@@ -198,8 +251,8 @@ class Ledger:
                 with self._pool.connection() as connection:
                     at = read_mark(connection)
                     with connection.transaction():
-                        active = read_active(connection, at.sequence_no)
-                self._known = _Tables(at.strand_id, at.sequence_no, active)
+                        tables = read_tables(connection, at.sequence_no)
+                self._known = _Tables(at.strand_id, at.sequence_no, tables.active(), tables.dropped())
             return self._known
 
     def _learn(self, tables: _Tables, prepared: Prepared, sequence_no: int) -> None:

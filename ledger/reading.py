@@ -21,6 +21,8 @@ SNAPSHOT = """
 BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {SNAPSHOT}"  # in one round trip
 FOLLOW = "SELECT journal.follow_lookups()"
 
+ROWS_A_TIME = 500  # of a stream
+
 _COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
 _LAST = """
     FROM journal.revision r
@@ -84,10 +86,13 @@ class Reading:
     As of an earlier block (`end`; `earlier` is then set) it returns what was read then, without data redacted since.
     """
 
-    def __init__(self, pool: "ConnectionPool[Any]", end: int | None = None) -> None:
+    def __init__(self, pool: "ConnectionPool[Any]", end: int | None = None, seconds: float | None = None) -> None:
+        """`seconds` is the time after which PostgreSQL gives up a statement."""
         self._pool = pool
+        self._seconds = seconds
         self._connection: psycopg.Connection[Any] | None = None
         self._end = end
+        self._cursors: list[psycopg.ServerCursor[Any]] = []
         self.earlier = end is not None
 
     def __enter__(self) -> "Reading":
@@ -97,6 +102,9 @@ class Reading:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        for cursor in self._cursors:  # a later user of the connection must not meet them
+            with suppress(psycopg.Error):
+                cursor.close()
         if not connection.closed:
             with suppress(psycopg.OperationalError):  # a lost connection has no transaction to end
                 connection.rollback()
@@ -150,6 +158,20 @@ class Reading:
         if self._one(ERASED_SINCE, documents=list(documents_), versions=list(versions)) == (True,):
             raise RequestDone("it happened before; what it read has been redacted, so its result cannot be had again")
 
+    def rows(self, statement: str, **named: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, which may use `%(end)s`."""
+        return self._all(statement, **named)
+
+    def stream(self, statement: str, **named: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a statement as `rows` returns them, some at a time; not after the reading has ended."""
+        connection = self._run()
+        cursor = connection.cursor(name=f"stream_{len(self._cursors)}")
+        cursor.itersize = ROWS_A_TIME
+        self._cursors.append(cursor)
+        cursor.execute(statement, {**named, "end": self._end})
+        yield from cursor
+        cursor.close()
+
     def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}).fetchone()
         return row
@@ -162,6 +184,8 @@ class Reading:
             self._connection = self._pool.getconn()
             mark_no = _begin(self._connection)
             self._end = mark_no if self._end is None else self._end
+            if self._seconds is not None:
+                self._connection.execute(f"SET LOCAL statement_timeout = {max(1, round(self._seconds * 1000))}")
         return self._connection
 
     @staticmethod

@@ -3,24 +3,27 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from strandline.consumer.store.catalog import Table
+from strandline.consumer.store.catalog import Table, derived_index_id
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import NewRedaction, NewRevision, Statement, timestamp
 from strandline.journal.make.ids import derived_id
-from strandline.ledger import errors, partiql
+from strandline.ledger import errors
 from strandline.ledger.changes import Reads
+from strandline.ledger.partiql import texts
 from strandline.ledger.prepared import Prepared, RedactedRevision, UserTable
 from strandline.ledger.reading import Reading
 from strandline.ledger.values import Document, as_document, as_ion, as_json, comparable
 
 MOST_DOCUMENTS = 40
 MOST_BYTES = 4 * 1024 * 1024
-MOST_TABLES = 20
+MOST_TABLES = 20  # active
+MOST_TABLES_IN_ALL = 40
+MOST_INDEXES = 5  # of a table
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MISSING = object()
@@ -46,12 +49,19 @@ class Transaction:
     """
 
     def __init__(
-        self, transaction_id: str, strand_id: str | None, tables: Mapping[str, Table], tables_at: int, reading: Reading
+        self,
+        transaction_id: str,
+        strand_id: str | None,
+        tables: Mapping[str, Table],
+        tables_at: int,
+        reading: Reading,
+        dropped: Mapping[str, Table] | None = None,
     ) -> None:
-        """`tables` are the active tables as of block `tables_at`."""
+        """`tables` are the active tables as of block `tables_at`, by name, `dropped` the others, by id."""
         self.transaction_id = transaction_id
         self._strand_id = strand_id
         self._tables = dict(tables)
+        self._dropped = dict(dropped or {})
         self._reading = reading
         self._reads = Reads(tables_at, tables_at)
         self._statements: list[Statement] = []
@@ -70,30 +80,61 @@ class Transaction:
             raise errors.ReservedTable(f"{GRAFT} is the ledger's own table; take another name")
         if name in self._tables:
             raise errors.TableExists(f"there is a table {name} already")
-        if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
-            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that are allowed")
+        self._check_active()
+        if len(self._tables.keys() - {GRAFT}) + len(self._dropped) >= MOST_TABLES_IN_ALL:
+            raise errors.TooManyTables(f"the ledger has {MOST_TABLES_IN_ALL} tables in all, the most that are allowed")
         table_id = derived_id(self.transaction_id, name)
-        self._define(partiql.create_table(name), {"id": table_id, "name": name})
+        self._define(texts.create_table(name), {"id": table_id, "name": name})
         self._tables[name] = Table(name, -1, table_id, table_id)
         return table_id
 
-    def create_index(self, table: str, field: str) -> None:
-        """Index a field, so that later transactions can find documents by it. Raises IndexExists."""
+    def create_index(self, table: str, field: str) -> str:
+        """Index a field, so that later transactions can find documents by it. Returns the index's id.
+
+        Raises IndexExists, TooManyIndexes.
+        """
         known = self._table(table)
         if not field or not field.isprintable() or set(field) & set('")'):
             raise errors.WrongDocument("an index is on one field, whose name has no quotes and no parentheses")
         if field in known.indexes or (table, field) in self._indexed:
             raise errors.IndexExists(f"table {table} has an index on this field already")
-        self._define(partiql.create_index(table, field), {"table": known.name, "field": field})
+        own = [name for name, _ in self._indexed if name == table]
+        if len(known.indexes) + len(own) >= MOST_INDEXES:
+            raise errors.TooManyIndexes(f"table {table} has {MOST_INDEXES} indexes, the most that are allowed")
+        self._define(texts.create_index(table, field), {"table": known.name, "field": field})
         self._indexed.add((table, field))
+        return derived_index_id(self.transaction_id, table, field)
+
+    def drop_index(self, table: str, index_id: str) -> None:
+        """Drop an index. Documents can then be found by its field only by reading the whole table."""
+        known = self._table(table)
+        fields = [field for field, id_ in known.index_ids.items() if id_ == index_id]
+        if not fields:
+            raise errors.NoSuchIndex(f"table {table} has no index of this id")
+        self._define(texts.drop_index(index_id, table), {"table": known.name, "index": index_id})
+        kept = {field: id_ for field, id_ in known.index_ids.items() if field not in fields}
+        self._tables[table] = replace(known, indexes=[one for one in known.indexes if one in kept], index_ids=kept)
 
     def drop_table(self, table: str) -> None:
         """Drop a table. Its name becomes free; its documents stay in the journal."""
         known = self._table(table)
         if table == GRAFT:
             raise errors.ReservedTable(f"{GRAFT} is the ledger's own table and cannot be dropped")
-        self._define(partiql.drop_table(table), {"table": known.name, "dropped": True})
+        self._define(texts.drop_table(table), {"table": known.name, "dropped": True})
         del self._tables[table]
+        self._dropped[_id(known)] = replace(known, active=False)
+
+    def undrop_table(self, table_id: str) -> None:
+        """Activate a dropped table again, with its documents. Raises NoSuchTable, TableExists, TooManyTables."""
+        known = self._dropped.get(table_id)
+        if known is None:
+            raise errors.NoSuchTable("no dropped table has this id")
+        if known.name in self._tables:
+            raise errors.TableExists(f"there is a table {known.name} already")
+        self._check_active()
+        self._define(texts.undrop_table(table_id), {"table": known.name, "undropped": True})
+        self._tables[known.name] = replace(known, active=True)
+        del self._dropped[table_id]
 
     def insert(self, table: str, document: Mapping[str, Any]) -> str:
         """Insert a document and return its id."""
@@ -101,7 +142,7 @@ class Transaction:
         data, data_ion = as_document(document)
         document_id = derived_id(self.transaction_id, "document", str(self._inserted))
         self._inserted += 1
-        index = self._record(partiql.insert(table), data)
+        index = self._record(texts.insert(table), data)
         self._change(document_id, _Change(known, _id(known), 0, data, data_ion, [index]))
         return document_id
 
@@ -111,19 +152,19 @@ class Transaction:
             raise errors.WrongDocument("an update sets at least one attribute")
         taken = {name: as_ion(value)[0] for name, value in values.items()}
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(partiql.update(table, taken), *taken.values(), document_id)
+        index = self._record(texts.update(table, taken), *taken.values(), document_id)
         self._rewrite(known, before, {**self._data(before), **taken}, index)
 
     def remove(self, table: str, document_id: str, attribute: str) -> None:
         """Remove an attribute of a document; a no-op if it has none of that name. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(partiql.remove(table, attribute), document_id)
+        index = self._record(texts.remove(table, attribute), document_id)
         self._rewrite(known, before, {k: v for k, v in self._data(before).items() if k != attribute}, index)
 
     def delete(self, table: str, document_id: str) -> None:
         """Delete a document. Its earlier revisions stay in the history. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
-        index = self._record(partiql.delete(table), document_id)
+        index = self._record(texts.delete(table), document_id)
         self._rewrite(known, before, None, index)
 
     def redact_revision(self, block_address: Mapping[str, Any], table_id: str, document_id: str) -> RedactedRevision:
@@ -148,14 +189,14 @@ class Transaction:
         if state != "normal":
             raise errors.NothingToRedact(f"version {version} of document {document_id} is {state}: it has no data")
         address = {"strandId": strand_id, "sequenceNo": number}
-        self._record(partiql.REDACT, address, table_id, document_id)
+        self._record(texts.REDACT, address, table_id, document_id)
         self._redactions.append(NewRedaction(number, table_id, document_id, version))
         return RedactedRevision(self._strand_id, number, table_id, document_id, version)
 
     def get(self, table: str, document_id: str) -> Document | None:
         """Return the current document of this id, None if the table has none."""
         known = self._table(table)
-        self._record(partiql.find_by_id(table), document_id)
+        self._record(texts.find_by_id(table), document_id)
         found = self._find(known, document_id)
         self._reading.check_readable([found] if found is not None else [])
         return found
@@ -165,7 +206,7 @@ class Transaction:
         known, wanted = self._table(table), as_ion(value)[0]
         if field not in known.indexes:
             raise errors.NotIndexed(f"table {table} has no index on this field: create_index it, or get by document id")
-        self._record(partiql.find_by_value(table, field), wanted)
+        self._record(texts.find_by_value(table, field), wanted)
         table_id = _id(known)
         self._reads.equalities.setdefault((table_id, field), []).append(as_json(wanted))
         found = [one for one in self._reading.matching(table_id, field, wanted) if one.document_id not in self._changes]
@@ -189,7 +230,7 @@ class Transaction:
         period = [from_time or _BEGINNING, to_time] if to_time else [from_time] if from_time else []
         values: list[Any] = [timestamp(round(time.timestamp() * 1000)) for time in period if time]
         values += [document_id] if document_id is not None else []
-        text = partiql.history(table, period=len(period), document=document_id is not None)
+        text = texts.history(table, period=len(period), document=document_id is not None)
         self._record(text, *values)
         table_id = _id(known)
         if document_id is None:
@@ -202,7 +243,7 @@ class Transaction:
 
     def user_tables(self) -> list[UserTable]:
         """Return the active tables, by name."""
-        self._record(partiql.USER_TABLES)
+        self._record(texts.USER_TABLES)
         return [UserTable(t.table_id, t.name, tuple(t.indexes)) for _, t in sorted(self._tables.items())]
 
     def prepare(self, request_id: str | None = None) -> Prepared | None:
@@ -230,6 +271,10 @@ class Transaction:
         if (table := self._tables.get(name)) is None:
             raise errors.NoSuchTable(f"there is no active table {name}")
         return table
+
+    def _check_active(self) -> None:
+        if len(self._tables.keys() - {GRAFT}) >= MOST_TABLES:
+            raise errors.TooManyTables(f"the ledger has {MOST_TABLES} active tables, the most that are allowed")
 
     def _writable(self, name: str) -> Table:
         if name == GRAFT:

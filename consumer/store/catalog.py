@@ -73,13 +73,16 @@ _CREATE_TABLE = re.compile(rf"\s*CREATE\s+TABLE\s+{_NAME}", re.IGNORECASE)
 _CREATE_INDEX = re.compile(rf"\s*CREATE\s+INDEX\s+ON\s+{_NAME}\s*\((?P<field>[^)]+)\)", re.IGNORECASE)
 _DROP_TABLE = re.compile(rf"\s*DROP\s+TABLE\s+{_NAME}", re.IGNORECASE)
 _UNDROP_TABLE = re.compile(rf"\s*UNDROP\s+TABLE\s+{_NAME}", re.IGNORECASE)
+_DROP_INDEX = re.compile(rf"\s*DROP\s+INDEX\s+{_NAME}\s+ON\s+(?P<table>\"(?:[^\"]|\"\")+\"|[^\s();]+)", re.IGNORECASE)
+_COMMENT = re.compile(r'("(?:[^"]++|"")*+"|`[^`]*+`)|--[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/')
 
 
 @dataclass
 class Table:
     """A table of the ledger; `table_id` is None until its first document gives it.
 
-    `derived_id` is the id that an append gives it, unless a document of QLDB's gives another.
+    `derived_id` is the id that an append gives it, unless a document of QLDB's gives another. `index_ids` are the
+    ids of its indexes, by field. They are derived, because the journal holds none of QLDB's own.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Table:
     derived_id: str | None = None
     active: bool = True
     indexes: list[str] = field(default_factory=list)
+    index_ids: dict[str, str] = field(default_factory=dict)
 
 
 class Tables:
@@ -100,15 +104,18 @@ class Tables:
     def define(
         self, sequence_no: int, statement: str, transaction_id: str | None = None, *, appended: bool = False
     ) -> None:
-        """Apply a CREATE, DROP or UNDROP statement. (DROP INDEX names an id that the journal does not show.)"""
+        """Apply a CREATE, DROP or UNDROP statement. (QLDB's DROP INDEX names an id that the journal does not show.)"""
+        statement = _COMMENT.sub(lambda found: found[1] or " ", statement)
         if found := _CREATE_TABLE.match(statement):
             self._create(_name(found), sequence_no, transaction_id, appended)
         elif found := _CREATE_INDEX.match(statement):
-            self._index(_name(found), found["field"].strip().strip('"'))
+            self._index(_name(found), found["field"].strip().strip('"'), transaction_id or "")
         elif found := _DROP_TABLE.match(statement):
             self._drop(_name(found))
         elif (found := _UNDROP_TABLE.match(statement)) and (table := self._known.get(_name(found))):
             self._activate(table)
+        elif found := _DROP_INDEX.match(statement):
+            self._drop_index(_name(found), found["table"].strip('"'))
 
     def see(self, sequence_no: int, table_id: str, name: str) -> None:
         """Apply the first document of a table."""
@@ -130,6 +137,10 @@ class Tables:
         """Return the active tables by name, those without a document included."""
         return self._active
 
+    def dropped(self) -> dict[str, Table]:
+        """Return the tables that were dropped and whose ids are known, by id."""
+        return {table_id: table for table_id, table in self._known.items() if not table.active}
+
     def _create(self, name: str, sequence_no: int, transaction_id: str | None, appended: bool) -> None:
         table = Table(name, sequence_no, derived_id=derived_id(transaction_id or "", name))
         self._activate(table)
@@ -146,10 +157,23 @@ class Tables:
         if dropped := self._active.pop(name, None):
             dropped.active = False
 
-    def _index(self, name: str, indexed: str) -> None:
+    def _index(self, name: str, indexed: str, transaction_id: str) -> None:
         table = self._active.get(name)
         if table is not None and indexed not in table.indexes:
             table.indexes.append(indexed)
+            table.index_ids[indexed] = derived_index_id(transaction_id, name, indexed)
+
+    def _drop_index(self, index_id: str, name: str) -> None:
+        table = self._active.get(name)
+        for indexed, id_ in list(table.index_ids.items()) if table is not None else ():
+            if table is not None and id_ == index_id:
+                table.indexes.remove(indexed)
+                del table.index_ids[indexed]
+
+
+def derived_index_id(transaction_id: str, table: str, field: str) -> str:
+    """Return the id of an index that the transaction creates."""
+    return derived_id(transaction_id, "index", table, field)
 
 
 def apply(connection: Connection, first: int, last: int, named: Mapping[str, tuple[str, int]] | None = None) -> None:
@@ -197,10 +221,15 @@ def remove_unnamed(connection: Connection, numbers: Sequence[int]) -> None:
 
 def read_active(connection: Connection, last: int) -> dict[str, Table]:
     """Return the active tables as of a block at or below the mark, by name, those without a document included."""
+    return read_tables(connection, last).active()
+
+
+def read_tables(connection: Connection, last: int) -> Tables:
+    """Return the tables as of a block at or below the mark."""
     stored = connection.execute(KNOWN_TABLES).fetchall()
     seen = [(number, table_id, name) for table_id, name, number, *_ in stored if number <= last]
     definitions = connection.execute(DEFINITIONS, {"last": last}, prepare=False)
-    return _tables((definition for definition in definitions if definition[0] <= last), seen).active()
+    return _tables((definition for definition in definitions if definition[0] <= last), seen)
 
 
 def view_names(tables: dict[str, Table]) -> dict[str, str]:

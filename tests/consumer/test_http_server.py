@@ -1,17 +1,26 @@
 """The HTTP server against clients that hold it up, and addresses that it cannot listen on."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from http.client import HTTPConnection
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPSConnection
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from strandline.consumer import http_server
-from strandline.consumer.http_server import HttpServer, listen_on
+from strandline.consumer.http_server import Certificate, HttpServer, listen_on
 from strandline.journal.errors import UsageError
 
 HALF_SENT = (b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
@@ -37,6 +46,49 @@ def ask(server: HttpServer, body: bytes = b"all") -> tuple[int, bytes]:
         client.request("POST", "/", body)
         answer = client.getresponse()
         return answer.status, answer.read()
+
+
+def self_signed(folder: Path) -> Certificate:
+    """A certificate for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate = Certificate(folder / "chain.pem", folder / "key.pem")
+    certificate.chain.write_bytes(made.public_bytes(Encoding.PEM))
+    certificate.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate
+
+
+def test_certificate_serves_https(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    made = HttpServer(echo, listen_on("127.0.0.1:0", "--listen"), certificate)
+    made.start()
+    try:
+        assert made.url == f"https://127.0.0.1:{made.port}"
+        context = ssl.create_default_context(cafile=str(certificate.chain))
+        with closing(HTTPSConnection("127.0.0.1", made.port, timeout=30, context=context)) as client:
+            client.request("POST", "/", b"all")
+            assert client.getresponse().read() == b"got all"
+    finally:
+        made.stop()
+        assert made.join(30)
+
+
+def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    with (
+        closing(listen_on("127.0.0.1:0", "--listen")) as listening,
+        pytest.raises(UsageError, match="no certificate and its key"),
+    ):
+        HttpServer(echo, listening, Certificate(certificate.key, certificate.chain))
 
 
 def test_half_sent_requests_do_not_hold_up_others(server: HttpServer) -> None:

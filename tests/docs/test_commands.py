@@ -31,6 +31,8 @@ NOT_TESTED = {
     "pulumi": "needs an AWS account; tests/deploy runs the program against mocks",
     "cargo": "needs cargo; CI runs it if it is there",
     "own-data": "names files that only the reader has",
+    "drivers": "installs packages; `make test-drivers` does",
+    "keys": "names files that only the reader has, and listens beyond this machine",
     "long": "takes minutes to hours",
 }
 PROJECTIONS = ROOT / "docs/projections.md"

@@ -31,6 +31,14 @@ def drop_table(table: str) -> str:
     return f"DROP TABLE {name(table)}"
 
 
+def undrop_table(table_id: str) -> str:
+    return f'UNDROP TABLE "{table_id}"'
+
+
+def drop_index(index_id: str, table: str) -> str:
+    return f'DROP INDEX "{index_id}" ON {name(table)} WITH (purge = true)'
+
+
 def insert(table: str) -> str:
     return f"INSERT INTO {name(table)} ?"
 

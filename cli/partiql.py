@@ -1,0 +1,53 @@
+"""The command `partiql`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from strandline.cli.options import AsJson
+from strandline.cli.output import say, show_json
+from strandline.cli.session import open_store
+
+RETRIES = 4
+
+
+def partiql(
+    statements: Annotated[list[str], typer.Argument(help="Statements of one transaction.", metavar="STATEMENT…")],
+    explain: Annotated[bool, typer.Option("--explain", help="Show how documents would be found.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run statements of QLDB's PartiQL as a transaction of the ledger.
+
+    Prints a row as Ion text a line. A transaction is a block of the journal, also if it only reads.
+    """
+    from strandline.journal.ion import values as ion
+    from strandline.journal.ion.json import to_json
+    from strandline.ledger import Ledger, errors
+
+    with open_store() as (_, url), Ledger(url) as ledger:
+        if explain:
+            with ledger.begin() as transaction:
+                plans = [transaction.explain(one) for one in statements]
+            if as_json:
+                show_json({"plans": plans})
+            for plan in () if as_json else plans:
+                for line in plan:
+                    say(line)
+            return 0
+        for attempt in range(RETRIES + 1):
+            try:
+                with ledger.begin() as transaction:
+                    rows = [list(transaction.execute(one)) for one in statements]
+                    number = transaction.commit()
+                break
+            except errors.Conflict:
+                if attempt == RETRIES:
+                    raise
+    if as_json:
+        shown = [[json.loads(to_json(row)) for row in one] for one in rows]
+        show_json({"rows": shown, "transaction": transaction.transaction_id, "block": number})
+    else:
+        for row in (row for one in rows for row in one):
+            say(ion.write_text(row))
+    return 0

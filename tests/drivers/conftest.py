@@ -1,0 +1,63 @@
+"""The drivers, each as a program that plays a scenario. They are collected by `make test-drivers` alone."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LEDGER = "vehicles"
+
+if not os.environ.get("STRANDLINE_TEST_DRIVERS"):
+    collect_ignore_glob = ["test_*.py"]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A driver's program: its command, before the URL, the ledger's name and the scenario."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+
+    def start(self, url: str, scenario: str) -> subprocess.Popen[str]:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "made-up-secret-of-a-test",
+            "AWS_DEFAULT_REGION": "eu-west-2",
+            **dict(self.environment),
+        }
+        return subprocess.Popen(
+            [*self.command, url, LEDGER, scenario],
+            env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def play(self, url: str, scenario: str) -> Any:
+        """What the program printed."""
+        with self.start(url, scenario) as process:
+            printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        return json.loads(printed)
+
+
+DRIVERS = (
+    Driver("python", (str(ROOT / ".venv-drivers/bin/python"), str(ROOT / "tests/drivers/python_client.py"))),
+    Driver("node", ("node", str(ROOT / "tests/drivers/node/client.js"))),
+)
+
+
+@pytest.fixture(params=DRIVERS, ids=lambda one: one.name)
+def driver(request: pytest.FixtureRequest) -> Driver:
+    found: Driver = request.param
+    return found
+
+
+@pytest.fixture
+def play(driver: Driver) -> Callable[[str, str], Any]:
+    return driver.play

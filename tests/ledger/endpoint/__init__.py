@@ -1,0 +1,1 @@
+"""Tests of QLDB's API, by requests as the drivers send them."""

@@ -1,0 +1,1 @@
+"""Tests of statements over a ledger, and of open transactions."""

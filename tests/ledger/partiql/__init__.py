@@ -1,0 +1,1 @@
+"""Tests of QLDB's dialect: text, tree, values, functions, and statements over a ledger."""
