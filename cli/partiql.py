@@ -17,7 +17,7 @@ def partiql(
     explain: Annotated[bool, typer.Option("--explain", help="Show how documents would be found.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Run statements of QLDB's PartiQL as a transaction of the ledger.
+    """Run statements of PartiQL as a transaction.
 
     Prints a row as Ion text a line. A transaction is a block of the journal, also if it only reads.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.store.catalog import Table
+from strandline.consumer.store.catalog import Table, derived_index_id
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import to_json
@@ -57,12 +57,11 @@ class Documents(Transaction):
         ]
 
     def _index_rows(self, name: str, table: Table) -> list[Struct]:
-        own = {field: None for of, field in sorted(self._indexed) if of == name} if table.active else {}
-        return [
-            {"indexId": table.index_ids.get(field, ""), "expr": f"[{field}]", "status": status}
-            for fields, status in ((table.indexes, "ONLINE"), (own, "BUILDING"))
-            for field in fields
-        ]
+        """Return the table's indexes; those that this transaction creates are not used before its commit."""
+        own = sorted(field for of, field in self._indexed if of == name) if table.active else []
+        ids = {**table.index_ids, **{field: derived_index_id(self.transaction_id, name, field) for field in own}}
+        status = dict.fromkeys(table.indexes, "ONLINE") | dict.fromkeys(own, "BUILDING")
+        return [{"indexId": ids[field], "expr": f"[{field}]", "status": status[field]} for field in status]
 
     # -- current documents
 

@@ -249,10 +249,15 @@ class TestDefinitions:
         with vehicles.begin() as transaction:
             list(transaction.execute("CREATE TABLE Fresh"))
             list(transaction.execute("CREATE INDEX ON Fresh (a)"))
+            tables = list(
+                transaction.execute("SELECT VALUE indexes FROM information_schema.user_tables WHERE name='Fresh'")
+            )
             list(transaction.execute("INSERT INTO Fresh {'a': 1}"))
             assert list(transaction.execute("SELECT * FROM Fresh WHERE a = 1")) == [{"a": 1}]
             transaction.commit()
         assert run(vehicles, "SELECT * FROM Fresh WHERE a = 1") == [{"a": 1}]
+        (index,) = self.tables(vehicles)["Fresh"]["indexes"]
+        assert tables == [[{**index, "status": "BUILDING"}]]
 
 
 def test_assignments_keep_types_and_annotations() -> None:
