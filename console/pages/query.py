@@ -32,7 +32,8 @@ READ_TABLES = """
 
 CANCEL = """
     SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-    WHERE usename = session_user AND application_name = %s AND state = 'active' AND pid <> pg_backend_pid()"""
+    WHERE datname = current_database() AND usename = session_user AND application_name = %s AND state = 'active'
+      AND pid <> pg_backend_pid()"""
 
 # Columns that a page exists for.
 LINKS = {"source_document": "/documents/", "document_id": "/documents/", "source_block": "/blocks/"}
