@@ -132,10 +132,14 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
 
 
 def _record(found: "Verification", saved: "SavedDigest", tip: int | None) -> None:
+    from strandline.consumer.database.errors import DatabaseError
     from strandline.consumer.verification.against_digest import record_check
 
     with open_store() as (_, url):
-        record_check(url, found, saved, tip, "command")
+        try:
+            record_check(url, found, saved, tip, "command")
+        except DatabaseError:  # a login that may verify need not be one that may write
+            note("Note: the login may not record that this digest was checked, so `status` will not show it.")
 
 
 def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
