@@ -71,6 +71,7 @@ def test_a_query_cannot_leave_the_role_of_its_login(store: Store, right: str) ->
             answer = client.post("/query", data={"sql": trap}, headers=SAME_ORIGIN)
             assert answer.status_code == 409, trap
             assert "42501" in answer.text, trap
+            assert "--write" not in answer.text  # a hint of the command
         if right == "analyst":
             trap = "SELECT * FROM read.contact_directory"
             assert "42501" in client.post("/query", data={"sql": trap}, headers=SAME_ORIGIN).text
