@@ -152,7 +152,7 @@ def test_screenshots(browser: Browser, served: str, store: Store, tmp_path: Path
     folder = Path(os.environ.get("STRANDLINE_TEST_SCREENSHOTS") or tmp_path)
     folder.mkdir(exist_ok=True)
     with visiting(browser, served) as visit:
-        shown = {name: pages(store)[name] for name in ("health", "redactions", "model")}
+        shown = {"health": "/"}
         for name, path in shown.items():
             visit.go(path)
             visit.page.screenshot(path=folder / f"{name}.png")

@@ -256,6 +256,7 @@ def test_groups_give_rights() -> None:
         ({}, serving.Options(listen="0.0.0.0:0"), "somebody must sign in"),
         ({"console_users": "users"}, serving.Options(listen="0.0.0.0:0"), "--behind-tls"),
         ({}, serving.Options(listen="127.0.0.1:0", prefix="x"), "--prefix"),
+        ({"console_proxies": "127.0.0.1/32"}, serving.Options(listen="127.0.0.1:0"), "STRANDLINE_CONSOLE_HOSTS"),
         (
             {"console_proxies": "127.0.0.1/32", "console_groups": "x"},
             serving.Options(listen="127.0.0.1:0"),
