@@ -138,8 +138,8 @@ def _record(found: "Verification", saved: "SavedDigest", tip: int | None) -> Non
     with open_store() as (_, url):
         try:
             record_check(url, found, saved, tip, "command")
-        except DatabaseError:  # a login that may verify need not be one that may write
-            note("Note: the login may not record that this digest was checked, so `status` will not show it.")
+        except DatabaseError as error:
+            note(f"The check is not recorded for `strandline status`: {error}")
 
 
 def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:

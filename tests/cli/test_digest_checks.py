@@ -41,4 +41,4 @@ def test_a_login_that_may_not_write_verifies_nevertheless(
     monkeypatch.setattr("strandline.consumer.verification.against_digest.record_check", refuse)
     done = run("verify", "--digest", str(made / "full.digest.json"))
     assert done.status == 0
-    assert "may not record" in done.err
+    assert "not recorded" in done.err
