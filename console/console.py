@@ -12,6 +12,7 @@ from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
 
 APPLICATION = "strandline console"
+STATUS_SECONDS = 30  # for a statement of a status page
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Console:
     def status(self) -> Iterator[Connection]:
         """Open a connection that acts as the operator, who may read no payload."""
         with connect(self.url, role=OPERATOR, application_name=APPLICATION) as connection:
+            connection.execute(f"SET statement_timeout = '{STATUS_SECONDS}s'".encode())
+            connection.commit()
             yield connection
 
     @contextmanager

@@ -21,10 +21,12 @@ State = Literal["running", "done", "failed", "lost"]
 
 # A process without a sign of life for so long was killed.
 LOST_AFTER = timedelta(seconds=15)
+KEPT_DAYS = 90
 
 END_LOST = """
     UPDATE console.job SET ended_at = now(), ok = false, result = '{"error": "its process was killed"}'
     WHERE ended_at IS NULL AND seen_at < now() - %s"""
+FORGET = f"DELETE FROM console.job WHERE ended_at < now() - interval '{KEPT_DAYS} days'"
 ADD = """
     INSERT INTO console.job (kind, name, arguments, started_by) VALUES (%s, %s, %s, %s) RETURNING id"""
 # jsonb as text: its numbers become what JSON of a page can hold.
@@ -92,6 +94,7 @@ def start(asked: Asked, kind: Kind, name: str, arguments: Mapping[str, object]) 
         try:
             with connection.transaction():
                 connection.execute(END_LOST, [LOST_AFTER])
+                connection.execute(FORGET.encode())
                 row = connection.execute(ADD, [kind, name, Jsonb(dict(arguments)), asked.reader.name]).fetchone()
         except psycopg.errors.UniqueViolation:
             raise StrandlineError(f"A {kind} of {name} is running already: wait until it has ended.") from None

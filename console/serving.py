@@ -52,6 +52,11 @@ def open_server(settings: Settings, url: str, projections: Mapping[str, Projecti
                 f"To listen on {options.listen} with passwords, put a proxy with TLS in front and give --behind-tls: "
                 "without TLS, anybody on the way reads them."
             )
+        if loopback and isinstance(sign_in, Proxy) and not settings.console_hosts:
+            # A page that reaches this address through DNS may set headers as the proxy does.
+            raise UsageError(
+                "Behind a proxy on this machine, set STRANDLINE_CONSOLE_HOSTS to the names by which browsers reach it."
+            )
         console = Console(
             settings=settings,
             url=url,

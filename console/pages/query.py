@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from strandline.console import audit
 from strandline.console.logins import QUERY_SECONDS, Login
 from strandline.console.page import Asked, Download, Page, Refused, why_not
-from strandline.consumer.database.query import Answer, QueryError, json_text, query
+from strandline.consumer.database.query import WRITE_HINT, Answer, QueryError, json_text, query
 
 ROWS = 1_000
 MOST_BYTES = 64 * 1024 * 1024  # of a file to download
@@ -32,7 +32,8 @@ READ_TABLES = """
 
 CANCEL = """
     SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-    WHERE usename = session_user AND application_name = %s AND state = 'active' AND pid <> pg_backend_pid()"""
+    WHERE datname = current_database() AND usename = session_user AND application_name = %s AND state = 'active'
+      AND pid <> pg_backend_pid()"""
 
 # Columns that a page exists for.
 LINKS = {"source_document": "/documents/", "document_id": "/documents/", "source_block": "/blocks/"}
@@ -99,8 +100,11 @@ def _answer(asked: Asked, text: str) -> Iterator[Answer]:
     audit.record(asked, "query", detail=f"as {login.readers}: sha256 {digest}, {len(text)} characters")
     # Under a name of the reader's own, so that a page can cancel it.
     url = make_conninfo(login.url, application_name=_label(asked))
-    with query(url, text.strip().removesuffix(";"), seconds=QUERY_SECONDS) as answer:
-        yield answer
+    try:
+        with query(url, text.strip().removesuffix(";"), seconds=QUERY_SECONDS) as answer:
+            yield answer
+    except QueryError as error:
+        raise QueryError(str(error).replace(WRITE_HINT, "")) from None
 
 
 def _label(asked: Asked) -> str:

@@ -20,6 +20,7 @@ Row = tuple[Any, ...]
 
 # A query finds tables by the search_path of its login.
 SETTINGS = "RESET search_path"
+WRITE_HINT = ": `strandline sql --write` uses all rights of your login"
 NUMBERS = ("int2", "int4", "int8", "oid", "float4", "float8", "numeric")
 
 
@@ -130,8 +131,7 @@ def _query_error(exc: psycopg.Error) -> DatabaseError | QueryError:
     if exc.sqlstate == "08P01":  # a parameter, which the protocol allows and `sql` has no value for
         return QueryError("The query has parameters, such as $1: write their values into the query.")
     if exc.sqlstate == "42501":
-        hint = "`strandline sql --write` uses all rights of your login"
-        return QueryError(f"PostgreSQL: {exc.diag.message_primary} (SQLSTATE {exc.sqlstate}): {hint}.")
+        return QueryError(f"PostgreSQL: {exc.diag.message_primary} (SQLSTATE {exc.sqlstate}){WRITE_HINT}.")
     if exc.sqlstate is None or exc.sqlstate.startswith(("08", "57P")):
         return describe_error(exc)
     hint = f" ({exc.diag.message_hint})" if exc.diag.message_hint else ""

@@ -9,9 +9,9 @@ import pytest
 from strandline.console.pages import query
 from tests.console.samples import SAME_ORIGIN, As, Store, client_of
 
-RUNNING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'strandline console %%' AND state = 'active'"
-)
+RUNNING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'strandline console %%' AND state = 'active'"""
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -71,6 +71,7 @@ def test_a_query_cannot_leave_the_role_of_its_login(store: Store, right: str) ->
             answer = client.post("/query", data={"sql": trap}, headers=SAME_ORIGIN)
             assert answer.status_code == 409, trap
             assert "42501" in answer.text, trap
+            assert "--write" not in answer.text  # a hint of the command
         if right == "analyst":
             trap = "SELECT * FROM read.contact_directory"
             assert "42501" in client.post("/query", data={"sql": trap}, headers=SAME_ORIGIN).text
@@ -255,6 +256,7 @@ def test_groups_give_rights() -> None:
         ({}, serving.Options(listen="0.0.0.0:0"), "somebody must sign in"),
         ({"console_users": "users"}, serving.Options(listen="0.0.0.0:0"), "--behind-tls"),
         ({}, serving.Options(listen="127.0.0.1:0", prefix="x"), "--prefix"),
+        ({"console_proxies": "127.0.0.1/32"}, serving.Options(listen="127.0.0.1:0"), "STRANDLINE_CONSOLE_HOSTS"),
         (
             {"console_proxies": "127.0.0.1/32", "console_groups": "x"},
             serving.Options(listen="127.0.0.1:0"),
