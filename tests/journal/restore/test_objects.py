@@ -11,9 +11,12 @@ from strandline.journal.errors import UnreadableError, UnwritableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.export import Format, encode
+from strandline.journal.make.scrub import scrub
 from strandline.journal.restore import objects
 from strandline.journal.restore.block import Restorer
 from strandline.journal.restore.objects import restore_object
+from strandline.journal.simulation.licensing import LicenceLedger
+from strandline.journal.simulation.strand import SimulatedStrand
 from tests.journal.restore.exported import journal_of
 
 
@@ -102,3 +105,22 @@ def test_extreme_values_hold_out_and_neither_hang_nor_raise(value: str) -> None:
     done = restore_object(data, Restorer(budget=200))
 
     assert [run.json for run in done.runs] == [True]
+
+
+def test_scrubbed_export_is_restored_with_what_is_left() -> None:
+    """Data and statement texts that a redaction erased stay erased; their hashes are enough for level full."""
+    blocks = list(SimulatedStrand(LicenceLedger, 3, 200, 0.2).make())
+    redacted: dict[tuple[str, int], bytes | None] = {
+        (one["documentId"], one["version"]): None
+        for block in blocks
+        if "redactionInfo" in block
+        for one in block["redactionInfo"]["revisions"]
+    }
+    scrubbed = scrub(encode(blocks, Format.JSON), redacted)
+    assert b"erasedTransactionInfo" in scrubbed
+
+    done = restore_object(scrubbed, Restorer())
+
+    assert [(run.first_no, run.last_no, run.json) for run in done.runs] == [(0, 199, False)]
+    assert decode(done.runs[0].data).faults == []
+    assert len(decode(done.runs[0].data).redacted) == len(redacted)
