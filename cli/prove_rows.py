@@ -32,7 +32,7 @@ def prove_rows(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The proof's file.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Hold a migrated table against the journal, row by row.
+    """Compare a table of the migration kit with the journal.
 
     Exit status: 0 each row is as the ledger has it and none is missing, 1 otherwise.
     """

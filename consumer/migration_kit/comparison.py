@@ -21,6 +21,7 @@ from strandline.consumer.migration_kit.rows import KitRow, data_columns, is_audi
 from strandline.journal.check.block import metadata_value
 from strandline.journal.check.merkle import dot
 from strandline.journal.decode.kernel import hash_and_json
+from strandline.journal.errors import StrandlineError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.json import exact, to_json
@@ -225,7 +226,10 @@ def _judge(
 
 
 def _data(revision: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """Return a revision's data as JSON, and whether they were hashed again and have the revision's hash."""
+    """Return a revision's data as JSON, and whether a hash shows them: they are hashed again.
+
+    Raises StrandlineError if they do not have the revision's hash.
+    """
     if revision["data_ion"] is None:
         return revision["data"], False
     data = bytes(revision["data_ion"])
@@ -234,8 +238,12 @@ def _data(revision: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
         value = ion.read_one(data)
         native = ion_hash(value), to_json(value)
     digest, text = native
-    shown = exact(text)
-    return shown, dot(_metadata_hash(revision), digest) == bytes(revision["hash"])
+    if dot(_metadata_hash(revision), digest) != bytes(revision["hash"]):
+        raise StrandlineError(
+            f"document {revision['document_id']}, version {revision['version']}: its data in the store do not have its "
+            "hash: run `strandline verify`"
+        )
+    return exact(text), True
 
 
 def _metadata_hash(revision: Mapping[str, Any]) -> bytes:

@@ -181,7 +181,9 @@ class _Run:
         outputs = self._write(task.item, restored)
         for learned in restored.learned:
             self._known.learn(learned)
-            self._pickled = None
+        for key, failures in restored.failures.items():
+            self._known.history.failures[key] = failures
+        self._pickled = None
         done = DoneObject(
             task.item.name,
             task.sha256,

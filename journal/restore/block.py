@@ -30,7 +30,7 @@ from strandline.journal.restore.search import Found, search
 BUDGET = 50_000
 """Combinations to try for a document, by default; about half a second."""
 TRANSACTION_INFO = "transactionInfo"
-_LEAST_BUDGET = 1_000
+_LEAST_BUDGET = 100
 _MOST_FIELDS = 50  # named of a document that holds out
 _BARE = re.compile(r"[A-Za-z_$][\w$-]*")
 _SURPRISE = 9.0  # recipes that cost more are not what a field is suspected of
@@ -89,7 +89,6 @@ class Restorer:
         self.learned: list[Learned] = []
         self.tried = 0
         self._budget = budget
-        self._failures: Counter[tuple[str, Shape]] = Counter()
 
     def learn(self, learned: Learned) -> None:
         """Take in what another restorer has learned."""
@@ -114,6 +113,11 @@ class Restorer:
             block = self._block(value, number, result)
         except _UnknownFormError as error:
             result.held_out.append(HeldOut(number, "", None, None, str(error), ()))
+            return _stays(result)
+        # JSON can hold anything anywhere, such as half of a surrogate pair: only the kind of failure is reported.
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+            reason = f"a member is not what a block holds ({type(error).__name__})"
+            result.held_out.append(HeldOut(number, "", None, None, reason, ()))
             return _stays(result)
         if result.held_out:
             return _stays(result)
@@ -213,7 +217,8 @@ class Restorer:
 
     def _search(self, value: Any, accepts: Any, history: TableHistory, key: tuple[str, Shape]) -> Found | None:
         """Search with a budget that shrinks each time that the same shape of the same table was not found."""
-        budget = max(self._budget >> self._failures[key], min(self._budget, _LEAST_BUDGET))
+        failures = self.history.failures
+        budget = max(self._budget >> failures[key], min(self._budget, _LEAST_BUDGET))
         for rank in (history.rank, history.rank_without_hints) if history.hinted else (history.rank,):
             try:
                 found = search(value, accepts, rank, budget, history.knows)
@@ -221,9 +226,9 @@ class Restorer:
                 return None
             self.tried += found.tried
             if isinstance(found, Found):
-                self._failures[key] = 0
+                failures[key] = 0
                 return found
-        self._failures[key] += 1
+        failures[key] += 1
         return None
 
     def _learn(self, table: str, shape: Shape, assignment: Assignment) -> None:

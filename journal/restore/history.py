@@ -1,5 +1,6 @@
 """Remembers which recipes were right, by table, shape and field, and ranks the next guesses by it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import log2
 from typing import Any
@@ -95,9 +96,13 @@ class TableHistory:
 
 
 class History:
-    """The histories of all tables."""
+    """The histories of all tables.
+
+    `failures` counts, by table and shape, the searches without result since the last one with a result.
+    """
 
     def __init__(self, hints: Hints | None = None) -> None:
+        self.failures: Counter[tuple[str, Shape]] = Counter()
         self._hints = hints or Hints()
         self._tables: dict[str, TableHistory] = {}
 

@@ -13,6 +13,7 @@ from strandline.journal.ion.json import read_json_spans
 from strandline.journal.make.export import encode
 from strandline.journal.make.format import Format
 from strandline.journal.restore.block import HeldOut, Learned, Restorer
+from strandline.journal.restore.history import Shape
 
 
 class Run(NamedTuple):
@@ -30,7 +31,7 @@ class RestoredObject:
 
     `lifted` and `kept_back` count revisions by table (journal.restore.block.Restored); `searched` has what was lifted
     in each JSON block. `blocks` counts those read, `restored` those that are Ion now and were not. `learned` is new
-    knowledge of types; `tried` the combinations tried.
+    knowledge of types, `failures` that of searches in vain (History); `tried` counts the combinations tried.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -41,7 +42,12 @@ class RestoredObject:
     held_out: list[HeldOut] = field(default_factory=list)
     searched: dict[int, Counter[str]] = field(default_factory=dict)
     learned: list[Learned] = field(default_factory=list)
+    failures: Counter[tuple[str, Shape]] = field(default_factory=Counter)
     tried: int = 0
+
+
+_Found = tuple[int, dict[str, Any] | None, str]
+"""A block's number, the block in Ion or None, and its JSON."""
 
 
 def restore_object(data: bytes, restorer: Restorer) -> RestoredObject:
@@ -53,6 +59,7 @@ def restore_object(data: bytes, restorer: Restorer) -> RestoredObject:
     known, tried = len(restorer.learned), restorer.tried
     result = _restored(plain, restorer) if is_json(plain) else _observed(plain, data, restorer)
     result.learned = restorer.learned[known:]
+    result.failures = restorer.history.failures
     result.tried = restorer.tried - tried
     return result
 
@@ -81,7 +88,7 @@ def _restored(plain: bytes, restorer: Restorer) -> RestoredObject:
     except UnicodeDecodeError:
         raise UnreadableError("not readable as JSON: not UTF-8") from None
     result = RestoredObject()
-    blocks: list[tuple[int, dict[str, Any] | None, str]] = []
+    blocks: list[_Found] = []
     for value, start, end in read_json_spans(text):
         if not isinstance(value, dict):
             raise ShapeError("a value is not a block")
@@ -91,20 +98,37 @@ def _restored(plain: bytes, restorer: Restorer) -> RestoredObject:
         result.kept_back += found.kept_back
         result.held_out += found.held_out
         blocks.append((value["blockAddress"]["sequenceNo"], found.block, text[start:end]))
+    try:
+        result.runs = _runs(blocks)
+    except UnwritableError:
+        _leave_unwritable(blocks, result)
+        result.runs = _runs(blocks)
     result.blocks = len(blocks)
     result.restored = sum(block is not None for _, block, _ in blocks)
+    return result
+
+
+def _runs(blocks: list[_Found]) -> list[Run]:
+    runs = []
     for stays, group in groupby(blocks, key=lambda one: one[1] is None):
         run = list(group)
         if stays:
             written = "".join([f"{text}\n" for _, _, text in run]).encode("utf-8", "backslashreplace")
         else:
-            written = _written([block for _, block, _ in run if block is not None])
-        result.runs.append(Run(run[0][0], run[-1][0], json=stays, data=written))
-    return result
+            written = encode([block for _, block, _ in run if block is not None], Format.ION_BINARY)
+        runs.append(Run(run[0][0], run[-1][0], json=stays, data=written))
+    return runs
 
 
-def _written(blocks: list[dict[str, Any]]) -> bytes:
-    try:
-        return encode(blocks, Format.ION_BINARY)
-    except UnwritableError as error:
-        raise UnreadableError(str(error)) from None
+def _leave_unwritable(blocks: list[_Found], result: RestoredObject) -> None:
+    """Leave blocks as JSON that cannot be written as Ion."""
+    for place, (number, block, text) in enumerate(blocks):
+        try:
+            encode([] if block is None else [block], Format.ION_BINARY)
+        except UnwritableError:
+            blocks[place] = number, None, text
+            lifted = result.searched[number]
+            result.searched[number] = Counter()
+            result.lifted -= lifted
+            result.kept_back += lifted
+            result.held_out.append(HeldOut(number, "", None, None, "cannot be written as Ion", ()))

@@ -259,7 +259,10 @@ def timestamp(value: Any) -> Any:
         except ValueError:
             return NOT_POSSIBLE
     found = timestamp_in(value) if _TIME.fullmatch(value) else None
-    return NOT_POSSIBLE if found is None else found
+    try:
+        return NOT_POSSIBLE if found is None or (found.utcoffset() and not found.astimezone(UTC)) else found
+    except OverflowError:  # a time that is beyond the year 9999 in UTC, which cannot be hashed
+        return NOT_POSSIBLE
 
 
 def _day(value: Any) -> Any:

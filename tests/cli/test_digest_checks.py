@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strandline.consumer.database.errors import DatabaseError
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from tests.commands import Run
 

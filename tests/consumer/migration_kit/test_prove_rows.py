@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from strandline.journal.ion.values import write_stream
+from strandline.journal.ion.values import write, write_stream
 from strandline.journal.make.export import encode
 from strandline.journal.make.format import Format
 from strandline.journal.proofs.check import check_proof
 from tests.commands import Run
 from tests.consumer.migration_kit import kit
-from tests.consumer.migration_kit.ledger import ADA, BOB, CARL, DORA, as_exported, journal, store
+from tests.consumer.migration_kit.ledger import ADA, BOB, CARL, DORA, as_exported, journal, licence, store
 from tests.databases import temporary_database
 
 OWNER = ("--map", "owner=owner.personId")
@@ -185,6 +186,17 @@ def test_rows_from_json_alone_are_not_called_proven(run: Run, aurora: str, datab
 
     assert found["verdicts"]["current"] == 3
     assert (found["proven"], found["unverified"]) == (0, 3)
+
+
+def test_store_that_was_altered_with_the_table_proves_nothing(run: Run, migrated: str, database: str) -> None:
+    execute(migrated, "UPDATE kit.licence SET fee = 1 WHERE doc_id = %s", DORA)
+    forged = write({**licence("Dora"), "fee": Decimal(1)})
+    execute(database, "UPDATE journal.revision SET data_ion = %s WHERE document_id = %s", forged, DORA)
+
+    outcome = run("prove-rows", migrated, "--table", "kit.licence", *OWNER)
+
+    assert outcome.status == 1
+    assert "run `strandline verify`" in outcome.err
 
 
 def test_proof_of_a_row_is_written_and_holds(run: Run, migrated: str, tmp_path: Path) -> None:

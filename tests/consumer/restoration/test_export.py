@@ -101,12 +101,17 @@ def test_ion_copy_of_some_blocks_is_a_hint(tmp_path: Path) -> None:
 
 
 def test_object_is_searched_again_with_what_later_ones_taught(tmp_path: Path) -> None:
-    """The first document has too many open fields for the budget; the next ones teach them a few at a time."""
-    hard = "{a: s, b: s, c: s, d: s, e: s, f: s, g: s, h: s}"
-    easy = [f"{{{', '.join(f'{name}: s' for name in names)}}}" for names in ("ab", "cd", "ef", "gh")]
+    """The first document has too many open fields for the budget; the next ones teach them two at a time."""
+    hard = '{a: s, b: "s", c: s, d: "s", e: s, f: "s", g: s, h: "s"}'
+    easy = ['{a: s, b: "s"}', '{c: s, d: "s"}', '{e: s, f: "s"}', '{g: s, h: "s"}']
+    write_export(tmp_path / "alone", [hard])
     write_export(tmp_path / "json", [hard, *easy], object_blocks=1)
 
-    assert restored(tmp_path / "json", tmp_path / "copy", budget=64).complete
+    done = restored(tmp_path / "json", tmp_path / "copy", budget=64)
+
+    assert not restored(tmp_path / "alone", tmp_path / "unfinished", budget=64).complete
+    assert done.complete
+    assert not list((tmp_path / "copy").rglob(f"{STRAND}*.json"))  # what the first search left is gone
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])

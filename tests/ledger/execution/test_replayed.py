@@ -6,7 +6,7 @@ from typing import Any
 from strandline.consumer.database.connection import connect
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.make.export import Format
+from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.ledger import Ledger
 from tests.ledger.execution.statements import run
