@@ -5,6 +5,7 @@ block follows the one before. The mark moves with the blocks; a crash leaves all
 sent in one trip, as a pipeline.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -155,7 +156,10 @@ class Appender:
         return outcomes
 
     def _write(self, connection: Connection, following: TailBlocks) -> None:
-        """Write the rows and raise the mark over them, in one round trip unless something must be read."""
+        """Write the rows and raise the mark over them, in one round trip unless something must be read.
+
+        One statement does all for blocks that bring revisions of known tables, and no more.
+        """
         new = following.new_tail()
         first, last = following.first_no, new.sequence_no
         tally = Tally()
@@ -174,13 +178,20 @@ class Appender:
             defines=any(prepared.defines for prepared in following.added),
             redacts=any(block.redactions for block in following.blocks),
         )
+        rows = [self._block_type.array(blocks), self._revision_type.array(revisions)]
+        if self._partition == last // _PARTITION and not (contents.tables or contents.defines or contents.redacts):
+            shapes = ", ".join(f'"{shape}": {fields}' for shape, fields in tally.shapes.items())
+            with connection.pipeline():
+                connection.execute(sql.APPEND, [*rows, f"{{{shapes}}}", _named(requests)], prepare=True)
+                connection.commit()
+            return
         # A redaction reads rows back, and sets the planner by several statements: no pipeline takes these.
         with nullcontext() if contents.redacts else connection.pipeline():
             if self._partition != last // _PARTITION:
                 connection.execute(sql.ENSURE_PARTITIONS, [first, last])
             add_shapes(connection, tally.shapes)
-            connection.execute(sql.ADD_BLOCKS, [self._block_type.array(blocks)], prepare=True)
-            connection.execute(sql.ADD_REVISIONS, [self._revision_type.array(revisions)], prepare=True)
+            connection.execute(sql.ADD_BLOCKS, rows[:1])
+            connection.execute(sql.ADD_REVISIONS, rows[1:])
             if requests:
                 connection.execute(sql.ADD_REQUESTS, columns_of(requests))
             raise_mark(connection, first, last, new.block_hash, contents)
@@ -212,6 +223,11 @@ def _decide(
             if prepared.request_id is not None:
                 done[prepared.request_id] = AppendResult(appended.transaction_id, appended.sequence_no, True)
     return outcomes
+
+
+def _named(requests: Sequence[tuple[str | None, str, int]]) -> str | None:
+    names = ("request_id", "transaction_id", "sequence_no")
+    return json.dumps([dict(zip(names, one, strict=True)) for one in requests]) if requests else None
 
 
 def _end(connection: Connection, statements: str) -> Tail:
@@ -248,7 +264,7 @@ def _changes(connection: Connection, end: Tail, group: Sequence[Reads]) -> Chang
     row = connection.execute(sql.DEFINED, since).fetchone()
     changes.defined = row[0] if row is not None else -1
     if not all(one.is_plain for one in group):
-        changes.revisions = [Changed(*row) for row in connection.execute(sql.CHANGED_REVISIONS, since)]
+        changes.revisions = [Changed(*row) for row in connection.execute(sql.CHANGED_REVISIONS, since, prepare=False)]
         changes.redactions = connection.execute(sql.CHANGED_REDACTIONS, since).fetchall()
     return changes
 

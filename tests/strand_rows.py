@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from strandline.consumer.store.documents import add_documents
+
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 INSERT_BLOCK = """
@@ -62,6 +64,7 @@ class StrandRows:
                 [number, hash_, document, version, f"id-{table}", table, state, f"tx{number}", moment, json],
             )
             self.connection.execute(INSERT_TABLE, [f"id-{table}", table, table])
+        add_documents(self.connection, number, number)
         if redact:
             self.connection.execute(ERASE, [*redact, number])
         self.connection.execute("UPDATE journal.mark SET sequence_no = %s", [number])

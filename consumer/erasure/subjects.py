@@ -22,8 +22,9 @@ FIND_DOCUMENTS = """
 READ_VERSIONS = """
     SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
            r.state = 'normal' AND r.data ->> %(field)s IS NOT DISTINCT FROM %(value)s
-    FROM journal.revision r
-    WHERE r.document_id = ANY (%(documents)s) AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)
+    FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+    WHERE v.document_id = ANY (%(documents)s)
     ORDER BY r.table_name, r.document_id, r.version"""
 READ_GENERATIONS = """
     SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""

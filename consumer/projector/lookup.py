@@ -22,9 +22,11 @@ FIND = """
         WHERE table_name = {table} AND sequence_no <= %(position)s AND hashtextextended(data ->> {field}, 0) = ANY (
             ARRAY(SELECT hashtextextended(value, 0) FROM unnest(%(values)s::text[]) AS value))
     ) AS candidate CROSS JOIN LATERAL (
-        SELECT {columns} FROM journal.revision
+        SELECT * FROM journal.document_version
         WHERE document_id = candidate.document_id AND sequence_no <= %(position)s
         ORDER BY version DESC LIMIT 1
+    ) AS v CROSS JOIN LATERAL (
+        SELECT {columns} FROM journal.revision_at(v.sequence_no, v.document_id, v.version)
     ) AS r
     WHERE r.state = 'normal'
     ORDER BY r.document_id"""

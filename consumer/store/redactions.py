@@ -28,16 +28,22 @@ ENTRIES = """
          jsonb_to_recordset(b.redactions) AS e ("documentId" text, version bigint, "tableId" text, "sequenceNo" bigint)
     WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s"""
 
+# Their blocks' numbers, as constants, say in which partitions they are.
+NAMED_BLOCKS = f"SELECT DISTINCT entry.sequence_no FROM ({ENTRIES}) AS entry ORDER BY 1"
+
 # All parts but the first see the rows as they were before the update.
 TAKE_REDACTIONS = f"""
     WITH entry AS MATERIALIZED ({ENTRIES}), named AS MATERIALIZED (
         SELECT entry.*, r.hash, r.state, r.table_id AS stored_table_id, r.data_hash, r.shape
-        FROM entry LEFT JOIN journal.revision r USING (document_id, version, sequence_no)
+        FROM entry LEFT JOIN (
+            SELECT * FROM journal.revision WHERE sequence_no = ANY (%(numbers)s)
+        ) AS r USING (document_id, version, sequence_no)
     ), erased AS (
         UPDATE journal.revision r
         SET state = 'redacted', data = NULL, data_ion = NULL, shape = NULL
         FROM named
         WHERE named.state = 'normal' AND r.sequence_no = named.sequence_no AND r.hash = named.hash
+          AND r.sequence_no = ANY (%(numbers)s)
     ), shaped AS (
         SELECT DISTINCT sequence_no, hash, stored_table_id AS table_id, shape FROM named WHERE shape IS NOT NULL
     ), registered AS (
@@ -73,8 +79,12 @@ def take_redactions(connection: Connection, first: int, last: int, *, alone: boo
 
     Idempotent. `alone`: whether the caller holds the strand's lock alone.
     """
+    between = {"first": first, "last": last}
+    numbers = [number for (number,) in connection.execute(NAMED_BLOCKS, between, prepare=False)]
+    if not numbers:
+        return 0
     connection.execute(BY_INDEX)
-    rows = connection.execute(TAKE_REDACTIONS, {"first": first, "last": last}, prepare=False).fetchall()
+    rows = connection.execute(TAKE_REDACTIONS, {**between, "numbers": numbers}, prepare=False).fetchall()
     registered = [number for new, number, *_ in rows if new]
     erase_statements(connection, sorted(set(registered)))
     connection.execute(AS_BEFORE)

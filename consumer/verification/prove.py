@@ -17,9 +17,10 @@ from strandline.journal.proofs.file import Proof
 from strandline.journal.proofs.path import PathCollector, revision_proof
 
 _REVISION = """
-    SELECT * FROM journal.revision
-    WHERE document_id = %s AND version = %s AND sequence_no <= (SELECT sequence_no FROM journal.mark)
-    ORDER BY sequence_no LIMIT 1"""
+    SELECT r.* FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+    WHERE v.document_id = %s AND v.version = %s
+    ORDER BY v.sequence_no LIMIT 1"""
 _OMISSIONS = "SELECT true FROM journal.omission WHERE sequence_no = %s AND block_hash = %s LIMIT 1"
 _BLOCK = "SELECT * FROM journal.block WHERE sequence_no = %s"
 

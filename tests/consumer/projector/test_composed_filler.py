@@ -317,7 +317,7 @@ class TestSpeed:
             text = "\n".join(line for (line,) in plan)
             assert "Seq Scan" not in text
             assert "revision_0_hashtextextended_idx" in text
-            assert "revision_0_document_id_version_idx" in text
+            assert "document_version_pkey" in text
             sizes = connection.execute(
                 "SELECT relname, reltuples::int FROM pg_class WHERE relname LIKE 'revision_0_hashtext%' ORDER BY 2"
             ).fetchall()
