@@ -66,6 +66,7 @@ class Ledger:
         """Apply missing migrations. `origin` is the number of the first block of an empty journal."""
         migrate(url)
         self.url = url
+        self._origin = origin
         self._appender = Appender(url, origin)
         self._group: Group[Prepared, AppendResult | Conflict] = Group(self._append)
         self._pool = ConnectionPool(
@@ -199,7 +200,8 @@ class Ledger:
                     at = read_mark(connection)
                     with connection.transaction():
                         active = read_active(connection, at.sequence_no)
-                self._known = _Tables(at.strand_id, at.sequence_no, active)
+                number = self._origin - 1 if at.strand_id is None else at.sequence_no
+                self._known = _Tables(at.strand_id, number, active)
             return self._known
 
     def _learn(self, tables: _Tables, prepared: Prepared, sequence_no: int) -> None:

@@ -47,6 +47,15 @@ CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> 
 -- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
 ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;
 
+-- Roots of the Merkle tree over blocks number * 2^height to (number + 1) * 2^height - 1, below the mark. `digest` and `prove`
+-- store them (consumer/verification/tree.py); `verify` computes them again.
+CREATE TABLE journal.subroot (
+    height int NOT NULL,
+    number bigint NOT NULL,
+    hash   bytea NOT NULL,
+    PRIMARY KEY (height, number)
+);
+
 -- Blocks whose contents are not shown to be complete: a hash covers something that the block does not hold. The mark passes
 -- such a block only once its omissions are accepted.
 CREATE TABLE journal.omission (

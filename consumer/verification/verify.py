@@ -16,6 +16,7 @@ from strandline.consumer.store.blocks import check_stored
 from strandline.consumer.store.documents import check_documents, check_range
 from strandline.consumer.store.graft import read_graft
 from strandline.consumer.verification.spool import Spool
+from strandline.consumer.verification.tree import check_roots
 from strandline.journal.check.block import Fault, Level
 from strandline.journal.check.strand import Chain, missing
 from strandline.journal.decode.archives import DecodedRecords
@@ -142,7 +143,8 @@ def verify_store(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check the journal store from its origin to the mark: data, links, the columns that analysts see, documents.
+    """Check the journal store from its origin to the mark: data, links, the columns that analysts see, documents,
+    and the stored roots over blocks.
 
     A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more.
     """
@@ -165,8 +167,9 @@ def verify_store(
             result.deletions.update(decoded.deletions)
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
-    with connect(url) as connection:
-        result.fault(check_documents(connection))
+        with connect(url) as connection:
+            result.fault(check_documents(connection))
+            result.fault(check_roots(connection, (block_hash for _, block_hash, _ in spool.links())))
     first_no = mark.sequence_no + 1 if result.first_no is None else result.first_no
     last_no = mark.sequence_no if result.last_no is None else result.last_no
     for first, last in ((mark.origin, first_no - 1), (last_no + 1, mark.sequence_no)):
