@@ -125,13 +125,6 @@ BEGIN
     RETURN found;
 END $$;
 
--- Turn statistics off for the first column of an index of journal.revision, or of one partition's, which does not inherit
--- the setting: histograms would keep the hashes of deleted values.
-CREATE FUNCTION journal.without_statistics(index regclass) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE format('ALTER INDEX %s ALTER COLUMN 1 SET STATISTICS 0', index);
-END $$;
-
 -- Create the partitions (100,000 blocks each) for the range that an intake is about to write. They are the worker's, whoever
 -- calls: journal.revision_at reads them by name.
 CREATE FUNCTION journal.ensure_partitions(first_no bigint, last_no bigint) RETURNS void LANGUAGE plpgsql
@@ -154,27 +147,76 @@ BEGIN
                 EXECUTE format('ALTER TABLE journal.%I ALTER data SET STATISTICS 0, ALTER data_ion SET STATISTICS 0', name);
                 EXECUTE format('ALTER TABLE journal.revision ATTACH PARTITION journal.%I FOR VALUES FROM (%s) TO (%s)',
                                name, part * width, (part + 1) * width);
-                PERFORM journal.without_statistics(i.indexrelid)
-                FROM pg_index i JOIN pg_inherits h ON h.inhrelid = i.indexrelid JOIN pg_class c ON c.oid = h.inhparent
-                WHERE i.indrelid = format('journal.%I', name)::regclass AND c.relname LIKE 'revision\_by\_%';
             END IF;
         END IF;
     END LOOP;
 END $$;
 
--- Create the index that finds revisions of one table by the text in a field; composed projections ask for it. It holds
--- a hash of the text, so a text may have any length, and no other table's revisions.
-CREATE FUNCTION journal.ensure_found_by(found_table text, field text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    name text := 'revision_by_' || left(encode(sha256(convert_to(format('%I.%I', found_table, field), 'UTF8')), 'hex'), 16);
+-- Fields by whose text documents are found, of one table, or ('') of any; composed projections and `find-subject` ask for
+-- them.
+CREATE TABLE journal.found_by (
+    table_name text NOT NULL,
+    field      text NOT NULL,
+    PRIMARY KEY (table_name, field)
+);
+-- The documents that have, or had, a text in such a field, up to the mark: a hash of the text, so a text may have any
+-- length. Follows the mark in its transaction; an erased text has no row.
+CREATE TABLE journal.found_text (
+    table_name  text NOT NULL,
+    field       text NOT NULL,
+    text_hash   bigint NOT NULL,
+    document_id text NOT NULL,
+    PRIMARY KEY (table_name, field, text_hash, document_id)
+);
+CREATE INDEX found_text_document ON journal.found_text (document_id);
+ALTER TABLE journal.found_text ALTER text_hash SET STATISTICS 0;  -- histograms would keep the hashes of deleted values
+
+-- Add the texts of the revisions in the blocks `first_no` to `last_no`.
+CREATE FUNCTION journal.add_texts(first_no bigint, last_no bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF to_regclass(format('journal.%I', name)) IS NULL THEN
-        LOCK TABLE ONLY journal.revision IN SHARE ROW EXCLUSIVE MODE;
-        EXECUTE format(
-            'CREATE INDEX IF NOT EXISTS %I ON journal.revision (hashtextextended(data ->> %L, 0)) WHERE table_name = %L',
-            name, field, found_table);
-        EXECUTE format('COMMENT ON INDEX journal.%I IS %L', name, format('%I by its field %I', found_table, field));
-        PERFORM journal.without_statistics(relid) FROM pg_partition_tree(format('journal.%I', name)::regclass);
+    IF EXISTS (SELECT FROM journal.found_by) THEN
+        EXECUTE $added$
+            INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+            SELECT DISTINCT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0) AS text_hash, r.document_id
+            FROM journal.revision r JOIN journal.found_by f ON f.table_name IN (r.table_name, '')
+            WHERE r.sequence_no BETWEEN $1 AND $2 AND r.data ->> f.field IS NOT NULL
+            ORDER BY 1, 2, 3, 4
+            ON CONFLICT DO NOTHING$added$ USING first_no, last_no;
+    END IF;
+END $$;
+
+-- Derive the texts of some documents again, of which revisions were erased or changed.
+CREATE FUNCTION journal.change_texts(documents text[]) RETURNS void LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM journal.found_by) THEN
+        DELETE FROM journal.found_text WHERE document_id = ANY (documents);
+        INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+        SELECT DISTINCT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0) AS text_hash, r.document_id
+        FROM journal.document_version v
+        CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+        JOIN journal.found_by f ON f.table_name IN (r.table_name, '')
+        WHERE v.document_id = ANY (documents) AND r.data ->> f.field IS NOT NULL
+        ORDER BY 1, 2, 3, 4
+        ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+
+-- Let documents be found by a field from now on; intake and the mark wait until the present texts are there.
+CREATE FUNCTION journal.ensure_found_by(found_table text, found_field text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM journal.found_by WHERE table_name = found_table AND field = found_field) THEN
+        LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE;
+        INSERT INTO journal.found_by (table_name, field) VALUES (found_table, found_field) ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+            SELECT DISTINCT found_table, found_field, hashtextextended(r.data ->> found_field, 0) AS text_hash,
+                   r.document_id
+            FROM journal.revision r
+            WHERE r.sequence_no <= (SELECT m.sequence_no FROM journal.mark m) AND found_table IN (r.table_name, '')
+              AND r.data ->> found_field IS NOT NULL
+            ORDER BY 3, 4;
+        END IF;
     END IF;
 END $$;
 
@@ -529,6 +571,13 @@ BEGIN
     ON CONFLICT (document_id) DO UPDATE
     SET table_id = excluded.table_id, version = excluded.version, sequence_no = excluded.sequence_no,
         deleted = excluded.deleted;
+    IF EXISTS (SELECT FROM journal.found_by) THEN
+        INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+        SELECT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0), r.document_id
+        FROM unnest(revisions) AS r JOIN journal.found_by f ON f.table_name IN (r.table_name, '')
+        WHERE r.data ->> f.field IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
     UPDATE journal.mark
     SET sequence_no = last_no, block_hash = blocks[cardinality(blocks)].block_hash, moved_at = now();
     IF before_no / 1000 <> last_no / 1000 THEN

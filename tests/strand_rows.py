@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.store.documents import add_documents
+from strandline.consumer.store.documents import add_documents, change_texts
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -67,5 +67,6 @@ class StrandRows:
         add_documents(self.connection, number, number)
         if redact:
             self.connection.execute(ERASE, [*redact, number])
+            change_texts(self.connection, [redact[0]])
         self.connection.execute("UPDATE journal.mark SET sequence_no = %s", [number])
         return number

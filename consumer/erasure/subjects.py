@@ -14,11 +14,11 @@ from strandline.journal.errors import StrandlineError, UsageError
 _FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
 
 MAY_LOOK = "SELECT pg_has_role(session_user, 'strandline_cleared', 'MEMBER')"
-# In any version: a former name is also the person's.
+# In any version: a former name is also the person's. These may be more: the hash of another text may be the same.
 FIND_DOCUMENTS = """
-    SELECT DISTINCT document_id FROM journal.revision
-    WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
-      AND (%(table)s::text IS NULL OR table_name = %(table)s) AND data ->> %(field)s = %(value)s"""
+    SELECT document_id FROM journal.found_text
+    WHERE table_name = %(table)s AND field = %(field)s AND text_hash = hashtextextended(%(value)s, 0)"""
+ENSURE_FOUND_BY = "SELECT journal.ensure_found_by(%(table)s, %(field)s)"
 READ_VERSIONS = """
     SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
            r.state = 'normal' AND r.data ->> %(field)s IS NOT DISTINCT FROM %(value)s
@@ -72,6 +72,8 @@ def find_subject(
 ) -> list[SubjectRevision]:  # fmt: skip
     """Return every version of every document that has, or had, the value in the field.
 
+    The first search by a field reads the whole journal; it lets the next ones find documents by an index.
+
     Raises `UsageError` if the field is not declared, `StrandlineError` if the login is not cleared.
     """
     if name not in fields:
@@ -83,10 +85,13 @@ def find_subject(
     if not cleared or not cleared[0]:
         raise StrandlineError("The database login is not cleared: let an administrator GRANT strandline_cleared to it.")
     table, field = fields[name]
-    parameters: dict[str, Any] = {"table": table, "field": field, "value": value}
+    parameters: dict[str, Any] = {"table": table or "", "field": field, "value": value}
+    connection.execute(ENSURE_FOUND_BY, parameters)
     documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
-    models = _read_models(connection, documents)
     rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
+    found = {document for _, document, *_, matches in rows if matches}
+    rows = [row for row in rows if row[1] in found]
+    models = _read_models(connection, sorted(found))
     return [
         SubjectRevision(
             in_table, id_, version, number, state, at.isoformat(), matches, tuple(models.get((id_, version), ()))

@@ -1,9 +1,12 @@
-"""The documents: where each version is, and which one is the last, up to the mark (migrations/0002_journal.sql).
+"""The documents up to the mark: where each version is, which one is the last, by which texts they are found.
+
+The tables are those of migrations/0002_journal.sql.
 
 Every function runs in the caller's transaction, the one that moves the mark or changes a block below it.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
@@ -75,12 +78,16 @@ COUNTS = """
     SELECT (SELECT count(*) FROM journal.document_version),
            (SELECT count(*) FROM journal.revision WHERE sequence_no <= (SELECT sequence_no FROM journal.mark))"""
 
+ADD_TEXTS = "SELECT journal.add_texts(%(first)s, %(last)s)"
+CHANGE_TEXTS = "SELECT journal.change_texts(%s)"
+
 FAULT = "document"
 
 
 def add_documents(connection: Connection, first: int, last: int) -> None:
     """Add the revisions of the blocks `first` to `last`, over which the mark is about to be raised."""
     connection.execute(ADD, {"first": first, "last": last}, prepare=False)
+    connection.execute(ADD_TEXTS, {"first": first, "last": last})
 
 
 def change_documents(connection: Connection, numbers: Sequence[int], documents: Collection[str]) -> None:
@@ -95,6 +102,12 @@ def change_documents(connection: Connection, numbers: Sequence[int], documents: 
     for statement in (LOCK, REMOVE_VERSIONS, ADD_VERSIONS, REMOVE_DOCUMENTS, ADD_DOCUMENTS):
         connection.execute(statement, named, prepare=False)
     connection.execute(AS_BEFORE)
+    change_texts(connection, named["touched"])
+
+
+def change_texts(connection: Connection, documents: Sequence[Any]) -> None:
+    """Derive again by which texts these documents are found, since data of theirs was erased or changed."""
+    connection.execute(CHANGE_TEXTS, [list(documents)])
 
 
 def check_range(connection: Connection, first: int, last: int) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
+from strandline.consumer.store.documents import change_texts
 from strandline.consumer.store.field_counts import Change, change_shapes, forget_shapes
 from strandline.journal.check.statements import ERASED, erased, has_literal
 from strandline.journal.decode.kernel import statement_texts
@@ -29,7 +30,7 @@ ENTRIES = """
     WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s"""
 
 # Their blocks' numbers, as constants, say in which partitions they are.
-NAMED_BLOCKS = f"SELECT DISTINCT entry.sequence_no FROM ({ENTRIES}) AS entry ORDER BY 1"
+NAMED = f"SELECT DISTINCT entry.sequence_no, entry.document_id FROM ({ENTRIES}) AS entry ORDER BY 1, 2"
 
 # All parts but the first see the rows as they were before the update.
 TAKE_REDACTIONS = f"""
@@ -80,14 +81,16 @@ def take_redactions(connection: Connection, first: int, last: int, *, alone: boo
     Idempotent. `alone`: whether the caller holds the strand's lock alone.
     """
     between = {"first": first, "last": last}
-    numbers = [number for (number,) in connection.execute(NAMED_BLOCKS, between, prepare=False)]
-    if not numbers:
+    revisions = connection.execute(NAMED, between, prepare=False).fetchall()
+    if not revisions:
         return 0
+    numbers = sorted({number for number, _ in revisions})
     connection.execute(BY_INDEX)
     rows = connection.execute(TAKE_REDACTIONS, {**between, "numbers": numbers}, prepare=False).fetchall()
     registered = [number for new, number, *_ in rows if new]
     erase_statements(connection, sorted(set(registered)))
     connection.execute(AS_BEFORE)
+    change_texts(connection, sorted({document_id for _, document_id in revisions}))
     if changes := [Change(number, table_id, shape, None) for new, number, table_id, shape in rows if not new]:
         change_shapes(connection, changes)
         if alone:

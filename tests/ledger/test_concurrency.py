@@ -41,6 +41,11 @@ def run_together(*works: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [pool.submit(work) for work in works]]
 
 
+FOUND_TEXTS = """
+    SELECT text, document_id FROM unnest(ARRAY['L1', 'L2', 'L3', 'L9']) AS text
+    JOIN journal.found_text ON text_hash = hashtextextended(text, 0) ORDER BY 1"""
+
+
 class TestSerializable:
     def test_updates_are_not_lost(self, licences: Ledger, database: str) -> None:
         id_ = licences.execute(lambda txn: txn.insert("Licence", {"n": 0}))
@@ -197,6 +202,8 @@ class TestAppender:
             address, table_id = found
             txn.redact_revision({"strandId": address[0], "sequenceNo": address[1]}, table_id, first)
 
+        with psycopg.connect(database) as connection:
+            connection.execute("SELECT journal.ensure_found_by('Licence', 'licenceId')")
         first, second = (insert(licences, {"licenceId": f"L{number}"}) for number in (1, 2))
         licences.execute(change)
         licences.execute(lambda txn: txn.create_table("Other"))
@@ -210,10 +217,12 @@ class TestAppender:
             assert row is not None
             found = (row[0], row[1]), row[2]
             licences.execute(redact)
-            insert(licences, {"licenceId": "L3"})
+            third = insert(licences, {"licenceId": "L3"})
             assert [*check_range(connection, 0, 99), *check_documents(connection)] == []
             count = connection.execute("SELECT count(*), count(*) FILTER (WHERE deleted) FROM journal.document")
             held = count.fetchone()
+            texts = connection.execute(FOUND_TEXTS).fetchall()
+        assert texts == [("L2", second), ("L3", third), ("L9", first)]  # L1 is redacted
         assert held == (5, 1)  # the graft's document is one of them
         for value, documents in (("L1", 0), ("L2", 0), ("L3", 1), ("L9", 1)):
             assert len(licences.execute(lambda txn, value=value: txn.find("Licence", "licenceId", value))) == documents

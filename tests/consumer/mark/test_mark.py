@@ -241,7 +241,7 @@ class TestRedactions:
             connection.execute("ANALYZE journal.revision, journal.block")
             connection.execute(redactions.BY_INDEX)
             between = {"first": 0, "last": 2999}
-            numbers = [number for (number,) in connection.execute(redactions.NAMED_BLOCKS, between)]
+            numbers = [number for number, _ in connection.execute(redactions.NAMED, between)]
             assert numbers
             named = {**between, "numbers": numbers}
             plan = connection.execute("EXPLAIN " + redactions.TAKE_REDACTIONS, named).fetchall()

@@ -97,6 +97,35 @@ def test_blocks_found_in_a_gap_add_versions(store: JournalWriter, connection: ps
     assert differences(connection) == []
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["before", "later"])
+def test_documents_are_found_by_every_text_that_is_not_erased(
+    store: JournalWriter, connection: psycopg.Connection[Any], later: bool
+) -> None:
+    """Whether the field is asked for before the blocks come in, or later."""
+    blocks = chain(
+        {"revisions": (Revision("A", 0, {"name": "Ada"}), Revision("B", 0, {"name": "Ada", "n": 1}))},
+        {"revisions": (Revision("A", 1, {"name": "Eve"}), Revision("C", 0, {"name": "Ada"}, table="Other"))},
+        {"redactions": ((0, "A", 0),)},
+    )
+    ensure = "SELECT journal.ensure_found_by('Licence', 'name'), journal.ensure_found_by('', 'n')"
+    expected = [("Licence", "name", "A"), ("Licence", "name", "B")]
+    if not later:
+        connection.execute(ensure)
+        take(store, connection, *blocks[:2])
+        assert texts(connection, "Ada") == expected
+        assert texts(connection, "Eve") == [("Licence", "name", "A")]
+    take(store, connection, *blocks)
+    connection.execute(ensure)
+    assert texts(connection, "Ada") == expected[1:]
+    assert texts(connection, "Eve") == [("Licence", "name", "A")]
+    assert texts(connection, "1") == [("", "n", "B")]
+
+
+def texts(connection: psycopg.Connection[Any], text: str) -> list[Any]:
+    query = "SELECT table_name, field, document_id FROM journal.found_text WHERE text_hash = hashtextextended(%s, 0)"
+    return connection.execute(f"{query} ORDER BY 1, 2, 3".encode(), [text]).fetchall()
+
+
 @pytest.mark.parametrize("statement", DAMAGE)
 def test_the_check_finds_every_difference(
     store: JournalWriter, connection: psycopg.Connection[Any], statement: str
