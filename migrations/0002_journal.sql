@@ -544,17 +544,25 @@ BEGIN
     END IF;
 END $$;
 
--- Append blocks that bring revisions of known tables, and no more, in one statement. What follows from them is what
--- `raise_mark` does (consumer/mark/effects.py), without reading them back. `shapes` has the fields of each shape, by its
--- number; `requests` is NULL or [{"request_id", "transaction_id", "sequence_no"}]. The caller holds the strand's lock
--- alone; the partition exists, the blocks follow the mark.
+-- Append blocks that bring revisions of known tables, and no more, in one statement. Returns false, with nothing written, if
+-- they do not follow the mark, or if candidates lie above it. What follows from them is what `raise_mark` does
+-- (consumer/mark/effects.py), without reading them back. `shapes` has the fields of each shape, by its number; `requests`
+-- is NULL or [{"request_id", "transaction_id", "sequence_no"}]. Their partition exists. The transaction is READ COMMITTED: the
+-- look at the mark sees what was committed before the lock was taken.
 CREATE FUNCTION journal.append(blocks journal.block[], revisions journal.revision[], shapes jsonb, requests jsonb)
-RETURNS void LANGUAGE plpgsql
+RETURNS boolean LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     before_no bigint := blocks[1].sequence_no - 1;
     last_no bigint := blocks[cardinality(blocks)].sequence_no;
+    follow boolean;
 BEGIN
+    LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE;
+    SELECT e.sequence_no = before_no AND e.block_hash = blocks[1].previous_hash AND NOT e.candidates INTO follow
+    FROM journal.strand_end() e;
+    IF follow IS NOT TRUE THEN
+        RETURN false;
+    END IF;
     INSERT INTO journal.shape (shape, fields) SELECT key::bigint, value FROM jsonb_each(shapes) ORDER BY 1
     ON CONFLICT (shape) DO NOTHING;
     INSERT INTO journal.block SELECT * FROM unnest(blocks);
@@ -597,4 +605,5 @@ BEGIN
         WHERE r.data -> i.field IS NOT NULL;
     END IF;
     PERFORM pg_notify('strandline_mark', '');
+    RETURN true;
 END $$;
