@@ -152,8 +152,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Fields by whose text documents are found, of one table, or ('') of any; composed projections and `find-subject` ask for
--- them.
+-- Fields by whose text documents are found, of one table, or ('') of any; composed projections ask for them.
 CREATE TABLE journal.found_by (
     table_name text NOT NULL,
     field      text NOT NULL,

@@ -18,7 +18,11 @@ MAY_LOOK = "SELECT pg_has_role(session_user, 'strandline_cleared', 'MEMBER')"
 FIND_DOCUMENTS = """
     SELECT document_id FROM journal.found_text
     WHERE table_name = %(table)s AND field = %(field)s AND text_hash = hashtextextended(%(value)s, 0)"""
-ENSURE_FOUND_BY = "SELECT journal.ensure_found_by(%(table)s, %(field)s)"
+FIND_BY_READING = """
+    SELECT DISTINCT document_id FROM journal.revision
+    WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
+      AND %(table)s IN (table_name, '') AND data ->> %(field)s = %(value)s"""
+IS_INDEXED = "SELECT EXISTS (SELECT FROM journal.found_by WHERE table_name = %(table)s AND field = %(field)s)"
 READ_VERSIONS = """
     SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
            r.state = 'normal' AND r.data ->> %(field)s IS NOT DISTINCT FROM %(value)s
@@ -72,7 +76,7 @@ def find_subject(
 ) -> list[SubjectRevision]:  # fmt: skip
     """Return every version of every document that has, or had, the value in the field.
 
-    The first search by a field reads the whole journal; it lets the next ones find documents by an index.
+    Reads the whole journal unless a composed projection looks documents up by this field.
 
     Raises `UsageError` if the field is not declared, `StrandlineError` if the login is not cleared.
     """
@@ -86,8 +90,9 @@ def find_subject(
         raise StrandlineError("The database login is not cleared: let an administrator GRANT strandline_cleared to it.")
     table, field = fields[name]
     parameters: dict[str, Any] = {"table": table or "", "field": field, "value": value}
-    connection.execute(ENSURE_FOUND_BY, parameters)
-    documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
+    indexed = connection.execute(IS_INDEXED, parameters).fetchone() == (True,)
+    statement = FIND_DOCUMENTS if indexed else FIND_BY_READING
+    documents = [document for (document,) in connection.execute(statement, parameters)]
     rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
     found = {document for _, document, *_, matches in rows if matches}
     rows = [row for row in rows if row[1] in found]
