@@ -1,13 +1,15 @@
 """Appends transactions as blocks at the journal's end, several in one database transaction.
 
 The writer holds the strand's lock alone from the look at the tail to the commit: however many processes write, each
-block follows the one before. The mark moves with the blocks; a crash leaves all of them or none. The statements are
-sent in one trip, as a pipeline.
+block follows the one before. The mark moves with the blocks; a crash leaves all of them or none. A writer that was the
+last to append needs one statement (`journal.append`); else the tail and the changes since are read first.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -27,6 +29,8 @@ from strandline.ledger.changes import Changed, Changes, Reads, conflict
 from strandline.ledger.errors import CannotAppend, Conflict
 from strandline.ledger.graft import graft_of
 from strandline.ledger.prepared import Prepared
+from strandline.ledger.recent import Recent
+from strandline.ledger.row_params import Field
 from strandline.ledger.tail import Tail, TailBlocks
 
 # A transaction that began to read longer ago conflicts without a comparison, which bounds the comparison.
@@ -63,6 +67,8 @@ class Appender:
         try:
             if not self._checked:
                 self._check_end(connection)
+            if (outcomes := self._append_again(connection, group)) is not None:
+                return outcomes
             for advanced in (False, True):
                 end = self._begin(connection)
                 if not end.candidates:
@@ -112,6 +118,7 @@ class Appender:
         self._grafted = False
         self._partition: int | None = None
         self._tables: set[str] = set()  # ids that the catalog knows
+        self._recent: Recent | None = None
 
     def _begin(self, connection: Connection) -> Tail:
         """Begin a transaction with the strand's lock, and return the tail. An empty journal gets a strand."""
@@ -137,6 +144,38 @@ class Appender:
             )
         self._checked = True
 
+    def _append_again(self, connection: Connection, group: Sequence[Prepared]) -> list[AppendResult | Conflict] | None:
+        """Append to the tail as the last append left it, in one round trip.
+
+        Returns None, with nothing written, if that needs a look at the journal: somebody else has appended, a request
+        happened before, or the transactions do more than bring revisions of known tables.
+        """
+        recent = self._recent
+        if recent is None or not all(self._is_simple(prepared, recent) for prepared in group):
+            return None
+        following = TailBlocks(recent.tail)
+        outcomes, noted = _decide(following, group, recent.changes, {})
+        if not following.blocks:
+            return outcomes
+        if self._partition != following.new_tail().sequence_no // _PARTITION:
+            return None
+        try:
+            row = connection.execute(sql.APPEND, self._parameters(following), prepare=True).fetchone()
+        except psycopg.errors.UniqueViolation:  # a request that happened before
+            return None
+        if row != (True,):
+            self._recent = None
+            return None
+        recent.extend(following, noted)
+        return outcomes
+
+    def _is_simple(self, prepared: Prepared, recent: Recent) -> bool:
+        return (
+            not (prepared.defines or prepared.redactions)
+            and min(prepared.reads.since, prepared.reads.tables_at) >= recent.since
+            and all(one.table_id in self._tables for one in prepared.revisions)
+        )
+
     def _append(self, connection: Connection, end: Tail, group: Sequence[Prepared]) -> list[AppendResult | Conflict]:
         assert end.strand_id is not None
         if end.block_hash is None and end.sequence_no >= end.origin:
@@ -146,10 +185,11 @@ class Appender:
         following = TailBlocks(end)
         if not self._grafted and read_graft(connection) is None:
             following.add(graft_of(end.strand_id, end.sequence_no, end.block_hash))
-        outcomes = _decide(following, group, changes, done)
+        outcomes, _ = _decide(following, group, changes, done)
         if any(isinstance(outcome, AppendResult) and not outcome.repeated for outcome in outcomes):
             self._write(connection, following)
             self._grafted = True
+            self._recent = Recent(following.new_tail())
         else:
             connection.rollback()
         return outcomes
@@ -158,11 +198,7 @@ class Appender:
         """Write the rows and raise the mark over them, in one round trip unless something must be read."""
         new = following.new_tail()
         first, last = following.first_no, new.sequence_no
-        tally = Tally()
-        revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
-        blocks = list(map(pack_block, following.blocks))
-        named = [(block.request_id, block.transaction_id) for block in following.added]
-        requests = [(*one, first + place) for place, one in enumerate(named) if one[0] is not None]
+        blocks, revisions, tally = self._rows(following)
         tables = {
             table.table_id: (table.name, block.sequence_no)
             for block in reversed(following.blocks)
@@ -174,13 +210,14 @@ class Appender:
             defines=any(prepared.defines for prepared in following.added),
             redacts=any(block.redactions for block in following.blocks),
         )
+        requests = _requests(following)
         # A redaction reads rows back, and sets the planner by several statements: no pipeline takes these.
         with nullcontext() if contents.redacts else connection.pipeline():
             if self._partition != last // _PARTITION:
                 connection.execute(sql.ENSURE_PARTITIONS, [first, last])
             add_shapes(connection, tally.shapes)
-            connection.execute(sql.ADD_BLOCKS, [self._block_type.array(blocks)], prepare=True)
-            connection.execute(sql.ADD_REVISIONS, [self._revision_type.array(revisions)], prepare=True)
+            connection.execute(sql.ADD_BLOCKS, [blocks])
+            connection.execute(sql.ADD_REVISIONS, [revisions])
             if requests:
                 connection.execute(sql.ADD_REQUESTS, columns_of(requests))
             raise_mark(connection, first, last, new.block_hash, contents)
@@ -189,11 +226,26 @@ class Appender:
         self._partition = last // _PARTITION
         self._tables |= tables.keys()
 
+    def _rows(self, following: TailBlocks) -> tuple[Field, Field, Tally]:
+        """Return the blocks and their revisions as rows of the two tables, and the shapes of their data."""
+        tally = Tally()
+        revisions = [pack_revision(block, one, tally) for block in following.blocks for one in block.revisions]
+        blocks = list(map(pack_block, following.blocks))
+        return self._block_type.array(blocks), self._revision_type.array(revisions), tally
+
+    def _parameters(self, following: TailBlocks) -> list[Any]:
+        """Return the parameters of `journal.append`."""
+        blocks, revisions, tally = self._rows(following)
+        shapes = ", ".join(f'"{shape}": {fields}' for shape, fields in tally.shapes.items())
+        names = ("request_id", "transaction_id", "sequence_no")
+        requests = [dict(zip(names, one, strict=True)) for one in _requests(following)]
+        return [blocks, revisions, f"{{{shapes}}}", json.dumps(requests) if requests else None]
+
 
 def _decide(
     following: TailBlocks, group: Sequence[Prepared], changes: Changes, done: dict[str, AppendResult]
-) -> list[AppendResult | Conflict]:
-    """Add the transactions of the group that do not conflict. Returns the outcome of each.
+) -> tuple[list[AppendResult | Conflict], Changes]:
+    """Add the transactions of the group that do not conflict. Returns the outcome of each, and what they change.
 
     `changes` were made since the group's transactions began to read, `done` the requests that happened before.
     """
@@ -211,7 +263,17 @@ def _decide(
             outcomes.append(appended)
             if prepared.request_id is not None:
                 done[prepared.request_id] = AppendResult(appended.transaction_id, appended.sequence_no, True)
-    return outcomes
+    return outcomes, noted
+
+
+def _requests(following: TailBlocks) -> list[tuple[str, str, int]]:
+    """Return the requests of the added transactions: id, transaction and block."""
+    first = following.new_tail().sequence_no - len(following.added) + 1
+    return [
+        (one.request_id, one.transaction_id, number)
+        for number, one in enumerate(following.added, first)
+        if one.request_id is not None
+    ]
 
 
 def _end(connection: Connection, statements: str) -> Tail:
@@ -248,7 +310,7 @@ def _changes(connection: Connection, end: Tail, group: Sequence[Reads]) -> Chang
     row = connection.execute(sql.DEFINED, since).fetchone()
     changes.defined = row[0] if row is not None else -1
     if not all(one.is_plain for one in group):
-        changes.revisions = [Changed(*row) for row in connection.execute(sql.CHANGED_REVISIONS, since)]
+        changes.revisions = [Changed(*row) for row in connection.execute(sql.CHANGED_REVISIONS, since, prepare=False)]
         changes.redactions = connection.execute(sql.CHANGED_REDACTIONS, since).fetchall()
     return changes
 

@@ -7,6 +7,7 @@ TAIL = "SELECT * FROM journal.strand_end()"
 BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {LOCK_ALONE}; {TAIL}"
 FOLLOW_LOOKUPS = "SELECT journal.follow_lookups()"
 
+APPEND = "SELECT journal.append(%s::journal.block[], %s::journal.revision[], %s, %s)"
 ADD_BLOCKS = "INSERT INTO journal.block SELECT * FROM unnest(%s::journal.block[])"
 ADD_REVISIONS = "INSERT INTO journal.revision SELECT * FROM unnest(%s::journal.revision[])"
 REQUESTS = "SELECT request_id, transaction_id, sequence_no FROM journal.request WHERE request_id = ANY (%s)"

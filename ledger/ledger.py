@@ -76,6 +76,7 @@ class Ledger:
         """
         migrate(url)
         self.url = url
+        self._origin = origin
         self._appender = Appender(url, origin)
         self._group: Group[Prepared, AppendResult | Conflict] = Group(self._append)
         self._pool = ConnectionPool(
@@ -252,7 +253,8 @@ class Ledger:
                     at = read_mark(connection)
                     with connection.transaction():
                         tables = read_tables(connection, at.sequence_no)
-                self._known = _Tables(at.strand_id, at.sequence_no, tables.active(), tables.dropped())
+                number = self._origin - 1 if at.strand_id is None else at.sequence_no
+                self._known = _Tables(at.strand_id, number, tables.active(), tables.dropped())
             return self._known
 
     def _learn(self, tables: _Tables, prepared: Prepared, sequence_no: int) -> None:

@@ -25,9 +25,10 @@ ROWS_A_TIME = 500  # of a stream
 
 _COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
 _LAST = """
-    FROM journal.revision r
-    WHERE r.document_id = {document} AND r.sequence_no <= %(end)s
-    ORDER BY r.version DESC LIMIT 1"""
+    FROM (
+        SELECT * FROM journal.document_version
+        WHERE document_id = {document} AND sequence_no <= %(end)s ORDER BY version DESC LIMIT 1
+    ) AS v CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r"""
 
 BY_ID = f"SELECT {_COLUMNS}, r.table_id {_LAST.format(document='%(document)s')}"
 
@@ -51,9 +52,10 @@ MATCHES_OR_REDACTED = f"({MATCHES} OR found.state = 'redacted')"
 HISTORY = f"""
     SELECT {_COLUMNS.replace("r.", "p.")}
     FROM (
-        SELECT r.*, lead(r.tx_time) OVER (PARTITION BY r.document_id ORDER BY r.version) AS replaced_at
-        FROM journal.revision r
-        WHERE r.table_id = %(table)s AND {{documents}} AND r.sequence_no <= %(end)s
+        SELECT r.*, lead(r.tx_time) OVER (PARTITION BY v.document_id ORDER BY v.version) AS replaced_at
+        FROM journal.document d JOIN journal.document_version v USING (document_id)
+        CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+        WHERE d.table_id = %(table)s AND {{documents}} AND v.sequence_no <= %(end)s
     ) AS p
     WHERE (%(to)s::timestamptz IS NULL OR p.tx_time <= %(to)s)
       AND (%(from)s::timestamptz IS NULL OR p.replaced_at IS NULL OR p.replaced_at > %(from)s)
@@ -72,12 +74,13 @@ AT_ADDRESS = """
                     SELECT FROM journal.redaction d
                     WHERE d.document_id = r.document_id AND d.version = r.version AND d.redacted_by > %(end)s)
                 THEN 'normal' ELSE r.state END,
-           EXISTS (SELECT FROM journal.revision later
+           EXISTS (SELECT FROM journal.document_version later
                    WHERE later.document_id = r.document_id AND later.version > r.version
                      AND later.sequence_no <= %(end)s)
-    FROM journal.revision r
-    WHERE r.sequence_no = %(number)s AND r.document_id = %(document)s AND r.table_id = %(table)s
-      AND r.sequence_no <= %(end)s"""
+    FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+    WHERE v.document_id = %(document)s AND v.sequence_no = %(number)s AND v.sequence_no <= %(end)s
+      AND r.table_id = %(table)s"""
 
 
 class Reading:
@@ -139,7 +142,7 @@ class Reading:
         self, table_id: str, document_id: str | None, from_time: datetime | None, to_time: datetime | None
     ) -> Iterator[Document]:
         """Return the revisions that were active at some time of the period, by document and version."""
-        documents = "true" if document_id is None else "r.document_id = %(document)s"
+        documents = "true" if document_id is None else "d.document_id = %(document)s"
         more = {"from": from_time, "to": to_time}
         statement = HISTORY.format(documents=documents)
         return map(self._document, self._all(statement, table=table_id, document=document_id, **more))

@@ -16,11 +16,11 @@ from strandline.ledger.values import as_json, comparable
 
 REVISIONS = """
     SELECT r.version, r.sequence_no, r.table_id, r.state, r.data, u.name
-    FROM journal.revision r
-    JOIN journal.mark m ON r.sequence_no <= m.sequence_no
+    FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
     LEFT JOIN journal.user_table u ON u.table_id = r.table_id AND u.status = 'ACTIVE'
-    WHERE r.document_id = %s
-    ORDER BY r.version"""
+    WHERE v.document_id = %s
+    ORDER BY v.version"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from typing import Any
 
 from strandline.consumer.database.connection import connect
 
-# The request's block is found by its number; the transaction's id excludes another candidate of that number.
-WRITTEN = """
-    SELECT r.data FROM journal.request q
-    JOIN journal.revision r ON r.sequence_no = q.sequence_no AND r.tx_id = q.transaction_id
-    WHERE q.request_id = %s AND r.table_name = %s"""
+REQUESTED = "SELECT sequence_no, transaction_id FROM journal.request WHERE request_id = %s"
+# The block's number, as a constant, says in which partition it is; the transaction's id excludes another candidate of
+# that number.
+WRITTEN = "SELECT data FROM journal.revision WHERE sequence_no = %s AND tx_id = %s AND table_name = %s"
 
 
 def written(url: str, request_id: str, table: str) -> list[Any]:
     """Return a table's documents as the request wrote them, as JSON values; None for one redacted since."""
     with connect(url, application_name="strandline ledger") as connection:
-        return [data for (data,) in connection.execute(WRITTEN, [request_id, table])]
+        request = connection.execute(REQUESTED, [request_id]).fetchone()
+        return [] if request is None else [data for (data,) in connection.execute(WRITTEN, [*request, table])]

@@ -47,6 +47,16 @@ CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> 
 -- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
 ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;
 
+-- Roots of the Merkle tree over blocks number * 2^height to (number + 1) * 2^height - 1, below the mark. `digest` and `prove`
+-- store them (consumer/verification/tree.py); `verify` computes them again.
+CREATE TABLE journal.subroot (
+    height int NOT NULL,
+    number bigint NOT NULL,
+    hash   bytea NOT NULL,
+    PRIMARY KEY (height, number)
+);
+GRANT INSERT ON journal.subroot TO strandline_auditor;
+
 -- Blocks whose contents are not shown to be complete: a hash covers something that the block does not hold. The mark passes
 -- such a block only once its omissions are accepted.
 CREATE TABLE journal.omission (
@@ -78,22 +88,49 @@ CREATE TABLE journal.revision (
     shape       bigint,  -- of the data (journal.shape); NULL without data
     PRIMARY KEY (sequence_no, hash)
 ) PARTITION BY RANGE (sequence_no);
-CREATE INDEX revision_document ON journal.revision (document_id, version);
 ALTER TABLE journal.revision ALTER data SET STATISTICS 0, ALTER data_ion SET STATISTICS 0;
 
--- Turn statistics off for the first column of an index on journal.revision and of its partitions, which do not inherit
--- the setting: histograms would keep the hashes of deleted values.
-CREATE FUNCTION journal.without_statistics(name text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    index regclass;
-BEGIN
-    FOR index IN SELECT relid FROM pg_partition_tree(format('journal.%I', name)::regclass) LOOP
-        EXECUTE format('ALTER INDEX %s ALTER COLUMN 1 SET STATISTICS 0', index);
-    END LOOP;
-END $$;
+-- Where each version of a document is, up to the mark: one narrow index over all partitions. What is found here is read by
+-- its block's number, from one partition (journal.revision_at). Follows the mark in its transaction
+-- (consumer/store/documents.py).
+CREATE TABLE journal.document_version (
+    document_id text NOT NULL,
+    version     bigint NOT NULL,
+    sequence_no bigint NOT NULL,
+    PRIMARY KEY (document_id, version, sequence_no)
+);
 
--- Create the partitions (100,000 blocks each) for the range that an intake is about to write.
-CREATE FUNCTION journal.ensure_partitions(first_no bigint, last_no bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- The last version of each document up to the mark. Follows the mark in its transaction.
+CREATE TABLE journal.document (
+    document_id text PRIMARY KEY,
+    table_id    text,
+    version     bigint NOT NULL,
+    sequence_no bigint NOT NULL,
+    deleted     boolean NOT NULL
+) WITH (fillfactor = 85);  -- a new version changes no indexed column: there is room for it on the same page
+CREATE INDEX document_table ON journal.document (table_id) WHERE NOT deleted;
+
+-- Read one revision; NULL if it is not there. By the name of its partition: a statement on journal.revision itself would
+-- plan for every partition, and lock it, unless the number is a constant in it.
+-- It reads with its owner's rights: views in schema `ledger` call it for readers, who have none in this schema.
+CREATE FUNCTION journal.revision_at(sequence_no bigint, document_id text, version bigint) RETURNS journal.revision
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog COST 1000 AS $$
+DECLARE
+    part text := 'journal.revision_' || sequence_no / 100000;
+    found journal.revision;
+BEGIN
+    IF to_regclass(part) IS NOT NULL THEN
+        EXECUTE 'SELECT * FROM ' || part || ' WHERE sequence_no = $1 AND document_id = $2 AND version = $3'
+        INTO found USING sequence_no, document_id, version;
+    END IF;
+    RETURN found;
+END $$;
+GRANT EXECUTE ON FUNCTION journal.revision_at TO strandline_auditor;
+
+-- Create the partitions (100,000 blocks each) for the range that an intake is about to write. They are the worker's, whoever
+-- calls: journal.revision_at reads them by name.
+CREATE FUNCTION journal.ensure_partitions(first_no bigint, last_no bigint) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     width CONSTANT bigint := 100000;
     part bigint;
@@ -112,26 +149,75 @@ BEGIN
                 EXECUTE format('ALTER TABLE journal.%I ALTER data SET STATISTICS 0, ALTER data_ion SET STATISTICS 0', name);
                 EXECUTE format('ALTER TABLE journal.revision ATTACH PARTITION journal.%I FOR VALUES FROM (%s) TO (%s)',
                                name, part * width, (part + 1) * width);
-                PERFORM journal.without_statistics(relname)
-                FROM pg_class WHERE relnamespace = 'journal'::regnamespace AND relkind = 'I' AND relname LIKE 'revision\_by\_%';
             END IF;
         END IF;
     END LOOP;
 END $$;
 
--- Create the index that finds revisions of one table by the text in a field; composed projections ask for it. It holds
--- a hash of the text, so a text may have any length, and no other table's revisions.
-CREATE FUNCTION journal.ensure_found_by(found_table text, field text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    name text := 'revision_by_' || left(encode(sha256(convert_to(format('%I.%I', found_table, field), 'UTF8')), 'hex'), 16);
+-- Fields by whose text documents are found, of one table, or ('') of any; composed projections ask for them.
+CREATE TABLE journal.found_by (
+    table_name text NOT NULL,
+    field      text NOT NULL,
+    PRIMARY KEY (table_name, field)
+);
+-- The documents that have, or had, a text in such a field, up to the mark: a hash of the text, so a text may have any
+-- length. Follows the mark in its transaction; an erased text has no row.
+CREATE TABLE journal.found_text (
+    table_name  text NOT NULL,
+    field       text NOT NULL,
+    text_hash   bigint NOT NULL,
+    document_id text NOT NULL,
+    PRIMARY KEY (table_name, field, text_hash, document_id)
+);
+CREATE INDEX found_text_document ON journal.found_text (document_id);
+ALTER TABLE journal.found_text ALTER text_hash SET STATISTICS 0;  -- histograms would keep the hashes of deleted values
+
+-- Add the texts of the revisions in the blocks `first_no` to `last_no`.
+CREATE FUNCTION journal.add_texts(first_no bigint, last_no bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF to_regclass(format('journal.%I', name)) IS NULL THEN
-        LOCK TABLE ONLY journal.revision IN SHARE ROW EXCLUSIVE MODE;
-        EXECUTE format(
-            'CREATE INDEX IF NOT EXISTS %I ON journal.revision (hashtextextended(data ->> %L, 0)) WHERE table_name = %L',
-            name, field, found_table);
-        EXECUTE format('COMMENT ON INDEX journal.%I IS %L', name, format('%I by its field %I', found_table, field));
-        PERFORM journal.without_statistics(name);
+    IF EXISTS (SELECT FROM journal.found_by) THEN
+        EXECUTE $added$
+            INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+            SELECT DISTINCT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0) AS text_hash, r.document_id
+            FROM journal.revision r JOIN journal.found_by f ON f.table_name IN (r.table_name, '')
+            WHERE r.sequence_no BETWEEN $1 AND $2 AND r.data ->> f.field IS NOT NULL
+            ORDER BY 1, 2, 3, 4
+            ON CONFLICT DO NOTHING$added$ USING first_no, last_no;
+    END IF;
+END $$;
+
+-- Derive the texts of some documents again, of which revisions were erased or changed.
+CREATE FUNCTION journal.change_texts(documents text[]) RETURNS void LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM journal.found_by) THEN
+        DELETE FROM journal.found_text WHERE document_id = ANY (documents);
+        INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+        SELECT DISTINCT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0) AS text_hash, r.document_id
+        FROM journal.document_version v
+        CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+        JOIN journal.found_by f ON f.table_name IN (r.table_name, '')
+        WHERE v.document_id = ANY (documents) AND r.data ->> f.field IS NOT NULL
+        ORDER BY 1, 2, 3, 4
+        ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+
+-- Let documents be found by a field from now on; intake and the mark wait until the present texts are there.
+CREATE FUNCTION journal.ensure_found_by(found_table text, found_field text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM journal.found_by WHERE table_name = found_table AND field = found_field) THEN
+        LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE;
+        INSERT INTO journal.found_by (table_name, field) VALUES (found_table, found_field) ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+            SELECT DISTINCT found_table, found_field, hashtextextended(r.data ->> found_field, 0) AS text_hash,
+                   r.document_id
+            FROM journal.revision r
+            WHERE r.sequence_no <= (SELECT m.sequence_no FROM journal.mark m) AND found_table IN (r.table_name, '')
+              AND r.data ->> found_field IS NOT NULL
+            ORDER BY 3, 4;
+        END IF;
     END IF;
 END $$;
 
@@ -268,6 +354,22 @@ CREATE TABLE journal.shape_position (
 );
 INSERT INTO journal.shape_position DEFAULT VALUES;
 
+-- Counts of the revisions that are not in journal.shape_count yet, up to the mark.
+CREATE FUNCTION journal.uncounted_shapes()
+RETURNS TABLE (table_id text, shape bigint, revisions bigint, first_no bigint, last_no bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    counted_no bigint := (SELECT p.sequence_no FROM journal.shape_position p);
+    mark_no bigint := (SELECT m.sequence_no FROM journal.mark m);
+BEGIN
+    -- As constants, so that no partition is planned for but those in between.
+    RETURN QUERY EXECUTE '
+        SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
+        FROM journal.revision r
+        WHERE r.sequence_no > $1 AND r.sequence_no <= $2 AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
+        GROUP BY r.table_id, r.shape' USING counted_no, mark_no;
+END $$;
+
 -- Count up to the mark if it is at least `blocks` ahead. The caller holds the strand's lock alone.
 CREATE FUNCTION journal.count_shapes(blocks bigint) RETURNS void LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan AS $$
@@ -280,10 +382,7 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO journal.shape_count AS c (table_id, shape, revisions, first_no, last_no)
-    SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
-    FROM journal.revision r
-    WHERE r.sequence_no > counted_no AND r.sequence_no <= mark_no AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
-    GROUP BY r.table_id, r.shape ORDER BY r.table_id, r.shape
+    SELECT u.* FROM journal.uncounted_shapes() AS u ORDER BY u.table_id, u.shape
     ON CONFLICT (table_id, shape) DO UPDATE
     SET revisions = c.revisions + excluded.revisions, first_no = least(c.first_no, excluded.first_no),
         last_no = greatest(c.last_no, excluded.last_no);
@@ -305,6 +404,17 @@ LANGUAGE sql AS $$
         last_no = greatest(c.last_no, excluded.last_no);
 $$;
 
+-- Tell whether a revision that is not counted yet, above the mark or below it, has the shape.
+CREATE FUNCTION journal.is_uncounted(shape bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    counted_no bigint := (SELECT p.sequence_no FROM journal.shape_position p);
+    found boolean;
+BEGIN
+    EXECUTE 'SELECT EXISTS (SELECT FROM journal.revision r WHERE r.sequence_no > $1 AND r.shape = $2)'
+    INTO found USING counted_no, shape;
+    RETURN found;
+END $$;
+
 -- Delete shapes that no document has any more: those named, and those whose counts are zero. The caller holds the
 -- strand's lock alone, so no intake is about to use one.
 CREATE FUNCTION journal.forget_shapes(shapes bigint[]) RETURNS void LANGUAGE sql AS $$
@@ -312,9 +422,7 @@ CREATE FUNCTION journal.forget_shapes(shapes bigint[]) RETURNS void LANGUAGE sql
     DELETE FROM journal.shape s
     WHERE (s.shape = ANY (shapes) OR s.shape IN (SELECT shape FROM unused))
       AND NOT EXISTS (SELECT FROM journal.shape_count c WHERE c.shape = s.shape AND c.revisions > 0)
-      AND NOT EXISTS (
-          SELECT FROM journal.revision r
-          WHERE r.sequence_no > (SELECT sequence_no FROM journal.shape_position) AND r.shape = s.shape);
+      AND NOT journal.is_uncounted(s.shape);
 $$;
 
 -- Counts by table and shape, up to the mark.
@@ -323,12 +431,7 @@ CREATE VIEW journal.table_shape AS
     FROM (
         SELECT table_id, shape, revisions, first_no, last_no FROM journal.shape_count
         UNION ALL
-        SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
-        FROM journal.revision r
-        WHERE r.sequence_no > (SELECT sequence_no FROM journal.shape_position)
-          AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)
-          AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
-        GROUP BY r.table_id, r.shape
+        SELECT table_id, shape, revisions, first_no, last_no FROM journal.uncounted_shapes()
     ) AS counted
     GROUP BY table_id, shape
     HAVING sum(revisions) > 0;
@@ -397,9 +500,9 @@ BEGIN
     PERFORM FROM journal.block b
     WHERE b.sequence_no > strand_end.sequence_no ORDER BY b.sequence_no, b.block_hash LIMIT 1;
     candidates := FOUND;
-    PERFORM FROM journal.revision r
-    WHERE r.sequence_no > strand_end.sequence_no ORDER BY r.sequence_no, r.hash LIMIT 1;
-    candidates := candidates OR FOUND;
+    IF NOT candidates THEN  -- with the number as a constant, no partition below it is planned for
+        EXECUTE 'SELECT EXISTS (SELECT FROM journal.revision WHERE sequence_no > $1)' INTO candidates USING sequence_no;
+    END IF;
 END $$;
 
 -- Bring the look-ups to the mark. An append calls this in its own transaction; after replays it catches up.
@@ -421,17 +524,16 @@ BEGIN
         DELETE FROM journal.lookup_index;
     END IF;
     IF mark_no > at.sequence_no AND EXISTS (SELECT FROM journal.lookup_index) THEN
-        touched := ARRAY(
-            SELECT DISTINCT document_id FROM journal.revision
-            WHERE sequence_no > at.sequence_no AND sequence_no <= mark_no);
+        EXECUTE 'SELECT ARRAY(
+            SELECT DISTINCT document_id FROM journal.revision WHERE sequence_no > $1 AND sequence_no <= $2)'
+        INTO touched USING at.sequence_no, mark_no;
         DELETE FROM journal.lookup WHERE document_id = ANY (touched);
         INSERT INTO journal.lookup (table_id, field, value_hash, document_id)
         SELECT r.table_id, i.field, journal.value_hash(r.data -> i.field), r.document_id
-        FROM unnest(touched) AS t (document_id),
-        LATERAL (
-            SELECT l.* FROM journal.revision l
-            WHERE l.document_id = t.document_id AND l.sequence_no <= mark_no ORDER BY l.version DESC LIMIT 1) AS r
-        JOIN journal.lookup_index i ON i.table_id = r.table_id
+        FROM unnest(touched) AS t (document_id)
+        JOIN journal.document d USING (document_id)
+        JOIN journal.lookup_index i ON i.table_id = d.table_id
+        CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
         WHERE r.data -> i.field IS NOT NULL;
     END IF;
     FOR added IN
@@ -441,10 +543,10 @@ BEGIN
     LOOP
         INSERT INTO journal.lookup (table_id, field, value_hash, document_id)
         SELECT r.table_id, added.field, journal.value_hash(r.data -> added.field), r.document_id
-        FROM (
-            SELECT DISTINCT ON (document_id) * FROM journal.revision
-            WHERE table_id = added.table_id AND sequence_no <= mark_no ORDER BY document_id, version DESC) AS r
-        WHERE r.data -> added.field IS NOT NULL;
+        FROM journal.document d
+        CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
+        WHERE d.table_id = added.table_id AND NOT d.deleted
+          AND r.data -> added.field IS NOT NULL;
         INSERT INTO journal.lookup_index (table_id, field) VALUES (added.table_id, added.field);
     END LOOP;
     IF (at.sequence_no, at.change_id) IS DISTINCT FROM (mark_no, newest_change) THEN
@@ -452,6 +554,69 @@ BEGIN
     END IF;
 END $$;
 
+-- Append blocks that bring revisions of known tables, and no more, in one statement. Returns false, with nothing written, if
+-- they do not follow the mark, or if candidates lie above it. What follows from them is what `raise_mark` does
+-- (consumer/mark/effects.py), without reading them back. `shapes` has the fields of each shape, by its number; `requests`
+-- is NULL or [{"request_id", "transaction_id", "sequence_no"}]. Their partition exists. The transaction is READ COMMITTED: the
+-- look at the mark sees what was committed before the lock was taken.
+CREATE FUNCTION journal.append(blocks journal.block[], revisions journal.revision[], shapes jsonb, requests jsonb)
+RETURNS boolean LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    before_no bigint := blocks[1].sequence_no - 1;
+    last_no bigint := blocks[cardinality(blocks)].sequence_no;
+    follow boolean;
+BEGIN
+    LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE;
+    SELECT e.sequence_no = before_no AND e.block_hash = blocks[1].previous_hash AND NOT e.candidates INTO follow
+    FROM journal.strand_end() e;
+    IF follow IS NOT TRUE THEN
+        RETURN false;
+    END IF;
+    INSERT INTO journal.shape (shape, fields) SELECT key::bigint, value FROM jsonb_each(shapes) ORDER BY 1
+    ON CONFLICT (shape) DO NOTHING;
+    INSERT INTO journal.block SELECT * FROM unnest(blocks);
+    INSERT INTO journal.revision SELECT * FROM unnest(revisions);
+    IF requests IS NOT NULL THEN
+        INSERT INTO journal.request (request_id, transaction_id, sequence_no)
+        SELECT * FROM jsonb_to_recordset(requests) AS r (request_id text, transaction_id text, sequence_no bigint);
+    END IF;
+    INSERT INTO journal.document_version (document_id, version, sequence_no)
+    SELECT document_id, version, sequence_no FROM unnest(revisions);
+    INSERT INTO journal.document AS d (document_id, table_id, version, sequence_no, deleted)
+    SELECT DISTINCT ON (document_id) document_id, table_id, version, sequence_no, state = 'deleted'
+    FROM unnest(revisions) ORDER BY document_id, version DESC
+    ON CONFLICT (document_id) DO UPDATE
+    SET table_id = excluded.table_id, version = excluded.version, sequence_no = excluded.sequence_no,
+        deleted = excluded.deleted;
+    IF EXISTS (SELECT FROM journal.found_by) THEN
+        INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+        SELECT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0), r.document_id
+        FROM unnest(revisions) AS r JOIN journal.found_by f ON f.table_name IN (r.table_name, '')
+        WHERE r.data ->> f.field IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
+    UPDATE journal.mark
+    SET sequence_no = last_no, block_hash = blocks[cardinality(blocks)].block_hash, moved_at = now();
+    IF before_no / 1000 <> last_no / 1000 THEN
+        PERFORM journal.count_shapes(1000);
+    END IF;
+    UPDATE journal.lookup_position SET sequence_no = last_no
+    WHERE sequence_no = before_no AND change_id = coalesce((SELECT max(id) FROM journal.change), 0);
+    IF NOT FOUND THEN  -- they have to catch up first
+        PERFORM journal.follow_lookups();
+    ELSE
+        DELETE FROM journal.lookup
+        WHERE document_id IN (SELECT r.document_id FROM unnest(revisions) AS r WHERE r.version > 0);
+        INSERT INTO journal.lookup (table_id, field, value_hash, document_id)
+        SELECT r.table_id, i.field, journal.value_hash(r.data -> i.field), r.document_id
+        FROM (SELECT DISTINCT ON (document_id) * FROM unnest(revisions) ORDER BY document_id, version DESC) AS r
+        JOIN journal.lookup_index i ON i.table_id = r.table_id
+        WHERE r.data -> i.field IS NOT NULL;
+    END IF;
+    PERFORM pg_notify('strandline_mark', '');
+    RETURN true;
+END $$;
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Saved digests that were checked against the store (`verify --digest`, and the console).
 CREATE TABLE journal.digest_check (

@@ -3,42 +3,41 @@
 CREATE SCHEMA IF NOT EXISTS ledger;
 GRANT USAGE ON SCHEMA ledger TO strandline_cleared, strandline_operator;
 
--- Every revision up to the mark, in the shape of QLDB's committed view.
-CREATE VIEW journal.committed_revision AS
-    SELECT r.table_id,
-           r.table_name,
-           jsonb_build_object('strandId', m.strand_id, 'sequenceNo', r.sequence_no) AS block_address,
-           r.hash,
-           r.state,
-           r.data,
-           r.data_hash,
-           jsonb_build_object(
-               'id', r.document_id,
-               'version', r.version,
-               'txTime', to_char(r.tx_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-               'txId', r.tx_id) AS metadata,
-           r.document_id,
-           r.version,
-           r.tx_time
-    FROM journal.revision r, journal.mark m
-    WHERE r.sequence_no <= m.sequence_no;
+-- A revision in the shape of QLDB's committed view.
+CREATE FUNCTION journal.block_address(r journal.revision, strand_id text) RETURNS jsonb LANGUAGE sql STABLE
+RETURN jsonb_build_object('strandId', strand_id, 'sequenceNo', r.sequence_no);
+CREATE FUNCTION journal.metadata(r journal.revision) RETURNS jsonb LANGUAGE sql STABLE
+RETURN jsonb_build_object(
+    'id', r.document_id,
+    'version', r.version,
+    'txTime', to_char(r.tx_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'txId', r.tx_id);
 
 -- The last revision of every document, unless it is a deletion; the views of tables select from it by table id.
 CREATE VIEW journal.current_revision AS
-    SELECT r.*
-    FROM journal.committed_revision r
-    WHERE r.state <> 'deleted'
-      AND NOT EXISTS (
-          SELECT FROM journal.revision later, journal.mark m
-          WHERE later.document_id = r.document_id AND later.version > r.version AND later.sequence_no <= m.sequence_no);
+    SELECT d.table_id, journal.block_address(r, m.strand_id) AS block_address, r.hash, r.state, r.data, r.data_hash,
+           journal.metadata(r) AS metadata, d.document_id, d.version
+    FROM journal.document d
+    CROSS JOIN journal.mark m
+    CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
+    WHERE NOT d.deleted;
 
--- Each revision with the time at which the next one replaced it. The window is partitioned by the table's name too, so
--- that PostgreSQL applies a condition on the table or the document before it computes the window.
+-- Each revision up to the mark with the time at which the next one replaced it. The window is partitioned by the table's
+-- name too, so that PostgreSQL applies a condition on the table or the document before it computes the window.
 CREATE VIEW journal.revision_period AS
-    SELECT r.*, lead(r.tx_time) OVER (PARTITION BY r.table_name, r.document_id ORDER BY r.version) AS replaced_at
-    FROM journal.committed_revision r;
+    SELECT t.name AS table_name, journal.block_address(r, m.strand_id) AS block_address, r.hash, r.state, r.data,
+           r.data_hash, journal.metadata(r) AS metadata, v.document_id, v.version, r.tx_time,
+           lead(r.tx_time) OVER (PARTITION BY t.name, v.document_id ORDER BY v.version) AS replaced_at
+    FROM journal.user_table t
+    JOIN journal.document d USING (table_id)
+    JOIN journal.document_version v USING (document_id)
+    CROSS JOIN journal.mark m
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r;
 -- Only the worker may use schema journal, so this right serves ledger.history alone, whose body is bound to the view.
 GRANT SELECT ON journal.revision_period TO strandline_cleared;
+-- Functions in a view run with the rights of its reader.
+GRANT EXECUTE ON FUNCTION journal.revision_at, journal.block_address, journal.metadata TO strandline_cleared;
+GRANT EXECUTE ON FUNCTION journal.uncounted_shapes TO strandline_cleared, strandline_operator;
 
 -- QLDB's history function: the revisions that were active at any time of the period, deletions included. It is not
 -- SECURITY DEFINER, so that PostgreSQL can inline it and find one document's history (WHERE document_id = …) by index.

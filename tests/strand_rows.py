@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from strandline.consumer.store.documents import add_documents, change_texts
+
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 INSERT_BLOCK = """
@@ -62,7 +64,9 @@ class StrandRows:
                 [number, hash_, document, version, f"id-{table}", table, state, f"tx{number}", moment, json],
             )
             self.connection.execute(INSERT_TABLE, [f"id-{table}", table, table])
+        add_documents(self.connection, number, number)
         if redact:
             self.connection.execute(ERASE, [*redact, number])
+            change_texts(self.connection, [redact[0]])
         self.connection.execute("UPDATE journal.mark SET sequence_no = %s", [number])
         return number

@@ -23,12 +23,11 @@ READ_TABLES = "SELECT name, status FROM journal.user_table ORDER BY name"
 READ_VERSIONS = """
     SELECT r.version, r.sequence_no, encode(r.hash, 'hex'), r.table_name, r.state, r.level, r.tx_id, r.tx_time,
            s.fields, d.redacted_by, d.registered_at
-    FROM journal.revision r CROSS JOIN journal.mark m
+    FROM journal.document_version v JOIN journal.revision r USING (sequence_no, document_id, version)
     LEFT JOIN journal.shape s USING (shape)
     LEFT JOIN journal.redaction d USING (document_id, version)
-    WHERE r.document_id = %(document)s AND r.sequence_no <= m.sequence_no
-      AND (%(below)s::bigint IS NULL OR r.version < %(below)s)
-    ORDER BY r.version DESC, r.sequence_no LIMIT %(limit)s"""
+    WHERE v.document_id = %(document)s AND (%(below)s::bigint IS NULL OR v.version < %(below)s)
+    ORDER BY v.version DESC, r.sequence_no LIMIT %(limit)s"""
 READ_RECEIPTS = """
     SELECT version, number, store, level FROM projection.receipt WHERE document_id = %s ORDER BY number"""
 REVEAL = """
@@ -109,7 +108,7 @@ def go(asked: Asked) -> Elsewhere:
     if text.replace(",", "").isdecimal():
         return Elsewhere(f"/blocks/{int(text.replace(',', '')[:18])}")
     with asked.console.status() as connection, connection.transaction():
-        known = connection.execute("SELECT FROM journal.revision WHERE document_id = %s LIMIT 1", [text]).rowcount
+        known = connection.execute("SELECT FROM journal.document WHERE document_id = %s", [text]).rowcount
     if not known:  # what was typed may be a name, which must not become an address
         raise Missing("No document has this id. To find a person's documents, see Redactions.")
     return Elsewhere(f"/documents/{text}")

@@ -28,9 +28,13 @@ VERIFY_PROOF = Path(__file__).parents[1] / "static" / "verify_proof.py"
 READ_REVISION = """
     SELECT r.sequence_no, encode(r.hash, 'hex'), r.state, r.level, r.tx_id, r.tx_time, r.table_name,
            encode(b.block_hash, 'hex'), b.transaction_id, b.block_time, b.statement_kinds, m.sequence_no
-    FROM journal.revision r JOIN journal.block b USING (sequence_no) CROSS JOIN journal.mark m
-    WHERE r.document_id = %s AND r.version = %s AND r.sequence_no <= m.sequence_no ORDER BY r.sequence_no LIMIT 1"""
-READ_DATA = "SELECT data_ion FROM journal.revision WHERE document_id = %s AND version = %s AND state = 'normal'"
+    FROM journal.document_version v JOIN journal.revision r USING (sequence_no, document_id, version)
+    JOIN journal.block b USING (sequence_no) CROSS JOIN journal.mark m
+    WHERE v.document_id = %s AND v.version = %s ORDER BY v.sequence_no LIMIT 1"""
+READ_DATA = """
+    SELECT r.data_ion FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+    WHERE v.document_id = %s AND v.version = %s AND r.state = 'normal'"""
 
 
 def proof_form(asked: Asked) -> Page:

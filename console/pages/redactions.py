@@ -87,7 +87,7 @@ def document_receipts(asked: Asked) -> Page:
         issued = [one.as_dict() for one in read_receipts(connection, id_)]
         with connection.transaction():
             head = read_head(connection)
-            known = connection.execute("SELECT FROM journal.revision WHERE document_id = %s LIMIT 1", [id_]).rowcount
+            known = connection.execute("SELECT FROM journal.document WHERE document_id = %s", [id_]).rowcount
     if not issued and not known:
         raise Missing("No document has this id, and no receipt names it.")
     return Page("document_receipts.html", {"receipts": issued}, {"id": id_, "head": head})

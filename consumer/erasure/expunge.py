@@ -170,6 +170,7 @@ def _tables(connection: Connection, numbers: set[int], *, rejected: bool) -> Ite
     if rejected:
         names.append("rejected")
     if numbers:
+        names.append("found_text")  # hashes of erased texts
         row = connection.execute(READ_ERASED_TEXTS, [list(numbers)]).fetchone()
         if row and row[0]:
             names.append("block")

@@ -13,8 +13,9 @@ from strandline.consumer.sinks.contract import Fields, Key
 from strandline.consumer.store.redactions import erased_info
 
 READ_DATA = """
-    SELECT r.document_id, r.version FROM journal.revision r
+    SELECT r.document_id, r.version FROM journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
+    CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
     WHERE r.state = 'normal' OR r.data IS NOT NULL OR r.data_ion IS NOT NULL"""
 READ_TEXTS = """
     SELECT DISTINCT b.sequence_no, b.level, b.transaction_info, b.entries_hashes
@@ -30,8 +31,11 @@ READ_AFTER = """
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
     WHERE d.effective_no > (SELECT position FROM projection.generation WHERE generation = %s)"""
 READ_REVISIONS = """
-    SELECT document_id, version, table_name, sequence_no, tx_id, tx_time, state, data, hash FROM journal.revision
-    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)"""
+    SELECT r.document_id, r.version, r.table_name, r.sequence_no, r.tx_id, r.tx_time, r.state, r.data, r.hash
+    FROM journal.redaction d
+    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
+    CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
+    WHERE r.sequence_no IS NOT NULL"""
 
 JOURNAL = "the journal"
 

@@ -13,16 +13,21 @@ from strandline.journal.errors import UsageError
 
 _FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
 
-# In any version: a former name is also the person's.
+# In any version: a former name is also the person's. These may be more: the hash of another text may be the same.
 FIND_DOCUMENTS = """
+    SELECT document_id FROM journal.found_text
+    WHERE table_name = %(table)s AND field = %(field)s AND text_hash = hashtextextended(%(value)s, 0)"""
+FIND_BY_READING = """
     SELECT DISTINCT document_id FROM journal.revision
     WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
-      AND (%(table)s::text IS NULL OR table_name = %(table)s) AND data ->> %(field)s = %(value)s"""
+      AND %(table)s IN (table_name, '') AND data ->> %(field)s = %(value)s"""
+IS_INDEXED = "SELECT EXISTS (SELECT FROM journal.found_by WHERE table_name = %(table)s AND field = %(field)s)"
 READ_VERSIONS = """
     SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
            r.state = 'normal' AND r.data ->> %(field)s IS NOT DISTINCT FROM %(value)s
-    FROM journal.revision r
-    WHERE r.document_id = ANY (%(documents)s) AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)
+    FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+    WHERE v.document_id = ANY (%(documents)s)
     ORDER BY r.table_name, r.document_id, r.version"""
 READ_GENERATIONS = """
     SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""
@@ -70,6 +75,8 @@ def find_subject(
 ) -> list[SubjectRevision]:  # fmt: skip
     """Return every version of every document that has, or had, the value in the field.
 
+    Reads the whole journal unless a composed projection looks documents up by this field.
+
     Raises `UsageError` if the field is not declared.
     """
     if name not in fields:
@@ -78,10 +85,14 @@ def find_subject(
             f"{name} is not a declared field of people (declared: {known}): add it to STRANDLINE_SUBJECT_FIELDS."
         )
     table, field = fields[name]
-    parameters: dict[str, Any] = {"table": table, "field": field, "value": value}
-    documents = [document for (document,) in connection.execute(FIND_DOCUMENTS, parameters)]
-    models = read_models_of(connection, documents)
+    parameters: dict[str, Any] = {"table": table or "", "field": field, "value": value}
+    indexed = connection.execute(IS_INDEXED, parameters).fetchone() == (True,)
+    statement = FIND_DOCUMENTS if indexed else FIND_BY_READING
+    documents = [document for (document,) in connection.execute(statement, parameters)]
     rows = connection.execute(READ_VERSIONS, {**parameters, "documents": documents}).fetchall()
+    found = {document for _, document, *_, matches in rows if matches}
+    rows = [row for row in rows if row[1] in found]
+    models = read_models_of(connection, sorted(found))
     return [
         SubjectRevision(
             in_table, id_, version, number, state, at.isoformat(), matches, tuple(models.get((id_, version), ()))

@@ -163,9 +163,9 @@ class JournalWriter:
             refused += self._refuse_revisions(source)
         revisions = run(sql.INSERT_REVISIONS, prepare=False).rowcount
         add_shapes(self._connection, shapes_of(rows))
-        changes = self._upgrade_revisions(between, upgraded) if revisions < staged_revisions else []
+        changes, replaced = self._upgrade_revisions(between, upgraded) if revisions < staged_revisions else ([], set())
         below = {number: differs for number, differs in upgraded.items() if number <= mark.sequence_no}
-        change_below(self._connection, [number for number, _ in found], below, alone=filling)
+        change_below(self._connection, [number for number, _ in found], below, replaced, alone=filling)
         change_shapes(self._connection, changes)
         return blocks, revisions, refused
 
@@ -240,16 +240,19 @@ class JournalWriter:
         parameters = {**between, **_keys(omissions)}
         return dict(self._connection.execute(sql.UPGRADE_BLOCKS, parameters, prepare=False).fetchall())
 
-    def _upgrade_revisions(self, between: dict[str, int], upgraded: dict[int, bool]) -> list[Change]:
-        """Replace revisions from JSON by the staged Ion copies, and add their blocks to `upgraded`."""
+    def _upgrade_revisions(self, between: dict[str, int], upgraded: dict[int, bool]) -> tuple[list[Change], set[str]]:
+        """Replace revisions from JSON by the staged Ion copies, and add their blocks to `upgraded`.
+
+        Returns the changes of shapes, and the documents that the JSON named.
+        """
         rows = self._connection.execute(sql.UPGRADE_REVISIONS, between, prepare=False).fetchall()
         changes = []
-        for number, differs, table_before, shape_before, table_id, shape in rows:
+        for number, differs, _, table_before, shape_before, table_id, shape in rows:
             upgraded[number] = upgraded.get(number, False) or differs
             changes.append(Change(number, table_before, shape_before, None))
             changes.append(Change(number, table_id, None, shape))
         self._connection.execute(sql.COMPLETE_REGISTER, between, prepare=False)
-        return changes
+        return changes, {row[2] for row in rows}
 
     def _touches_accepted_gap(self, first: int, last: int) -> bool:
         with self._connection.transaction():

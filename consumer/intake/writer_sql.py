@@ -98,6 +98,7 @@ COMPLETE_REGISTER = """
     UPDATE journal.redaction d SET data_hash = r.data_hash
     FROM journal.revision r
     WHERE d.data_hash IS NULL AND d.sequence_no BETWEEN %(first)s AND %(last)s
+      AND r.sequence_no BETWEEN %(first)s AND %(last)s
       AND r.sequence_no = d.sequence_no AND r.document_id = d.document_id AND r.version = d.version"""
 
 COMPLETE_BLOCKS = """
@@ -182,7 +183,7 @@ UPGRADE_REVISIONS = f"""
         WHERE s.level = 'full'
         ORDER BY s.sequence_no, s.hash, s.state = 'redacted'
     ), better AS (
-        SELECT s.*, r.table_id AS table_before, r.shape AS shape_before,
+        SELECT s.*, r.document_id AS document_before, r.table_id AS table_before, r.shape AS shape_before,
                ({", ".join(f"s.{name}" for name in _UPGRADED_REVISION)})
                IS DISTINCT FROM ({", ".join(f"r.{name}" for name in _UPGRADED_REVISION)}) AS differs
         FROM staged s JOIN journal.revision r USING (sequence_no, hash)
@@ -195,8 +196,9 @@ UPGRADE_REVISIONS = f"""
     SET level = 'full', data_ion = better.data_ion, data_hash = better.data_hash, metadata = better.metadata,
         shape = better.shape, {", ".join(f"{name} = better.{name}" for name in _UPGRADED_REVISION)}
     FROM better
-    WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash
-    RETURNING r.sequence_no, better.differs, better.table_before, better.shape_before, r.table_id, r.shape"""
+    WHERE r.sequence_no = better.sequence_no AND r.hash = better.hash AND r.sequence_no BETWEEN %(first)s AND %(last)s
+    RETURNING r.sequence_no, better.differs, better.document_before, better.table_before, better.shape_before,
+              r.table_id, r.shape"""
 
 TOUCHES_ACCEPTED_GAP = """
     SELECT EXISTS (

@@ -20,7 +20,8 @@ DOUBTFUL = """
     FROM journal.block b
     CROSS JOIN LATERAL unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
     JOIN journal.revision r ON r.sequence_no = b.sequence_no AND r.hash = named.hash
-    WHERE NOT b.complete AND b.sequence_no BETWEEN %s AND %s AND (
+    WHERE NOT b.complete AND b.sequence_no BETWEEN %(first)s AND %(last)s
+      AND r.sequence_no BETWEEN %(first)s AND %(last)s AND (
         r.document_id IS DISTINCT FROM named.document_id
         OR r.tx_id IS DISTINCT FROM b.transaction_id
         OR b.tables ->> r.table_id IS DISTINCT FROM r.table_name
@@ -29,8 +30,8 @@ DOUBTFUL = """
 
 DELETE_REVISIONS = """
     DELETE FROM journal.revision r
-    USING unnest(%s::bigint[], %s::bytea[]) AS refused (sequence_no, hash)
-    WHERE r.sequence_no = refused.sequence_no AND r.hash = refused.hash"""
+    USING unnest(%(numbers)s::bigint[], %(hashes)s::bytea[]) AS refused (sequence_no, hash)
+    WHERE r.sequence_no = refused.sequence_no AND r.hash = refused.hash AND r.sequence_no = ANY (%(numbers)s)"""
 
 
 def delete_differing(connection: Connection, first: int, last: int, strand_id: str) -> Collection[Refusal]:
@@ -45,7 +46,8 @@ def delete_differing(connection: Connection, first: int, last: int, strand_id: s
                 number, summary.block_hash, STREAM, None, fault, detail
             )
     if refusals:
-        connection.execute(DELETE_REVISIONS, [[n for n, _ in refusals], [digest for _, digest in refusals]])
+        keys = {"numbers": [number for number, _ in refusals], "hashes": [digest for _, digest in refusals]}
+        connection.execute(DELETE_REVISIONS, keys, prepare=False)
     return refusals.values()
 
 
@@ -54,7 +56,7 @@ def _doubtful(
 ) -> Iterator[tuple[ExpectedRevision, StreamedRevision]]:
     at: bytes | None = None
     tables: dict[str, Table] = {}
-    for row in connection.execute(DOUBTFUL, [first, last], prepare=False):
+    for row in connection.execute(DOUBTFUL, {"first": first, "last": last}, prepare=False):
         number, block_hash, named, transaction_id, block_time, info, revision_hash, *revision = row
         document_id, version, table_id, table_name, tx_id, tx_time = revision
         if block_hash != at:
@@ -86,17 +88,30 @@ def _tables(transaction_info: bytes | None) -> dict[str, Table]:
 
 
 # Revisions below the origin or in an accepted gap are unknown, and so is what a gap holds of the document.
-# Scalar subqueries, not EXISTS: for that the planner would hash the complete journal, each time.
+# Scalar subqueries, not EXISTS: for that the planner would hash all versions, each time.
 FIRST_INVALID_REDACTION = f"""
-    WITH entry AS MATERIALIZED ({ENTRIES}), checked AS (
+    WITH entry AS MATERIALIZED ({ENTRIES}), added AS MATERIALIZED (
+        SELECT document_id, version, sequence_no FROM journal.revision
+        WHERE sequence_no BETWEEN %(first)s AND %(last)s
+          AND document_id = ANY (ARRAY(SELECT document_id FROM entry))
+    ), checked AS (
         SELECT entry.*,
-               (SELECT true FROM journal.revision r
-                WHERE r.document_id = entry.document_id AND r.version = entry.version
-                  AND r.sequence_no = entry.sequence_no LIMIT 1) IS NOT NULL AS stored,
-               (SELECT true FROM journal.revision r
-                WHERE r.document_id = entry.document_id AND r.version > entry.version
-                  AND r.sequence_no <= entry.redacted_by LIMIT 1) IS NOT NULL AS replaced
-        FROM entry, journal.mark m
+               named.version IS NOT NULL OR (
+                   SELECT true FROM journal.document_version v
+                   WHERE v.document_id = entry.document_id AND v.version = entry.version
+                     AND v.sequence_no = entry.sequence_no) IS NOT NULL AS stored,
+               following.version IS NOT NULL OR (
+                   SELECT true FROM journal.document_version v
+                   WHERE v.document_id = entry.document_id AND v.version > entry.version LIMIT 1
+               ) IS NOT NULL AS replaced
+        FROM entry
+        CROSS JOIN (SELECT origin FROM journal.mark) AS m
+        LEFT JOIN added AS named
+               ON named.document_id = entry.document_id AND named.version = entry.version
+              AND named.sequence_no = entry.sequence_no
+        LEFT JOIN added AS following
+               ON following.document_id = entry.document_id AND following.version = entry.version + 1
+              AND following.sequence_no <= entry.redacted_by
         WHERE entry.sequence_no >= m.origin AND NOT EXISTS (
             SELECT FROM journal.accepted_gap g
             WHERE g.last_no >= entry.sequence_no AND g.first_no <= entry.redacted_by)
@@ -109,10 +124,11 @@ FIRST_INVALID_REDACTION = f"""
 
 
 def first_invalid_redaction(connection: Connection, first: int, last: int) -> Refusal | None:
-    """Find the first of the complete blocks `first` to `last` whose redaction names an active revision, or none."""
-    connection.execute(BY_INDEX)
+    """Find the first of the complete blocks `first` to `last` whose redaction names an active revision, or none.
+
+    The mark is at the block before `first`, and the versions of these blocks follow (`first_version_fault`).
+    """
     row = connection.execute(FIRST_INVALID_REDACTION, {"first": first, "last": last}, prepare=False).fetchone()
-    connection.execute(AS_BEFORE)
     if row is None:
         return None
     redacted_by, block_hash, number, document_id, version, stored = row
@@ -152,8 +168,8 @@ def first_invalid(connection: Connection, first: int, last: int) -> Refusal | No
     return min(found, key=lambda refusal: refusal.sequence_no or 0, default=None)
 
 
-# The versions of a document below the mark are 0, 1, 2, …, one a block, in one table. Of a document's first revision in
-# the range, the latest one below it is looked up. What lies below the origin or in an accepted gap is unknown: after a
+# The versions of a document below the mark are 0, 1, 2, …, one a block, in one table. A document's first revision in
+# the range follows its last one below the mark. What lies below the origin or in an accepted gap is unknown: after a
 # gap a version may only be higher.
 FIRST_VERSION_FAULT = """
     WITH added AS MATERIALIZED (
@@ -168,10 +184,7 @@ FIRST_VERSION_FAULT = """
         FROM added WHERE before_no IS NOT NULL
         UNION ALL
         SELECT a.sequence_no, a.document_id, a.version, a.table_id, b.sequence_no, b.version, b.table_id
-        FROM added a LEFT JOIN LATERAL (
-            SELECT r.sequence_no, r.version, r.table_id FROM journal.revision r
-            WHERE r.document_id = a.document_id AND r.sequence_no < %(first)s
-            ORDER BY r.version DESC LIMIT 1) b ON true
+        FROM added a LEFT JOIN journal.document b USING (document_id)
         WHERE a.before_no IS NULL
     )
     SELECT f.sequence_no, (SELECT min(block_hash) FROM journal.block b WHERE b.sequence_no = f.sequence_no),
@@ -190,7 +203,7 @@ FIRST_VERSION_FAULT = """
 def first_version_fault(connection: Connection, first: int, last: int) -> Refusal | None:
     """Find the first of the complete blocks `first` to `last` with a revision that does not follow the one before.
 
-    All blocks below `first` have passed this check. Returns None if every version follows.
+    The mark is at the block before `first`. Returns None if every version follows.
     """
     connection.execute(BY_INDEX)
     row = connection.execute(FIRST_VERSION_FAULT, {"first": first, "last": last}, prepare=False).fetchone()

@@ -1,14 +1,15 @@
-"""Effects of blocks that join the journal: catalog, redactions, field counts, the mark itself.
+"""Effects of blocks that join the journal: documents, catalog, redactions, field counts, the mark itself.
 
 A replay, a stream, an append and blocks that are found in an accepted gap all come here: no other module says what
 follows from a block below the mark. Every function runs in the caller's transaction.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.store import catalog
+from strandline.consumer.store.documents import add_documents, change_documents
 from strandline.consumer.store.field_counts import add_counts, change_shapes, count_shapes, found_shapes
 from strandline.consumer.store.redactions import take_redactions
 from strandline.journal.decode.copy_format import Count
@@ -48,6 +49,7 @@ def raise_mark(
 
     The caller holds the strand's lock alone. `block_hash` is that of block `last`; None if an accepted gap ends there.
     """
+    add_documents(connection, first, last)
     if contents.counts is not None:
         add_counts(connection, contents.counts, last)
     if contents.tables is None or contents.tables or contents.defines:
@@ -59,21 +61,31 @@ def raise_mark(
     connection.execute(NOTIFY)
 
 
-def change_below(connection: Connection, found: Sequence[int], upgraded: Mapping[int, bool], *, alone: bool) -> None:
+def change_below(
+    connection: Connection,
+    found: Sequence[int],
+    upgraded: Mapping[int, bool],
+    replaced: Collection[str] = (),
+    *,
+    alone: bool,
+) -> None:
     """Apply what blocks say that were found at or below the mark, or that an Ion copy has upgraded there.
 
-    `upgraded` tells for each block whether a value of it differs from what the JSON said. `alone`: whether the caller
-    holds the strand's lock alone, as it does if any block is found.
+    `upgraded` tells for each block whether a value of it differs from what the JSON said; `replaced` are the documents
+    that the JSON named. `alone`: whether the caller holds the strand's lock alone, as it does if any block is found.
     """
     _add_changes(connection, "upgraded", upgraded)
-    if differing := [number for number, differs in upgraded.items() if differs]:
+    differing = [number for number, differs in upgraded.items() if differs]
+    if changed := [*found, *differing]:
+        change_documents(connection, changed, replaced)
+    if differing:
         catalog.remove_unnamed(connection, differing)
         catalog.apply(connection, min(differing), max(differing))
     if found:
         _add_changes(connection, "found", dict.fromkeys(found, False))
         catalog.apply(connection, min(found), max(found))
         change_shapes(connection, found_shapes(connection, found))
-    if changed := [*found, *differing]:
+    if changed:
         take_redactions(connection, min(changed), max(changed), alone=alone)
 
 

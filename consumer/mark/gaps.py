@@ -34,31 +34,37 @@ def accept_gap(connection: Connection, first: int, last: int, reason: str) -> Ma
     return advance(connection).mark
 
 
+# The mark's number is a parameter: no partition below it is looked into.
 HEAD = """
-    SELECT greatest((SELECT max(sequence_no) FROM journal.block), (SELECT max(sequence_no) FROM journal.revision))"""
+    SELECT greatest(
+        (SELECT max(sequence_no) FROM journal.block),
+        (SELECT max(sequence_no) FROM journal.revision WHERE sequence_no > %(mark)s),
+        CASE WHEN %(mark)s >= origin THEN %(mark)s END)
+    FROM journal.mark"""
 
-GAPS = f"""
-    WITH span AS (SELECT sequence_no + 1 AS first_no, ({HEAD}) AS head FROM journal.mark),
-    known AS (
-        SELECT int8range(sequence_no, sequence_no, '[]') AS numbers
-        FROM journal.block WHERE sequence_no >= (SELECT first_no FROM span)
+# Between two blocks that follow each other in the index, the numbers that are in no accepted gap.
+GAPS = """
+    WITH held AS (
+        SELECT sequence_no, lag(sequence_no, 1, %(mark)s) OVER (ORDER BY sequence_no) AS before
+        FROM journal.block WHERE sequence_no > %(mark)s
         UNION ALL
-        SELECT int8range(first_no, last_no, '[]') FROM journal.accepted_gap
+        SELECT %(head)s + 1, greatest((SELECT max(sequence_no) FROM journal.block), %(mark)s)
+    ), hole AS (
+        SELECT int8range(before + 1, sequence_no) AS numbers FROM held WHERE sequence_no > before + 1
     )
     SELECT lower(gap), upper(gap) - 1
-    FROM span, unnest(
-        int8multirange(int8range(first_no, head, '[]'))
-        - coalesce((SELECT range_agg(numbers) FROM known), '{{}}'::int8multirange)) AS gap
-    WHERE head >= first_no
+    FROM hole, unnest(
+        int8multirange(numbers) - coalesce(
+            (SELECT range_agg(int8range(first_no, last_no, '[]')) FROM journal.accepted_gap
+             WHERE last_no > %(mark)s), '{}'::int8multirange)) AS gap
     ORDER BY gap
-    LIMIT %s"""
+    LIMIT %(limit)s"""
 
 
 def head(connection: Connection) -> int | None:
     """The highest number that any block or revision in the store has; None where there is none."""
     with connection.transaction():
-        number: int | None = only_row(connection.execute(HEAD))[0]
-        return number
+        return _head(connection, read_mark(connection).sequence_no)
 
 
 def gaps(connection: Connection, limit: int = 1000) -> list[tuple[int, int]]:
@@ -67,4 +73,13 @@ def gaps(connection: Connection, limit: int = 1000) -> list[tuple[int, int]]:
     None, with the mark below the head, means that the next block lacks revisions or that two contend for its number.
     """
     with connection.transaction():
-        return connection.execute(GAPS, [limit]).fetchall()
+        mark = read_mark(connection).sequence_no
+        beyond = _head(connection, mark)
+        if beyond is None or beyond <= mark:
+            return []
+        return connection.execute(GAPS, {"mark": mark, "head": beyond, "limit": limit}, prepare=False).fetchall()
+
+
+def _head(connection: Connection, mark: int) -> int | None:
+    number: int | None = only_row(connection.execute(HEAD, {"mark": mark}, prepare=False))[0]
+    return number

@@ -30,15 +30,16 @@ CANDIDATES = """
            b.complete OR NOT EXISTS (
                SELECT FROM unnest(b.revision_hashes, b.revision_documents) AS named (hash, document_id)
                WHERE named.document_id IS NOT NULL AND NOT EXISTS (
-                   SELECT FROM journal.revision r WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash)),
+                   SELECT FROM journal.revision r
+                   WHERE r.sequence_no = b.sequence_no AND r.hash = named.hash AND r.sequence_no > %(after)s)),
            EXISTS (
                SELECT FROM journal.omission o
                WHERE o.sequence_no = b.sequence_no AND o.block_hash = b.block_hash AND o.accepted_at IS NULL),
            cardinality(array_remove(b.revision_documents, NULL))
     FROM journal.block b
-    WHERE b.sequence_no > %s AND (%s::bigint IS NULL OR b.sequence_no < %s)
+    WHERE b.sequence_no > %(after)s AND (%(below)s::bigint IS NULL OR b.sequence_no < %(below)s)
     ORDER BY b.sequence_no, b.block_hash
-    LIMIT %s"""
+    LIMIT %(window)s"""
 
 DELETE_BLOCKS = """
     DELETE FROM journal.block b
@@ -48,8 +49,8 @@ DELETE_BLOCKS = """
 
 DELETE_THEIR_REVISIONS = """
     DELETE FROM journal.revision r
-    USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, hash)
-    WHERE r.sequence_no = lost.sequence_no AND r.hash = lost.hash AND NOT EXISTS (
+    USING unnest(%(numbers)s::bigint[], %(hashes)s::bytea[]) AS lost (sequence_no, hash)
+    WHERE r.sequence_no = lost.sequence_no AND r.hash = lost.hash AND r.sequence_no = ANY (%(numbers)s) AND NOT EXISTS (
         SELECT FROM journal.block b WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes))"""
 
 FORGET_OBJECTS = """
@@ -143,7 +144,7 @@ def _step(connection: Connection, window: int) -> tuple[Mark, Walk, list[Refusal
 def _walk(connection: Connection, mark: Mark, window: int, refusals: list[Refusal], below: int | None = None) -> Walk:
     """Walk the chain up from the mark, before block `below`; add the rejected candidates to `refusals`."""
     accepted = connection.execute(ACCEPTED_GAPS, [mark.sequence_no]).fetchall()
-    parameters = [mark.sequence_no, below, below, window]
+    parameters = {"after": mark.sequence_no, "below": below, "window": window}
     rows = connection.execute(CANDIDATES, parameters, binary=True, prepare=False).fetchall()
     walked = walk(
         mark.sequence_no,
@@ -181,7 +182,8 @@ def _drop(connection: Connection, losers: Sequence[Loser]) -> list[Refusal]:
     keys = [(loser.candidate.sequence_no, loser.candidate.block_hash) for loser in losers]
     gone = connection.execute(DELETE_BLOCKS, columns_of(keys)).fetchall()
     if revisions := [(number, revision_hash) for number, hashes in gone for revision_hash in hashes]:
-        connection.execute(DELETE_THEIR_REVISIONS, columns_of(revisions), prepare=False)
+        numbers, hashes = columns_of(revisions)
+        connection.execute(DELETE_THEIR_REVISIONS, {"numbers": numbers, "hashes": hashes}, prepare=False)
     # An object that is read again must not be skipped as stored.
     connection.execute(FORGET_OBJECTS, [[lost.sequence_no for lost, *_ in losers]])
     return [Refusal(lost.sequence_no, lost.block_hash, CHAIN, None, fault, detail) for lost, fault, detail in losers]

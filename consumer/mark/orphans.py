@@ -29,18 +29,19 @@ CANDIDATE = """
 DROP_CANDIDATES = """
     WITH dropped AS (
         DELETE FROM journal.block b
-        USING unnest(%s::bigint[], %s::bytea[]) AS lost (sequence_no, block_hash)
+        USING unnest(%(numbers)s::bigint[], %(hashes)s::bytea[]) AS lost (sequence_no, block_hash)
         WHERE b.sequence_no = lost.sequence_no AND b.block_hash = lost.block_hash
         RETURNING b.sequence_no, b.revision_hashes
     )
     DELETE FROM journal.revision r
     USING dropped
     WHERE r.sequence_no = dropped.sequence_no AND r.hash = ANY (dropped.revision_hashes)
+      AND r.sequence_no = ANY (%(numbers)s)
       AND NOT EXISTS (
           SELECT FROM journal.block b
           WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes)
             AND NOT EXISTS (
-                SELECT FROM unnest(%s::bigint[], %s::bytea[]) AS gone (sequence_no, block_hash)
+                SELECT FROM unnest(%(numbers)s::bigint[], %(hashes)s::bytea[]) AS gone (sequence_no, block_hash)
                 WHERE gone.sequence_no = b.sequence_no AND gone.block_hash = b.block_hash))"""
 
 
@@ -56,8 +57,8 @@ def reject_block(connection: Connection, sequence_no: int, block_hash: bytes, re
         candidate = connection.execute(CANDIDATE, [sequence_no, block_hash]).fetchone()
         if candidate is None:
             raise UsageError(f"There is no block {sequence_no} with the hash {block_hash.hex()} above the mark.")
-        key = [[sequence_no], [block_hash]]
-        connection.execute(DROP_CANDIDATES, [*key, *key], prepare=False)
+        key = {"numbers": [sequence_no], "hashes": [block_hash]}
+        connection.execute(DROP_CANDIDATES, key, prepare=False)
         connection.execute(mark.FORGET_OBJECTS, [[sequence_no]])
         refusal = Refusal(sequence_no, block_hash, "an operator", None, OPERATOR, reason.strip())
         reject(connection, [refusal])
@@ -71,9 +72,9 @@ def reject_orphans(connection: Connection) -> list[Refusal]:
         lost = connection.execute(DESCENDANTS).fetchall()
         if not lost:
             return refused
-        keys = [[number for number, *_ in lost], [block_hash for _, block_hash, _ in lost]]
-        connection.execute(DROP_CANDIDATES, [*keys, *keys], prepare=False)
-        connection.execute(mark.FORGET_OBJECTS, [keys[0]])
+        keys = {"numbers": [number for number, *_ in lost], "hashes": [block_hash for _, block_hash, _ in lost]}
+        connection.execute(DROP_CANDIDATES, keys, prepare=False)
+        connection.execute(mark.FORGET_OBJECTS, [keys["numbers"]])
         detail = "its chain leads to a rejected block, {}"
         orphans = [
             Refusal(number, block_hash, CHAIN, None, "fork", detail.format(previous.hex()))

@@ -29,17 +29,15 @@ from strandline.journal.ion.json import exact, to_json
 _BATCH = 500
 _MOST_LISTED = 10_000
 _REVISIONS = """
-    SELECT r.* FROM journal.revision r, unnest(%s::text[], %s::bigint[]) AS wanted (id, version)
-    WHERE r.document_id = wanted.id AND r.version = wanted.version
-      AND r.sequence_no <= (SELECT sequence_no FROM journal.mark)"""
-_LATEST = """
-    SELECT DISTINCT ON (document_id) document_id, version, state FROM journal.revision
-    WHERE document_id = ANY(%s) AND sequence_no <= (SELECT sequence_no FROM journal.mark)
-    ORDER BY document_id, version DESC"""
-_ALL_LATEST = """
-    SELECT DISTINCT ON (document_id) document_id, version, state FROM journal.revision
-    WHERE table_id = ANY(%s) AND sequence_no <= (SELECT sequence_no FROM journal.mark)
-    ORDER BY document_id, version DESC"""
+    SELECT r.* FROM unnest(%s::text[], %s::bigint[]) AS wanted (document_id, version)
+    JOIN journal.document_version v USING (document_id, version)
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r"""
+_LATEST_OF = """
+    SELECT d.document_id, d.version, r.state FROM journal.document d
+    CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
+    WHERE d.{} = ANY(%s)"""
+_LATEST = _LATEST_OF.format("document_id")
+_ALL_LATEST = _LATEST_OF.format("table_id")
 _ALL_REVISIONS = """
     SELECT document_id, version, state FROM journal.revision
     WHERE table_id = ANY(%s) AND sequence_no <= (SELECT sequence_no FROM journal.mark)"""

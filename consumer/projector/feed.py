@@ -32,30 +32,37 @@ READ_BLOCKS = f"""
     WHERE sequence_no > %(after)s AND sequence_no <= %(last)s ORDER BY sequence_no"""
 
 # Documents from the given versions on, up to the position. OFFSET has each looked up by itself: a join of a few with
-# very many revisions might read all of these.
+# very many versions might read all of these.
 READ_DOCUMENTS = """
-    SELECT r.* FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
-    CROSS JOIN LATERAL (
-        SELECT {columns} FROM journal.revision
-        WHERE document_id = document AND version >= first_version OFFSET 0) r
-    WHERE sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
+    SELECT {columns} FROM (
+        SELECT r.* FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS wanted (document, first_version)
+        CROSS JOIN LATERAL (
+            SELECT * FROM journal.document_version
+            WHERE document_id = document AND version >= first_version AND sequence_no <= %(position)s OFFSET 0) v
+        CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r) AS r
+    WHERE table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 
 # Each document's last revision up to the position.
 READ_CURRENT = """
-    SELECT r.* FROM unnest(%(documents)s::text[]) AS wanted (document) CROSS JOIN LATERAL (
-        SELECT {columns} FROM journal.revision
-        WHERE document_id = document AND sequence_no <= %(position)s AND table_name = ANY(%(tables)s)
-        ORDER BY version DESC LIMIT 1) r"""
+    SELECT {columns} FROM (
+        SELECT r.* FROM unnest(%(documents)s::text[]) AS wanted (document)
+        CROSS JOIN LATERAL (
+            SELECT * FROM journal.document_version
+            WHERE document_id = document AND sequence_no <= %(position)s ORDER BY version DESC LIMIT 1) v
+        CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r) AS r
+    WHERE table_name = ANY(%(tables)s)"""
 
 READ_SOME_BLOCKS = f"SELECT {_BLOCK} FROM journal.block WHERE sequence_no = ANY(%(numbers)s) ORDER BY sequence_no"
 
 # Revisions that the position had passed before the blocks that redacted them. A revision that is read after its
 # redaction has passed the mark is read without data.
 READ_ERASED = """
-    SELECT {columns} FROM journal.redaction JOIN journal.revision USING (document_id, version, sequence_no)
-    WHERE redacted_by > %(after)s AND redacted_by <= %(last)s AND sequence_no <= %(after)s
-      AND table_name = ANY(%(tables)s)
+    SELECT {columns} FROM (
+        SELECT r.* FROM journal.redaction d
+        CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
+        WHERE d.redacted_by > %(after)s AND d.redacted_by <= %(last)s AND d.sequence_no <= %(after)s) AS r
+    WHERE table_name = ANY(%(tables)s)
     ORDER BY sequence_no, document_id, version"""
 
 

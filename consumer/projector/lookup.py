@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composed
 
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.projection.definition import ComposedProjection, KeyLookup, Revision
@@ -11,17 +11,19 @@ from strandline.consumer.projector.revision_reader import RevisionReader, reader
 
 ENSURE_INDEX = "SELECT journal.ensure_found_by(%s, %s)"
 
-# Table and field are literals, as in the index: with parameters the planner could not match it. The index finds any
-# revision that had the text's hash; the caller checks that the document's current revision has the text.
+# Candidates are documents that have, or had, a text of this hash; the caller checks that the document's current
+# revision has the text.
 FIND = """
     SELECT r.* FROM (
-        SELECT DISTINCT document_id FROM journal.revision
-        WHERE table_name = {table} AND sequence_no <= %(position)s AND hashtextextended(data ->> {field}, 0) = ANY (
+        SELECT DISTINCT document_id FROM journal.found_text
+        WHERE table_name = %(table)s AND field = %(field)s AND text_hash = ANY (
             ARRAY(SELECT hashtextextended(value, 0) FROM unnest(%(values)s::text[]) AS value))
     ) AS candidate CROSS JOIN LATERAL (
-        SELECT {columns} FROM journal.revision
+        SELECT * FROM journal.document_version
         WHERE document_id = candidate.document_id AND sequence_no <= %(position)s
         ORDER BY version DESC LIMIT 1
+    ) AS v CROSS JOIN LATERAL (
+        SELECT {columns} FROM journal.revision_at(v.sequence_no, v.document_id, v.version)
     ) AS r
     WHERE r.state = 'normal'
     ORDER BY r.document_id"""
@@ -31,7 +33,7 @@ BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET
 
 
 def ensure_indexes(connection: Connection, projection: ComposedProjection) -> None:
-    """Create the indexes of the projection's look-ups, if missing; intake waits until they are built."""
+    """Let documents be found by the projection's look-ups; intake waits while they are filled the first time."""
     for table, fields in projection.lookups.items():
         for field in fields:
             connection.execute(ENSURE_INDEX, [table, field])
@@ -45,8 +47,8 @@ def find(
     found: dict[KeyLookup, list[Revision]] = {one: [] for one in wanted}
     for table, field in sorted({(one.table, one.field) for one in wanted}):
         values = [one.value for one in wanted if (one.table, one.field) == (table, field)]
-        parameters = {"values": values, "position": position}
-        rows = connection.execute(_find(reader, table, field), parameters, binary=True).fetchall()
+        parameters = {"table": table, "field": field, "values": values, "position": position}
+        rows = connection.execute(_find(reader), parameters, binary=True).fetchall()
         for revision in reader.revisions(rows):
             value = revision.text(field)
             if value is not None and (documents := found.get(KeyLookup(table, field, value))) is not None:
@@ -54,6 +56,5 @@ def find(
     return found
 
 
-def _find(reader: RevisionReader, table: str, field: str) -> Composed:
-    table, field = (name.replace("%", "%%") for name in (table, field))  # the statement has parameters
-    return SQL(FIND).format(columns=reader.columns, table=Literal(table), field=Literal(field))
+def _find(reader: RevisionReader) -> Composed:
+    return SQL(FIND).format(columns=reader.columns)

@@ -31,9 +31,8 @@ Document = Mapping[str, Any]
 READ_NEWEST = """
     SELECT {columns} FROM journal.revision r
     WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(mark)s AND (%(all_versions)s OR (
-        state = 'normal' AND NOT EXISTS (
-            SELECT FROM journal.revision newer
-            WHERE newer.document_id = r.document_id AND newer.version > r.version AND newer.sequence_no <= %(mark)s)))
+        state = 'normal' AND version = (
+            SELECT d.version FROM journal.document d WHERE d.document_id = r.document_id)))
     ORDER BY sequence_no DESC, document_id, version DESC LIMIT %(limit)s"""
 
 

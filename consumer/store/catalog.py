@@ -44,7 +44,7 @@ KNOWN_TABLES = "SELECT table_id, name, first_no, view_name FROM journal.user_tab
 
 REMOVE_UNNAMED = """
     DELETE FROM journal.user_table u
-    WHERE u.first_no = ANY (%s) AND NOT EXISTS (SELECT FROM journal.revision r WHERE r.table_id = u.table_id)
+    WHERE u.first_no = ANY (%s) AND NOT EXISTS (SELECT FROM journal.document d WHERE d.table_id = u.table_id)
     RETURNING u.view_name"""
 
 CLEAR_TABLES = "DELETE FROM journal.user_table"
@@ -55,7 +55,8 @@ ADD_TABLE = """
 
 CREATE_CURRENT = SQL(
     "CREATE VIEW ledger.{view} AS"
-    " SELECT document_id, version, data FROM journal.current_revision WHERE table_id = {table_id}"
+    " SELECT document_id, version, (journal.revision_at(sequence_no, document_id, version)).data AS data"
+    " FROM journal.document WHERE table_id = {table_id} AND NOT deleted"
 )
 CREATE_COMMITTED = SQL(
     "CREATE VIEW ledger.{view} AS"

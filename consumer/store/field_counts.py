@@ -62,7 +62,7 @@ def add_counts(connection: Connection, counts: Iterable[Mapping[tuple[str, int],
 
 def found_shapes(connection: Connection, numbers: Sequence[int]) -> list[Change]:
     """Return the revisions of blocks that were found below the mark, as changes from no data."""
-    return [Change(*row) for row in connection.execute(FOUND, [list(numbers)])]
+    return [Change(*row) for row in connection.execute(FOUND, [list(numbers)], prepare=False)]
 
 
 def change_shapes(connection: Connection, changes: Iterable[Change]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
+from strandline.consumer.store.documents import change_texts
 from strandline.consumer.store.field_counts import Change, change_shapes, forget_shapes
 from strandline.journal.check.statements import ERASED, erased, has_literal
 from strandline.journal.decode.kernel import statement_texts
@@ -28,16 +29,22 @@ ENTRIES = """
          jsonb_to_recordset(b.redactions) AS e ("documentId" text, version bigint, "tableId" text, "sequenceNo" bigint)
     WHERE b.redactions IS NOT NULL AND b.sequence_no BETWEEN %(first)s AND %(last)s"""
 
+# Their blocks' numbers, as constants, say in which partitions they are.
+NAMED = f"SELECT DISTINCT entry.sequence_no, entry.document_id FROM ({ENTRIES}) AS entry ORDER BY 1, 2"
+
 # All parts but the first see the rows as they were before the update.
 TAKE_REDACTIONS = f"""
     WITH entry AS MATERIALIZED ({ENTRIES}), named AS MATERIALIZED (
         SELECT entry.*, r.hash, r.state, r.table_id AS stored_table_id, r.data_hash, r.shape
-        FROM entry LEFT JOIN journal.revision r USING (document_id, version, sequence_no)
+        FROM entry LEFT JOIN (
+            SELECT * FROM journal.revision WHERE sequence_no = ANY (%(numbers)s)
+        ) AS r USING (document_id, version, sequence_no)
     ), erased AS (
         UPDATE journal.revision r
         SET state = 'redacted', data = NULL, data_ion = NULL, shape = NULL
         FROM named
         WHERE named.state = 'normal' AND r.sequence_no = named.sequence_no AND r.hash = named.hash
+          AND r.sequence_no = ANY (%(numbers)s)
     ), shaped AS (
         SELECT DISTINCT sequence_no, hash, stored_table_id AS table_id, shape FROM named WHERE shape IS NOT NULL
     ), registered AS (
@@ -73,11 +80,17 @@ def take_redactions(connection: Connection, first: int, last: int, *, alone: boo
 
     Idempotent. `alone`: whether the caller holds the strand's lock alone.
     """
+    between = {"first": first, "last": last}
+    revisions = connection.execute(NAMED, between, prepare=False).fetchall()
+    if not revisions:
+        return 0
+    numbers = sorted({number for number, _ in revisions})
     connection.execute(BY_INDEX)
-    rows = connection.execute(TAKE_REDACTIONS, {"first": first, "last": last}, prepare=False).fetchall()
+    rows = connection.execute(TAKE_REDACTIONS, {**between, "numbers": numbers}, prepare=False).fetchall()
     registered = [number for new, number, *_ in rows if new]
     erase_statements(connection, sorted(set(registered)))
     connection.execute(AS_BEFORE)
+    change_texts(connection, sorted({document_id for _, document_id in revisions}))
     if changes := [Change(number, table_id, shape, None) for new, number, table_id, shape in rows if not new]:
         change_shapes(connection, changes)
         if alone:

@@ -1,27 +1,28 @@
 """Proves a stored revision: the hashes that lead from it to the digest at a tip, in QLDB's order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg.rows import dict_row
 
 from strandline.consumer.database.connection import AUDITOR, Connection, connect
 from strandline.consumer.store.blocks import Row
 from strandline.consumer.store.graft import read_graft, written_by
-from strandline.consumer.verification.digest import BlockHashes, Progress
+from strandline.consumer.verification.tree import BlockTree, Progress
 from strandline.journal.check.block import metadata_value
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion import values as ion
 from strandline.journal.proofs.binding import Binding, bind
 from strandline.journal.proofs.check import check_proof
 from strandline.journal.proofs.file import Proof
-from strandline.journal.proofs.path import PathCollector, revision_proof
+from strandline.journal.proofs.path import revision_proof
 
 _REVISION = """
-    SELECT sequence_no, document_id, version, hash, tx_id, tx_time, metadata, data_hash,
-           CASE WHEN %s THEN data_ion END AS data_ion
-    FROM journal.revision
-    WHERE document_id = %s AND version = %s AND sequence_no <= (SELECT sequence_no FROM journal.mark)
-    ORDER BY sequence_no LIMIT 1"""
+    SELECT r.sequence_no, r.document_id, r.version, r.hash, r.tx_id, r.tx_time, r.metadata, r.data_hash,
+           CASE WHEN %s THEN r.data_ion END AS data_ion
+    FROM journal.document_version v
+    CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+    WHERE v.document_id = %s AND v.version = %s
+    ORDER BY v.sequence_no LIMIT 1"""
 _OMISSIONS = "SELECT true FROM journal.omission WHERE sequence_no = %s AND block_hash = %s LIMIT 1"
 _BLOCK = "SELECT * FROM journal.block WHERE sequence_no = %s"
 
@@ -35,7 +36,7 @@ def prove(
     with_data: bool = True,
     progress: Progress = lambda *_: None,
 ) -> Proof:
-    """Make and check the proof of a revision up to the digest at `tip`, by default the mark. Memory stays flat.
+    """Make and check the proof of a revision up to the digest at `tip`, by default the mark.
 
     Without `with_data` the hash of the data takes their place, as in the proof of a redacted revision.
 
@@ -75,19 +76,15 @@ def check_written(data: bytes, proof: Proof) -> None:
 
 def _proof(connection: Connection, revision: Row, block: Row, tip: int | None, progress: Progress) -> Proof:
     number = block["sequence_no"]
-    path, previous = PathCollector(number), PathCollector(number - 1)
-    hashes = BlockHashes(connection, tip, progress=progress)
-    for block_hash in hashes:
-        path.append(block_hash)
-        previous.append(block_hash)
+    tree = BlockTree(connection, tip, progress=progress)
     siblings = revision_proof(
-        block["entries_hashes"], block["revision_hashes"], revision["hash"], block["previous_hash"], path.path()
+        block["entries_hashes"], block["revision_hashes"], revision["hash"], block["previous_hash"], tree.path(number)
     )
-    binding = _binding(block, previous)
+    binding = _binding(block, tree.path(number - 1) if number else ())
     return Proof(
         document_id=revision["document_id"],
         version=revision["version"],
-        strand_id=hashes.strand_id,
+        strand_id=tree.strand_id,
         sequence_no=number,
         level=block["level"],
         written_by=written_by(number, read_graft(connection)),
@@ -96,8 +93,8 @@ def _proof(connection: Connection, revision: Row, block: Row, tip: int | None, p
         data=revision["data_ion"],
         data_hash=revision["data_hash"],
         path=siblings,
-        digest=path.digest(),
-        tip=path.count - 1,
+        digest=tree.digest(),
+        tip=tree.tip,
         notes=tuple(_notes(connection, block, binding)),
         binding=binding,
     )
@@ -110,11 +107,11 @@ def _notes(connection: Connection, block: Row, binding: Binding | None) -> Itera
         yield "the block is not shown to be complete: hashes cover parts of it that are not there"
 
 
-def _binding(block: Row, previous: PathCollector) -> Binding | None:
+def _binding(block: Row, previous_path: Sequence[bytes]) -> Binding | None:
     if block["transaction_info"] is None:
         return None
     info = next(ion.read_typed(block["transaction_info"]))
-    return bind(info, block["entries_hashes"], block["previous_hash"], block["sequence_no"], previous)
+    return bind(info, block["entries_hashes"], block["previous_hash"], block["sequence_no"], previous_path)
 
 
 def _metadata(revision: Row) -> bytes:

@@ -13,9 +13,11 @@ from strandline.consumer.intake.coverage import Coverage, Extent
 from strandline.consumer.intake.decoding import decode_items, executor, workers_for
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.blocks import check_stored
+from strandline.consumer.store.documents import check_documents, check_range
 from strandline.consumer.store.graft import read_graft
 from strandline.consumer.store.restored import RestoredCounts, read_restored
 from strandline.consumer.verification.spool import Spool
+from strandline.consumer.verification.tree import check_roots
 from strandline.journal.check.block import Fault, Level
 from strandline.journal.check.strand import Chain, missing
 from strandline.journal.decode.archives import DecodedRecords
@@ -144,7 +146,8 @@ def verify_store(
     trust_deletions: bool = False,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check the journal store from its origin to the mark: data, links, and the columns that analysts see.
+    """Check the journal store from its origin to the mark: data, links, the columns that analysts see, documents,
+    and the stored roots over blocks.
 
     A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more.
     """
@@ -168,6 +171,9 @@ def verify_store(
             result.deletions.update(decoded.deletions)
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
+        with connect(url) as connection:
+            result.fault(check_documents(connection))
+            result.fault(check_roots(connection, (block_hash for _, block_hash, _ in spool.links())))
     first_no = mark.sequence_no + 1 if result.first_no is None else result.first_no
     last_no = mark.sequence_no if result.last_no is None else result.last_no
     for first, last in ((mark.origin, first_no - 1), (last_no + 1, mark.sequence_no)):
@@ -192,6 +198,7 @@ def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> D
         for block in check_stored(connection, start, end, trust_deletions=trust_deletions):
             count_block(block, result)
             result.faults.extend(block.faults)
+        result.faults.extend(check_range(connection, start, end))
     return result
 
 

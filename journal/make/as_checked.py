@@ -5,6 +5,7 @@ from typing import Any
 
 from strandline.journal.check.block import OWN_ENTRIES, CheckedBlock, CheckedRevision, Redaction, Table
 from strandline.journal.check.members import time_in
+from strandline.journal.ion.encoding import encode_transaction_info
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import NewRedaction, NewRevision
 
@@ -25,7 +26,7 @@ def as_checked(
         transaction_id=block["transactionId"],
         block_time=time_in(block, "blockTimestamp"),
         entries_hashes=block["entriesHashList"],
-        transaction_info=info,
+        transaction_info=encode_transaction_info(info),
         redaction_info=block.get("redactionInfo"),
         redactions=[Redaction(one.sequence_no, one.table_id, one.document_id, one.version) for one in redactions],
         documents=tables,

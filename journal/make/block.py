@@ -17,6 +17,7 @@ from typing import Any
 from amazon.ion.core import TimestampPrecision
 
 from strandline.journal.check.merkle import dot, root
+from strandline.journal.ion.encoding import encode_transaction_info, metadata_digest
 from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.ion.values import Timestamp
 
@@ -98,7 +99,7 @@ class BlockMaker:
             self._own_member("journal"),
             root([revision["hash"] for revision in values]),
             self._own_member("system"),
-            ion_hash(info) if info else b"",
+            ion_hash(encode_transaction_info(info)) if info else b"",
         ]
         if redaction_info:
             entries.append(ion_hash(redaction_info))
@@ -197,7 +198,8 @@ def _revision(
     address: dict[str, Any], new: NewRevision, data_hash: bytes, tx_time: Timestamp, transaction_id: str
 ) -> dict[str, Any]:
     metadata = {"id": new.document_id, "version": new.version, "txTime": tx_time, "txId": transaction_id}
-    revision: dict[str, Any] = {"blockAddress": address, "hash": dot(ion_hash(metadata), data_hash)}
+    digest = metadata_digest(metadata) or ion_hash(metadata)
+    revision: dict[str, Any] = {"blockAddress": address, "hash": dot(digest, data_hash)}
     if new.data is not None:
         revision["data"] = new.data
     revision["metadata"] = metadata

@@ -20,7 +20,7 @@ from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.framing import check_shape
 from strandline.journal.ion.hash import escape, serialize, sha256, symbol_bytes
-from strandline.journal.proofs.path import PathCollector, levels_shared, path_length
+from strandline.journal.proofs.path import levels_shared, path_length
 from strandline.journal.proofs.scalars import check_scalars
 
 _DOCUMENTS = "documents"
@@ -47,9 +47,9 @@ def bind(
     entries_hashes: Sequence[bytes],
     previous_hash: bytes,
     sequence_no: int,
-    previous: PathCollector,
+    previous_path: Sequence[bytes],
 ) -> Binding | None:
-    """Make the binding of a proof in block `sequence_no`; `previous` has collected the path of the block before.
+    """Make the binding of a proof in block `sequence_no`; `previous_path` leads from the block before to the digest.
 
     Returns None if the block has no such parts: block 0, or a block without its transactionInfo.
     """
@@ -61,7 +61,7 @@ def bind(
         tuple(_field_hash(name, value) for name, value in fields if name != _DOCUMENTS),
         tuple(entries_hashes),
         previous_hash,
-        tuple(previous.path()[: levels_shared(sequence_no)]),
+        tuple(previous_path[: levels_shared(sequence_no)]),
     )
     return binding if _transaction_hash(binding) in entries_hashes else None
 

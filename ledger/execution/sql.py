@@ -3,31 +3,27 @@
 DOCUMENT = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
 COMMITTED = f"{DOCUMENT}, r.hash, r.data_hash, r.metadata"
 
-_LAST = """
-    SELECT DISTINCT ON (document_id) * FROM journal.revision
-    WHERE table_id = %(table)s AND sequence_no <= %(end)s
-    ORDER BY document_id, version DESC"""
+# `end` is the mark of the snapshot, which journal.document reflects.
+_CURRENT = """
+    FROM journal.document d CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
+    WHERE d.table_id = %(table)s AND NOT d.deleted"""
 
 # A table's current documents.
-SCAN = f"SELECT {{columns}} FROM ({_LAST}) AS r WHERE r.state <> 'deleted'"
+SCAN = f"SELECT {{columns}} {_CURRENT}"
 # Those that may equal one of the values, as JSON.
 NARROWED = f"{SCAN} AND r.data -> %(field)s::text = ANY (%(values)s::jsonb[])"
 
 # The current revisions of documents.
-LAST = f"""
-    SELECT {COMMITTED} FROM unnest(%(documents)s::text[]) AS wanted (document_id),
-    LATERAL (
-        SELECT * FROM journal.revision r
-        WHERE r.document_id = wanted.document_id AND r.sequence_no <= %(end)s
-        ORDER BY r.version DESC LIMIT 1) AS r
-    WHERE r.table_id = %(table)s AND r.state <> 'deleted'"""
+LAST = f"SELECT {COMMITTED} {_CURRENT} AND d.document_id = ANY (%(documents)s)"
 
 # Revisions that were active at some time of the period; `documents` is NULL for all.
 HISTORY = f"""
     SELECT {COMMITTED} FROM (
-        SELECT *, lead(tx_time) OVER (PARTITION BY document_id ORDER BY version) AS replaced_at FROM journal.revision
-        WHERE table_id = %(table)s AND sequence_no <= %(end)s
-          AND (%(documents)s::text[] IS NULL OR document_id = ANY (%(documents)s))) AS r
+        SELECT r.*, lead(r.tx_time) OVER (PARTITION BY v.document_id ORDER BY v.version) AS replaced_at
+        FROM journal.document d JOIN journal.document_version v USING (document_id)
+        CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
+        WHERE d.table_id = %(table)s AND v.sequence_no <= %(end)s
+          AND (%(documents)s::text[] IS NULL OR d.document_id = ANY (%(documents)s))) AS r
     WHERE (%(to)s::timestamptz IS NULL OR r.tx_time <= %(to)s)
       AND (%(from)s::timestamptz IS NULL OR r.replaced_at IS NULL OR r.replaced_at > %(from)s)
     ORDER BY r.document_id, r.version"""

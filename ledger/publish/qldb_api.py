@@ -10,10 +10,11 @@ from typing import Any
 import psycopg
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.verification.digest import BlockHashes, store_digest
+from strandline.consumer.verification.digest import store_digest
+from strandline.consumer.verification.tree import BlockTree
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion.values import write_text
-from strandline.journal.proofs.path import PathCollector, revision_proof
+from strandline.journal.proofs.path import revision_proof
 from strandline.ledger.errors import NoSuchRevision
 from strandline.ledger.publish.blocks import Block, read_blocks
 
@@ -36,7 +37,7 @@ def get_block(url: str, address: Address, digest_tip_address: Address | None = N
         block = _block(connection, address)
         answer: Answer = {"Block": _ion(block)}
         if digest_tip_address is not None:
-            answer["Proof"] = _ion(_path(connection, address, digest_tip_address).path())
+            answer["Proof"] = _ion(_path(connection, address, digest_tip_address))
     return answer
 
 
@@ -55,7 +56,7 @@ def get_revision(url: str, address: Address, document_id: str, digest_tip_addres
             )
         answer: Answer = {"Revision": _ion(revisions[0])}
         if digest_tip_address is not None:
-            path = _path(connection, address, digest_tip_address).path()
+            path = _path(connection, address, digest_tip_address)
             answer["Proof"] = _ion(_revision_proof(block, revisions[0], path))
     return answer
 
@@ -76,13 +77,10 @@ def _block(connection: psycopg.Connection[Any], address: Address) -> Block:
     return found
 
 
-def _path(connection: psycopg.Connection[Any], address: Address, tip: Address) -> PathCollector:
+def _path(connection: psycopg.Connection[Any], address: Address, tip: Address) -> list[bytes]:
     if tip.get("strandId") != address.get("strandId") or tip["sequenceNo"] < address["sequenceNo"]:
         raise StrandlineError("The digest's tip is before the block, or of another strand.")
-    collector = PathCollector(address["sequenceNo"])
-    for block_hash in BlockHashes(connection, tip["sequenceNo"]):
-        collector.append(block_hash)
-    return collector
+    return BlockTree(connection, tip["sequenceNo"]).path(address["sequenceNo"])
 
 
 def _ion(value: Any) -> dict[str, str]:

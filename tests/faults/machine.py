@@ -58,6 +58,21 @@ SHAPES = """
 UNKNOWN_SHAPES = """
     SELECT count(*) FROM journal.revision r
     WHERE r.shape IS NOT NULL AND NOT EXISTS (SELECT FROM journal.shape s WHERE s.shape = r.shape)"""
+VERSIONS = "SELECT document_id, version, sequence_no FROM journal.document_version ORDER BY 1, 2, 3"
+LOCATED = """
+    SELECT document_id, version, sequence_no FROM journal.revision
+    WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) ORDER BY 1, 2, 3"""
+DOCUMENTS = "SELECT document_id, table_id, version, sequence_no, deleted FROM journal.document ORDER BY 1"
+LAST = """
+    SELECT DISTINCT ON (document_id) document_id, table_id, version, sequence_no, state = 'deleted'
+    FROM journal.revision WHERE sequence_no <= (SELECT sequence_no FROM journal.mark)
+    ORDER BY document_id, version DESC"""
+TEXTS = "SELECT table_name, field, text_hash, document_id FROM journal.found_text ORDER BY 1, 2, 3, 4"
+FOUND = """
+    SELECT DISTINCT f.table_name, f.field, hashtextextended(r.data ->> f.field, 0), r.document_id
+    FROM journal.found_by f JOIN journal.revision r ON f.table_name IN (r.table_name, '')
+    WHERE r.sequence_no <= (SELECT sequence_no FROM journal.mark) AND r.data ->> f.field IS NOT NULL
+    ORDER BY 1, 2, 3, 4"""
 IN_ORDER = """
     SELECT document_id, table_name, version, sequence_no, state, data FROM journal.revision
     WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) ORDER BY sequence_no, document_id, version"""
@@ -242,6 +257,10 @@ class Machine(RuleBasedStateMachine):
         assert not [row[0] for row in held if row[-1] and any(secret in row[-1] for secret in gone)]
         # The counts by shape, whatever was lifted, erased or found below the mark, are those of a second pass.
         assert self._watching.execute(COUNTED).fetchall() == self._watching.execute(SHAPES).fetchall()
+        # So are the documents and where their versions are.
+        assert self._watching.execute(VERSIONS).fetchall() == self._watching.execute(LOCATED).fetchall()
+        assert self._watching.execute(DOCUMENTS).fetchall() == self._watching.execute(LAST).fetchall()
+        assert self._watching.execute(TEXTS).fetchall() == self._watching.execute(FOUND).fetchall()
         assert self._numbers("SELECT count(*) FROM journal.revision WHERE (shape IS NULL) <> (data IS NULL)") == {0}
         assert self._numbers(UNKNOWN_SHAPES) == {0}
         self._check_generations()

@@ -12,9 +12,11 @@ import pytest
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable
+from strandline.consumer.store.documents import check_documents, check_range
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.decode.copy_format import BLOCK_COLUMNS, REVISION_COLUMNS
 from strandline.ledger import Ledger, Transaction, errors
+from strandline.ledger import appender_sql as sql
 from strandline.ledger import ledger as ledger_module
 from strandline.ledger.appender import AppendResult
 from strandline.ledger.changes import Changed, Changes, Reads, conflict
@@ -37,6 +39,11 @@ def tail(url: str) -> tuple[Any, ...] | None:
 def run_together(*works: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(works)) as pool:
         return [future.result() for future in [pool.submit(work) for work in works]]
+
+
+FOUND_TEXTS = """
+    SELECT text, document_id FROM unnest(ARRAY['L1', 'L2', 'L3', 'L9']) AS text
+    JOIN journal.found_text ON text_hash = hashtextextended(text, 0) ORDER BY 1"""
 
 
 class TestSerializable:
@@ -177,12 +184,48 @@ class TestAppender:
         insert(licences)
         before = tail(database)
         with monkeypatch.context() as failing:
-            failing.setattr("strandline.ledger.appender_sql.FOLLOW_LOOKUPS", "SELECT 1 / 0")
+            failing.setattr("strandline.ledger.appender_sql.APPEND", f"{sql.APPEND}, 1 / 0")
             with pytest.raises(DatabaseError):
                 insert(licences)
         assert tail(database) == before
         insert(licences)
         assert verify_store(database, workers=1).ok
+
+    def test_documents_and_look_ups_follow_by_either_way(self, licences: Ledger, database: str) -> None:
+        """One statement for revisions of known tables; step by step for definitions and redactions."""
+
+        def change(txn: Transaction) -> None:
+            txn.update("Licence", first, {"licenceId": "L9"})
+            txn.delete("Licence", second)
+
+        def redact(txn: Transaction) -> None:
+            address, table_id = found
+            txn.redact_revision({"strandId": address[0], "sequenceNo": address[1]}, table_id, first)
+
+        with psycopg.connect(database) as connection:
+            connection.execute("SELECT journal.ensure_found_by('Licence', 'licenceId')")
+        first, second = (insert(licences, {"licenceId": f"L{number}"}) for number in (1, 2))
+        licences.execute(change)
+        licences.execute(lambda txn: txn.create_table("Other"))
+        licences.execute(lambda txn: txn.insert("Other", {"n": 1}))
+        with psycopg.connect(database, autocommit=True) as connection:
+            row = connection.execute(
+                "SELECT m.strand_id, v.sequence_no, d.table_id FROM journal.mark m, journal.document d"
+                " JOIN journal.document_version v USING (document_id) WHERE d.document_id = %s AND v.version = 0",
+                [first],
+            ).fetchone()
+            assert row is not None
+            found = (row[0], row[1]), row[2]
+            licences.execute(redact)
+            third = insert(licences, {"licenceId": "L3"})
+            assert [*check_range(connection, 0, 99), *check_documents(connection)] == []
+            count = connection.execute("SELECT count(*), count(*) FILTER (WHERE deleted) FROM journal.document")
+            held = count.fetchone()
+            texts = connection.execute(FOUND_TEXTS).fetchall()
+        assert texts == [("L2", second), ("L3", third), ("L9", first)]  # L1 is redacted
+        assert held == (5, 1)  # the graft's document is one of them
+        for value, documents in (("L1", 0), ("L2", 0), ("L3", 1), ("L9", 1)):
+            assert len(licences.execute(lambda txn, value=value: txn.find("Licence", "licenceId", value))) == documents
 
     def test_rows_have_the_columns_of_the_table_in_order(self, database: str) -> None:
         with connect(database) as connection:

@@ -30,7 +30,7 @@ def test_redacted_data_is_in_no_relation_and_no_statistics(store: Replayed, form
     store.replay(made.blocks[:3], format)
     store.rows("CREATE TABLE journal.control AS SELECT data::text FROM journal.revision", returns=False)
     found = relations_with(store.url, made.strings[:2], analyze=True)
-    places = "journal.revision journal.block read.licence_register ledger.Licence journal.committed_revision pg_stats"
+    places = "journal.revision journal.block read.licence_register ledger.Licence journal.revision_period pg_stats"
     assert [name for name in places.split() if name not in found] == []
     store.rows("DROP TABLE journal.control", returns=False)
     store.replay(made.blocks[: made.first_redaction], format)

@@ -703,7 +703,10 @@ def test_live_equals_rebuilt_at_any_time(
     at_once: int,
     most_bytes: int,
 ) -> None:
-    connection.execute("TRUNCATE journal.block, journal.revision, journal.redaction, projection.generation CASCADE")
+    connection.execute(
+        "TRUNCATE journal.block, journal.revision, journal.document, journal.document_version, journal.redaction,"
+        " projection.generation CASCADE"
+    )
     for (relation,) in connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'generation'::regnamespace AND relkind = 'r'"
     ).fetchall():

@@ -61,6 +61,9 @@ CHANGES = RowProjection(
 )
 
 
+FILLED = "block revision document document_version redaction rejected object shape_count".split()
+
+
 class Emptied:
     """A store, empty but for a read model, and so again for each journal that is taken in."""
 
@@ -97,7 +100,7 @@ class Emptied:
 
     def _empty(self) -> None:
         with self._connection.transaction():
-            for name in ("block", "revision", "redaction", "rejected", "object", "shape_count"):
+            for name in FILLED:
                 self._connection.execute(SQL("DELETE FROM journal.{}").format(Identifier(name)))
             self._connection.execute("UPDATE journal.mark SET strand_id = NULL, sequence_no = -1, block_hash = NULL")
             self._connection.execute("UPDATE journal.shape_position SET sequence_no = -1")

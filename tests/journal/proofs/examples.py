@@ -63,7 +63,7 @@ def make_proof(strand: list[dict[str, Any]], block_no: int, document_id: str) ->
         ),
         digest=collector.digest(),
         tip=len(strand) - 1,
-        binding=bind(info, block["entriesHashList"], block["previousBlockHash"], block_no, previous),
+        binding=bind(info, block["entriesHashList"], block["previousBlockHash"], block_no, previous.path()),
     )
 
 
