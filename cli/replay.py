@@ -28,6 +28,7 @@ from strandline.journal.restore.block import BUDGET
 if TYPE_CHECKING:
     from strandline.consumer.erasure.probe import Residue
     from strandline.consumer.intake.replay import Replay
+    from strandline.consumer.intake.shard import Shard
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.projection.definition import Projection
     from strandline.consumer.settings import Settings
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from strandline.journal.sources.source import Source
 
 Sources = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(help="Exports (folders, manifests, s3://…) or raw Kinesis records.", metavar="SOURCE"),
 ]
 
@@ -57,7 +58,12 @@ class ReplayResult:
 
 
 def replay(
-    sources: Sources,
+    sources: Sources = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Only store this share of the objects: 0/4, or auto in a batch job.", metavar="I/N"),
+    ] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Advance the mark over all shards, and project.")] = False,
     restore: Annotated[
         bool, typer.Option("--restore", help="Find the types that JSON lost, as `strandline restore` does.")
     ] = False,
@@ -70,13 +76,21 @@ def replay(
 
     Ingesting the same source again changes nothing.
     """
+    from strandline.consumer.intake.shard import read_shard
     from strandline.consumer.intake.sources import open_sources
 
-    projections = discover_projections()
-    opened = open_sources(sources)
-    restoring = _restoring(hints, budget) if restore else None
+    if finish and (sources or shard):
+        raise UsageError("--finish takes neither a source nor --shard: it goes on with what the shards have stored.")
+    if not (finish or sources):
+        raise UsageError("Name a source: an export's folder, manifest or object, s3://…, or raw Kinesis records.")
     if hints and not restore:
         raise UsageError("--hints goes with --restore.")
+    share = read_shard(shard) if shard is not None else None
+    projections = discover_projections()
+    opened = open_sources(sources or [])
+    restoring = _restoring(hints, budget) if restore else None
+    if share is not None:
+        return _store_shard(share, opened, trust_deletions, restoring, as_json=as_json)
     with open_store() as (settings, url):
         result = replay_and_project(
             url, opened, settings, projections, trust_deletions=trust_deletions, restoring=restoring
@@ -86,6 +100,35 @@ def replay(
     else:
         _say_replay(result)
     return 0 if result.complete else 1
+
+
+def _store_shard(
+    shard: "Shard",
+    sources: Sequence["Source"],
+    trust_deletions: bool,
+    restoring: "RestoringDecoder | None",
+    *,
+    as_json: bool,
+) -> int:
+    from strandline.consumer.intake.replay import replay_sources
+
+    with open_store() as (settings, url), meter() as shown:
+        result = replay_sources(
+            url,
+            sources,
+            settings,
+            trust_deletions=trust_deletions,
+            restoring=restoring,
+            shard=shard,
+            progress=Counter(shown, "ingesting", None),
+        )
+    if as_json:
+        show_json({"shard": shard.index, "shards": shard.of, **_read_json(result)})
+    else:
+        _say_read(result)
+        say(f"Shard {shard.index} of {shard.of} is stored. Once all are: `strandline replay --finish`.")
+        _note_rejected(result)
+    return 1 if result.rejected else 0
 
 
 def _restoring(hints: Sequence[str] | None, budget: int) -> "RestoringDecoder":
@@ -132,13 +175,23 @@ def replay_and_project(
 def _replay_json(done: ReplayResult) -> dict[str, object]:
     result = done.replay
     return {
+        **_read_json(result),
+        "mark": done.status.mark,
+        "head": done.status.head,
+        "gaps": done.status.gaps,
+        "sources": [asdict(one) for one in result.sources],
+        "restored": done.status.restored.as_dict(),
+        "projecting_seconds": round(done.projecting_seconds, 3),
+        "projections": [asdict(one) for one in done.status.projections],
+    }
+
+
+def _read_json(result: "Replay") -> dict[str, object]:
+    return {
         "blocks": result.blocks,
         "new_blocks": result.new_blocks,
         "revisions": result.revisions,
         "redactions": result.redactions,
-        "mark": done.status.mark,
-        "head": done.status.head,
-        "gaps": done.status.gaps,
         "rejected": result.rejected,
         "faults": [
             {"sequenceNo": one.sequence_no, "source": one.source, "fault": one.fault, "detail": one.detail}
@@ -146,25 +199,13 @@ def _replay_json(done: ReplayResult) -> dict[str, object]:
         ],
         "seconds": round(result.seconds, 3),
         "objects_skipped": result.objects_skipped,
-        "sources": [asdict(one) for one in result.sources],
         "records": dict(result.records),
-        "restored": done.status.restored.as_dict(),
-        "projecting_seconds": round(done.projecting_seconds, 3),
-        "projections": [asdict(one) for one in done.status.projections],
     }
 
 
 def _say_replay(done: ReplayResult) -> None:
-    result, status = done.replay, done.status
-    rate = f", {result.blocks / result.seconds:,.0f} a second" if result.seconds > 0 and result.blocks else ""
-    say(
-        f"Read {count(result.blocks, 'block')} ({result.new_blocks:,} new), {count(result.revisions, 'revision')}, "
-        f"{count(result.redactions, 'redaction')} in {result.seconds:.1f} s{rate}."
-    )
-    for text in sources_text(result.sources, result.records):
-        say(text)
-    if result.objects_skipped:
-        say(f"Skipped {count(result.objects_skipped, 'object')}: already ingested.")
+    status = done.status
+    _say_read(done.replay)
     say(mark_text(status))
     for text in restored_text(status.restored):
         say(text)
@@ -176,13 +217,21 @@ def _say_replay(done: ReplayResult) -> None:
     )
 
 
+def _say_read(result: "Replay") -> None:
+    rate = f", {result.blocks / result.seconds:,.0f} a second" if result.seconds > 0 and result.blocks else ""
+    say(
+        f"Read {count(result.blocks, 'block')} ({result.new_blocks:,} new), {count(result.revisions, 'revision')}, "
+        f"{count(result.redactions, 'redaction')} in {result.seconds:.1f} s{rate}."
+    )
+    for text in sources_text(result.sources, result.records):
+        say(text)
+    if result.objects_skipped:
+        say(f"Skipped {count(result.objects_skipped, 'object')}: already ingested.")
+
+
 def _note_problems(done: ReplayResult) -> None:
     status = done.status
-    if done.replay.rejected:
-        note(f"Rejected: {count(done.replay.rejected, 'item')}, such as")
-        for one in done.replay.refusals:
-            where = "" if one.sequence_no is None else f"block {one.sequence_no}: "
-            note(f"  {where}{one.fault}: {one.detail} [{one.source}]")
+    _note_rejected(done.replay)
     if status.gaps:
         note(f"Missing: {gaps_text(status)}. Replay an export that has them.")
     if status.waits:
@@ -195,3 +244,11 @@ def _note_problems(done: ReplayResult) -> None:
             note(f"{model.name} has failed: {model.failure}.")
         if model.parked:
             note(f"{model.name} has {count(model.parked, 'parked document')}: see `strandline parked`.")
+
+
+def _note_rejected(result: "Replay") -> None:
+    if result.rejected:
+        note(f"Rejected: {count(result.rejected, 'item')}, such as")
+    for one in result.refusals:
+        where = "" if one.sequence_no is None else f"block {one.sequence_no}: "
+        note(f"  {where}{one.fault}: {one.detail} [{one.source}]")

@@ -17,6 +17,7 @@ from strandline.consumer.intake.decoding import DecodedItem, decode_items, execu
 from strandline.consumer.intake.fast_path import run_of
 from strandline.consumer.intake.prefetch import prefetch
 from strandline.consumer.intake.row_split import split_by_block
+from strandline.consumer.intake.shard import Shard
 from strandline.consumer.intake.writer import ForeignStrand, IntakeResult, JournalWriter, Refusal, StoredObject
 from strandline.consumer.mark.gaps import gaps
 from strandline.consumer.mark.mark import advance
@@ -70,19 +71,23 @@ def replay_sources(
     *,
     trust_deletions: bool = False,
     restoring: RestoringDecoder | None = None,
+    shard: Shard | None = None,
     progress: Progress = lambda _: None,
 ) -> Replay:
     """Verify sources, store what is new, and advance the mark. What is stored already stays as it is.
 
     Resumes: a file with the address, size and version of an object that is stored completely is not read again; one
     with the SHA-256 of such an object is not decoded again. `restoring` finds the types of JSON blocks on the way in;
-    objects that are stored are then searched again. Raises `ForeignStrand` if the sources hold blocks of another
-    ledger, or of several.
+    objects that are stored are then searched again. With `shard`, only that share of the objects is stored and the mark
+    stays: a call without sources advances it once all shards are stored. Raises `ForeignStrand` if the sources hold
+    blocks of another ledger, or of several.
     """
     started = time.monotonic()
     with connect(url) as reading, connect(url) as writing, connect(url) as advancing, ExitStack() as stack:
-        pipeline = Pipeline(reading, writing, advancing, settings.origin, progress)
+        pipeline = Pipeline(reading, writing, advancing, settings.origin, progress, advances=shard is None)
         items = list(all_items(sources))
+        if shard is not None:
+            items = shard.share(items)
         if restoring is None:
             items = pipeline.unread(items)
         workers = workers_for(items, settings.workers)
@@ -119,10 +124,20 @@ class _Written(NamedTuple):
 
 
 class Pipeline:
-    """Three stages, each on a thread and a connection of its own: decode, write, advance the mark."""
+    """Three stages, each on a thread and a connection of its own: decode, write, advance the mark.
+
+    Unless it `advances`, the mark stays where it is, and other processes can write at the same time.
+    """
 
     def __init__(
-        self, reading: Connection, writing: Connection, advancing: Connection, origin: int, progress: Progress
+        self,
+        reading: Connection,
+        writing: Connection,
+        advancing: Connection,
+        origin: int,
+        progress: Progress,
+        *,
+        advances: bool = True,
     ) -> None:
         self.coverage = Coverage()
         self._result = Replay()
@@ -132,6 +147,7 @@ class Pipeline:
         self._advancing = advancing
         self._origin = origin
         self._progress = progress
+        self._advances = advances
         self._strand: str | None = None
         self._refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
         self._copies: list[tuple[ObjectPlace, bytes]] = []  # files with the bytes of an object that is stored
@@ -145,9 +161,11 @@ class Pipeline:
             self._advance(written)
 
     def finish(self) -> Replay:
-        """Advance the mark once more, when nothing else is written, and sum up."""
+        """Advance the mark once more, when nothing else is written here, and sum up."""
         with self._advancing.transaction():
             add_places(self._advancing, self._copies)
+        if not self._advances:
+            return self._result
         # The commit of this step is waited for, and with it all that was not (fast_path.py).
         step = advance(self._advancing)
         self._refuse_by_mark(step.refused)
@@ -189,7 +207,7 @@ class Pipeline:
         for batch in batches:
             self._bind_strand(set().union(*(_strands(item.decoded) for item in batch)))
             result = None
-            if (run := run_of([item.decoded for item in batch])) is not None:
+            if self._advances and (run := run_of([item.decoded for item in batch])) is not None:
                 objects = [_stored_object(item, rows) for item, rows in zip(batch, run.rows, strict=True)]
                 result = self._writer.intake_run(run, objects)
             written = _Written(batch, result or _intake(self._writer, batch), passed=result is not None)
@@ -199,7 +217,7 @@ class Pipeline:
 
     def _advance(self, written: Iterator[_Written]) -> None:
         for batch, result, passed in written:
-            if not passed:
+            if self._advances and not passed:
                 self._refuse_by_mark(advance(self._advancing, many=True).refused)
             for item in batch:
                 self.coverage.add(item.item, [link.sequence_no for link in item.decoded.links])

@@ -1,6 +1,10 @@
 """Journals in S3, over a server of moto's on the loopback."""
 
 import gzip
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +15,19 @@ from botocore.exceptions import ClientError, ResponseStreamingError
 from moto.server import ThreadedMotoServer
 
 from strandline.consumer.intake import s3
+from strandline.consumer.intake.replay import replay_sources
+from strandline.consumer.intake.shard import Shard
 from strandline.consumer.intake.sources import open_sources
+from strandline.consumer.intake.writer import ForeignStrand
+from strandline.consumer.settings import Settings
+from strandline.consumer.verification.digest import store_digest
 from strandline.consumer.verification.verify import Verification, verify_sources
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
+from tests import databases
+from tests.consumer.intake.replays import contents, query
 
 BUCKET = "licences-journal"
 
@@ -195,3 +206,69 @@ class TestErrors:
         monkeypatch.setattr(s3, "_CONFIG", s3.Config(retries={"mode": "standard", "total_max_attempts": 2}))
         with pytest.raises(StrandlineError, match=r"S3 cannot be reached.*AWS_ENDPOINT_URL"):
             open_sources([f"s3://{BUCKET}/x"])
+
+
+def test_shards_in_processes_store_what_a_plain_replay_stores(
+    client: Any, endpoint: str, journal: tuple[Path, Simulated], database: str, empty_copy: str
+) -> None:
+    """One is killed and run again; an object is tampered with, and replaced after it was rejected."""
+    folder, made = journal
+    upload(client, folder / "full", "full/")
+    address = f"s3://{BUCKET}/full/"
+    replay_sources(empty_copy, open_sources([address]), Settings())
+    good, key = tampered(client)
+    environment = {**os.environ, "STRANDLINE_DATABASE_URL": database}
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "strandline.cli", "replay", *arguments, "--json"]
+        return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def end(process: subprocess.Popen[str]) -> tuple[int, Any]:
+        out, err = process.communicate(timeout=120)
+        assert out, err
+        return process.returncode, json.loads(out)
+
+    running = [start(address, "--shard", f"{index}/3") for index in (2, 1, 0)]
+    running[0].kill()
+    running[0].communicate()
+    results = [end(process) for process in running[1:]]
+    results.append(end(start(address, "--shard", "2/3")))
+    assert sorted(status for status, _ in results) == [0, 0, 1]
+    assert query(database, "SELECT sequence_no FROM journal.mark") == [(-1,)]
+    status, found = end(start("--finish"))
+    assert status == 1
+    assert len(found["gaps"]) == 1
+    client.put_object(Bucket=BUCKET, Key=key, Body=good)
+    assert [end(start(address, "--shard", f"{index}/3"))[0] for index in range(3)] == [0, 0, 0]
+    _, found = end(start("--finish"))
+    assert (found["mark"], found["gaps"]) == (119, [])
+    assert contents(database) == contents(empty_copy)
+    assert store_digest(database).digest == made.digest
+
+
+def tampered(client: Any) -> tuple[bytes, str]:
+    """Change a byte of an object in the bucket. Returns what it was, and its key."""
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET)["Contents"] if item["Key"].endswith(".ion")]
+    good = client.get_object(Bucket=BUCKET, Key=keys[1])["Body"].read()
+    bad = good.replace(b"blockHash:{{", b"blockHash:{{A", 1)
+    assert bad != good
+    client.put_object(Bucket=BUCKET, Key=keys[1], Body=bad)
+    return good, keys[1]
+
+
+@pytest.fixture
+def empty_copy(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    with databases.migrated_database(postgres_url, migrated_template) as url:
+        yield url
+
+
+def test_shard_of_another_ledger_is_refused(
+    client: Any, journal: tuple[Path, Simulated], database: str, tmp_path: Path
+) -> None:
+    folder, _ = journal
+    simulate(tmp_path / "other", 60, seed=4, format=Format.ION_TEXT)
+    upload(client, folder / "full", "a/")
+    upload(client, tmp_path / "other" / "full", "b/")
+    replay_sources(database, open_sources([f"s3://{BUCKET}/a"]), Settings(), shard=Shard(0, 2))
+    with pytest.raises(ForeignStrand):
+        replay_sources(database, open_sources([f"s3://{BUCKET}/b"]), Settings(), shard=Shard(1, 2))
