@@ -125,7 +125,6 @@ BEGIN
     END IF;
     RETURN found;
 END $$;
-GRANT EXECUTE ON FUNCTION journal.revision_at TO strandline_auditor;
 
 -- Create the partitions (100,000 blocks each) for the range that an intake is about to write. They are the worker's, whoever
 -- calls: journal.revision_at reads them by name.

@@ -36,8 +36,8 @@ CREATE VIEW journal.revision_period AS
 -- Only the worker may use schema journal, so this right serves ledger.history alone, whose body is bound to the view.
 GRANT SELECT ON journal.revision_period TO strandline_cleared;
 -- Functions in a view run with the rights of its reader.
-GRANT EXECUTE ON FUNCTION journal.revision_at, journal.block_address, journal.metadata TO strandline_cleared;
-GRANT EXECUTE ON FUNCTION journal.uncounted_shapes TO strandline_cleared, strandline_operator;
+GRANT EXECUTE ON FUNCTION journal.revision_at, journal.block_address, journal.metadata TO strandline_cleared, strandline_auditor;
+GRANT EXECUTE ON FUNCTION journal.uncounted_shapes TO strandline_cleared, strandline_operator, strandline_auditor;
 
 -- QLDB's history function: the revisions that were active at any time of the period, deletions included. It is not
 -- SECURITY DEFINER, so that PostgreSQL can inline it and find one document's history (WHERE document_id = …) by index.

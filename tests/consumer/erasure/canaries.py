@@ -1,5 +1,6 @@
 """A licence ledger in which each redacted revision has a unique string; a third of the statements quote it too."""
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +92,9 @@ def write_export(folder: Path, blocks: list[Block], format: Format = Format.ION_
 def found_in(folder: Path, strings: list[str]) -> set[str]:
     """Return the strings that are in any file below the folder."""
     found = set()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with suppress(FileNotFoundError):  # a server may delete files during the search
-                data = path.read_bytes()
+    for parent, _, names in os.walk(folder):  # passes over what a server deletes during the search
+        for name in names:
+            with suppress(OSError):
+                data = Path(parent, name).read_bytes()
                 found |= {string for string in strings if string.encode() in data}
     return found
