@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from strandline.console.logins import Login
 from strandline.console.reader import SignIn
-from strandline.consumer.database.connection import OPERATOR, WORKER, Connection, connect
+from strandline.consumer.database.connection import AUDITOR, OPERATOR, WORKER, Connection, connect
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
@@ -17,7 +17,10 @@ STATUS_SECONDS = 30  # for a statement of a status page
 
 @dataclass(frozen=True)
 class Console:
-    """`url` is the worker's: pages use it by fixed statements only. A login that is None shows nothing of its kind."""
+    """`url` is the worker's: pages use it by fixed statements only, each with the least role.
+
+    A login that is None shows nothing of its kind.
+    """
 
     settings: Settings
     url: str = field(repr=False)
@@ -39,7 +42,13 @@ class Console:
             yield connection
 
     @contextmanager
+    def auditor(self) -> Iterator[Connection]:
+        """Open a connection that acts as the auditor, who may read all and write nothing: for fixed statements."""
+        with connect(self.url, role=AUDITOR, application_name=APPLICATION) as connection:
+            yield connection
+
+    @contextmanager
     def worker(self) -> Iterator[Connection]:
-        """Open a connection that acts as the worker: for what the console writes, and for fixed statements."""
+        """Open a connection that acts as the worker, for what the console writes."""
         with connect(self.url, role=WORKER, application_name=APPLICATION) as connection:
             yield connection

@@ -46,7 +46,7 @@ def block(asked: Asked) -> Page:
 def recompute(asked: Asked) -> Page:
     """Recompute every hash of the block from what the store holds."""
     number = number_of(asked.path["number"])
-    with asked.console.worker() as connection, connection.transaction():
+    with asked.console.auditor() as connection, connection.transaction():
         checked = list(check_stored(connection, number, number))
     if not checked:
         raise Missing("Only blocks up to the mark are checked.")

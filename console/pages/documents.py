@@ -160,7 +160,7 @@ def _read(asked: Asked) -> list[Version]:
         receipts = connection.execute(READ_RECEIPTS, [id_]).fetchall()
     if not rows:
         raise Missing("No document has this id, up to the mark.")
-    with asked.console.worker() as connection, connection.transaction():
+    with asked.console.auditor() as connection, connection.transaction():
         models = read_models_of(connection, [id_])
     found = [_version(row) for row in rows]
     for one, older in zip(found, [*found[1:], None], strict=True):

@@ -117,7 +117,7 @@ def _read(asked: Asked) -> tuple[Status, dict[str, tuple[Any, ...]]]:
     console = asked.console
     with console.status() as connection:
         found = read_status(connection, console.projections.values(), console.stores)
-    with console.worker() as connection, connection.transaction():
+    with console.auditor() as connection, connection.transaction():
         rows = {name: (number, at) for name, number, at in connection.execute(READ_ROWS)}
     return found, rows
 

@@ -72,7 +72,7 @@ def proof_file_with_data(asked: Asked) -> Download:
     document, version = _key(asked)
     audit.record(asked, "proof with data", document, [version])
     proof = _ready_proof(asked)
-    with asked.console.worker() as connection, connection.transaction():
+    with asked.console.auditor() as connection, connection.transaction():
         row = connection.execute(READ_DATA, [document, version]).fetchone()
     if row is not None and row[0] is not None:
         proof = replace(proof, data=bytes(row[0]))

@@ -47,7 +47,7 @@ def find(asked: Asked) -> Page:
     console = asked.console
     fields = identifier_fields(console.projections.values(), console.settings.subject_fields)
     audit.record(asked, "find subject", detail=name if name in fields else "a field that is not declared")
-    with console.worker() as connection:
+    with console.auditor() as connection:
         found = find_subject(connection, fields, name, asked.form.get("value", ""))
     return _page(asked, {"field": name, "versions": [asdict(one) for one in found]})
 
@@ -61,7 +61,7 @@ def check(asked: Asked) -> Page:
     """Check the chain of receipts, and search every store for what they call erased."""
     console = asked.console
     audit.record(asked, "check receipts")
-    with console.worker() as connection:
+    with console.auditor() as connection:
         checked = check_receipts(connection, console.projections, console.stores)
     return _receipts_page(asked, checked.as_dict())
 

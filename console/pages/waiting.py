@@ -42,7 +42,7 @@ def skip_gap(asked: Asked) -> Page:
 
 
 def _page(asked: Asked, said: str | None = None) -> Page:
-    with asked.console.worker() as connection:
+    with asked.console.auditor() as connection:
         with connection.transaction():
             documents = parked(connection)
         reasons = rejected.read_reasons(connection)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 
-CODE = ("cli", "consumer", "journal", "ledger", "projections", "benchmarks")
+CODE = ("cli", "console", "consumer", "journal", "ledger", "projections", "benchmarks")
 # A former word, and the glossary's for it.
 FORMER = {
     "adopt": "catch_up",
