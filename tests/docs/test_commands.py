@@ -52,6 +52,8 @@ def test_commands_of_page_succeed(
     page: Path, database: str, empty_database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     needs_node = any(one.info == ("sh", "opensearch") for one in runnable(page))
+    if needs_node:
+        request.getfixturevalue("opensearch")  # keeps other tests off the node, and clears what the page makes
     node = request.getfixturevalue("opensearch_url") if needs_node else OPENSEARCH
     _run_page(page, database, tmp_path, {OPENSEARCH: node, FRESH: empty_database})
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from strandline.consumer.http_server import HttpServer
 from strandline.journal.check.merkle import dot
