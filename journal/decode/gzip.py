@@ -6,7 +6,7 @@ from io import BytesIO
 
 from strandline.journal.errors import UnreadableError
 
-MOST = 100_000_000
+MOST = 80_000_000
 """The largest object in bytes, when decompressed; QLDB's own have a few million."""
 
 _MAGIC = b"\x1f\x8b"

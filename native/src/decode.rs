@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 /// JSON has up to seven bytes for each byte read, of values and of the names behind their symbol ids (see
 /// `symbols`, which has the same bound), so no length in a row exceeds 31 bits.
-pub(crate) const MOST_BYTES: usize = 100_000_000;
+pub(crate) const MOST_BYTES: usize = 80_000_000;
 
 /// The members of a block that the check of a strand needs.
 #[allow(missing_docs)]
