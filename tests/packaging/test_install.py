@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.installs
+
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
 
