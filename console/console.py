@@ -1,4 +1,4 @@
-"""What all pages share: the settings, the store, the logins for payload, and the prefix of every address."""
+"""State that all pages share: the settings, the store, the logins for payload, and the prefix of every address."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

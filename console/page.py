@@ -84,4 +84,4 @@ class Refused(Exception):
 
 
 class Missing(Exception):
-    """What was asked for is not there; the message says what."""
+    """The thing that was asked for is not there; the message names it."""

@@ -1,4 +1,4 @@
-"""What every answer and every request must have: headers, a Host of this machine, and the same origin for a POST."""
+"""Requirements on every answer and request: headers, a Host of this machine, and the same origin for a POST."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""What waits for somebody: parked documents, rejected records, gaps."""
+"""Pages of work that waits for somebody: parked documents, rejected records, gaps."""
 
 from typing import Any
 

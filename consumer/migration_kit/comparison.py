@@ -47,7 +47,7 @@ _TABLE_IDS = """
 
 
 class Verdict(StrEnum):
-    """What a row is, by the journal."""
+    """The answer for one row, by the journal."""
 
     CURRENT = "current"
     HISTORY = "history"

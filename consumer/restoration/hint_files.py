@@ -16,7 +16,7 @@ _TEXT_SUFFIXES = (".hints", ".txt", ".sql", ".ddl")
 
 @dataclass(frozen=True)
 class HintSources:
-    """What the hints say, and the files of Ion blocks to learn from."""
+    """The hints, and the files of Ion blocks to learn from."""
 
     hints: Hints
     copies: Sequence[File] = ()

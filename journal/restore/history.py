@@ -83,7 +83,7 @@ class TableHistory:
 
     @property
     def hinted(self) -> bool:
-        """Whether there are hints for this table."""
+        """Return whether there are hints for this table."""
         return bool(self._hints.paths or self._hints.names)
 
     def knows(self, field: Field) -> bool:

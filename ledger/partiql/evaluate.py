@@ -39,7 +39,7 @@ _MOST_TEXT = 4 * 1024 * 1024
 
 
 class Surroundings(Protocol):
-    """What an expression needs from the statement that it is in."""
+    """The context that an expression needs from the statement that it is in."""
 
     @property
     def transaction_id(self) -> str: ...

@@ -7,7 +7,7 @@ from strandline.ledger.partiql.values import MISSING, STRUCTS
 
 
 class Place(NamedTuple):
-    """Where a source's value is from: a document, and the position in the collection that the source is."""
+    """The origin of a source's value: a document, and the position in the collection that the source is."""
 
     document_id: str | None
     position: int
