@@ -129,9 +129,9 @@ class _Splitter:
     def record(self, index: int) -> bytes:
         """Return the bytes of the record at `index`, which rises from call to call."""
         if self._typed is None:
-            if sum(1 for _ in islice(ion.read(self._data), 2)) < 2:
+            if sum(1 for _ in islice(ion.read_each(self._data), 2)) < 2:
                 return self._data
-            self._typed = enumerate(ion.read_typed(self._data))
+            self._typed = enumerate(ion.read_each(self._data, typed=True))
         try:
             return ion.write(value_at(self._typed, index))
         except UnwritableError:

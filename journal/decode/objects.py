@@ -131,6 +131,10 @@ def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> 
         data = decompress(data)
         typed: Iterator[tuple[int, Any]] | None = None
         for index, value in enumerate(block_values(data)):
+            if type(value) is UnsupportedValueError:
+                others += 1
+                faults.append(unreadable(value))
+                continue
             try:
                 block = check_block(value, trust_deletions=trust_deletions)
             except ShapeError as error:
@@ -141,7 +145,7 @@ def _checked_blocks(data: bytes, trust_deletions: bool, faults: list[Fault]) -> 
                 continue
             if block.faults and block.level == "full":
                 # A struct may repeat a field, which plain dicts lose: read this value again with all its fields.
-                typed = typed or enumerate(ion.read_typed(data))
+                typed = typed or enumerate(ion.read_each(data, typed=True))
                 again = check_block(value_at(typed, index), trust_deletions=trust_deletions)
                 block = block if again.faults else again
             yield block
@@ -160,9 +164,9 @@ def value_at(values: Iterator[tuple[int, Any]], index: int) -> Any:
 
 
 def block_values(data: bytes) -> Iterator[Any]:
-    """Yield the values of an object's bytes: Ion, or JSON's. Raises UnreadableError."""
+    """Yield the values of an object's bytes: Ion (as `ion.read_each`), or JSON's. Raises UnreadableError."""
     if not data.lstrip().startswith((b'{"', b"\xef\xbb\xbf{")):
-        return ion.read(data)
+        return ion.read_each(data)
     try:
         return read_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError:

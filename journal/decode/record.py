@@ -9,8 +9,8 @@ from strandline.journal.check.members import ShapeError, id_in, sequence_no_in, 
 from strandline.journal.check.pairing import ExpectedRevision, StreamedRevision, summaries
 from strandline.journal.decode import stream
 from strandline.journal.decode.copy_format import Rows, Tally, pack, pack_revision
-from strandline.journal.decode.objects import MOST_OTHERS, Decoded, count_block, value_at
-from strandline.journal.errors import UnreadableError, UnwritableError
+from strandline.journal.decode.objects import MOST_OTHERS, Decoded, count_block, unreadable, value_at
+from strandline.journal.errors import UnreadableError, UnsupportedValueError, UnwritableError
 from strandline.journal.ion import values as ion
 
 _Payload = Mapping[str, Any]
@@ -97,7 +97,7 @@ def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[Che
     """
     typed: Iterator[tuple[int, Any]] | None = None
     others = 0
-    for index, value in enumerate(ion.read(data)):
+    for index, value in enumerate(ion.read_each(data)):
         record = _check(value, trust_deletions)
         if record.kind == "unreadable":
             others += 1
@@ -105,13 +105,15 @@ def check_records(data: bytes, *, trust_deletions: bool = False) -> Iterator[Che
                 raise UnreadableError(f"more than {MOST_OTHERS} values are not records of QLDB's")
         elif record.faults:
             # A struct may repeat a field, which plain dicts lose: read this value again with all its fields.
-            typed = typed or enumerate(ion.read_typed(data))
+            typed = typed or enumerate(ion.read_each(data, typed=True))
             again = _check(value_at(typed, index), trust_deletions)
             record = record if again.faults else again
         yield record
 
 
 def _check(value: Any, trust_deletions: bool) -> CheckedRecord:
+    if type(value) is UnsupportedValueError:
+        return CheckedRecord("unreadable", [unreadable(value)])
     try:
         record = stream.as_record(value)
     except UnreadableError as error:

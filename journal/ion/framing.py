@@ -20,6 +20,7 @@ _SYMBOL_TABLE, _IMPORTS, _SYMBOLS = 3, 6, 7  # ids of the system's symbols
 _CONTAINERS = (11, 12, 13)
 _NUMBERS = (_DECIMAL, _TIMESTAMP)
 _LEAST_CONTAINER = min(_CONTAINERS)
+_NULL = 0x0F
 _MOST_LENGTH_BYTES = 9
 _DEEPEST = 500
 _INSPECTED, _LENGTH_FOLLOWS, _OTHER = 253, 254, 255  # instead of a size
@@ -28,6 +29,8 @@ _LONGEST_FRACTION = 9
 _GREATEST_EXPONENT = 6_111  # of a decimal128
 
 
+MOST_TABLES = 1 << 20
+"""Bytes of symbol tables that are read again to go on behind a value that cannot be kept."""
 MOST_APPENDS = 100
 """Symbol tables that may append to one another: amazon.ion copies the table each time, which takes quadratic time."""
 SHARED_TABLE = "it imports a shared symbol table: write it with local symbol tables only"
@@ -114,6 +117,29 @@ def without_newlines(data: bytes) -> bytes:
     except UnreadableError:
         pass
     return b"".join([*parts, data[start:]]) if parts else data
+
+
+def without_values(data: bytes, count: int) -> bytes | None:
+    """Return binary Ion whose framing is sound without its first `count` values, with the symbol tables that apply.
+
+    Returns None if these tables have more than MOST_TABLES bytes.
+    """
+    position, end, tables = 0, len(data), [_VERSION_MARKER]
+    while position < end and count:
+        if data.startswith(_VERSION_MARKER, position):
+            position += len(_VERSION_MARKER)
+            tables = [_VERSION_MARKER]
+            continue
+        kind, start, value_end = _header(data, position, end)
+        if kind == _ANNOTATION and _is_table(data, start, value_end):
+            table = data[position:value_end]
+            tables = [*tables, table] if _walk(table) else [_VERSION_MARKER, table]
+        elif kind or data[position] == _NULL:  # else padding
+            count -= 1
+        position = value_end
+    if sum(map(len, tables)) > MOST_TABLES:
+        return None
+    return b"".join([*tables, data[position:]])
 
 
 def _check_lengths(data: bytes, position: int, end: int, is_struct: bool) -> bool:
@@ -224,9 +250,9 @@ def _walk(data: bytes) -> bool:
             _, position = _var_uint(data, position, end)
         kind, position, value_end = _header(data, position, end)
         if kind == _ANNOTATION:
-            annotation, _ = _var_uint(data, _var_uint(data, position, value_end)[1], value_end)
+            is_table = len(around) == 1 and _is_table(data, position, value_end)
             kind, position = _annotated(data, position, value_end)
-            if len(around) == 1 and annotation == _SYMBOL_TABLE and kind == _STRUCT:
+            if is_table:
                 appends |= _check_symbol_table(data, position, value_end)
         if kind in _CONTAINERS:
             around.append((value_end, kind == _STRUCT))
@@ -236,6 +262,12 @@ def _walk(data: bytes) -> bool:
             if kind == _STRING:
                 data[position:value_end].decode()
             position = value_end
+
+
+def _is_table(data: bytes, position: int, end: int) -> bool:
+    """Return True if the annotations at `position` and the value behind them, up to `end`, are a symbol table."""
+    annotation, _ = _var_uint(data, _var_uint(data, position, end)[1], end)
+    return annotation == _SYMBOL_TABLE and _annotated(data, position, end)[0] == _STRUCT
 
 
 def _check_symbol_table(data: bytes, position: int, end: int) -> bool:

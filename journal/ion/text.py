@@ -7,7 +7,7 @@ second, large numbers. A repeated field of a struct is kept. The caller has refu
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from amazon.ion.core import IonType, Timestamp, TimestampPrecision, timestamp
@@ -75,9 +75,10 @@ _NOT_PLAIN = (IonType.CLOB, IonType.SEXP)
 
 
 def read_text(text: str) -> Iterator[Any]:
-    """Yield the top-level values of Ion text, in the model of `journal.ion.values.read`.
+    """Yield the top-level values of Ion text, in the model of `journal.ion.values.read_each`.
 
-    Raises ValueError at the first text that is not Ion, UnsupportedValueError for a value that cannot be kept.
+    Yields an UnsupportedValueError in the place of a value that cannot be kept. Raises ValueError at the first text
+    that is not Ion.
     """
     return _Reader(text).values()
 
@@ -87,6 +88,7 @@ class _Reader:
         self._text = text
         self._at = 0
         self._symbols: list[str | None] = []
+        self._unsupported: UnsupportedValueError | None = None
 
     def values(self) -> Iterator[Any]:
         while True:
@@ -97,7 +99,13 @@ class _Reader:
                 self._symbols = []
                 continue
             value = self._value(0)
-            if not self._is_table(value):
+            is_table = self._is_table(value)
+            unsupported, self._unsupported = self._unsupported, None
+            if unsupported is not None:
+                if is_table:  # no symbol behind it would be known
+                    raise unsupported
+                yield unsupported
+            elif not is_table:
                 yield value
 
     def _version_marker(self) -> bool:
@@ -208,7 +216,8 @@ class _Reader:
     def _quoted(self, quote: str) -> str:
         text = self._match(_QUOTED[quote])[1]
         if len(text) > MOST_VALUE:
-            raise UnsupportedValueError(f"a text of more than {MOST_VALUE >> 20} MB")
+            self._unsupported = UnsupportedValueError(f"a text of more than {MOST_VALUE >> 20} MB")
+            return ""
         return _unescaped(text)
 
     def _long(self) -> str:
@@ -282,31 +291,40 @@ class _Reader:
         word = self._match(_NUMBER)[0]
         if self._at < len(self._text) and self._text[self._at] not in _STOP:
             raise ValueError("a number with something behind it")
-        if word in ("+inf", "-inf"):
-            return IonType.FLOAT, float(word)
-        if ("-" in word[1:] or "T" in word) and (match := _TIMESTAMP.fullmatch(word)):
-            return IonType.TIMESTAMP, _timestamp(match)
-        if match := _RADIX.fullmatch(word):
-            number = int(match[2], 16) if match[2] else int(match[3], 2)
-            return IonType.INT, -number if match[1] else number
-        if len(word) > _MOST_DIGITS:
-            raise UnsupportedValueError(f"a number of more than {_MOST_DIGITS:,} digits")
-        plain = word.replace("_", "")
-        if _INT.fullmatch(word):
-            return IonType.INT, int(Decimal(plain))  # int() has a limit on digits
-        match = _REAL.fullmatch(word)
-        if match is None:
-            raise ValueError("not a number")
-        if match[2] in ("e", "E"):
-            return IonType.FLOAT, float(plain)
-        return IonType.DECIMAL, _decimal(plain)
+        try:
+            return _number(word)
+        except UnsupportedValueError as error:
+            self._unsupported = error
+            return IonType.NULL, None
+
+
+def _number(word: str) -> tuple[IonType, Any]:
+    """Return a number or a timestamp. Raises ValueError or UnsupportedValueError."""
+    if word in ("+inf", "-inf"):
+        return IonType.FLOAT, float(word)
+    if ("-" in word[1:] or "T" in word) and (match := _TIMESTAMP.fullmatch(word)):
+        return IonType.TIMESTAMP, _timestamp(match)
+    if match := _RADIX.fullmatch(word):
+        number = int(match[2], 16) if match[2] else int(match[3], 2)
+        return IonType.INT, -number if match[1] else number
+    if len(word) > _MOST_DIGITS:
+        raise UnsupportedValueError(f"a number of more than {_MOST_DIGITS:,} digits")
+    plain = word.replace("_", "")
+    if _INT.fullmatch(word):
+        return IonType.INT, int(Decimal(plain))  # int() has a limit on digits
+    match = _REAL.fullmatch(word)
+    if match is None:
+        raise ValueError("not a number")
+    if match[2] in ("e", "E"):
+        return IonType.FLOAT, float(plain)
+    return IonType.DECIMAL, _decimal(plain)
 
 
 def _decimal(text: str) -> Decimal:
-    value = Decimal(text.replace("d", "e").replace("D", "e"))
-    if not value.is_finite():
-        raise UnsupportedValueError("a decimal with a huge exponent")
-    return value
+    try:
+        return Decimal(text.replace("d", "e").replace("D", "e"))
+    except InvalidOperation:
+        raise UnsupportedValueError("a decimal with a huge exponent") from None
 
 
 def timestamp_in(text: str) -> Timestamp | None:

@@ -20,12 +20,22 @@ from amazon.ion.symbols import SymbolToken
 
 from strandline.journal.errors import UnreadableError, UnsupportedValueError, UnwritableError
 from strandline.journal.ion.encoded import Encoded
-from strandline.journal.ion.framing import scan
+from strandline.journal.ion.framing import scan, without_values
 from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.text import read_text
 from strandline.journal.ion.text_tables import check_tables
 
-__all__ = ["SymbolToken", "Timestamp", "read", "read_one", "read_typed", "write", "write_stream", "write_text"]
+__all__ = [
+    "SymbolToken",
+    "Timestamp",
+    "read",
+    "read_each",
+    "read_one",
+    "read_typed",
+    "write",
+    "write_stream",
+    "write_text",
+]
 
 BINARY_VERSION_MARKER = b"\xe0\x01\x00\xea"
 
@@ -42,6 +52,7 @@ _LONG_FRACTION = re.compile(rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{10}")
 # It moves the zeros at the end of a decimal's digits to its exponent if there are more than 34.
 _MANY_DIGITS = re.compile(rb"[0-9][0-9._]{34}")
 _HUGE_EXPONENT = re.compile(rb"[dD][+-]?[0-9]{4,}+(?![0-9A-Za-z\"'])")
+_MOST_UNSUPPORTED = 100
 _LEAVES = frozenset((str, bool, float, bytes, type(None), SymbolToken))
 # Decimal's default context would round to 28 digits.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -52,14 +63,50 @@ _PLAIN = IonPyValueModel.MAY_BE_BARE | IonPyValueModel.STRUCT_AS_STD_DICT
 def read(data: bytes) -> Iterator[Any]:
     """Yield the top-level values of a stream of binary or text Ion, one at a time.
 
-    Raises UnreadableError at the first bytes that are not Ion, with the number of values before them.
+    Raises UnreadableError at the first bytes that are not Ion, and UnsupportedValueError at the first value that
+    cannot be kept, with the number of values before them.
     """
-    return _values(data, _PLAIN)
+    return map(_supported, read_each(data))
 
 
 def read_typed(data: bytes) -> Iterator[Any]:
     """Read as `read` does, with IonPy classes throughout and every repeated field of a struct."""
-    return _values(data, IonPyValueModel.ION_PY)
+    return map(_supported, read_each(data, typed=True))
+
+
+def read_each(data: bytes, *, typed: bool = False) -> Iterator[Any]:
+    """Read as `read` or `read_typed` does, but yield an UnsupportedValueError in place of a value that cannot be kept.
+
+    After the first hundred of them, or behind symbol tables of more than a megabyte, one in binary Ion is raised: to go
+    on takes reading these tables again.
+    """
+    model = IonPyValueModel.ION_PY if typed else _PLAIN
+    before = 0
+    for _ in range(_MOST_UNSUPPORTED):
+        count = 0
+        try:
+            for value in _values(data, model):
+                count += 1
+                yield _placed(value, before + count - 1) if type(value) is UnsupportedValueError else value
+            return
+        except UnsupportedValueError as error:
+            unsupported = _placed(error, before + count)
+        rest = without_values(data, count + 1) if data.startswith(BINARY_VERSION_MARKER) else None
+        if rest is None:
+            raise unsupported
+        yield unsupported
+        data, before = rest, before + count + 1
+    raise unsupported
+
+
+def _placed(error: UnsupportedValueError, before: int) -> UnsupportedValueError:
+    return UnsupportedValueError(f"not supported after {before} complete values: {error}")
+
+
+def _supported(value: Any) -> Any:
+    if type(value) is UnsupportedValueError:
+        raise value
+    return value
 
 
 def read_one(data: bytes) -> Any:
@@ -100,15 +147,14 @@ def _values(data: bytes, model: IonPyValueModel) -> Iterator[Any]:
                 data.decode()
     except GeneratorExit:
         raise
-    except UnsupportedValueError as error:
-        raise UnsupportedValueError(f"not supported after {count} complete values: {error}") from None
+    except UnsupportedValueError:
+        raise
     # amazon.ion's C extension raises IonException for most faults, and ValueError, TypeError, OverflowError,
     # UnicodeDecodeError or RecursionError for others. Any of their texts may hold payload.
     except Exception as error:
         if binary and isinstance(error, ValueError | ArithmeticError) and not isinstance(error, UnicodeError):
             # Its framing is sound, so the value is one that Python's types cannot hold.
-            detail = f"not supported after {count} complete values ({type(error).__name__})"
-            raise UnsupportedValueError(detail) from None
+            raise UnsupportedValueError(f"Python's types cannot hold it ({type(error).__name__})") from None
         raise UnreadableError(f"not readable as Ion after {count} complete values ({type(error).__name__})") from None
     if sound < len(data):
         raise UnreadableError(f"not readable as Ion after {count} complete values (damaged or truncated)")

@@ -10,7 +10,7 @@ from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.objects import block_values
 from strandline.journal.decode.packaging import user_records
 from strandline.journal.decode.stream import as_record
-from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
+from strandline.journal.errors import StrandlineError, UnreadableError, UnsupportedValueError, UsageError
 from strandline.journal.ion import values as ion
 from strandline.journal.sources.export import COMPLETED, ExportObject, export_object, named_objects, objects_of
 from strandline.journal.sources.place import File, Folder, Place, address_of, local_file
@@ -130,7 +130,8 @@ def holds_records(file: File) -> bool:
 def _holds_block(file: File) -> bool:
     """Return True if a file begins with a block, in any form of an export."""
     try:
-        value = next(block_values(decompress(file.read())), None)
+        values = block_values(decompress(file.read()))
+        value = next((value for value in values if type(value) is not UnsupportedValueError), None)
     except UnreadableError:
         return False
     return isinstance(value, Mapping) and "blockAddress" in value

@@ -140,6 +140,17 @@ def test_only_faulty_record_of_file_is_kept() -> None:
     assert stream.decode(kept).payload == stream.decode(bad).payload
 
 
+def test_unsupported_value_refuses_only_its_own_record() -> None:
+    first, *others = records_of(small_journal())
+    time = bytes([0x80, 0x0F, 0x80 | 2020 & 0x7F])
+    assert time in first
+
+    result = decoded(b"".join([*others[:2], first.replace(time, b"\x80\x7f\xff"), *others[2:]]))
+
+    assert [(refused.fault.fault, refused.position) for refused in result.refused] == [("unsupported-value", 2)]
+    assert sum(result.records.values()) == len(others) + 1
+
+
 def test_deletions_may_be_trusted() -> None:
     dropped = record("REVISION_DETAILS", changed(data=None))
     result = decoded(dropped, trust_deletions=True)

@@ -2,13 +2,15 @@
 
 import gzip
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from strandline.journal.check.block import is_plain_metadata
+from strandline.journal.decode import kernel
 from strandline.journal.decode.objects import decode
-from strandline.journal.errors import UnreadableError
+from strandline.journal.errors import UnreadableError, UnsupportedValueError
 from strandline.journal.ion import values as ion
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
 from tests.journals import ADA, Block, ion_binary, ion_text, json_lines, small_journal
@@ -61,6 +63,51 @@ def test_unwritable_value_is_fault() -> None:
 
     assert decoded.rows is None
     assert decoded.faults
+
+
+LATE = bytes([0x80, 0x0F, 0x80 | 2020 & 0x7F, 0x81, 0x81])  # 2020-01-01, and then the year 16383
+UNSUPPORTED = {
+    "binary": (ion_binary, lambda data: data.replace(LATE, LATE.replace(b"\x0f\xe4", b"\x7f\xff"))),
+    "text": (ion_text, lambda data: data.replace(b"2020-01-01T00:00:00.000Z", b"1d" + b"9" * 40)),
+    "tables": (
+        lambda blocks: b"".join(ion.write(block) for block in blocks),
+        lambda data: data.replace(LATE, LATE.replace(b"\x0f\xe4", b"\x7f\xff")),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", UNSUPPORTED)
+def test_unsupported_value_stops_only_its_own_block(form: str) -> None:
+    write, spoil = UNSUPPORTED[form]
+    blocks = small_journal()
+    odd = block_with("{at: 2020-01-01T00:00:00.000Z}")
+    journal = write([*blocks[:2], odd, *blocks[2:5], odd, *blocks[5:]])
+    spoilt = spoil(journal)
+    assert spoilt != journal
+
+    result = decode(spoilt)
+
+    assert [fault.fault for fault in result.faults] == ["unsupported-value"] * 2
+    assert [fault.detail.split(":")[0] for fault in result.faults] == [
+        "not supported after 2 complete values",
+        "not supported after 6 complete values",
+    ]
+    assert result.links == decode(write(blocks)).links
+    assert kernel.decode(spoilt) == result
+
+
+@pytest.mark.parametrize("many", [99, 100])
+def test_rest_is_not_read_behind_a_hundred_unsupported_values(many: int) -> None:
+    """Each takes reading the symbol tables once more."""
+    odd = b"\x65" + LATE.replace(b"\x0f\xe4", b"\x7f\xff")
+    values = ion.read_each(b"\xe0\x01\x00\xea" + odd * many + b"\x11")
+
+    assert {type(value) for value in islice(values, 99)} == {UnsupportedValueError}
+    if many == 99:
+        assert list(values) == [True]
+    else:
+        with pytest.raises(UnsupportedValueError, match="not supported after 99 complete values"):
+            list(values)
 
 
 PLAIN_METADATA = b'{id: "a", version: 0, txTime: 2023-01-02T04:09:28.466Z, txId: "t"}'

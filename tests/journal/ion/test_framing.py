@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from strandline.journal.errors import UnreadableError
 from strandline.journal.ion import values as ion
-from strandline.journal.ion.framing import _walk, check_shape, scan
+from strandline.journal.ion.framing import MOST_TABLES, _walk, check_shape, scan, without_values
 
 WHOLE = ion.write({"value": [1, 1.5, "text", b"blob", {"a": None}, next(ion.read_typed(b"a::b::(true)"))]})
 BETWEEN_VALUES = (4, WHOLE.index(b"\xde", 10))  # behind the version marker, behind the symbol table
@@ -115,3 +115,22 @@ def passes(data: bytes) -> bool:
     except UnicodeDecodeError:  # which is looked at in symbol tables only
         reject()
     return True
+
+
+def test_symbol_tables_still_apply_without_the_values_before() -> None:
+    table, appended = "e7 8183 d4 87b28161 ", "ea 8183 d7 867103 87b28162 "
+    data = bytes.fromhex("e00100ea" + table + "d38a2101" + appended + "0f" + "01ff" + "d38b2102" + "e00100ea" + "11")
+    values = list(ion.read(data))
+    assert values == [{"a": 1}, None, {"b": 2}, True]
+
+    for count in range(5):
+        rest = without_values(data, count)
+        assert rest is not None
+        assert list(ion.read(rest)) == values[count:]
+
+
+def test_large_symbol_tables_are_not_read_again() -> None:
+    data = ion.write({"x" * MOST_TABLES: 1})
+
+    assert without_values(data, 0) is not None
+    assert without_values(data, 1) is None
