@@ -19,6 +19,7 @@ from strandline.cli.texts import (
     mark_text,
     note_residue,
     pending_text,
+    position_text,
     restored_text,
     sources_text,
 )
@@ -213,7 +214,11 @@ def _say_replay(done: ReplayResult) -> None:
         _note_problems(done)
     show_table(
         ("read model", "position", "state", "parked"),
-        [(one.name, one.position, one.state, one.parked) for one in status.projections if one.state not in HIDDEN],
+        [
+            (one.name, position_text(one.position), one.state, one.parked)
+            for one in status.projections
+            if one.state not in HIDDEN
+        ],
     )
 
 

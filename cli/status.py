@@ -12,7 +12,16 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import clear_screen, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
-from strandline.cli.texts import KERNEL_NAME, count, gaps_text, mark_text, pending_text, restored_text, span
+from strandline.cli.texts import (
+    KERNEL_NAME,
+    count,
+    gaps_text,
+    mark_text,
+    pending_text,
+    position_text,
+    restored_text,
+    span,
+)
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +149,8 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
     say_projections(found.projections, show_all=show_all)
     if show_all:
         for other in found.other_generations:
-            say(f"Other generation: {other.name} {other.generation}, {other.state}, at block {other.position:,}.")
+            place = f"at block {position_text(other.position)}"
+            say(f"Other generation: {other.name} {other.generation}, {other.state}, {place}.")
     elif found.other_generations:
         say(f"Not shown: {count(len(found.other_generations), 'other generation')}; --all lists them.")
 
@@ -153,7 +163,10 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
     if shown:
         show_table(
             ("read model", "store", "state", "position", "behind", "parked"),
-            [(one.name, one.store, one.state, one.position, one.lag_blocks, one.parked) for one in shown],
+            [
+                (one.name, one.store, one.state, position_text(one.position), one.lag_blocks, one.parked)
+                for one in shown
+            ],
         )
     for state, meaning in HIDDEN.items():
         if number := sum(one.state == state for one in found if one not in shown):

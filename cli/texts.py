@@ -27,6 +27,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def position_text(position: int | None) -> str:
+    """The last block that a read model holds."""
+    return "none" if position is None or position < 0 else f"{position:,}"
+
+
 def mark_text(status: "Status") -> str:
     """The blocks that are stored without a gap and verified."""
     if status.mark is None:
@@ -50,7 +55,7 @@ def gaps_text(status: "Status") -> str:
 def pending_text(status: "Status") -> str:
     """Why blocks above the mark are not verified although none is missing."""
     after = status.origin if status.mark is None else status.mark + 1
-    return f"block {after:,} is pending: its revisions are incomplete, or two blocks have its number"
+    return f"block {after:,} is pending: it lacks revisions or other parts, or two blocks have its number"
 
 
 def restored_text(found: "RestoredCounts") -> Iterator[str]:

@@ -11,7 +11,7 @@ from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.session import open_store
 from strandline.cli.texts import KERNEL_NAME, count, restored_text, sources_text, span
-from strandline.journal.errors import UsageError
+from strandline.journal.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from strandline.consumer.verification.verify import Verification
@@ -59,7 +59,10 @@ def verify(
     from strandline.journal.check.block import Fault
     from strandline.journal.proofs.saved_digest import read_saved_digest
 
-    saved = read_saved_digest(digest) if digest is not None else None
+    try:
+        saved = read_saved_digest(digest) if digest is not None else None
+    except UnreadableError as error:  # what is to be verified is not at fault
+        raise UsageError(str(error)) from None
     tip = _tip(saved, tip)
     tied_at = saved.last_block if saved is not None and saved.proof is not None else None
     found = (

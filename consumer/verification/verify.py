@@ -129,7 +129,8 @@ def verify_sources(
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
     if result.incomplete:
-        detail = f"{result.incomplete:,} blocks are not shown to be complete: hashes cover parts that are not there"
+        blocks = "1 block is" if result.incomplete == 1 else f"{result.incomplete:,} blocks are"
+        detail = f"{blocks} not shown to be complete: hashes cover parts that are not there"
         result.unchecked.append(Fault(None, "incomplete", detail))
     result.sources = spans.extents(sources)
     if not result.blocks and not result.fault_count:
