@@ -155,6 +155,11 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
         say(f"Not shown: {count(len(found.other_generations), 'other generation')}; --all lists them.")
 
 
+def _behind(one: "ProjectionStatus") -> int | None:
+    """Blocks behind the mark; unknown before the first generation is there."""
+    return None if one.position is None else one.lag_blocks
+
+
 def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = False) -> None:
     """Print a table of read models, then what a state asks for. Idle ones, and those that are off, are only counted."""
     if not found:
@@ -163,10 +168,7 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
     if shown:
         show_table(
             ("read model", "store", "state", "position", "behind", "parked"),
-            [
-                (one.name, one.store, one.state, position_text(one.position), one.lag_blocks, one.parked)
-                for one in shown
-            ],
+            [(one.name, one.store, one.state, position_text(one.position), _behind(one), one.parked) for one in shown],
         )
     for state, meaning in HIDDEN.items():
         if number := sum(one.state == state for one in found if one not in shown):

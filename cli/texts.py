@@ -53,7 +53,7 @@ def gaps_text(status: "Status") -> str:
 
 
 def pending_text(status: "Status") -> str:
-    """Why blocks above the mark are not verified although none is missing."""
+    """The reason why blocks above the mark are not verified although none is missing."""
     after = status.origin if status.mark is None else status.mark + 1
     return f"block {after:,} is pending: it lacks revisions or other parts, or two blocks have its number"
 

@@ -1,4 +1,4 @@
-"""Who asks, and what they may see: nobody but this machine's user, a user with a password, or whom a proxy names."""
+"""The reader of a page and their rights: this machine's user, a user with a password, or whom a proxy names."""
 
 import binascii
 from abc import ABC, abstractmethod
@@ -20,8 +20,11 @@ MOST_NAME = 128
 
 @dataclass(frozen=True)
 class Reader:
-    """Who asks. `rights`: reader sees states and ids; analyst queries read models that are not restricted; cleared sees
-    payload; operator acts. A right that is not listed is off."""
+    """The reader of a page.
+
+    `rights`: reader sees states and ids; analyst queries read models that are not restricted; cleared sees payload;
+    operator acts. A right that is not listed is off.
+    """
 
     name: str
     rights: frozenset[str]

@@ -26,7 +26,7 @@ class StreamResult:
     refused: int
     mark: int
     fault: str | None = None
-    """Why nothing of the batch, or nothing of another strand's records, could be stored: ids and kinds only."""
+    """The reason why nothing of the batch, or of another strand's records, could be stored: ids and kinds only."""
 
 
 class StreamIntake:

@@ -22,7 +22,10 @@ ACCEPT = """
 
 @dataclass(frozen=True)
 class StoredOmission:
-    """Why a stored block is not shown to be complete; `accepted_at` and `reason` are None until it is accepted."""
+    """The reason why a stored block is not shown to be complete.
+
+    `accepted_at` and `reason` are None until it is accepted.
+    """
 
     sequence_no: int
     block_hash: bytes

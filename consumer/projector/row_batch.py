@@ -100,7 +100,7 @@ def prepare_each(projection: Projection, many: Sequence[MadeRows], prepare: Prep
 
 
 def reason(exc: Exception, projection: Projection) -> str:
-    """Why a projection refused a revision: its own constant text, else the error's type and line.
+    """The reason why a projection refused a revision: its own constant text, else the error's type and line.
 
     Never the text of another error: that may hold values.
     """

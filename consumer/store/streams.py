@@ -32,7 +32,7 @@ class StreamState:
     since: datetime
     heard_at: datetime
     fault: str | None = None
-    """Why nothing of the last batch could be stored; None if something was."""
+    """The reason why nothing of the last batch could be stored; None if something was."""
 
 
 def hear(

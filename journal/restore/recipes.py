@@ -22,7 +22,7 @@ from amazon.ion.symbols import SymbolToken
 from strandline.journal.ion.text import made, timestamp_in
 
 Kind = Literal["null", "bool", "int", "real", "time", "text", "array", "object"]
-"""What JSON shows of a value. `time` is a string in the form of an Ion timestamp."""
+"""The form of a value in JSON. `time` is a string in the form of an Ion timestamp."""
 
 NOT_POSSIBLE: Any = object()
 """The result of a recipe for a value that it cannot have given."""

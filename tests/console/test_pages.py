@@ -111,7 +111,7 @@ def test_a_store_that_is_gone(store: Store) -> None:
 
 
 def test_states_are_shown(store: Store) -> None:
-    """What somebody must look at is on the pages that name it."""
+    """Everything that somebody must look at is on the pages that name it."""
     for act in STATES.values():
         act(store)
     with store.client("reader") as client:

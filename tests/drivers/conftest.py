@@ -39,7 +39,7 @@ class Driver:
         )  # fmt: skip
 
     def play(self, url: str, scenario: str) -> Any:
-        """What the program printed."""
+        """The program's output."""
         with self.start(url, scenario) as process:
             printed, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors

@@ -31,7 +31,7 @@ def undisturbed(postgres_url: str, migrated_template: str, journal: Path) -> Ite
 
 
 def kill_often(command: list[str], database: str, random: Random, seconds: float) -> list[bool]:
-    """Which kills met the command at work; more, and sooner ones where the machine has become so fast that none did."""
+    """The kills that met the command at work; more, and sooner ones if the machine is so fast that none did."""
     at_work = [kills.kill_somewhere(command, database, random, seconds) for _ in range(KILLS)]
     while not any(at_work) and seconds > 0.1:
         seconds /= 2

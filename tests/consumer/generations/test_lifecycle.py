@@ -67,7 +67,7 @@ def endorsed(strand: StrandRows) -> None:
 def test_readers_are_compared_with_the_declaration(
     connection: psycopg.Connection[Any], strand: StrandRows, database: str
 ) -> None:
-    """Who may no longer read loses the view at once; who newly may gets it with a view of the new declaration."""
+    """A role that may no longer read loses the view at once; one that newly may gets it with the new declaration."""
 
     def analysts_may_read() -> bool:
         statement = "SELECT has_table_privilege('strandline_analyst', 'read.licence_register', 'SELECT')"

@@ -713,7 +713,7 @@ def test_live_equals_rebuilt_at_any_time(
         connection.execute(SQL("DROP TABLE generation.{} CASCADE").format(Identifier(relation)))
     strand = StrandRows(connection)
     strand.block(("z", 0, "T", good("z")), order("z1", "A"), line("zl", "A", "x"))
-    rows, keys = sample_projections.Written(strand), sample_orders.Written(strand)
+    rows, keys = sample_projections.Written(strand), sample_orders.WrittenOrders(strand)
     for number in range(max(len(steps), len(composed))):
         if number < len(steps):
             rows.step(*steps[number])

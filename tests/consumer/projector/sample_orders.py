@@ -12,7 +12,7 @@ from strandline.consumer.projection.definition import (
     Rows,
     Unprojectable,
 )
-from tests.strand_rows import StrandRows
+from tests.consumer.projector.sample_projections import Written
 
 # An order has lines, a line names a product by its code: Order -> Line -> Product.
 
@@ -71,28 +71,11 @@ DOCUMENTS = {"o1": "Order", "o2": "Order", "l1": "Line", "l2": "Line", "p1": "Pr
 KINDS = ["A", "A", "B", "x", "bad", "raise", "big", "delete", "redact", "redact"]
 
 
-class Written:
-    """A history as it is written: each document has one table, and its inactive revisions may be redacted."""
+class WrittenOrders(Written):
+    """A history of orders as it is written: each document has one table."""
 
-    def __init__(self, strand: StrandRows) -> None:
-        self.strand = strand
-        self.versions: dict[str, int] = {}
-        self.inactive: dict[str, list[int]] = {}
-        self.deleted: set[str] = set()
-
-    def step(self, document: str, kind: str) -> None:
-        if kind == "redact":
-            if self.inactive.get(document):
-                self.strand.block(redact=(document, self.inactive[document].pop()))
-        elif document not in self.deleted:
-            version = self.versions.get(document, -1) + 1
-            self.versions[document] = version
-            if version:
-                self.inactive.setdefault(document, []).append(version - 1)
-            if kind == "delete":
-                self.deleted.add(document)
-                self.inactive.setdefault(document, []).append(version)
-            self.strand.block((document, version, DOCUMENTS[document], self._data(document, version, kind)))
+    def block(self, document: str, version: int, kind: str) -> None:
+        self.strand.block((document, version, DOCUMENTS[document], self._data(document, version, kind)))
 
     def _data(self, document: str, version: int, kind: str) -> dict[str, Any] | None:
         name = {"name": f"{document}{version}"}

@@ -63,8 +63,12 @@ class Written:
                 self.inactive.setdefault(document, []).append(version - 1)
             if kind == "delete":
                 self.deleted.add(document)
-            data = {"good": good(f"{document}{version}"), "bad": BAD, "raise": {"raise": "x"}, "big": {"amount": 2**40}}
-            self.strand.block((document, version, "T", data.get(kind)))
+            self.block(document, version, kind)
+
+    def block(self, document: str, version: int, kind: str) -> None:
+        """Write the document's next revision."""
+        data = {"good": good(f"{document}{version}"), "bad": BAD, "raise": {"raise": "x"}, "big": {"amount": 2**40}}
+        self.strand.block((document, version, "T", data.get(kind)))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from strandline.consumer.projector.projector import Projector
 from strandline.consumer.projector.revision_reader import reader_for
 from strandline.consumer.sinks.postgresql import PostgresqlSink
 from strandline.consumer.store.documents import change_texts
-from tests.consumer.projector.sample_orders import DOCUMENTS, KINDS, ORDERS, Written, keys, line, order, product
+from tests.consumer.projector.sample_orders import DOCUMENTS, KINDS, ORDERS, WrittenOrders, keys, line, order, product
 from tests.consumer.projector.sample_projections import Connection, undone
 from tests.strand_rows import StrandRows
 
@@ -377,7 +377,7 @@ def test_live_rows_equal_rebuilt_rows_for_any_batches(
     """Projected as it came, in batches of any size, with retries, it equals what one batch makes of the journal at its
     end: rows, recorded sources and what waits."""
     with undone(connection):
-        written = Written(StrandRows(connection))
+        written = WrittenOrders(StrandRows(connection))
         written.strand.block(order("z", "A"), line("zl", "A", "x"), line("zm", "A", "y"))
         for number, (document, kind) in enumerate(steps):
             written.step(document, kind)

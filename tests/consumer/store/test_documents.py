@@ -101,7 +101,7 @@ def test_blocks_found_in_a_gap_add_versions(store: JournalWriter, connection: ps
 def test_documents_are_found_by_every_text_that_is_not_erased(
     store: JournalWriter, connection: psycopg.Connection[Any], later: bool
 ) -> None:
-    """Whether the field is asked for before the blocks come in, or later."""
+    """The field may be asked for before the blocks come in, or later."""
     blocks = chain(
         {"revisions": (Revision("A", 0, {"name": "Ada"}), Revision("B", 0, {"name": "Ada", "n": 1}))},
         {"revisions": (Revision("A", 1, {"name": "Eve"}), Revision("C", 0, {"name": "Ada"}, table="Other"))},

@@ -9,8 +9,9 @@ from strandline.journal.ion import values as ion
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, redact, timestamp
 from strandline.journal.proofs.binding import bind
 from strandline.journal.proofs.file import Proof
-from strandline.journal.proofs.path import PathCollector, revision_proof
+from strandline.journal.proofs.path import revision_proof
 from strandline.journal.proofs.saved_digest import read_saved_digest
+from tests.journal.proofs.path_collector import PathCollector
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 STRAND = "KmA3ZZca7vAIiJAK9S5Iwl"

@@ -9,8 +9,8 @@ from strandline.journal.ion.hash import ion_hash
 from strandline.journal.make.block import BlockMaker, NewRevision, Statement, timestamp
 from strandline.journal.proofs.binding import Binding
 from strandline.journal.proofs.file import Proof
-from strandline.journal.proofs.path import PathCollector
 from tests.journal.proofs.examples import STRAND, make_proof
+from tests.journal.proofs.path_collector import PathCollector
 
 VICTIM = "victim"
 CLAIM = {"id": VICTIM, "version": 7, "txTime": timestamp(0), "txId": "forged"}

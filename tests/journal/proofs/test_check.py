@@ -13,7 +13,7 @@ from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash, sha256
 from strandline.journal.make.block import timestamp
 from strandline.journal.proofs.check import check_proof
-from strandline.journal.proofs.path import PathCollector, revision_path, revision_proof
+from strandline.journal.proofs.path import revision_path, revision_proof
 from strandline.journal.proofs.saved_digest import read_saved_digest
 from tests.journal.proofs.examples import (
     DAMAGED,
@@ -26,6 +26,7 @@ from tests.journal.proofs.examples import (
     make_strand,
     real_proof,
 )
+from tests.journal.proofs.path_collector import PathCollector
 
 
 @given(st.integers(1, 200), st.data())
@@ -166,7 +167,7 @@ def test_proof_does_not_hold_against_another_digest() -> None:
 
 
 def test_consistent_forgery_fails_only_against_a_given_digest() -> None:
-    """Why a digest in the file itself shows nothing: whoever writes a file can write that too."""
+    """A digest in the file itself shows nothing: whoever writes a file can write that too."""
     proof = real_proof()
     metadata = ion.read_one(proof.metadata or b"")
     forged_data = {"forged": True}

@@ -127,7 +127,7 @@ def test_error_ends_the_transaction(vehicles: Ledger) -> None:
 
 
 class TestRecord:
-    """What a block says of a transaction, as QLDB's did."""
+    """The statements that a block has of a transaction, as QLDB's did."""
 
     def test_statements_are_recorded_as_sent(self, vehicles: Ledger, database: str) -> None:
         text, parameters = "UPDATE Vehicle  SET price = ? -- raise\nWHERE VIN=?", (value("12.00"), "V1")
