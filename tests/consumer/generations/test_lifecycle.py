@@ -1,7 +1,6 @@
 """All projections over one journal: generations, readers, failures, what status and retry say."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,18 +24,6 @@ OPEN = {"licence_register", "licence_points", "ledger_activity"}
 REGISTER = LICENSING["licence_register"]
 ADA = {"licenceId": "L-1", "contactId": "c", "firstName": "Ada", "lastName": "Byron", "street": "1 Mill Lane",
        "county": "Kent", "postcode": "CT1", "status": "ACTIVE", "userId": "u", "events": [{"n": 1}]}  # fmt: skip
-
-
-@pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
-    with connect(database, autocommit=True) as connection:
-        yield connection
 
 
 def named(*projections: Projection) -> dict[str, Projection]:

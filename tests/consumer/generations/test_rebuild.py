@@ -41,18 +41,6 @@ ALL: dict[str, Projection] = {
 }
 
 
-@pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
-    with connect(database, autocommit=True) as connection:
-        yield connection
-
-
 def named(*projections: Projection) -> dict[str, Projection]:
     return {projection.name: projection for projection in projections}
 

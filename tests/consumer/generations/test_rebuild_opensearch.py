@@ -47,18 +47,6 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 def stores(database: str, opensearch: OpenSearch) -> Stores:
     return Stores(database, opensearch)
 

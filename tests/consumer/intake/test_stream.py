@@ -1,13 +1,11 @@
 """Batches into the store: any order, any repetition; what is refused takes nothing else with it."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
 
 import psycopg
 import pytest
 
-from strandline.consumer.database.connection import connect
 from strandline.consumer.intake.stream import StreamIntake
 from strandline.consumer.intake.stream_records import Received
 from strandline.consumer.intake.writer import JournalWriter
@@ -19,12 +17,6 @@ from strandline.journal.decode.stream import block_records, control_record, revi
 from tests.consumer.intake.records import changed_data
 from tests.journals import STRAND, ion_binary, small_journal
 from tests.streamed import ARN, streamed
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with connect(database) as made:
-        yield made
 
 
 @pytest.fixture

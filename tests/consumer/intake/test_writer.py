@@ -1,7 +1,6 @@
 """Intake: any order, any repetition, and what it refuses."""
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -24,19 +23,6 @@ SNAPSHOT = (
     "SELECT strand_id, sequence_no, block_hash FROM journal.mark",
     "SELECT * FROM journal.user_table ORDER BY 1",
 )
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
-    with connect(database) as connection:
-        yield connection
-
-
-@pytest.fixture
-def store(connection: psycopg.Connection[Any]) -> JournalWriter:
-    store = JournalWriter(connection)
-    store.begin_strand(STRAND, 0)
-    return store
 
 
 def query(connection: psycopg.Connection[Any], statement: str) -> list[tuple[Any, ...]]:

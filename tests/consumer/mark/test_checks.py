@@ -1,22 +1,15 @@
 """An imported register is confirmed by the blocks that it names."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from tests.copy_rows import STRAND, Revision, chain, pack
 
 BLOCKS = chain({"revisions": (Revision("D"),)}, {"revisions": (Revision("D", 1),)}, {"redactions": ((0, "D", 0),)}, {})
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
 
 
 def imported(connection: Connection, document_id: str, redacted_by: int) -> JournalWriter:

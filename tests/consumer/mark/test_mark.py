@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,19 +17,6 @@ from strandline.consumer.mark.gaps import gaps, head
 from strandline.consumer.mark.lock import LOCK_SHARED, strand_lock
 from strandline.consumer.mark.mark import advance, read_mark
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, redacted, strand
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
-
-
-@pytest.fixture
-def store(connection: Connection) -> JournalWriter:
-    store = JournalWriter(connection)
-    store.begin_strand(STRAND, 0)
-    return store
 
 
 def query(connection: Connection, statement: str) -> list[tuple[Any, ...]]:

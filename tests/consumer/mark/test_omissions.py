@@ -1,18 +1,17 @@
 """A block that is not shown to be complete is not passed by the mark unless it is accepted."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.mark.omissions import accept_omission, count_omissions, read_omissions
 from strandline.journal.check.block import Omission
 from strandline.journal.errors import UsageError
-from tests.copy_rows import STRAND, Block, Revision, as_json, chain, pack
+from tests.copy_rows import Block, Revision, as_json, chain, pack
 
 BLOCKS = chain({}, {"revisions": (Revision("D"),)}, {})
 DETAIL = "3 members of entriesHashList are unexplained"
@@ -20,19 +19,6 @@ DETAIL = "3 members of entriesHashList are unexplained"
 
 def omission(block: Block) -> Omission:
     return Omission(1, block.block_hash, DETAIL)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
-
-
-@pytest.fixture
-def store(connection: Connection) -> JournalWriter:
-    store = JournalWriter(connection)
-    store.begin_strand(STRAND, 0)
-    return store
 
 
 def stored(connection: Connection) -> list[tuple[Any, ...]]:

@@ -1,10 +1,8 @@
 """Blocks that an operator rejects, and what descends from them."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.gaps import head
 from strandline.consumer.mark.mark import advance
@@ -13,12 +11,6 @@ from strandline.journal.errors import UsageError
 from tests.copy_rows import STRAND, Block, Revision, chain, pack, strand
 
 FAR = chain({"revisions": (Revision("F"),)}, {"revisions": (Revision("G"),)}, first=50_000_000, previous=b"unknown")
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The limits of what a store vouches for, as `status`, health and metrics show them."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from strandline.cli.app import run
-from strandline.consumer.database.connection import connect
 from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.monitoring.claims import Claims, read_claims
@@ -21,12 +19,6 @@ from strandline.consumer.worker.checks import check_store
 from strandline.journal.decode.objects import decode
 from strandline.ledger import Ledger
 from tests.journals import STRAND, ion_binary, json_lines, small_journal
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
-    with connect(database) as made:
-        yield made
 
 
 def ingest(connection: psycopg.Connection[Any], data: bytes) -> None:

@@ -1,24 +1,16 @@
 """Workers and streams in `status`."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 from strandline.cli.app import run
-from strandline.consumer.database.connection import connect
 from strandline.consumer.monitoring.presence import beat, begin, end, read_workers
 from strandline.consumer.store.streams import hear
 
 SOON, LATE = timedelta(0), timedelta(hours=1)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with connect(database) as made:
-        yield made
 
 
 def test_workers_are_running_ended_or_lost(

@@ -15,19 +15,6 @@ from tests.copy_rows import STRAND, Block, Revision, chain, pack, strand
 
 
 @pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with connect(database) as connection:
-        yield connection
-
-
-@pytest.fixture
-def store(connection: Connection) -> JournalWriter:
-    store = JournalWriter(connection)
-    store.begin_strand(STRAND, 0)
-    return store
-
-
-@pytest.fixture
 def cleared(database: str) -> Iterator[Connection]:
     with connect(database, role="strandline_cleared", autocommit=True) as connection:
         yield connection

@@ -10,7 +10,7 @@ from strandline.consumer.intake.writer import JournalWriter
 from strandline.consumer.mark.gaps import accept_gap
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.store.documents import check_documents, check_range
-from tests.copy_rows import STRAND, Block, Revision, as_json, chain, pack
+from tests.copy_rows import Block, Revision, as_json, chain, pack
 
 VERSIONS = "SELECT document_id, version, sequence_no FROM journal.document_version ORDER BY 1, 2, 3"
 DOCUMENTS = "SELECT document_id, table_id, version, sequence_no, deleted FROM journal.document ORDER BY 1"
@@ -39,13 +39,6 @@ def history() -> list[Block]:
 def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture
-def store(connection: psycopg.Connection[Any]) -> JournalWriter:
-    writer = JournalWriter(connection)
-    writer.begin_strand(STRAND, 0)
-    return writer
 
 
 def take(store: JournalWriter, connection: psycopg.Connection[Any], *blocks: Block) -> None:
