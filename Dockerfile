@@ -46,6 +46,6 @@ USER 10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/livez', timeout=4)"]
+  CMD ["strandline", "worker", "--check"]
 ENTRYPOINT ["strandline"]
 CMD ["worker"]

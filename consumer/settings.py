@@ -46,6 +46,8 @@ class Settings(BaseSettings):
 
     The embedded PostgreSQL under `home` stops `linger_seconds` after the last command.
 
+    Of what serves until it is stopped: `log_level` is the least level that is logged, in the `log_format`.
+
     Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
     same over restarts; `listen` is the address of health and metrics; `drain_seconds` limits the shutdown after
     SIGTERM; `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds`
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     home: Path = Field(default_factory=_default_home)
     linger_seconds: int = Field(default=300, ge=0)
+    log_level: Literal["info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
     opensearch_url: str | None = Field(default=None, repr=False)
     opensearch_user: str | None = None
     opensearch_password: str | None = Field(default=None, repr=False)

@@ -237,7 +237,6 @@ class Strandline(pulumi.ComponentResource):
             "STRANDLINE_OPENSEARCH_URL": pulumi.Output.format("https://{0}", domain.endpoint),
             "PGUSER": LOGIN,
         }
-        check = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORT}/livez', timeout=4)"
         return {
             "name": "worker",
             "image": self._choices.image,
@@ -254,7 +253,7 @@ class Strandline(pulumi.ComponentResource):
                 {"sourceVolume": "home", "containerPath": "/var/lib/strandline"},
             ],
             "healthCheck": {
-                "command": ["CMD", "python", "-c", check],
+                "command": ["CMD", "strandline", "worker", "--check"],
                 "interval": 15,
                 "timeout": 5,
                 "retries": 3,

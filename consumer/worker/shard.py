@@ -23,7 +23,7 @@ from amazon_kclpy.kcl import KCLProcess
 from strandline.consumer.database.connection import connect
 from strandline.consumer.intake.stream import StreamIntake, StreamResult
 from strandline.consumer.intake.stream_records import Received
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.monitoring import metrics
 from strandline.consumer.settings import Settings, load_settings
 from strandline.journal.errors import StrandlineError
@@ -187,9 +187,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     protocol, sys.stdout = sys.stdout, sys.stderr
-    log_json()
+    settings = load_settings()
+    start_logging(settings.log_level)  # as JSON: the worker logs it again in the style that is set
     stamina.instrumentation.set_on_retry_hooks(())  # they log errors with their text, which may hold payload
-    processor = ShardProcessor(load_settings(), trust_deletions=TRUST_DELETIONS in sys.argv[1:])
+    processor = ShardProcessor(settings, trust_deletions=TRUST_DELETIONS in sys.argv[1:])
     KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
 
 

@@ -77,6 +77,16 @@ def test_commands_in_files_exist(compose: dict[str, Any]) -> None:
     assert 'CMD ["worker"]' in text("Dockerfile")
 
 
+def test_health_check_ends_before_its_timeout() -> None:
+    from strandline.cli.worker import CHECK_SECONDS
+
+    check = re.search(r"HEALTHCHECK .*--timeout=(\d+)s .*\\\n  CMD (.*)", text("Dockerfile"))
+    assert check is not None
+    assert json.loads(check[2]) == ["strandline", "worker", "--check"]
+    assert int(check[1]) > CHECK_SECONDS
+    assert '"command": ["CMD", "strandline", "worker", "--check"]' in text("deploy/stack.py")
+
+
 def test_settings_of_the_worker_are_accepted(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from strandline.consumer.settings import load_settings
 
@@ -91,7 +101,6 @@ def test_ports_are_consistent(compose: dict[str, Any]) -> None:
     exposed = re.search(r"^EXPOSE (\d+)$", text("Dockerfile"), re.M)
     assert exposed is not None
     assert f"STRANDLINE_LISTEN=0.0.0.0:{exposed[1]}" in text("Dockerfile")
-    assert f"127.0.0.1:{exposed[1]}/livez" in text("Dockerfile")
     assert compose["services"]["worker"]["ports"] == [f"127.0.0.1:{exposed[1]}:{exposed[1]}"]
     assert f"PORT = {exposed[1]}" in text("deploy/stack.py")
 

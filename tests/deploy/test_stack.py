@@ -85,7 +85,7 @@ def test_task_stops_in_order_and_is_checked(stack: Mocks) -> None:
     worker = container(stack)
     environment = {one["name"]: one["value"] for one in worker["environment"]}
     assert int(environment["STRANDLINE_DRAIN_SECONDS"]) < worker["stopTimeout"] <= 120
-    assert "/livez" in worker["healthCheck"]["command"][-1]
+    assert worker["healthCheck"]["command"] == ["CMD", "strandline", "worker", "--check"]
     assert worker["readonlyRootFilesystem"] is True
     assert {mount["containerPath"] for mount in worker["mountPoints"]} == {"/tmp", "/var/lib/strandline"}
 

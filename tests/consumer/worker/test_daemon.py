@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import daemon
 from strandline.consumer.worker.daemon import properties, start_daemon
@@ -70,7 +70,7 @@ def test_second_worker_of_the_same_id_is_refused(settings: Settings, monkeypatch
 
 
 def test_daemon_lines_become_json(capsys: pytest.CaptureFixture[str]) -> None:
-    log_json()
+    start_logging()
     try:
         lines = '{"event": "batch"}', '{"event": "ba', "ERROR Scheduler it is so", "Picked up JAVA_TOOL_OPTIONS", ""
         for line in lines:
