@@ -46,6 +46,8 @@ class Settings(BaseSettings):
 
     The embedded PostgreSQL under `home` stops `linger_seconds` after the last command.
 
+    `database_password_from` is where the password of `database_url` comes from (database/password.py).
+
     Of what serves until it is stopped: `log_level` is the least level that is logged, in the `log_format`.
 
     Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
@@ -80,6 +82,7 @@ class Settings(BaseSettings):
     )
 
     database_url: str | None = Field(default=None, repr=False)
+    database_password_from: str | None = Field(default=None, pattern=r"^(rds-iam|secret:[\w/+=.@:-]+|file:.+)$")
     home: Path = Field(default_factory=_default_home)
     linger_seconds: int = Field(default=300, ge=0)
     log_level: Literal["info", "warning", "error"] = "info"
@@ -144,6 +147,16 @@ class Settings(BaseSettings):
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_PASSWORD go together")
         if self.opensearch_user is not None and self.opensearch_region is not None:
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_REGION exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        if self.database_password_from is None:
+            return self
+        if self.database_url is None:
+            raise ValueError("STRANDLINE_DATABASE_PASSWORD_FROM needs STRANDLINE_DATABASE_URL")
+        if "password" in conninfo_to_dict(self.database_url):
+            raise ValueError("STRANDLINE_DATABASE_URL has a password, and STRANDLINE_DATABASE_PASSWORD_FROM is set")
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ import structlog
 from amazon_kclpy.checkpoint_error import CheckpointError
 from amazon_kclpy.kcl import KCLProcess
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import connect, open_database
 from strandline.consumer.intake.stream import StreamIntake, StreamResult
 from strandline.consumer.intake.stream_records import Received
 from strandline.consumer.logging import start_logging
@@ -190,8 +190,9 @@ def main() -> None:
     settings = load_settings()
     start_logging(settings.log_level)  # as JSON: the worker logs it again in the style that is set
     stamina.instrumentation.set_on_retry_hooks(())  # they log errors with their text, which may hold payload
-    processor = ShardProcessor(settings, trust_deletions=TRUST_DELETIONS in sys.argv[1:])
-    KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
+    with open_database(settings):
+        processor = ShardProcessor(settings, trust_deletions=TRUST_DELETIONS in sys.argv[1:])
+        KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
 
 
 if __name__ == "__main__":
