@@ -32,11 +32,17 @@ def worker(
 def _run(*, trust_deletions: bool, as_json: bool) -> int:
     from strandline.consumer.database.connection import connect
     from strandline.consumer.monitoring.status import read_status
+    from strandline.consumer.settings import load_settings
 
     with needs_extra("worker", "amazon_kclpy", "prometheus_client"):
         import amazon_kclpy  # noqa: F401  # the shards' processes import it
 
         from strandline.consumer.worker.service import run_worker
+
+    if load_settings().tracing:
+        with needs_extra("tracing", "opentelemetry"):
+            import opentelemetry.exporter.otlp.proto.http.trace_exporter
+            import opentelemetry.sdk.trace  # noqa: F401
 
     projections = discover_projections()
     start_log()

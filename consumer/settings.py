@@ -52,8 +52,9 @@ class Settings(BaseSettings):
 
     Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
     same over restarts; `listen` is the address of health and metrics; the metrics are also logged for CloudWatch every
-    `cloudwatch_seconds`; `drain_seconds` limits the shutdown after SIGTERM; `patience_seconds` limits the wait for a
-    store that is down; a stream without records for `silent_seconds` is silent.
+    `cloudwatch_seconds`; with `tracing`, traces are exported; `drain_seconds` limits the shutdown after SIGTERM;
+    `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds` is
+    silent.
 
     Of redaction: one that is open for longer than `redaction_seconds` degrades health; `redactions expunge` keeps the
     bytes of rejected records for `rejected_days`; `expunge_window` (`HH:MM-HH:MM`, UTC) is when the worker runs it each
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     application: str = Field(default="strandline", pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
     worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$")
+    tracing: bool = False
     cloudwatch_seconds: int | None = Field(default=None, ge=1)
     drain_seconds: int = Field(default=20, ge=1)
     patience_seconds: int = Field(default=300, ge=1)

@@ -15,6 +15,7 @@ from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.health import application
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
+from strandline.consumer.tracing import start_tracing
 from strandline.consumer.worker.checks import Checks
 from strandline.consumer.worker.daemon import Daemon, start_daemon
 from strandline.consumer.worker.expunge_schedule import ExpungeSchedule
@@ -68,6 +69,8 @@ class _Worker:
         self.checks = Checks(settings, url, daemon, self._projectors, services)
 
     def start(self) -> None:
+        if self._settings.tracing:
+            start_tracing()
         app = application(self.checks.live, self.checks.ready, self._exposition.text)
         listening = listen_on(self._settings.listen, "STRANDLINE_LISTEN")
         self._http = HttpServer(app, listening)
