@@ -16,6 +16,9 @@ WORKDIR /src
 COPY requirements-worker.lock ./
 RUN python -m venv /opt/strandline \
  && /opt/strandline/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+# amazon_kclpy fetches its jars while it is installed, checks none, and may leave some out.
+COPY deploy/kcl-jars.sha256 deploy/check-jars.sh ./
+RUN sh check-jars.sh /opt/strandline/lib/python3.12/site-packages/amazon_kclpy/jars kcl-jars.sha256
 COPY pyproject.toml README.md LICENSE ./
 COPY strandline strandline
 COPY cli cli

@@ -50,8 +50,9 @@ class Settings(BaseSettings):
 
     Of what serves until it is stopped: `log_level` is the least level that is logged, in the `log_format`.
 
-    Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
-    same over restarts; `listen` is the address of health and metrics; the metrics are also logged for CloudWatch every
+    Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; with `fan_out` the
+    stream's records are pushed, with a throughput of their own; `worker_id` stays the same over restarts; `listen` is
+    the address of health and metrics; the metrics are also logged for CloudWatch every
     `cloudwatch_seconds`; with `tracing`, traces are exported; `drain_seconds` limits the shutdown after SIGTERM;
     `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds` is
     silent.
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     application: str = Field(default="strandline", pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
+    fan_out: bool = False
     worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$")
     tracing: bool = False

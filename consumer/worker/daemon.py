@@ -31,7 +31,6 @@ SHARD_FAILED = "ERROR MultiLangShardRecordProcessor "
 PROPERTIES = {
     "AwsCredentialsProvider": "DefaultCredentialsProvider",
     "initialPositionInStream": "TRIM_HORIZON",
-    "retrievalMode": "POLLING",
     "clientVersionConfig": "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X",
     "failoverTimeMillis": "3000",
     "leaseAssignmentIntervalMillis": "3000",
@@ -72,6 +71,7 @@ def properties(settings: Settings, environment: Mapping[str, str], *, trust_dele
         "regionName": region,
         "shutdownGraceMillis": str(settings.drain_seconds * 1000),
         **PROPERTIES,
+        "retrievalMode": "FANOUT" if settings.fan_out else "POLLING",
         **endpoints,
     }
 

@@ -175,6 +175,45 @@ def test_versions_equal_those_of_the_tests(compose: dict[str, Any]) -> None:
     assert re.search(r"^amazon-kclpy==3\.1\.3 ", text("requirements-worker.lock"), re.M)
 
 
+JARS = "deploy/check-jars.sh", "deploy/kcl-jars.sha256"
+
+
+def check_jars(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["sh", JARS[0], folder, JARS[1]], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_jars_of_kcl_are_listed() -> None:
+    """The list is that of the version in the lock file, which is installed here."""
+    from strandline.consumer.worker.daemon import _jars
+
+    checked = check_jars(_jars())
+    assert (checked.returncode, checked.stderr) == (0, "")
+    python = re.search(r"FROM python:(3[.][0-9]+)", text("Dockerfile"))
+    assert python is not None
+    folder = f"/opt/strandline/lib/python{python[1]}/site-packages/amazon_kclpy/jars"
+    assert f"RUN sh check-jars.sh {folder} kcl-jars.sha256\n" in text("Dockerfile")
+    for file in JARS:
+        assert f"!{file}\n" in text(".dockerignore")
+
+
+@pytest.mark.parametrize("fault", ["missing", "changed", "more"])
+def test_wrong_jars_end_the_build(fault: str, tmp_path: Path) -> None:
+    from strandline.consumer.worker.daemon import _jars
+
+    for jar in _jars().glob("*.jar"):
+        (tmp_path / jar.name).symlink_to(jar)
+    one = tmp_path / "jcommander-1.82.jar"
+    if fault == "more":
+        (tmp_path / "other-1.0.jar").write_bytes(b"")
+    else:
+        one.unlink()
+    if fault == "changed":
+        one.write_bytes(b"other")
+    checked = check_jars(tmp_path)
+    assert checked.returncode != 0
+    assert ("lists 79" if fault == "more" else one.name) in checked.stdout + checked.stderr
+
+
 def test_all_packages_are_copied() -> None:
 
     linked = {path.name for path in (ROOT / "strandline").iterdir() if path.is_symlink()}
