@@ -62,9 +62,10 @@ soak: $(VENV)/.installed-dev $(VENV)/.installed-emulators
 bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.built
 	$(BIN)/python -m benchmarks
 
-# The Pulumi program against mocks; its packages (350 MB) are installed beside the others, which it does not need.
+# The Pulumi program against mocks, the Terraform module against it, and the Kubernetes manifests against their schema. Their
+# packages (700 MB) are installed beside the others, which need none of them.
 test-deploy: $(VENV)-deploy/.installed
-	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_stack.py
+	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_schemas.py tests/deploy/test_stack.py
 
 # QLDB's own drivers for Python and Node.js against `strandline serve qldb`; a venv and packages of their own, pinned.
 test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed
