@@ -67,6 +67,17 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.bui
 test-deploy: $(VENV)-deploy/.installed
 	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_schemas.py tests/deploy/test_stack.py
 
+# Known vulnerabilities of what the lock files name. Without --strict, pip-audit passes when it can ask no source.
+.PHONY: audit check-version
+LOCKS := $(wildcard *.lock) native/requirements.lock tests/drivers/requirements.lock
+audit: $(VENV)-audit/.installed
+	set -e; for lock in $(LOCKS); do $(VENV)-audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done
+	$(VENV)-audit/bin/cargo-audit audit --file native/Cargo.lock
+
+# That the version of a tag is the one of the sources: make check-version VERSION=0.1.0
+check-version:
+	$(PYTHON) tools/check_version.py $(VERSION)
+
 # QLDB's own drivers for Python and Node.js against `strandline serve qldb`; a venv and packages of their own, pinned.
 test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed
 	STRANDLINE_TEST_DRIVERS=1 $(BIN)/pytest tests/drivers
@@ -114,6 +125,12 @@ $(VENV)-deploy/.installed: pyproject.toml requirements-deploy.lock
 	$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
 	touch $@
 
+$(VENV)-audit/.installed: Makefile
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	cargo install --quiet --locked --root $(VENV)-audit cargo-audit@0.22.2
+	touch $@
+
 $(VENV)-drivers/.installed: tests/drivers/requirements.lock tests/drivers/node/package-lock.json
 	$(PYTHON) -m venv $(VENV)-drivers
 	$(VENV)-drivers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/drivers/requirements.lock
@@ -126,4 +143,4 @@ $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-deploy $(VENV)-drivers tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-deploy $(VENV)-drivers tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache
