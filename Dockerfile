@@ -16,6 +16,9 @@ WORKDIR /src
 COPY requirements-worker.lock ./
 RUN python -m venv /opt/strandline \
  && /opt/strandline/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+# amazon_kclpy fetches its jars while it is installed, checks none, and may leave some out.
+COPY deploy/kcl-jars.sha256 deploy/check-jars.sh ./
+RUN sh check-jars.sh /opt/strandline/lib/python3.12/site-packages/amazon_kclpy/jars kcl-jars.sha256
 COPY pyproject.toml README.md LICENSE ./
 COPY strandline strandline
 COPY cli cli
@@ -46,6 +49,6 @@ USER 10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/livez', timeout=4)"]
+  CMD ["strandline", "worker", "--check"]
 ENTRYPOINT ["strandline"]
 CMD ["worker"]

@@ -62,9 +62,21 @@ soak: $(VENV)/.installed-dev $(VENV)/.installed-emulators
 bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.built
 	$(BIN)/python -m benchmarks
 
-# The Pulumi program against mocks; its packages (350 MB) are installed beside the others, which it does not need.
+# The Pulumi program against mocks, the Terraform module against it, and the Kubernetes manifests against their schema. Their
+# packages (700 MB) are installed beside the others, which need none of them.
 test-deploy: $(VENV)-deploy/.installed
-	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_stack.py
+	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_schemas.py tests/deploy/test_stack.py
+
+# Known vulnerabilities of what the lock files name. Without --strict, pip-audit passes when it can ask no source.
+.PHONY: audit check-version
+LOCKS := $(wildcard *.lock) native/requirements.lock tests/drivers/requirements.lock
+audit: $(VENV)-audit/.installed
+	set -e; for lock in $(LOCKS); do $(VENV)-audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done
+	$(VENV)-audit/bin/cargo-audit audit --file native/Cargo.lock
+
+# That the version of a tag is the one of the sources: make check-version VERSION=0.1.0
+check-version:
+	$(PYTHON) tools/check_version.py $(VERSION)
 
 # QLDB's own drivers for Python and Node.js against `strandline serve qldb`; a venv and packages of their own, pinned.
 test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed
@@ -89,10 +101,10 @@ build/opensearch/.built: tools/opensearch/pom.xml tools/opensearch/Launch.java
 # The lock files hold exact versions and hashes; this is the only target that changes them.
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile -q pyproject.toml --extra console --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --extra tracing --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
 	$(BIN)/uv pip compile -q tests/drivers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --extra tracing --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'
@@ -113,6 +125,12 @@ $(VENV)-deploy/.installed: pyproject.toml requirements-deploy.lock
 	$(VENV)-deploy/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
 	touch $@
 
+$(VENV)-audit/.installed: Makefile
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	cargo install --quiet --locked --root $(VENV)-audit cargo-audit@0.22.2
+	touch $@
+
 $(VENV)-drivers/.installed: tests/drivers/requirements.lock tests/drivers/node/package-lock.json
 	$(PYTHON) -m venv $(VENV)-drivers
 	$(VENV)-drivers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/drivers/requirements.lock
@@ -125,4 +143,4 @@ $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-deploy $(VENV)-drivers tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-deploy $(VENV)-drivers tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache

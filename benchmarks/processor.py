@@ -15,7 +15,7 @@ from typing import Any
 
 from amazon_kclpy.kcl import KCLProcess
 
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.settings import load_settings
 from strandline.consumer.worker.shard import ShardProcessor
 
@@ -93,7 +93,7 @@ def main() -> None:
     for one in (signal.SIGTERM, signal.SIGINT):  # as in strandline.consumer.worker.shard
         signal.signal(one, signal.SIG_IGN)
     protocol, sys.stdout = sys.stdout, sys.stderr
-    log_json()
+    start_logging()
     settings = load_settings()
     processor = Idle() if sys.argv[1] == "idle" else ShardProcessor(settings, trust_deletions=False)
     logged = BatchLog(processor, Path(os.environ[NOTES]), settings.worker_id)

@@ -9,7 +9,7 @@ import typer
 from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json
-from strandline.cli.session import discover_projections, open_store
+from strandline.cli.session import discover_projections, open_store, start_log
 
 if TYPE_CHECKING:
     from strandline.consumer.projection.definition import Projection
@@ -50,10 +50,9 @@ def console(
     if add_user is not None:
         return _add_user(add_user, rights, as_json=as_json)
     from strandline.console.serving import Options
-    from strandline.consumer.logging import log_json
 
     projections = discover_projections()
-    log_json()
+    start_log()
     with open_store() as (settings, url):
         return serve_console(
             settings, url, projections, Options(listen, prefix, read_only, behind_tls), as_json=as_json

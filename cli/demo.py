@@ -17,7 +17,7 @@ from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.replay import replay_and_project
-from strandline.cli.session import discover_projections, open_store
+from strandline.cli.session import discover_projections, open_store, start_log
 from strandline.cli.simulate import write_journal
 from strandline.cli.verify import check_sources
 from strandline.journal.errors import StrandlineError, UsageError
@@ -124,9 +124,8 @@ def demo(
 
 def _serve(projections: Mapping[str, "Projection"]) -> int:
     from strandline.console.serving import Options
-    from strandline.consumer.logging import log_json
 
-    log_json()
+    start_log()
     with open_store() as (settings, url):
         return serve_console(settings, url, projections, Options(ADDRESS))
 

@@ -9,7 +9,7 @@ import typer
 
 from strandline.cli.options import AsJson
 from strandline.cli.output import say, show_json
-from strandline.cli.session import discover_projections, open_store
+from strandline.cli.session import discover_projections, open_store, start_log
 from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def serve(
 
     from strandline.consumer.background import stop_all, stop_signals
     from strandline.consumer.generations.stores import open_stores
-    from strandline.consumer.logging import log_json
     from strandline.consumer.worker.projectors import ProjectorThreads
 
     if name is Service.WALLET and (keys or tls_cert or tls_key or ledger or transactions != MOST_TRANSACTIONS):
@@ -55,7 +54,7 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together.")
     projections = discover_projections()
-    log_json()
+    start_log()
     with open_store() as (settings, url), stop_signals() as asked:
         if name is Service.WALLET:
             server, others, close = _wallet(settings, url, listen)

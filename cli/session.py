@@ -26,6 +26,15 @@ def open_store() -> Iterator[tuple["Settings", str]]:
         yield settings, url
 
 
+def start_log() -> None:
+    """Set up the log of a command that serves, as the settings say."""
+    from strandline.consumer.logging import start_logging
+    from strandline.consumer.settings import load_settings
+
+    settings = load_settings()
+    start_logging(settings.log_level, settings.log_format)
+
+
 def discover_projections() -> Mapping[str, "Projection"]:
     """Load the projections that the settings name. Call it first: a wrong setting must show before any work."""
     from strandline.consumer.projection.discovery import discover

@@ -107,10 +107,13 @@ def _psql(url: str) -> int:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     from strandline.consumer.database.connection import client_environment
+    from strandline.consumer.database.password import encryption, source_for
 
     program = _find_psql()
     given = conninfo_to_dict(url)
-    password = given.pop("password", None)
+    source = source_for(given)
+    given |= encryption(source, given)
+    password = given.pop("password", None) if source is None else source.password(given)
     environment = {**os.environ, **client_environment(), "PGAPPNAME": "strandline sql"}
     if password is not None:
         environment["PGPASSWORD"] = str(password)

@@ -14,7 +14,7 @@ from strandline.consumer.background import Background, stop_all
 from strandline.consumer.database.connection import connect, open_database
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.stores import open_stores
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.verification.against_digest import check_tip, record_check, verification_json
@@ -136,5 +136,5 @@ def _saved(arguments: dict[str, Any]) -> SavedDigest | None:
 
 
 if __name__ == "__main__":
-    log_json()
+    start_logging()  # to where the console sends it
     run_job(int(sys.argv[1]))

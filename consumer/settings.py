@@ -46,10 +46,16 @@ class Settings(BaseSettings):
 
     The embedded PostgreSQL under `home` stops `linger_seconds` after the last command.
 
-    Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; `worker_id` stays the
-    same over restarts; `listen` is the address of health and metrics; `drain_seconds` limits the shutdown after
-    SIGTERM; `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds`
-    is silent.
+    `database_password_from` is where the password of `database_url` comes from (database/password.py).
+
+    Of what serves until it is stopped: `log_level` is the least level that is logged, in the `log_format`.
+
+    Of the worker: `stream` is the Kinesis stream's name; `application` names KCL's lease tables; with `fan_out` the
+    stream's records are pushed, with a throughput of their own; `worker_id` stays the same over restarts; `listen` is
+    the address of health and metrics; the metrics are also logged for CloudWatch every
+    `cloudwatch_seconds`; with `tracing`, traces are exported; `drain_seconds` limits the shutdown after SIGTERM;
+    `patience_seconds` limits the wait for a store that is down; a stream without records for `silent_seconds` is
+    silent.
 
     Of redaction: one that is open for longer than `redaction_seconds` degrades health; `redactions expunge` keeps the
     bytes of rejected records for `rejected_days`; `expunge_window` (`HH:MM-HH:MM`, UTC) is when the worker runs it each
@@ -78,8 +84,11 @@ class Settings(BaseSettings):
     )
 
     database_url: str | None = Field(default=None, repr=False)
+    database_password_from: str | None = Field(default=None, pattern=r"^(rds-iam|secret:[\w/+=.@:-]+|file:.+)$")
     home: Path = Field(default_factory=_default_home)
     linger_seconds: int = Field(default=300, ge=0)
+    log_level: Literal["info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
     opensearch_url: str | None = Field(default=None, repr=False)
     opensearch_user: str | None = None
     opensearch_password: str | None = Field(default=None, repr=False)
@@ -92,8 +101,11 @@ class Settings(BaseSettings):
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     application: str = Field(default="strandline", pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
+    fan_out: bool = False
     worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$")
+    tracing: bool = False
+    cloudwatch_seconds: int | None = Field(default=None, ge=1)
     drain_seconds: int = Field(default=20, ge=1)
     patience_seconds: int = Field(default=300, ge=1)
     silent_seconds: int = Field(default=900, ge=1)
@@ -140,6 +152,22 @@ class Settings(BaseSettings):
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_PASSWORD go together")
         if self.opensearch_user is not None and self.opensearch_region is not None:
             raise ValueError("STRANDLINE_OPENSEARCH_USER and STRANDLINE_OPENSEARCH_REGION exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        if self.database_password_from is None:
+            return self
+        if self.database_url is None:
+            raise ValueError("STRANDLINE_DATABASE_PASSWORD_FROM needs STRANDLINE_DATABASE_URL")
+        if "password" in conninfo_to_dict(self.database_url):
+            raise ValueError("STRANDLINE_DATABASE_URL has a password, and STRANDLINE_DATABASE_PASSWORD_FROM is set")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_log(self) -> Self:
+        if self.cloudwatch_seconds is not None and self.log_format != "json":
+            raise ValueError("STRANDLINE_CLOUDWATCH_SECONDS needs STRANDLINE_LOG_FORMAT=json")
         return self
 
     @model_validator(mode="after")

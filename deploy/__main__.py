@@ -12,7 +12,17 @@ made = Strandline(
         subnet_ids=tuple(config.require_object("subnetIds")),
         stream=config.get("stream") or None,
         workers=config.get_int("workers") or 2,
+        fan_out=config.get_bool("fanOut") or False,
     ),
 )
-for name in ("stream_name", "exports_bucket", "database_endpoint", "search_endpoint", "cluster", "service"):
+outputs = (
+    "stream_name",
+    "exports_bucket",
+    "digests_bucket",
+    "database_endpoint",
+    "search_endpoint",
+    "cluster",
+    "service",
+)
+for name in outputs:
     pulumi.export(name, getattr(made, name))

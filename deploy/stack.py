@@ -11,19 +11,27 @@ PORT = 8080
 APPLICATION = "strandline"  # names KCL's tables
 # ECS kills the task after STOP_SECONDS: the drain and the end of the daemon must fit in.
 DRAIN_SECONDS, STOP_SECONDS = 20, 60
+METRICS_SECONDS = 60
 DATABASE, LOGIN = "strandline", "strandline_service"
+# Versions keep what `scrub` and a deletion removed: for so long a mistake can be undone, and after that it is gone.
+OLD_VERSION_DAYS = 30
+DIGEST_YEARS = 10
 TABLES = (APPLICATION, f"{APPLICATION}-WorkerMetricStats", f"{APPLICATION}-CoordinatorState")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The operator's settings; `stream` is the name of an existing stream, or None for a new one."""
+    """The operator's settings; `stream` is the name of an existing stream, or None for a new one.
+
+    With `fan_out` Kinesis pushes the records, at a price.
+    """
 
     image: str
     vpc_id: str
     subnet_ids: tuple[str, ...]
     stream: str | None = None
     workers: int = 2
+    fan_out: bool = False
 
 
 class Strandline(pulumi.ComponentResource):
@@ -41,7 +49,8 @@ class Strandline(pulumi.ComponentResource):
             f"{name}-key", description="Strandline's data at rest", enable_key_rotation=True, opts=self._kept
         )
         stream_arn = self._stream()
-        bucket = self._bucket()
+        bucket = self._exports()
+        self._digests()
         self._database()
         domain = self._search()
         self._service(stream_arn, bucket, domain)
@@ -92,11 +101,47 @@ class Strandline(pulumi.ComponentResource):
         self.stream_name = stream.name
         return stream.arn
 
-    def _bucket(self) -> aws.s3.Bucket:
-        """Create the bucket of the exports that `replay` reads."""
+    def _exports(self) -> aws.s3.Bucket:
+        """Create the bucket of the exports that `replay` reads. They hold personal data, so nothing in it is locked."""
         bucket = aws.s3.Bucket(f"{self._name}-exports", opts=self._kept)
+        self._private("exports", bucket)
+        rule = aws.s3.BucketLifecycleConfigurationRuleArgs(
+            id="forget-old-versions",
+            status="Enabled",
+            filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+            noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                noncurrent_days=OLD_VERSION_DAYS
+            ),
+            expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
+            abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                days_after_initiation=7
+            ),
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            f"{self._name}-exports-lifecycle", bucket=bucket.id, rules=[rule], opts=self._child
+        )
+        self.exports_bucket = bucket.bucket
+        return bucket
+
+    def _digests(self) -> None:
+        """Create the bucket of digests and heads of receipts, which nobody can replace. The task has no right to it."""
+        bucket = aws.s3.Bucket(f"{self._name}-digests", object_lock_enabled=True, opts=self._kept)
+        self._private("digests", bucket)
+        # Not COMPLIANCE: a proof with somebody's data, put here by mistake, can be removed by
+        # s3:BypassGovernanceRetention.
+        retention = aws.s3.BucketObjectLockConfigurationRuleDefaultRetentionArgs(mode="GOVERNANCE", years=DIGEST_YEARS)
+        aws.s3.BucketObjectLockConfiguration(
+            f"{self._name}-digests-lock",
+            bucket=bucket.id,
+            rule=aws.s3.BucketObjectLockConfigurationRuleArgs(default_retention=retention),
+            opts=self._child,
+        )
+        self.digests_bucket = bucket.bucket
+
+    def _private(self, role: str, bucket: aws.s3.Bucket) -> None:
+        """Encrypt a bucket, keep its versions, and let nobody open it to the public."""
         aws.s3.BucketPublicAccessBlock(
-            f"{self._name}-exports-private",
+            f"{self._name}-{role}-private",
             bucket=bucket.id,
             block_public_acls=True,
             block_public_policy=True,
@@ -105,7 +150,7 @@ class Strandline(pulumi.ComponentResource):
             opts=self._child,
         )
         aws.s3.BucketVersioning(
-            f"{self._name}-exports-versions",
+            f"{self._name}-{role}-versions",
             bucket=bucket.id,
             versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
             opts=self._child,
@@ -117,10 +162,8 @@ class Strandline(pulumi.ComponentResource):
             bucket_key_enabled=True,
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{self._name}-exports-encrypted", bucket=bucket.id, rules=[rule], opts=self._child
+            f"{self._name}-{role}-encrypted", bucket=bucket.id, rules=[rule], opts=self._child
         )
-        self.exports_bucket = bucket.bucket
-        return bucket
 
     def _database(self) -> None:
         subnets = aws.rds.SubnetGroup(
@@ -204,8 +247,8 @@ class Strandline(pulumi.ComponentResource):
             network_mode="awsvpc",
             cpu="1024",
             memory="4096",
-            execution_role_arn=self._execution_role(logs, secret).arn,
-            task_role_arn=self._task_role(stream_arn, bucket).arn,
+            execution_role_arn=self._execution_role(logs).arn,
+            task_role_arn=self._task_role(stream_arn, bucket, secret).arn,
             volumes=[aws.ecs.TaskDefinitionVolumeArgs(name="tmp"), aws.ecs.TaskDefinitionVolumeArgs(name="home")],
             container_definitions=pulumi.Output.json_dumps([self._container(logs, secret, domain)]),
             opts=self._child,
@@ -233,11 +276,14 @@ class Strandline(pulumi.ComponentResource):
             "STRANDLINE_STREAM": self.stream_name,
             "STRANDLINE_APPLICATION": APPLICATION,
             "STRANDLINE_DRAIN_SECONDS": str(DRAIN_SECONDS),
+            "STRANDLINE_FAN_OUT": str(self._choices.fan_out).lower(),
+            "STRANDLINE_CLOUDWATCH_SECONDS": str(METRICS_SECONDS),
             "STRANDLINE_DATABASE_URL": url,
+            # Not PGPASSWORD, which ECS would read once: RDS rotates the password every week.
+            "STRANDLINE_DATABASE_PASSWORD_FROM": pulumi.Output.concat("secret:", secret),
             "STRANDLINE_OPENSEARCH_URL": pulumi.Output.format("https://{0}", domain.endpoint),
             "PGUSER": LOGIN,
         }
-        check = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORT}/livez', timeout=4)"
         return {
             "name": "worker",
             "image": self._choices.image,
@@ -247,14 +293,12 @@ class Strandline(pulumi.ComponentResource):
             "readonlyRootFilesystem": True,
             "portMappings": [{"containerPort": PORT}],
             "environment": [{"name": name, "value": value} for name, value in environment.items()],
-            # libpq reads the password from here, so the URL contains no secret.
-            "secrets": [{"name": "PGPASSWORD", "valueFrom": pulumi.Output.format("{0}:password::", secret)}],
             "mountPoints": [
                 {"sourceVolume": "tmp", "containerPath": "/tmp"},
                 {"sourceVolume": "home", "containerPath": "/var/lib/strandline"},
             ],
             "healthCheck": {
-                "command": ["CMD", "python", "-c", check],
+                "command": ["CMD", "strandline", "worker", "--check"],
                 "interval": 15,
                 "timeout": 5,
                 "retries": 3,
@@ -270,8 +314,10 @@ class Strandline(pulumi.ComponentResource):
             },
         }
 
-    def _task_role(self, stream_arn: pulumi.Output[str], bucket: aws.s3.Bucket) -> aws.iam.Role:
-        """Grant the stream, KCL's own tables, and reading exports."""
+    def _task_role(
+        self, stream_arn: pulumi.Output[str], bucket: aws.s3.Bucket, secret: pulumi.Output[str]
+    ) -> aws.iam.Role:
+        """Grant the stream, KCL's own tables, reading exports, and the database's password."""
         tables = [
             pulumi.Output.format("arn:aws:dynamodb:{0}:{1}:table/{2}", self._region, self._account, table)
             for table in TABLES
@@ -281,28 +327,35 @@ class Strandline(pulumi.ComponentResource):
             "CreateTable", "DescribeTable", "UpdateTable", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan",
         ]  # fmt: skip
         index = pulumi.Output.concat(tables[0], "/index/*")
+        fan_out = [
+            _allow(["kinesis:RegisterStreamConsumer"], [stream_arn]),
+            _allow(
+                ["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"],
+                [pulumi.Output.format("{0}/consumer/{1}:*", stream_arn, APPLICATION)],
+            ),
+        ]
         return self._role(
             "task",
             [
                 _allow([f"kinesis:{action}" for action in kinesis], [stream_arn]),
+                *(fan_out if self._choices.fan_out else []),
                 _allow([f"dynamodb:{action}" for action in dynamodb], tables),
                 _allow(["dynamodb:Query"], [tables[0], index]),
                 _allow(["s3:ListBucket"], [bucket.arn]),
                 _allow(["s3:GetObject"], [pulumi.Output.concat(bucket.arn, "/*")]),
                 _allow(["kms:Decrypt"], [self._key.arn]),
+                _allow(["secretsmanager:GetSecretValue"], [secret]),
             ],
         )
 
-    def _execution_role(self, logs: aws.cloudwatch.LogGroup, secret: pulumi.Output[str]) -> aws.iam.Role:
-        """Grant what ECS needs before the task runs: the image, the log, the password."""
+    def _execution_role(self, logs: aws.cloudwatch.LogGroup) -> aws.iam.Role:
+        """Grant what ECS needs before the task runs: the image and the log."""
         images = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
         return self._role(
             "execution",
             [
                 _allow(images, ["*"]),
                 _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
-                _allow(["secretsmanager:GetSecretValue"], [secret]),
-                _allow(["kms:Decrypt"], [self._key.arn]),
             ],
         )
 

@@ -13,6 +13,8 @@ from psycopg.sql import SQL, Composed, Identifier
 from strandline.consumer.database.embedded import embedded_postgres
 from strandline.consumer.database.migrate import migrate
 
+PASSWORD_LOGIN = "password_"
+
 
 @contextmanager
 def postgres(home: Path) -> Iterator[str]:
@@ -29,8 +31,17 @@ def postgres(home: Path) -> Iterator[str]:
         with embedded_postgres(home) as url:
             with psycopg.connect(url, autocommit=True) as conn:
                 conn.execute("ALTER SYSTEM SET fsync = off")
+                _ask_for_passwords(conn)
                 conn.execute("SELECT pg_reload_conf()")
             yield url
+
+
+def _ask_for_passwords(conn: psycopg.Connection[tuple[str]]) -> None:
+    """Let logins whose name begins with PASSWORD_LOGIN in only with their password; the others need none."""
+    row = conn.execute("SHOW hba_file").fetchone()
+    assert row is not None
+    file = Path(row[0])
+    file.write_text(f"local all /^{PASSWORD_LOGIN} scram-sha-256\n{file.read_text()}")
 
 
 @contextmanager

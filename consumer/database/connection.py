@@ -16,6 +16,7 @@ from psycopg.types.json import set_json_loads
 
 from strandline.consumer.database.embedded import embedded_postgres
 from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable, describe_error
+from strandline.consumer.database.password import encryption, password_source, source_for
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.ion.json import exact
@@ -94,7 +95,8 @@ def open_database(settings: Settings) -> Iterator[str]:
     """Give the URL of the database: the one that is set, else that of the embedded server, which runs until the end
     and for the seconds that are set."""
     if settings.database_url is not None:
-        yield settings.database_url
+        with password_source(settings):
+            yield settings.database_url
         return
     with embedded_postgres(settings.home, linger=settings.linger_seconds) as url:
         yield url
@@ -149,17 +151,24 @@ def _connect(url: str, application_name: str) -> Connection:
     except psycopg.ProgrammingError:
         # libpq's own text quotes the URL, and that may hold a password.
         raise UsageError("STRANDLINE_DATABASE_URL is not a PostgreSQL URL.") from None
+    source = source_for(given)
     conninfo = make_conninfo(
         url,
+        **encryption(source, given),
         application_name=given.get("application_name", application_name),
         client_encoding="UTF8",
         connect_timeout=given.get("connect_timeout", CONNECT_SECONDS),
         **{name: given.get(name, value) for name, value in LIVENESS.items()},
     )
-    try:
-        return psycopg.connect(conninfo, autocommit=True)
-    except psycopg.OperationalError as exc:
-        raise _unreachable(given, exc) from exc
+    password = source.password(given) if source is not None else None
+    while True:
+        try:
+            return psycopg.connect(conninfo, password=password, autocommit=True)
+        except psycopg.OperationalError as exc:
+            # The reason's text is in the server's language: any refusal may be that of a rotated password.
+            password = source.newer(password) if source is not None and password is not None else None
+            if password is None:
+                raise _unreachable(given, exc) from exc
 
 
 def _unreachable(given: dict[str, Any], exc: psycopg.OperationalError) -> DatabaseUnreachable:

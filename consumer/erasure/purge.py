@@ -12,6 +12,7 @@ from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector import feed
 from strandline.consumer.projector.projector import Progress
 from strandline.consumer.sinks.contract import StoreFailed
+from strandline.consumer.tracing import span
 
 
 def hide(
@@ -43,5 +44,9 @@ def purge_and_issue(connection: Connection, projections: Mapping[str, Projection
 
     The connection must be outside a transaction. Raises `StoreFailed`.
     """
-    purge_unknown(connection, projections, stores)
-    return issue_hidden(connection, projections, stores)
+    with span("purge") as facts:
+        purge_unknown(connection, projections, stores)
+        issued = issue_hidden(connection, projections, stores)
+        if issued.receipts or issued.residue:
+            facts |= {"receipts": issued.receipts, "residue": len(issued.residue)}
+        return issued

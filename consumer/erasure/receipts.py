@@ -18,7 +18,7 @@ REDACTIONS_AT_ONCE = 1000
 OUT_OF_SCOPE = (
     "write-ahead log, replicas, backups and snapshots of the database",
     "records in Kinesis until their retention ends",
-    "exports and archives of the journal (see `strandline scrub`)",
+    "exports and archives of the journal, and older versions of them in buckets (see `strandline scrub`)",
     "other statements and documents that quote the data",
 )
 CHECKED: dict[tuple[str, Level], str] = {

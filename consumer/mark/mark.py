@@ -16,6 +16,7 @@ from strandline.consumer.mark.checks import CHAIN, delete_differing, first_inval
 from strandline.consumer.mark.effects import raise_mark
 from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.store.rejected import Refusal, reject
+from strandline.consumer.tracing import span
 
 FIRST_WINDOW, LARGEST_WINDOW = 64, 20_000
 
@@ -109,14 +110,25 @@ def advance(connection: Connection, *, many: bool = False) -> Advance:
     Redactions take effect, losers of the chain are rejected and the ledger's views are updated with it. The connection
     must be outside a transaction. With `many` new blocks the first step already takes as many as a step may.
     """
-    window = LARGEST_WINDOW if many else FIRST_WINDOW
+    with span("mark") as facts:
+        advanced, passed = _advance(connection, LARGEST_WINDOW if many else FIRST_WINDOW)
+        if passed:
+            facts |= {"mark": advanced.mark.sequence_no, "blocks": passed, "refused": len(advanced.refused)}
+        return advanced
+
+
+def _advance(connection: Connection, window: int) -> tuple[Advance, int]:
+    """Also return the number of blocks that the mark rose by."""
     refused: list[Refusal] = []
+    passed = 0
     while True:
         before, walked, refusals = _step(connection, window)
         refused += refusals
+        passed += walked.sequence_no - before.sequence_no
         rises = walked.sequence_no > before.sequence_no
         if not walked.cut or (not rises and window == LARGEST_WINDOW):
-            return Advance(Mark(before.strand_id, before.origin, walked.sequence_no, walked.block_hash), refused)
+            mark = Mark(before.strand_id, before.origin, walked.sequence_no, walked.block_hash)
+            return Advance(mark, refused), passed
         window = min(window * 8, LARGEST_WINDOW)
 
 

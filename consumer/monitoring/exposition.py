@@ -53,6 +53,11 @@ class Exposition:
         self._forget_dead_processes()
         return generate_latest(self._registry)
 
+    def collect(self) -> Iterable[Metric]:
+        """Return the same as values; asks the store."""
+        self._forget_dead_processes()
+        return self._registry.collect()
+
     def _forget_dead_processes(self) -> None:
         for file in self._folder.glob("gauge_live*_*.db"):
             pid = int(file.stem.rpartition("_")[2])

@@ -19,6 +19,7 @@ from strandline.consumer.projector.lease import READ_POSITION, Lease
 from strandline.consumer.projector.prefetch import prefetch
 from strandline.consumer.projector.row_filler import RowFiller
 from strandline.consumer.sinks.contract import LeaseLost, Sink, Turn
+from strandline.consumer.tracing import span
 
 # Batches of a backfill that are made while one is written.
 PREFETCHED = 2
@@ -74,17 +75,25 @@ class Projector:
     def step(self, lease: Lease, last: int | None = None) -> bool:
         """Write one batch, up to the mark or to `last`; returns False if there is none. Raises `LeaseLost`: then
         nothing is written."""
+        with span("projection") as facts:
+            written = self._step(lease, last)
+            if written is not None:
+                facts |= {"projection": self._projection.name, "generation": self._generation}
+                facts |= {"first": written.after + 1, "last": written.last}
+        return written is not None
+
+    def _step(self, lease: Lease, last: int | None) -> Batch | None:
         deadline = self._renew(lease)
         with self._connection.transaction():
             position = leases.hold(self._connection, lease)
             mark = feed.read_mark(self._connection) if last is None else last
             if position >= mark:
-                return False
+                return None
             batch = Batch(self._connection, self._projection, position, mark, self._limits)
             with self._turn(lease, deadline, lambda: batch.last):
                 self._filler.fill(batch)
             leases.move(self._connection, lease, batch.last)
-        return True
+        return batch
 
     def backfill(self, backfill: Backfill, progress: Progress | None = None) -> None:
         """Fill the generation, which is empty and bare; one outside the database is made here.

@@ -1,7 +1,6 @@
 """KCL's MultiLangDaemon: the Java process that reads the stream and passes each shard's records to a Python process."""
 
 import ctypes
-import json
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ from threading import Thread
 
 import structlog
 
+from strandline.consumer.logging import pass_on
 from strandline.consumer.monitoring import metrics
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError, UsageError
@@ -31,7 +31,6 @@ SHARD_FAILED = "ERROR MultiLangShardRecordProcessor "
 PROPERTIES = {
     "AwsCredentialsProvider": "DefaultCredentialsProvider",
     "initialPositionInStream": "TRIM_HORIZON",
-    "retrievalMode": "POLLING",
     "clientVersionConfig": "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X",
     "failoverTimeMillis": "3000",
     "leaseAssignmentIntervalMillis": "3000",
@@ -72,6 +71,7 @@ def properties(settings: Settings, environment: Mapping[str, str], *, trust_dele
         "regionName": region,
         "shutdownGraceMillis": str(settings.drain_seconds * 1000),
         **PROPERTIES,
+        "retrievalMode": "FANOUT" if settings.fan_out else "POLLING",
         **endpoints,
     }
 
@@ -164,24 +164,13 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
 
 
 def _say(line: str) -> None:
-    """Log a line: JSON of a shard's process unchanged, any other line as an event of KCL.
+    """Log a line: an event of a shard's process unchanged, any other line as an event of KCL.
 
     A process that is killed may leave half a line.
     """
-    if line.startswith("{") and _is_json(line):
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-    elif line:
+    if line and not pass_on(line):
         say = log.error if line.startswith("ERROR ") else log.warning
         say("kcl", text=line)
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
 
 
 def _die_with_parent() -> None:

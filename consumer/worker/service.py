@@ -15,11 +15,13 @@ from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.health import application
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
+from strandline.consumer.tracing import start_tracing
 from strandline.consumer.worker.checks import Checks
 from strandline.consumer.worker.daemon import Daemon, start_daemon
 from strandline.consumer.worker.expunge_schedule import ExpungeSchedule
 from strandline.consumer.worker.heartbeat import Heartbeat
 from strandline.consumer.worker.home import worker_folder
+from strandline.consumer.worker.metrics_log import MetricsLog
 from strandline.consumer.worker.projectors import ProjectorThreads
 from strandline.consumer.worker.watchdog import Watchdog
 
@@ -61,15 +63,25 @@ class _Worker:
         self._heartbeat = Heartbeat(url, settings.worker_id)
         self._watchdog = Watchdog(url, self._projectors, settings.hang_seconds)
         self._exposition = Exposition(url, folder, projections, timedelta(seconds=settings.silent_seconds), stores)
+        self._metrics_log = MetricsLog(settings, self._exposition)
         self._http: HttpServer | None = None
-        services: list[Background] = [self._expunge, self._heartbeat, self._watchdog]
+        services: list[Background] = [self._expunge, self._heartbeat, self._watchdog, self._metrics_log]
         self.checks = Checks(settings, url, daemon, self._projectors, services)
 
     def start(self) -> None:
+        if self._settings.tracing:
+            start_tracing()
         app = application(self.checks.live, self.checks.ready, self._exposition.text)
         listening = listen_on(self._settings.listen, "STRANDLINE_LISTEN")
         self._http = HttpServer(app, listening)
-        for service in (self._projectors, self._expunge, self._heartbeat, self._watchdog, self._http):
+        for service in (
+            self._projectors,
+            self._expunge,
+            self._heartbeat,
+            self._watchdog,
+            self._metrics_log,
+            self._http,
+        ):
             service.start()
         log.info("worker started", port=self._http.port)
 
@@ -92,7 +104,7 @@ class _Worker:
         log.info("worker stops")
         drain = self._settings.drain_seconds
         shutdown = [
-            _Stage([self._expunge, self._watchdog], 0.0, must_end=False),
+            _Stage([self._expunge, self._watchdog, self._metrics_log], 0.0, must_end=False),
             # No new batches; those in hand are stored and checkpointed. Projectors end with their transactions.
             _Stage([self._daemon, self._projectors], drain + SLACK_SECONDS, must_end=True),
             _Stage([self._http] if self._http is not None else [], END_SECONDS, must_end=False),

@@ -20,10 +20,11 @@ import structlog
 from amazon_kclpy.checkpoint_error import CheckpointError
 from amazon_kclpy.kcl import KCLProcess
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer import tracing
+from strandline.consumer.database.connection import connect, open_database
 from strandline.consumer.intake.stream import StreamIntake, StreamResult
 from strandline.consumer.intake.stream_records import Received
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.monitoring import metrics
 from strandline.consumer.settings import Settings, load_settings
 from strandline.journal.errors import StrandlineError
@@ -67,9 +68,12 @@ class ShardProcessor:
         started = time.monotonic()
         with self._ends_process_on_failure(), self._ends_process_if_it_hangs():
             batch = [Received(one.binary_data, f"{one.sequence_number}.{one.sub_sequence_number}") for one in records]
-            self._store(batch)
-            last = records[-1]
-            self._checkpoint(given.checkpointer, last.sequence_number, last.sub_sequence_number)
+            with tracing.span("batch") as facts:
+                facts |= {"shard": self._shard, "records": len(records)}
+                result = self._store(batch)
+                facts |= {"blocks": result.blocks, "revisions": result.revisions, "refused": result.refused}
+                last = records[-1]
+                self._checkpoint(given.checkpointer, last.sequence_number, last.sub_sequence_number)
         metrics.BATCH_SECONDS.observe(time.monotonic() - started)
 
     def lease_lost(self, _: Any) -> None:
@@ -88,7 +92,7 @@ class ShardProcessor:
         with self._ends_process_on_failure():
             self._checkpoint(given.checkpointer)
 
-    def _store(self, batch: list[Received]) -> None:
+    def _store(self, batch: list[Received]) -> StreamResult:
         """Store a batch; retries until the patience is over if the store fails."""
         for attempt in stamina.retry_context(
             on=(psycopg.Error, StrandlineError), attempts=None, timeout=self._patience, wait_max=LONGEST_PAUSE
@@ -102,6 +106,7 @@ class ShardProcessor:
             "batch", records=result.records, blocks=result.blocks, revisions=result.revisions, refused=result.refused,
             mark=result.mark,
         )  # fmt: skip
+        return result
 
     def _try_to_store(self, batch: list[Received]) -> StreamResult:
         try:
@@ -187,10 +192,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     protocol, sys.stdout = sys.stdout, sys.stderr
-    log_json()
+    settings = load_settings()
+    start_logging(settings.log_level)  # as JSON: the worker logs it again in the style that is set
+    if settings.tracing:
+        tracing.start_tracing()
     stamina.instrumentation.set_on_retry_hooks(())  # they log errors with their text, which may hold payload
-    processor = ShardProcessor(load_settings(), trust_deletions=TRUST_DELETIONS in sys.argv[1:])
-    KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
+    with open_database(settings):
+        processor = ShardProcessor(settings, trust_deletions=TRUST_DELETIONS in sys.argv[1:])
+        KCLProcess(processor, input_file=sys.stdin, output_file=protocol, error_file=sys.stderr).run()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from strandline.consumer.database.password import use_password_source
 from strandline.consumer.settings import Settings, load_settings
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.ledger import Ledger
@@ -131,6 +132,7 @@ def _from_settings() -> Api:
     settings = load_settings()
     if settings.database_url is None:
         raise UsageError("STRANDLINE_DATABASE_URL is not set: a Lambda function has no database of its own.")
+    use_password_source(settings)
     return Api.of(settings, settings.database_url)
 
 

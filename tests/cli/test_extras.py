@@ -1,5 +1,6 @@
 """Commands whose packages are optional extras, without these packages."""
 
+import os
 import subprocess
 import sys
 
@@ -13,13 +14,17 @@ sys.exit(main(["worker"]))
 """
 
 
-@pytest.mark.parametrize("package", ["amazon_kclpy", "prometheus_client"])
-def test_worker_without_its_extra_says_what_to_install(package: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("amazon_kclpy", "worker"), ("prometheus_client", "worker"), ("opentelemetry", "tracing")],
+)
+def test_worker_without_its_extra_says_what_to_install(package: str, extra: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, package], capture_output=True, text=True, timeout=120, check=False
-    )
+        [sys.executable, "-c", WITHOUT, package], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "STRANDLINE_TRACING": "true"},
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         f"error: This needs the package {package}, which is not installed.",
-        "Install the extra `worker`: in a clone of the repository, `pip install '.[worker]'`.",
+        f"Install the extra `{extra}`: in a clone of the repository, `pip install '.[{extra}]'`.",
     ]

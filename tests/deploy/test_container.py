@@ -77,6 +77,16 @@ def test_commands_in_files_exist(compose: dict[str, Any]) -> None:
     assert 'CMD ["worker"]' in text("Dockerfile")
 
 
+def test_health_check_ends_before_its_timeout() -> None:
+    from strandline.cli.worker import CHECK_SECONDS
+
+    check = re.search(r"HEALTHCHECK .*--timeout=(\d+)s .*\\\n  CMD (.*)", text("Dockerfile"))
+    assert check is not None
+    assert json.loads(check[2]) == ["strandline", "worker", "--check"]
+    assert int(check[1]) > CHECK_SECONDS
+    assert '"command": ["CMD", "strandline", "worker", "--check"]' in text("deploy/stack.py")
+
+
 def test_settings_of_the_worker_are_accepted(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from strandline.consumer.settings import load_settings
 
@@ -91,7 +101,6 @@ def test_ports_are_consistent(compose: dict[str, Any]) -> None:
     exposed = re.search(r"^EXPOSE (\d+)$", text("Dockerfile"), re.M)
     assert exposed is not None
     assert f"STRANDLINE_LISTEN=0.0.0.0:{exposed[1]}" in text("Dockerfile")
-    assert f"127.0.0.1:{exposed[1]}/livez" in text("Dockerfile")
     assert compose["services"]["worker"]["ports"] == [f"127.0.0.1:{exposed[1]}:{exposed[1]}"]
     assert f"PORT = {exposed[1]}" in text("deploy/stack.py")
 
@@ -166,6 +175,45 @@ def test_versions_equal_those_of_the_tests(compose: dict[str, Any]) -> None:
     assert re.search(r"^amazon-kclpy==3\.1\.3 ", text("requirements-worker.lock"), re.M)
 
 
+JARS = "deploy/check-jars.sh", "deploy/kcl-jars.sha256"
+
+
+def check_jars(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["sh", JARS[0], folder, JARS[1]], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_jars_of_kcl_are_listed() -> None:
+    """The list is that of the version in the lock file, which is installed here."""
+    from strandline.consumer.worker.daemon import _jars
+
+    checked = check_jars(_jars())
+    assert (checked.returncode, checked.stderr) == (0, "")
+    python = re.search(r"FROM python:(3[.][0-9]+)", text("Dockerfile"))
+    assert python is not None
+    folder = f"/opt/strandline/lib/python{python[1]}/site-packages/amazon_kclpy/jars"
+    assert f"RUN sh check-jars.sh {folder} kcl-jars.sha256\n" in text("Dockerfile")
+    for file in JARS:
+        assert f"!{file}\n" in text(".dockerignore")
+
+
+@pytest.mark.parametrize("fault", ["missing", "changed", "more"])
+def test_wrong_jars_end_the_build(fault: str, tmp_path: Path) -> None:
+    from strandline.consumer.worker.daemon import _jars
+
+    for jar in _jars().glob("*.jar"):
+        (tmp_path / jar.name).symlink_to(jar)
+    one = tmp_path / "jcommander-1.82.jar"
+    if fault == "more":
+        (tmp_path / "other-1.0.jar").write_bytes(b"")
+    else:
+        one.unlink()
+    if fault == "changed":
+        one.write_bytes(b"other")
+    checked = check_jars(tmp_path)
+    assert checked.returncode != 0
+    assert ("lists 79" if fault == "more" else one.name) in checked.stdout + checked.stderr
+
+
 def test_all_packages_are_copied() -> None:
 
     linked = {path.name for path in (ROOT / "strandline").iterdir() if path.is_symlink()}
@@ -176,49 +224,73 @@ def test_all_packages_are_copied() -> None:
 
 
 @pytest.fixture
-def metric_names(database: str, tmp_path: Path) -> set[str]:
-    """The name of every sample that the worker shows: of the store, and of the shards' processes."""
+def shown(database: str, tmp_path: Path) -> dict[str, set[str]]:
+    """The labels of every sample that the worker shows: of the store, and of the shards' processes."""
     from prometheus_client import Counter, Gauge, Histogram
-    from prometheus_client.parser import text_string_to_metric_families
 
     from strandline.consumer.monitoring import metrics
     from strandline.consumer.monitoring.exposition import Exposition
+    from tests.consumer.worker.projecting import PROJECTIONS, ingest
 
-    body = Exposition(database, tmp_path, {}, timedelta(hours=1)).text()
-    names = {family.name for family in text_string_to_metric_families(body.decode())}
+    ingest(database)
+    families = Exposition(database, tmp_path, PROJECTIONS, timedelta(hours=1)).collect()
+    found = {family.name: {label for one in family.samples for label in one.labels} for family in families}
+    # Without a generation there is no sample of a projection to take them from.
+    found |= {name: {"projection"} for name in found if name.startswith("strandline_projection_")}
     for one in vars(metrics).values():
         if isinstance(one, Counter):
-            names.add(f"{one._name}_total")
+            found[f"{one._name}_total"] = set(one._labelnames)
         elif isinstance(one, Histogram):
-            names |= {f"{one._name}_{part}" for part in ("bucket", "sum", "count")}
+            found |= {f"{one._name}_{part}": {*one._labelnames} for part in ("sum", "count")}
+            found[f"{one._name}_bucket"] = {*one._labelnames, "le"}
         elif isinstance(one, Gauge):
-            names.add(one._name)
+            found[one._name] = set(one._labelnames)
+    return found
+
+
+def check_expression(expression: str, text: str, shown: dict[str, set[str]]) -> set[str]:
+    """Check that the metrics and labels of an expression, and the labels in the text about it, exist."""
+    names = set(re.findall(r"strandline_[a-z_]+", expression))
+    assert names, expression
+    assert names <= shown.keys(), expression
+    labels = set.intersection(*(shown[name] for name in names))
+    for name, given in re.findall(r"(strandline_[a-z_]+)\{([^}]*)\}", expression):
+        assert set(re.findall(r"(\w+)=", given)) <= shown[name], expression
+    for grouped in re.findall(r"by \(([^)]*)\)", expression):
+        assert set(re.split(r", *", grouped)) <= labels, expression
+    assert set(re.findall(r"\{\{ *(?:\$labels\.)?(\w+) *\}\}", text)) <= labels, text
     return names
 
 
-def test_alerts_use_existing_metrics(metric_names: set[str]) -> None:
-    rules = [rule for group in yaml("deploy/alerts.yml")["groups"] for rule in group["rules"]]
-    for rule in rules:
-        for name in re.findall(r"strandline_[a-z_]+", rule["expr"]):
-            assert name in metric_names, rule["alert"]
-        assert {"summary", "action"} <= rule["annotations"].keys()
+def test_alerts_use_existing_metrics_and_labels(shown: dict[str, set[str]]) -> None:
+    [group] = yaml("deploy/alerts.yml")["groups"]
+    assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"])
+    for rule in group["rules"]:
+        assert rule["annotations"].keys() == {"summary", "action"}
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        check_expression(rule["expr"], " ".join(rule["annotations"].values()), shown)
 
 
-def test_dashboard_uses_existing_metrics(metric_names: set[str]) -> None:
+def test_alerts_name_existing_commands() -> None:
+    import typer
+
+    from strandline.cli.app import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    named = re.findall(r"`strandline ([a-z-]+)", text("deploy/alerts.yml"))
+    assert len(named) >= 6
+    assert set(named) <= commands.keys()
+
+
+def test_dashboard_shows_every_metric(shown: dict[str, set[str]]) -> None:
     panels = [one for one in json.loads(text("deploy/grafana.json"))["panels"] if one["type"] != "row"]
     used = set()
     for panel in panels:
         assert panel["description"], panel["title"]
         for target in panel["targets"]:
-            names = set(re.findall(r"strandline_[a-z_]+", target["expr"]))
-            assert names, panel["title"]
-            assert names <= metric_names, panel["title"]
-            used |= names
-    # Whatever an alert looks at can be seen.
-    assert set(re.findall(r"strandline_[a-z_]+", text("deploy/alerts.yml"))) - used <= {
-        "strandline_stream_state",
-        "strandline_projection_position",
-    }
+            used |= check_expression(target["expr"], target.get("legendFormat", ""), shown)
+    histograms = {name for name in shown if name.endswith(("_bucket", "_sum", "_count"))}
+    assert shown.keys() - used - histograms == set()
 
 
 def test_dashboard_fits_its_grid() -> None:

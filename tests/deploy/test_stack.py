@@ -37,20 +37,25 @@ class Mocks(pulumi.runtime.Mocks):
     def call(self, args: Any) -> dict[str, Any]:
         return {"region": "eu-west-2", "accountId": "123456789012", "id": "x"}
 
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        return [inputs for key, inputs in self.made.items() if key.startswith(f"{kind} ")]
+
     def one(self, kind: str, name: str = "") -> dict[str, Any]:
         [found] = [inputs for key, inputs in self.made.items() if key.startswith(f"{kind} ") and name in key]
         return found
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Mocks:
+def stack(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Mocks:
+    """The resources of a stack; a parameter of the test has more choices."""
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks = Mocks()
     pulumi.runtime.set_mocks(mocks, project="strandline", stack="test")
     monkeypatch.syspath_prepend(str(DEPLOY))
     from stack import Choices, Strandline
 
-    choices = Choices(image="registry/strandline@sha256:0", vpc_id="vpc-1", subnet_ids=("subnet-1", "subnet-2"))
+    more = getattr(request, "param", {})
+    choices = Choices("registry/strandline@sha256:0", "vpc-1", ("subnet-1", "subnet-2"), **more)
     begin = pulumi.CustomResource.__init__
 
     def note(self: Any, kind: str, name: str, props: Any = None, opts: Any = None, *more: Any, **named: Any) -> None:
@@ -85,22 +90,30 @@ def test_task_stops_in_order_and_is_checked(stack: Mocks) -> None:
     worker = container(stack)
     environment = {one["name"]: one["value"] for one in worker["environment"]}
     assert int(environment["STRANDLINE_DRAIN_SECONDS"]) < worker["stopTimeout"] <= 120
-    assert "/livez" in worker["healthCheck"]["command"][-1]
+    assert worker["healthCheck"]["command"] == ["CMD", "strandline", "worker", "--check"]
     assert worker["readonlyRootFilesystem"] is True
     assert {mount["containerPath"] for mount in worker["mountPoints"]} == {"/tmp", "/var/lib/strandline"}
 
 
 def test_definition_has_no_password(stack: Mocks) -> None:
     worker = container(stack)
-    assert [one["name"] for one in worker["secrets"]] == ["PGPASSWORD"]
-    assert not any("password" in one["name"].lower() for one in worker["environment"])
+    assert "secrets" not in worker
+    environment = {one["name"]: one["value"] for one in worker["environment"]}
+    assert "PGPASSWORD" not in environment
+    assert environment["STRANDLINE_DATABASE_PASSWORD_FROM"] == "secret:arn:secret"
+    assert "@" not in environment["STRANDLINE_DATABASE_URL"]
+    # Read again when RDS has rotated it, so the task itself may read it.
+    task = json.loads(stack.one("aws:iam/rolePolicy:RolePolicy", "task")["policy"])["Statement"]
+    assert {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": ["arn:secret"]} in task
+    execution = stack.one("aws:iam/rolePolicy:RolePolicy", "execution")["policy"]
+    assert "secretsmanager" not in execution
 
 
 def test_task_has_the_rights_it_needs_only(stack: Mocks) -> None:
     policy = json.loads(stack.one("aws:iam/rolePolicy:RolePolicy", "task")["policy"])
     actions = {action for statement in policy["Statement"] for action in statement["Action"]}
     assert not any("*" in action for action in actions)
-    assert {action.partition(":")[0] for action in actions} == {"kinesis", "dynamodb", "s3", "kms"}
+    assert {action.partition(":")[0] for action in actions} == {"kinesis", "dynamodb", "s3", "kms", "secretsmanager"}
     assert not actions & {"s3:PutObject", "s3:DeleteObject", "kinesis:PutRecords", "dynamodb:DeleteTable"}
     for statement in policy["Statement"]:
         assert "*" not in statement["Resource"], statement["Action"]
@@ -111,5 +124,39 @@ def test_nothing_is_public(stack: Mocks) -> None:
         if key.startswith("aws:ec2/securityGroup:SecurityGroup"):
             for rule in inputs.get("ingress", []):
                 assert not rule.get("cidrBlocks"), key
-    private = stack.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
-    assert all(value is True for name, value in private.items() if name.startswith(("block", "ignore", "restrict")))
+    buckets = stack.all("aws:s3/bucket:Bucket")
+    private = stack.all("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
+    assert len(private) == len(buckets) == 2
+    for one in private:
+        assert all(value is True for name, value in one.items() if name.startswith(("block", "ignore", "restrict")))
+
+
+def test_old_versions_of_exports_are_forgotten(stack: Mocks) -> None:
+    """`scrub` and a deletion do not reach them."""
+    lifecycle = stack.one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+    assert "exports" in lifecycle["bucket"]
+    [rule] = lifecycle["rules"]
+    assert (rule["status"], rule["filter"]) == ("Enabled", {"prefix": ""})
+    assert rule["noncurrentVersionExpiration"]["noncurrentDays"] == 30
+    assert rule["expiration"] == {"expiredObjectDeleteMarker": True}
+
+
+def test_digests_alone_are_locked(stack: Mocks) -> None:
+    locked = [one for one in stack.all("aws:s3/bucket:Bucket") if one.get("objectLockEnabled")]
+    assert len(locked) == 1
+    lock = stack.one("aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration")
+    assert "digests" in lock["bucket"]
+    assert lock["rule"]["defaultRetention"]["mode"] == "GOVERNANCE"
+    task = json.loads(stack.one("aws:iam/rolePolicy:RolePolicy", "task")["policy"])["Statement"]
+    assert not any("digests" in resource for statement in task for resource in statement["Resource"])
+
+
+@pytest.mark.parametrize("stack", [{}, {"fan_out": True}], indirect=True, ids=["polling", "fan-out"])
+def test_fan_out_has_its_rights(stack: Mocks, request: pytest.FixtureRequest) -> None:
+    pushed = request.node.callspec.id == "fan-out"
+    environment = {one["name"]: one["value"] for one in container(stack)["environment"]}
+    assert environment["STRANDLINE_FAN_OUT"] == str(pushed).lower()
+    policy = json.loads(stack.one("aws:iam/rolePolicy:RolePolicy", "task")["policy"])
+    actions = {action for statement in policy["Statement"] for action in statement["Action"]}
+    own = {"kinesis:RegisterStreamConsumer", "kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"}
+    assert actions & own == (own if pushed else set())

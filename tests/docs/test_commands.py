@@ -29,6 +29,8 @@ NOT_TESTED = {
     "administrator": "needs an administrator of another PostgreSQL",
     "docker": "needs a Docker daemon",
     "pulumi": "needs an AWS account; tests/deploy runs the program against mocks",
+    "aws": "needs an AWS account",
+    "kubernetes": "needs a cluster; tests/deploy holds the manifests against their schema and the code",
     "cargo": "needs cargo; CI runs it if it is there",
     "own-data": "names files that only the reader has",
     "drivers": "installs packages; `make test-drivers` does",

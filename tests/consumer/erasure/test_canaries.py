@@ -15,7 +15,7 @@ from strandline.consumer.erasure.expunge import expunge
 from strandline.consumer.erasure.receipts import open_for
 from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.intake.replay import replay_sources
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.monitoring.exposition import Exposition
 from strandline.consumer.monitoring.status import read_status
 from strandline.consumer.projection.definition import Column, Projection, Revision, RowProjection, Unprojectable
@@ -58,7 +58,7 @@ def logged() -> Iterator[io.StringIO]:
     """Capture all logs, of structlog and of the standard library, at any level."""
     text = io.StringIO()
     level, handlers = logging.root.level, logging.root.handlers[:]
-    log_json(text)
+    start_logging(file=text)
     logging.root.addHandler(logging.StreamHandler(text))
     logging.root.setLevel(logging.DEBUG)
     yield text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from strandline.consumer.logging import log_json
+from strandline.consumer.logging import start_logging
 from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.worker import daemon
 from strandline.consumer.worker.daemon import properties, start_daemon
@@ -33,6 +33,19 @@ def test_kcl_properties_follow_the_settings(settings: Settings) -> None:
     assert given["shutdownGraceMillis"] == "20000"
     assert given["executableName"].endswith("-m strandline.consumer.worker.shard --trust-deletions")
     assert "kinesisEndpoint" not in given
+    assert given["retrievalMode"] == "POLLING"
+
+
+def test_fan_out_is_a_setting(settings: Settings) -> None:
+    given = properties(settings.model_copy(update={"fan_out": True}), REGION, trust_deletions=False)
+    assert given["retrievalMode"] == "FANOUT"
+    # Of the names that KCL's configuration knows.
+    jars = str(daemon._jars() / "*")
+    known = subprocess.run(
+        ["javap", "-cp", jars, "software.amazon.kinesis.multilang.config.RetrievalMode"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert " FANOUT;" in known.stdout
 
 
 def test_endpoints_have_the_names_of_aws_tools(settings: Settings) -> None:
@@ -70,7 +83,7 @@ def test_second_worker_of_the_same_id_is_refused(settings: Settings, monkeypatch
 
 
 def test_daemon_lines_become_json(capsys: pytest.CaptureFixture[str]) -> None:
-    log_json()
+    start_logging()
     try:
         lines = '{"event": "batch"}', '{"event": "ba', "ERROR Scheduler it is so", "Picked up JAVA_TOOL_OPTIONS", ""
         for line in lines:

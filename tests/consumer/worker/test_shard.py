@@ -120,7 +120,7 @@ def test_outage_is_waited_for(
     stored = shard.ShardProcessor._store
     calls = 0
 
-    def fails_in_the_middle(self: ShardProcessor, batch: Any) -> None:
+    def fails_in_the_middle(self: ShardProcessor, batch: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -130,7 +130,7 @@ def test_outage_is_waited_for(
                 between.mode = "pass" if fault == "cut" else fault
                 between.cut()
             Timer(1.0, lambda: setattr(between, "mode", "pass")).start()
-        stored(self, batch)
+        return stored(self, batch)
 
     monkeypatch.setattr(shard.ShardProcessor, "_store", fails_in_the_middle)
     assert run(daemon, settings) == ""
@@ -156,10 +156,10 @@ def test_unresponsive_store_ends_the_process_without_a_checkpoint(
     daemon = Daemon(database, *batches())
     stored = ShardProcessor._store
 
-    def never_answered(self: ShardProcessor, batch: Any) -> None:
+    def never_answered(self: ShardProcessor, batch: Any) -> Any:
         if daemon.checkpoints:
             between.mode = "black hole"
-        stored(self, batch)
+        return stored(self, batch)
 
     def given_up(_: ShardProcessor) -> None:
         between.mode = "refuse"  # instead of the process's end, so that this process continues
