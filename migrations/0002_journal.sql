@@ -483,6 +483,7 @@ INSERT INTO journal.lookup_position DEFAULT VALUES;
 
 CREATE FUNCTION journal.value_hash(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN jsonb_hash_extended(value, 0);
+GRANT EXECUTE ON FUNCTION journal.value_hash TO strandline_auditor;
 
 -- The mark, the time of its block, and whether any candidate lies above it.
 CREATE FUNCTION journal.strand_end(
