@@ -83,6 +83,7 @@ ADDRESSES = (
     Address("/blocks", blocks.blocks),
     Address("/blocks/{number}", blocks.block),
     Address("/blocks/{number}/recompute", post=blocks.recompute),
+    Address("/blocks/{number}/reveal", post=blocks.reveal),
     Address("/redactions", redactions.redactions),
     Address("/redactions/find", post=redactions.find),
     Address("/receipts", redactions.receipts),
