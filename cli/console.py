@@ -43,7 +43,7 @@ def console(
     Runs until Ctrl-C or SIGTERM. Without a sign-in (STRANDLINE_CONSOLE_USERS, STRANDLINE_CONSOLE_PROXIES) it listens on
     this machine only. The log on standard error has one JSON object for each thing that was revealed or done.
     """
-    with needs_extra("console", "jinja2", "python_multipart", "markupsafe"):
+    with needs_extra("console", "jinja2", "jwt", "markupsafe", "python_multipart"):
         import python_multipart  # noqa: F401  # Starlette imports it when a form comes
 
         import strandline.console.serving  # noqa: F401

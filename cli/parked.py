@@ -33,6 +33,7 @@ def parked(as_json: AsJson = False) -> int:
 
 def retry(
     name: Annotated[str, typer.Argument(help="The read model's name.")],
+    document: Annotated[str | None, typer.Option(help="Only this one, as `parked` names it.", metavar="KEY")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Run a read model's parked documents again."""
@@ -41,11 +42,11 @@ def retry(
 
     projections = discover_projections()
     with open_store() as (settings, url):
-        result = retry(url, projections, name, open_stores(settings, url))
+        result = retry(url, projections, name, open_stores(settings, url), key=document)
     if as_json:
         show_json(asdict(result))
     elif not result.retried:
-        say(f"{name} has no parked documents.")
+        say(f"{name} has no parked document{'s' if document is None else ' of this name'}.")
     else:
         say(f"{name}: retried {count(result.retried, 'parked document')}; {result.parked:,} parked now.")
     return 0 if not result.parked else 1

@@ -134,12 +134,18 @@ def _store_shard(
 
 def _restoring(hints: Sequence[str] | None, budget: int) -> "RestoringDecoder":
     from strandline.consumer.restoration.hint_files import open_hints
+    from strandline.journal.check.members import ShapeError
+    from strandline.journal.errors import UnreadableError
     from strandline.journal.restore.decoding import RestoringDecoder
 
     found = open_hints(hints or [])
-    if found.copies:
-        raise UsageError("replay --restore takes hints from text files only; for an Ion copy use `strandline restore`.")
-    return RestoringDecoder(found.hints, budget)
+    decoder = RestoringDecoder(found.hints, budget)
+    for copy in found.copies:
+        try:
+            decoder = decoder.taught(blocks=[copy.read()])
+        except (UnreadableError, ShapeError) as error:
+            raise UsageError(f"{copy.name}: no Ion blocks to learn types from ({error}).") from None
+    return decoder
 
 
 def replay_and_project(

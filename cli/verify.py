@@ -217,7 +217,7 @@ def _say_counts(found: "Verification") -> None:
     for text in sources_text(found.sources, found.records):
         say(text)
     for text in () if found.restored is None else restored_text(found.restored):
-        say(text)
+        say(f"As `restore` noted: {text}" if found.sources else text)
     if found.level == "chain":
         say("Level chain: the links and the list of revisions were checked. The data were not checked against hashes.")
     if found.erased_statements:

@@ -20,13 +20,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from strandline.console.console import Console
-from strandline.console.page import Answer, Asked, Download, Elsewhere, Missing, Page, Refused
+from strandline.console.download import download_response
+from strandline.console.page import Answer, Asked, Download, Elsewhere, Missing, Page, Refused, Unchanged
 from strandline.console.pages import (
+    answers,
     blocks,
     documents,
     health,
     job,
     models,
+    partiql,
     proofs,
     query,
     redactions,
@@ -80,6 +83,7 @@ ADDRESSES = (
     Address("/blocks", blocks.blocks),
     Address("/blocks/{number}", blocks.block),
     Address("/blocks/{number}/recompute", post=blocks.recompute),
+    Address("/blocks/{number}/reveal", post=blocks.reveal),
     Address("/redactions", redactions.redactions),
     Address("/redactions/find", post=redactions.find),
     Address("/receipts", redactions.receipts),
@@ -92,6 +96,10 @@ ADDRESSES = (
     Address("/query/cancel", post=query.cancel),
     Address("/query/csv", post=query.as_csv),
     Address("/query/file", post=query.as_file),
+    Address("/query/partiql", partiql.form, partiql.run),
+    Address("/query/partiql/ion", post=partiql.as_ion),
+    Address("/query/partiql/file", post=partiql.as_json),
+    Address("/query/still", answers.still),
     Address("/seen", seen.seen),
 )
 
@@ -188,6 +196,8 @@ def _answer(handler: Handler, asked: Asked, path: str) -> Response:
     """Run a page's function, and write its answer, or its error as a page."""
     try:
         answer = handler(asked)
+        if isinstance(answer, Download):
+            return download_response(answer)
     except Refused as refused:
         return _refused(asked, str(refused))
     except Missing as missing:
@@ -202,12 +212,8 @@ def _answer(handler: Handler, asked: Asked, path: str) -> Response:
         if asked.as_json:
             return _json({"location": f"{answer.path}.json"}, 202)
         return RedirectResponse(asked.console.prefix + quote(answer.path), 303)
-    if isinstance(answer, Download):
-        return Response(
-            answer.content,
-            media_type=answer.media_type,
-            headers={"content-disposition": f"attachment; filename*=UTF-8''{quote(answer.name, safe='')}"},
-        )
+    if isinstance(answer, Unchanged):
+        return Response(status_code=204)
     return _show(asked, answer, path)
 
 

@@ -13,11 +13,13 @@ log = structlog.get_logger()
 
 # A page that stays open asks again every some seconds: that is one showing, if it goes on without a pause.
 AGAIN_SECONDS = 90
+LOOK_BACK = 1_000  # lines: after more of others, one is added
 
 EXTEND = f"""
     UPDATE console.audit SET until = now() WHERE id = (
         SELECT id FROM console.audit
-        WHERE reader = %s AND action = %s AND document_id = %s AND versions = %s::bigint[]
+        WHERE id > (SELECT max(id) - {LOOK_BACK} FROM console.audit) AND reader = %s AND action = %s
+          AND (document_id, versions, detail) IS NOT DISTINCT FROM (%s::text, %s::bigint[], %s::text)
           AND until > now() - interval '{AGAIN_SECONDS} seconds' ORDER BY id DESC LIMIT 1)"""
 ADD = "INSERT INTO console.audit (reader, action, document_id, versions, detail) VALUES (%s, %s, %s, %s, %s)"
 READ = """
@@ -49,11 +51,10 @@ def record(
 ) -> None:
     """Write one line. What it names must be ids, names of read models, numbers or hashes."""
     log.info(action, user=asked.reader.name, document=document, versions=list(versions), detail=detail)
-    who = asked.reader.name
+    line = [asked.reader.name, action, document, list(versions) or None, detail]
     with asked.console.worker() as connection, connection.transaction():
-        if asked.fragment and connection.execute(EXTEND, [who, action, document, list(versions)]).rowcount:
-            return
-        connection.execute(ADD, [who, action, document, list(versions) or None, detail])
+        if not asked.fragment or not connection.execute(EXTEND.encode(), line).rowcount:
+            connection.execute(ADD, line)
 
 
 def read_audit(

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from strandline.console.history import History
 from strandline.console.logins import Login
 from strandline.console.reader import SignIn
+from strandline.console.running import Running
 from strandline.consumer.database.connection import AUDITOR, OPERATOR, WORKER, Connection, connect
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
@@ -32,6 +34,8 @@ class Console:
     prefix: str = ""
     read_only: bool = False
     loopback_only: bool = True
+    history: History = field(default_factory=History)
+    running: Running = field(default_factory=Running)
 
     @contextmanager
     def status(self) -> Iterator[Connection]:

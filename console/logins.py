@@ -19,6 +19,7 @@ SETTINGS: dict[Readers, str] = {
     "cleared": "STRANDLINE_CONSOLE_CLEARED_URL",
 }
 QUERY_SECONDS = 30
+DOWNLOAD_SECONDS = 300  # it ends when the last row is sent
 IDLE_SECONDS = 60
 
 # All roles that the login may become, by any way, whether or not it inherits their rights.

@@ -1,7 +1,8 @@
 """A request as a page sees it, and what a page answers."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from strandline.console.console import Console
 from strandline.console.reader import Reader, Right
@@ -62,10 +63,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Download:
-    """A file to save."""
+    """A file to save. A large one is a generator of texts, which is closed if the client goes."""
 
     name: str
-    content: bytes
+    content: bytes | Generator[str, Any, Any]
     media_type: str = "application/json"
 
 
@@ -76,7 +77,12 @@ class Elsewhere:
     path: str
 
 
-Answer = Page | Download | Elsewhere
+@dataclass(frozen=True)
+class Unchanged:
+    """An answer to an open page: what it shows may stay."""
+
+
+Answer = Page | Download | Elsewhere | Unchanged
 
 
 class Refused(Exception):

@@ -91,7 +91,7 @@ class Proxy(SignIn):
         self._groups = groups
 
     def reader(self, request: Request) -> Reader | None:
-        if not self._is_proxy(request.client.host if request.client else ""):
+        if not is_within(request.client.host if request.client else "", self._networks):
             return None
         users = request.headers.getlist(self._user_header)
         groups = request.headers.getlist(self._groups_header)
@@ -103,14 +103,16 @@ class Proxy(SignIn):
         named = {one.strip() for one in (groups[0] if groups else "").replace(";", ",").split(",")}
         return Reader(name, frozenset().union(*[self._groups[one] for one in named if one in self._groups]))
 
-    def _is_proxy(self, host: str) -> bool:
-        try:
-            address: IPv4Address | IPv6Address = ip_address(host)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
+
+def is_within(host: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Return whether a peer's address is in one of the networks."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
 
 
 def parse_groups(pairs: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from strandline.console.app import application
 from strandline.console.console import Console
+from strandline.console.load_balancer import LoadBalancer
 from strandline.console.logins import Login, check_login
 from strandline.console.reader import Basic, Local, Proxy, Right, SignIn, parse_groups
 from strandline.console.users import read_users
@@ -52,7 +53,7 @@ def open_server(settings: Settings, url: str, projections: Mapping[str, Projecti
                 f"To listen on {options.listen} with passwords, put a proxy with TLS in front and give --behind-tls: "
                 "without TLS, anybody on the way reads them."
             )
-        if loopback and isinstance(sign_in, Proxy) and not settings.console_hosts:
+        if loopback and isinstance(sign_in, Proxy | LoadBalancer) and not settings.console_hosts:
             # A page that reaches this address through DNS may set headers as the proxy does.
             raise UsageError(
                 "Behind a proxy on this machine, set STRANDLINE_CONSOLE_HOSTS to the names by which browsers reach it."
@@ -67,7 +68,7 @@ def open_server(settings: Settings, url: str, projections: Mapping[str, Projecti
             cleared=cleared,
             prefix=prefix,
             read_only=options.read_only,
-            loopback_only=loopback and not isinstance(sign_in, Proxy) and not options.behind_tls,
+            loopback_only=loopback and not isinstance(sign_in, Proxy | LoadBalancer) and not options.behind_tls,
         )
         return HttpServer(application(console), listening)
     except BaseException:
@@ -90,6 +91,14 @@ def _logins(settings: Settings, url: str) -> tuple[Login | None, Login | None]:
 def _sign_in(settings: Settings, analyst: Login | None, cleared: Login | None) -> SignIn:
     if settings.console_users is not None:
         return Basic(read_users(settings.console_users))
+    if settings.console_alb is not None:
+        return LoadBalancer(
+            settings.console_alb,
+            settings.console_proxies,
+            settings.console_user_claim,
+            settings.console_groups_claim,
+            parse_groups(settings.console_groups),
+        )
     if settings.console_proxies:
         return Proxy(
             settings.console_proxies,

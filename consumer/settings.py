@@ -68,7 +68,8 @@ class Settings(BaseSettings):
     Of `console`: `console_analyst_url` and `console_cleared_url` are logins of one reader role each; `console_users` is
     a file of users (console/users.py); `console_proxies` are the networks of a trusted proxy, whose headers
     `console_user_header` and `console_groups_header` say who asks, with `console_groups` (`GROUP:RIGHT,…`) giving
-    rights to groups; `console_hosts` are the names by which browsers may reach it.
+    rights to groups; `console_alb` is the ARN of a load balancer that signs who asks (console/load_balancer.py);
+    `console_hosts` are the names by which browsers may reach it.
 
     `retention` has the rules of `redact --due` (ledger/retention.py).
 
@@ -127,6 +128,9 @@ class Settings(BaseSettings):
     console_user_header: str = Field(default="Remote-User", pattern=r"^[A-Za-z0-9-]{1,64}$")
     console_groups_header: str = Field(default="Remote-Groups", pattern=r"^[A-Za-z0-9-]{1,64}$")
     console_groups: Annotated[tuple[str, ...], NoDecode] = ()
+    console_alb: str | None = None
+    console_user_claim: str = "sub"
+    console_groups_claim: str = "groups"
     console_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("database_url", "console_analyst_url", "console_cleared_url")
@@ -174,6 +178,8 @@ class Settings(BaseSettings):
     def _has_one_sign_in(self) -> Self:
         if self.console_users is not None and self.console_proxies:
             raise ValueError("STRANDLINE_CONSOLE_USERS and STRANDLINE_CONSOLE_PROXIES exclude each other")
+        if self.console_alb is not None and not self.console_proxies:
+            raise ValueError("STRANDLINE_CONSOLE_ALB needs STRANDLINE_CONSOLE_PROXIES: its networks")
         return self
 
     @property

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool
 
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import to_json
@@ -83,16 +82,31 @@ AT_ADDRESS = """
       AND r.table_id = %(table)s"""
 
 
+class Connections(Protocol):
+    """Where a reading takes its connection from, and gives it back."""
+
+    def getconn(self) -> Any: ...
+
+    def putconn(self, connection: Any, /) -> None: ...
+
+
 class Reading:
     """The journal as of one block. Takes a connection from the pool at the first read, and gives it back at the end.
 
     As of an earlier block (`end`; `earlier` is then set) it returns what was read then, without data redacted since.
     """
 
-    def __init__(self, pool: "ConnectionPool[Any]", end: int | None = None, seconds: float | None = None) -> None:
-        """`seconds` is the time after which PostgreSQL gives up a statement."""
+    def __init__(
+        self, pool: Connections, end: int | None = None, seconds: float | None = None, *, follow: bool = True
+    ) -> None:
+        """`seconds` is the time after which PostgreSQL gives up a statement.
+
+        Look-ups that are behind are brought up to date, which writes; without `follow` they stay behind (`followed`).
+        """
         self._pool = pool
         self._seconds = seconds
+        self._follow = follow
+        self._followed = False
         self._connection: psycopg.Connection[Any] | None = None
         self._end = end
         self._cursors: list[psycopg.ServerCursor[Any]] = []
@@ -123,6 +137,12 @@ class Reading:
         self._run()
         assert self._end is not None
         return self._end
+
+    @property
+    def followed(self) -> bool:
+        """Whether the look-ups are up to date, so that indexes may be used."""
+        self._run()
+        return self._followed
 
     def document(self, table_id: str, document_id: str) -> Document | None:
         """Return the document's current revision, None if it is deleted or not in this table."""
@@ -185,7 +205,7 @@ class Reading:
     def _run(self) -> psycopg.Connection[Any]:
         if self._connection is None:
             self._connection = self._pool.getconn()
-            mark_no = _begin(self._connection)
+            mark_no, self._followed = _begin(self._connection, follow=self._follow)
             self._end = mark_no if self._end is None else self._end
             if self._seconds is not None:
                 self._connection.execute(f"SET LOCAL statement_timeout = {max(1, round(self._seconds * 1000))}")
@@ -205,8 +225,8 @@ class Reading:
         )
 
 
-def _begin(connection: psycopg.Connection[Any]) -> int:
-    """Begin a snapshot whose look-ups are up to date with its mark. Returns the mark."""
+def _begin(connection: psycopg.Connection[Any], *, follow: bool) -> tuple[int, bool]:
+    """Begin a snapshot; with `follow`, one whose look-ups are up to date. Returns the mark, and whether they are."""
     while True:
         with psycopg.ClientCursor(connection) as cursor:
             cursor.execute(BEGIN)
@@ -214,7 +234,7 @@ def _begin(connection: psycopg.Connection[Any]) -> int:
             row = cursor.fetchone()
         assert row is not None
         number, followed = row
-        if followed:
-            return int(number)
+        if followed or not follow:
+            return int(number), bool(followed)
         connection.rollback()
         connection.execute(FOLLOW)

@@ -483,6 +483,7 @@ INSERT INTO journal.lookup_position DEFAULT VALUES;
 
 CREATE FUNCTION journal.value_hash(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN jsonb_hash_extended(value, 0);
+GRANT EXECUTE ON FUNCTION journal.value_hash TO strandline_auditor;
 
 -- The mark, the time of its block, and whether any candidate lies above it.
 CREATE FUNCTION journal.strand_end(
@@ -636,3 +637,14 @@ CREATE TABLE journal.restored_block (
     lifted      jsonb NOT NULL,  -- {table: revisions}: those that have the types that their hashes confirm
     held_out    jsonb NOT NULL   -- [[table, field]]: those whose types were not found; the block then stays JSON
 );
+
+-- Their sum over the blocks up to `through_no`, at or below the mark, so that `status` reads only the rows above it. It holds
+-- as long as no block below it changes: `change_id` is the last row of journal.change that it reflects.
+CREATE TABLE journal.restored_sum (
+    singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    through_no bigint NOT NULL DEFAULT -1,
+    change_id  bigint NOT NULL DEFAULT 0,
+    lifted     jsonb NOT NULL DEFAULT '{}',  -- {table: revisions} of blocks that are Ion now
+    held_out   jsonb NOT NULL DEFAULT '[]'   -- [[table, field, revisions]] of blocks that are JSON
+);
+INSERT INTO journal.restored_sum DEFAULT VALUES;

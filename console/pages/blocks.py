@@ -2,9 +2,14 @@
 
 from typing import Any
 
+from strandline.console import audit
 from strandline.console.page import Asked, Missing, Page
 from strandline.consumer.store.blocks import check_stored
 from strandline.journal.check import merkle
+from strandline.journal.check.statements import ERASED
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
+from strandline.journal.ion.json import read_json
 
 ROWS = 50
 
@@ -18,6 +23,10 @@ READ_BLOCK = """
            b.transaction_id, b.block_time, b.entries_hashes, b.revision_hashes, b.revision_documents, b.redactions,
            b.statement_kinds, b.tables, m.sequence_no, m.origin
     FROM journal.block b, journal.mark m WHERE b.sequence_no = %s ORDER BY b.block_hash"""
+# Read as the auditor: what the block says of itself, of which a page shows hashes, and texts only when revealed.
+READ_INFO = """
+    SELECT encode(block_hash, 'hex'), level, transaction_info, redaction_info
+    FROM journal.block WHERE sequence_no = %s"""
 READ_REVISIONS = """
     SELECT encode(hash, 'hex'), document_id, version, table_name, state FROM journal.revision
     WHERE sequence_no = %s ORDER BY document_id, version"""
@@ -54,13 +63,21 @@ def recompute(asked: Asked) -> Page:
     return _page(asked, {"ok": not faults, "level": checked[0].level, "faults": faults})
 
 
+def reveal(asked: Asked) -> Page:
+    """The block with the texts of its statements, which may quote data. Those that a redaction erased are gone."""
+    asked.require("cleared")
+    number = number_of(asked.path["number"])
+    audit.record(asked, "reveal statements", detail=f"block {number}")
+    return _page(asked, None, revealed=True)
+
+
 def number_of(text: str) -> int:
     if not text.isdecimal() or len(text) > 17:
         raise Missing("A block has a number.")
     return int(text)
 
 
-def _page(asked: Asked, recomputed: dict[str, Any] | None) -> Page:
+def _page(asked: Asked, recomputed: dict[str, Any] | None, *, revealed: bool = False) -> Page:
     number = number_of(asked.path["number"])
     with asked.console.status() as connection, connection.transaction():
         found = connection.execute(READ_BLOCK, [number]).fetchall()
@@ -71,23 +88,67 @@ def _page(asked: Asked, recomputed: dict[str, Any] | None) -> Page:
         raise Missing(f"Block {number:,} is in an accepted gap, {gap[0]:,} to {gap[1]:,}: {gap[2]}.")
     if not found:
         raise Missing(f"The store has no block {number:,}.")
+    above = number > found[0][13]
+    if above and revealed:
+        raise Missing("Only statements of blocks up to the mark are shown.")
+    with asked.console.auditor() as connection, connection.transaction():
+        rows = connection.execute(READ_INFO, [number]).fetchall()
+    infos = {block_hash: (level, info, redaction) for block_hash, level, info, redaction in rows}
     listed = [dict(zip(("hash", "document", "version", "table", "state"), row, strict=True)) for row in revisions]
     data = {
         "block": number,
-        "candidates": [_block_json(row) for row in found],
+        "candidates": [_block_json(row, *infos.get(row[1], ("chain", None, None))) for row in found],
         "revisions": listed,
         "redacted_here": [dict(zip(("document", "version", "by"), row, strict=True)) for row in hits],
         "recomputed": recomputed,
+        "statement_texts": _statements(*infos[found[0][1]]) if revealed and found[0][1] in infos else None,
     }
-    return Page("block.html", data, {"above": number > found[0][13], "first": number <= found[0][14]})
+    return Page("block.html", data, {"above": above, "first": number <= found[0][14], "revealed": revealed})
 
 
-def _block_json(row: Any) -> dict[str, Any]:
+def _statements(level: str, info: bytes | None, _: object) -> list[dict[str, str | None]]:
+    """Return text and time of each statement; the text is None if it is erased."""
+    value = _value(level, info)
+    statements = value.get(ERASED, value).get("statements") or ()
+    return [
+        {
+            "kind": one.get("kind"),
+            "text": one.get("statement"),
+            "time": None if one.get("startTime") is None else str(ion.write_text(one["startTime"])).strip('"'),
+        }
+        for one in statements
+    ]
+
+
+def _value(level: str, info: bytes | None) -> Any:
+    if info is None:
+        return {}
+    return ion.read_one(info) if level == "full" else next(read_json(info.decode()))
+
+
+def _parts(level: str, info: bytes | None, redaction: bytes | None) -> dict[bytes, str]:
+    """Return what the members of entriesHashList are that are the hash of a part of the block, other than revisions."""
+    parts: dict[bytes, str] = {}
+    if level == "full" and redaction is not None:
+        parts[ion_hash(next(ion.read_typed(redaction)))] = "redactionInfo"
+    if level == "full" and info is not None:
+        erased = ion.read_one(info).get(ERASED)
+        if erased is None:
+            parts[ion_hash(next(ion.read_typed(info)))] = "transactionInfo"
+        elif "hash" in erased:
+            parts[bytes(erased["hash"])] = "transactionInfo, whose texts are erased"
+    return parts
+
+
+def _block_json(row: Any, info_level: str, info: bytes | None, redaction: bytes | None) -> dict[str, Any]:
     (
         _, block_hash, previous, level, complete, transaction, time, entries, hashes, documents, redactions, kinds,
         tables, *_,
     ) = row  # fmt: skip
-    revisions_root = merkle.root(hashes) if hashes else None
+    parts = _parts(info_level, info, redaction)
+    if hashes:
+        parts[merkle.root(hashes)] = "the revisions (their Merkle root)"
+    other = "QLDB's own, of nothing in the block" if level == "full" else "of transactionInfo, or QLDB's own"
     return {
         "hash": block_hash,
         "previous": previous,
@@ -103,12 +164,6 @@ def _block_json(row: Any) -> dict[str, Any]:
             for one in redactions or []
         ],
         "entries": [
-            {
-                "hash": bytes(one).hex(),
-                "is": "the revisions (their Merkle root)"
-                if one == revisions_root
-                else "of transactionInfo, redactionInfo, or QLDB's own",
-            }
-            for one in entries
+            {"hash": bytes(one).hex(), "is": parts.get(bytes(one), other) if one else "empty"} for one in entries
         ],
     }

@@ -7,7 +7,7 @@ from strandline.console import audit, jobs
 from strandline.console.page import Answer, Asked, Elsewhere, Missing, Page
 from strandline.consumer.generations.lifecycle import retry
 from strandline.consumer.generations.rollback import rollback
-from strandline.consumer.generations.state import ProjectionStatus
+from strandline.consumer.generations.state import ProjectionStatus, parked
 from strandline.consumer.monitoring.as_json import projection_json
 from strandline.consumer.monitoring.status import Status, read_status
 from strandline.consumer.projection.definition import BlockProjection, Projection, computed
@@ -58,10 +58,23 @@ def roll_back(asked: Asked) -> Answer:
 def run_parked(asked: Asked) -> Answer:
     asked.require("operator")
     name = _projection(asked).name
-    audit.record(asked, "retry", detail=name)
-    console = asked.console
-    done = retry(console.url, console.projections, name, console.stores)
-    return _page(asked, f"Retried {done.retried:,} parked documents; {done.parked:,} are parked now.")
+    console, key = asked.console, asked.form.get("document") or None
+    document = None if key is None else _parked_document(asked, name, key)
+    audit.record(asked, "retry", document, detail=name)
+    done = retry(console.url, console.projections, name, console.stores, key=key)
+    number = f"{done.retried:,} parked document{'' if done.retried == 1 else 's'}"
+    return _page(
+        asked, f"Retried {number}; {done.parked:,} of them {'is' if done.parked == 1 else 'are'} parked again."
+    )
+
+
+def _parked_document(asked: Asked, name: str, key: str) -> str | None:
+    """Return what the audit may say of a parked key: a document's id, never a composed key."""
+    with asked.console.auditor() as connection, connection.transaction():
+        found = next((one for one in parked(connection) if (one.projection, one.key) == (name, key)), None)
+    if found is None:
+        raise Missing("Nothing is parked under this name any more.")
+    return None if found.is_composed else found.key
 
 
 def _page(asked: Asked, said: str | None = None) -> Page:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 from psycopg.conninfo import make_conninfo
 
 from strandline.console import audit
-from strandline.console.logins import QUERY_SECONDS, Login
+from strandline.console.logins import DOWNLOAD_SECONDS, QUERY_SECONDS, Login
 from strandline.console.page import Asked, Download, Page, Refused, why_not
+from strandline.console.pages.answers import redactions_so_far
 from strandline.consumer.database.query import WRITE_HINT, Answer, QueryError, json_text, query
 
+LANGUAGE = "SQL"
 ROWS = 1_000
-MOST_BYTES = 64 * 1024 * 1024  # of a file to download
 MOST_TEXT = 100_000
 
 READ_MODELS = """
@@ -40,71 +41,95 @@ LINKS = {"source_document": "/documents/", "document_id": "/documents/", "source
 
 
 def form(asked: Asked) -> Page:
-    """The form; the address may name a read model or a table, for an example."""
+    """The form; the address may name a read model, a table, or one of the reader's last statements by its number."""
+    number = asked.query.get("statement", "")
+    kept = _kept(asked)
+    if number.isdecimal() and int(number[:3]) < len(kept):
+        return _page(asked, kept[int(number[:3])])
     return _page(asked, _example(asked))
 
 
 def run(asked: Asked) -> Page:
-    text = asked.form.get("sql", "")
-    with _answer(asked, text) as answer:
+    text, redactions = asked.form.get("sql", ""), redactions_so_far(asked)
+    with _answer(asked, text, QUERY_SECONDS) as answer:
         rows = list(islice(answer.rows, ROWS))
         more = next(answer.rows, None) is not None
-    return _page(asked, text, answer.columns, rows, more=more)
+    return _page(asked, text, answer.columns, rows, more=more, redactions=redactions)
 
 
 def as_csv(asked: Asked) -> Download:
-    file = io.StringIO()
-    with _answer(asked, asked.form.get("sql", "")) as answer:
-        writer = csv.writer(file)
-        writer.writerow(answer.columns)
-        for row in answer.rows:
-            writer.writerow([json_text(one) if isinstance(one, list | bool) else one for one in row])
-            _limit(file)
-    return Download("answer.csv", file.getvalue().encode(), "text/csv")
+    """The whole answer as CSV."""
+    _require(asked)
+    return Download("answer.csv", _csv(asked), "text/csv")
 
 
 def as_file(asked: Asked) -> Download:
     """The whole answer as `sql --json` prints it."""
+    _require(asked)
+    return Download("answer.json", _json(asked))
+
+
+def _csv(asked: Asked) -> Generator[str]:
     file = io.StringIO()
-    with _answer(asked, asked.form.get("sql", "")) as answer:
+    writer = csv.writer(file)
+    with _answer(asked, asked.form.get("sql", ""), DOWNLOAD_SECONDS) as answer:
+        writer.writerow(answer.columns)
+        for row in answer.rows:
+            writer.writerow([json_text(one) if isinstance(one, list | bool) else one for one in row])
+            yield file.getvalue()
+            file.seek(0)
+            file.truncate()
+    yield file.getvalue()
+
+
+def _json(asked: Asked) -> Generator[str]:
+    with _answer(asked, asked.form.get("sql", ""), DOWNLOAD_SECONDS) as answer:
         names = [json_text(one) for one in answer.columns]
-        file.write(f'{{"columns": [{", ".join(names)}], "rows": [')
+        yield f'{{"columns": [{", ".join(names)}], "rows": ['
         for number, row in enumerate(answer.rows):
             members = [f"{name}: {json_text(one)}" for name, one in zip(names, row, strict=True)]
-            file.write(f"{',' if number else ''}\n  {{{', '.join(members)}}}")
-            _limit(file)
-        file.write("]}\n")
-    return Download("answer.json", file.getvalue().encode())
+            yield f"{',' if number else ''}\n  {{{', '.join(members)}}}"
+    yield "]}\n"
 
 
 def cancel(asked: Asked) -> Page:
-    """Cancel the reader's queries that run, for example in another tab."""
-    login = _login(asked)
-    if login is None:
-        raise Refused(why_not(asked, "analyst"))
+    """Cancel the reader's queries that run, for example in another tab, in both languages."""
+    login = _require(asked)
     with login.connection() as connection:
         number = len(connection.execute(CANCEL, [_label(asked)]).fetchall())
+    number += asked.console.running.cancel(asked.reader.name)
     audit.record(asked, "cancel queries", detail=f"{number} running")
     return _page(asked, "", said=f"Cancelled {number:,} running queries.")
 
 
 @contextmanager
-def _answer(asked: Asked, text: str) -> Iterator[Answer]:
+def _answer(asked: Asked, text: str, seconds: int) -> Iterator[Answer]:
     """Run the query by the login that the reader may use. It is recorded by its hash: its text may hold names."""
-    login = _login(asked)
-    if login is None:
-        raise Refused(why_not(asked, "analyst"))
+    login = _require(asked)
     if not text.strip() or len(text) > MOST_TEXT:
         raise QueryError("Type one statement that returns rows.")
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     audit.record(asked, "query", detail=f"as {login.readers}: sha256 {digest}, {len(text)} characters")
+    asked.console.history.add(asked.reader.name, LANGUAGE, text)
     # Under a name of the reader's own, so that a page can cancel it.
     url = make_conninfo(login.url, application_name=_label(asked))
     try:
-        with query(url, text.strip().removesuffix(";"), seconds=QUERY_SECONDS) as answer:
+        with query(url, text.strip().removesuffix(";"), seconds=seconds) as answer:
             yield answer
     except QueryError as error:
         raise QueryError(str(error).replace(WRITE_HINT, "")) from None
+
+
+def _require(asked: Asked) -> Login:
+    """Return the login that the reader may use. Raises Refused without one."""
+    login = _login(asked)
+    if login is None:
+        raise Refused(why_not(asked, "analyst"))
+    return login
+
+
+def _kept(asked: Asked) -> list[str]:
+    return asked.console.history.of(asked.reader.name, LANGUAGE) if _login(asked) is not None else []
 
 
 def _label(asked: Asked) -> str:
@@ -118,11 +143,6 @@ def _login(asked: Asked) -> Login | None:
     return asked.console.analyst if asked.may("analyst") else None
 
 
-def _limit(file: io.StringIO) -> None:
-    if file.tell() > MOST_BYTES:
-        raise QueryError("The answer is larger than 64 MiB: use `strandline sql --json`.")
-
-
 def _page(
     asked: Asked,
     text: str,
@@ -131,6 +151,7 @@ def _page(
     *,
     more: bool = False,
     said: str | None = None,
+    redactions: int | None = None,
 ) -> Page:
     login = _login(asked)
     models: list[tuple[Any, ...]] = []
@@ -150,9 +171,8 @@ def _page(
     }
     shown = [[json_text(one) if isinstance(one, list | bool) else one for one in row] for row in rows or []]
     links = {index: LINKS[name] for index, name in enumerate(columns or ()) if name in LINKS}
-    return Page(
-        "query.html", data, {"text": text, "shown": shown, "limit": ROWS, "links": links, "login": login, "said": said}
-    )
+    more_ = {"text": text, "shown": shown, "limit": ROWS, "links": links, "login": login, "said": said}
+    return Page("query.html", data, {**more_, "redactions": redactions, "kept": _kept(asked)})
 
 
 def _json_value(value: Any) -> Any:

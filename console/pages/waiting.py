@@ -55,7 +55,8 @@ def _page(asked: Asked, said: str | None = None) -> Page:
         "records": [one.as_dict() for one in records],
         "gaps": missing,
     }
-    return Page("waiting.html", data, {"said": said, "reasons": reasons, "records": records})
+    shown = [one.live and (not one.is_composed or asked.may("cleared")) for one in documents]
+    return Page("waiting.html", data, {"said": said, "reasons": reasons, "records": records, "retriable": shown})
 
 
 def _parked_json(asked: Asked, one: ParkedDocument) -> dict[str, Any]:

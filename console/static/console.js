@@ -9,7 +9,7 @@
   const refresh = () => { const part = live(); if (part && !document.hidden) part.dispatchEvent(new Event("refresh")); };
   const clear = () => {
     const part = live();
-    if (part && part.dataset.revealed !== undefined) part.textContent = "Hidden. Reload the page to reveal it again.";
+    if (part && part.dataset.revealed !== undefined) part.textContent = "Hidden. Reload the page to see it again.";
     shown = null;
   };
   if (every > 0) setInterval(refresh, every * 1000);
@@ -35,6 +35,10 @@
   });
 
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) {
+      event.target.form.requestSubmit();
+      return;
+    }
     const typing = event.target.closest && event.target.closest("input, textarea, select");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const field = document.getElementById("to");

@@ -83,8 +83,15 @@ def project(
         run.result()
 
 
-def retry(url: str, projections: Mapping[str, Projection], name: str, stores: Stores = DATABASE_ONLY) -> RetryResult:
-    """Run a projection's parked documents again, from the journal.
+def retry(
+    url: str,
+    projections: Mapping[str, Projection],
+    name: str,
+    stores: Stores = DATABASE_ONLY,
+    *,
+    key: str | None = None,
+) -> RetryResult:
+    """Run a projection's parked documents again, from the journal; with `key` only that document, block or key.
 
     Raises `UsageError` for an unknown name, `StrandlineError` if the definition has changed.
     """
@@ -100,7 +107,7 @@ def retry(url: str, projections: Mapping[str, Projection], name: str, stores: St
                 f"The definition of {name} is not the one that generation {live.generation} was built with.\n"
                 f"Rebuild it: `strandline rebuild {name}` runs all its documents again."
             )
-        tried, parked = _projector(connection, projection, live, stores).retry()
+        tried, parked = _projector(connection, projection, live, stores).retry(key)
     return RetryResult(name, tried, parked)
 
 

@@ -18,7 +18,7 @@ READ_LAG = """
         (SELECT count(*) FROM projection.parked WHERE parked.generation = generation.generation)
     FROM journal.mark, projection.generation WHERE generation = %s"""
 READ_PARKED = """
-    SELECT projection, generation, key, version, sequence_no, reason, parked_at
+    SELECT projection, generation, key, version, sequence_no, reason, parked_at, state = 'live'
     FROM projection.parked JOIN projection.generation USING (generation)
     ORDER BY projection, generation, sequence_no, key"""
 
@@ -46,7 +46,10 @@ class ProjectionStatus:
 
 @dataclass(frozen=True)
 class ParkedDocument:
-    """A document that is parked (of a projection of blocks: a block's number, without a version), and the reason."""
+    """A document that is parked (of a projection of blocks: a block's number, without a version), and the reason.
+
+    `live`: in the generation that is served, which `retry` runs again.
+    """
 
     projection: str
     generation: int
@@ -55,6 +58,7 @@ class ParkedDocument:
     sequence_no: int
     reason: str
     parked_at: datetime
+    live: bool = True
 
     @property
     def is_composed(self) -> bool:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
@@ -20,14 +21,16 @@ from strandline.consumer.intake.row_split import split_by_block
 from strandline.consumer.intake.shard import Shard
 from strandline.consumer.intake.writer import ForeignStrand, IntakeResult, JournalWriter, Refusal, StoredObject
 from strandline.consumer.mark.gaps import gaps
+from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import advance
 from strandline.consumer.mark.orphans import reject_orphans
 from strandline.consumer.settings import Settings
 from strandline.consumer.store.graft import read_graft
-from strandline.consumer.store.object_places import ObjectPlace, add_places, stored_places
-from strandline.consumer.store.restored import record_restored
+from strandline.consumer.store.object_places import ObjectPlace, add_places, full_objects, stored_places
+from strandline.consumer.store.restored import any_restored, record_restored, samples, sum_up_restored
 from strandline.journal.decode.archives import DecodedRecords
 from strandline.journal.decode.copy_format import Rows
+from strandline.journal.decode.kernel import decode
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.restore.decoding import RestoredDecoded, RestoringDecoder
 from strandline.journal.sources.source import Item, Source, all_items
@@ -77,27 +80,30 @@ def replay_sources(
     """Verify sources, store what is new, and advance the mark. What is stored already stays as it is.
 
     Resumes: a file with the address, size and version of an object that is stored completely is not read again; one
-    with the SHA-256 of such an object is not decoded again. `restoring` finds the types of JSON blocks on the way in;
-    objects that are stored are then searched again. With `shard`, only that share of the objects is stored and the mark
-    stays: a call without sources advances it once all shards are stored. Raises `ForeignStrand` if the sources hold
-    blocks of another ledger, or of several.
+    with the SHA-256 of such an object is not decoded again. `restoring` finds the types of JSON blocks on the way in; a
+    stored object of which a block is still JSON is then searched again, with what the store teaches. With `shard`, only
+    that share of the objects is stored and the mark stays: a call without sources advances it once all shards are
+    stored. Raises `ForeignStrand` if the sources hold blocks of another ledger, or of several.
     """
     started = time.monotonic()
     with connect(url) as reading, connect(url) as writing, connect(url) as advancing, ExitStack() as stack:
-        pipeline = Pipeline(reading, writing, advancing, settings.origin, progress, advances=shard is None)
+        pipeline = Pipeline(
+            reading, writing, advancing, settings.origin, progress,
+            advances=shard is None, restores=restoring is not None,
+        )  # fmt: skip
         items = list(all_items(sources))
         if shard is not None:
             items = shard.share(items)
-        if restoring is None:
-            items = pipeline.unread(items)
+        items = pipeline.unread(items)
         workers = workers_for(items, settings.workers)
         pool = stack.enter_context(executor(workers, items))
-        if restoring is None:
-            decoded = decode_items(
-                items, pool, workers=workers, trust_deletions=trust_deletions, skip=pipeline.is_stored
-            )
-        else:
-            decoded = decode_items(items, pool, workers=workers, trust_deletions=trust_deletions, decoder=restoring)
+        decoder: Callable[..., Decoded] = decode
+        if restoring is not None and items:
+            decoder = restoring.taught(documents=samples(reading))
+        decoded = decode_items(
+            items, pool, workers=workers, trust_deletions=trust_deletions, decoder=decoder, skip=pipeline.is_stored
+        )
+        if restoring is not None:
             decoded = _recorded(decoded, reading)
         pipeline.run(decoded)
         result = pipeline.finish()
@@ -138,6 +144,7 @@ class Pipeline:
         progress: Progress,
         *,
         advances: bool = True,
+        restores: bool = False,
     ) -> None:
         self.coverage = Coverage()
         self._result = Replay()
@@ -148,6 +155,7 @@ class Pipeline:
         self._origin = origin
         self._progress = progress
         self._advances = advances
+        self._restores = restores
         self._strand: str | None = None
         self._refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
         self._copies: list[tuple[ObjectPlace, bytes]] = []  # files with the bytes of an object that is stored
@@ -176,12 +184,18 @@ class Pipeline:
         _refuse(self._result, list(self._refused.values()))
         self._result.mark = step.mark.sequence_no if step.mark.sequence_no >= step.mark.origin else None
         self._result.gaps = gaps(self._advancing)
+        if any_restored(self._advancing):
+            with strand_lock(self._advancing, alone=True):
+                sum_up_restored(self._advancing, step.mark.sequence_no)
         return self._result
 
     def unread(self, items: Sequence[Item]) -> list[Item]:
-        """Return the items whose files are not all where a stored object was found; count the others as skipped."""
+        """Return the items whose files are not all where a stored object was found; count the others as skipped.
+
+        If types are restored, an object counts as stored only if all its blocks are there as Ion.
+        """
         addresses = [file.address for item in items for file in item.files]
-        stored = set(stored_places(self._reading, addresses))
+        stored = set(stored_places(self._reading, addresses, full=self._restores))
         unread = []
         for item in items:
             if item.files and stored.issuperset(_places(item)):
@@ -193,7 +207,8 @@ class Pipeline:
 
     def is_stored(self, item: Item, digest: bytes) -> bool:
         """Tell whether an object is stored completely, and count it as skipped if so."""
-        stored = bool(self._reader.taken([digest]))
+        find = partial(full_objects, self._reading) if self._restores else self._reader.taken
+        stored = bool(find([digest]))
         if stored:
             self._result.objects_skipped += 1
             self.coverage.add(item, ())

@@ -12,6 +12,7 @@ READ_PAGE = """
     SELECT key, version FROM projection.parked WHERE generation = %s {}
     ORDER BY key FETCH FIRST %s ROWS WITH TIES"""
 READ_FIRST_PAGE, READ_NEXT_PAGE = READ_PAGE.format(""), READ_PAGE.format("AND key > %s")
+READ_NAMED = "SELECT key, version FROM projection.parked WHERE generation = %s AND key = %s"
 PARK = """
     INSERT INTO projection.parked (generation, key, version, sequence_no, reason)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])"""
@@ -48,6 +49,11 @@ def page(connection: Connection, generation: int, after: str | None, limit: int)
     if after is None:
         return connection.execute(READ_FIRST_PAGE.encode(), [generation, limit]).fetchall()
     return connection.execute(READ_NEXT_PAGE.encode(), [generation, after, limit]).fetchall()
+
+
+def named(connection: Connection, generation: int, key: str) -> list[tuple[str, int | None]]:
+    """Return the parked document, and the composed key, of this name."""
+    return connection.execute(READ_NAMED, [generation, key]).fetchall()
 
 
 def park(connection: Connection, generation: int, parked: Sequence[Parked]) -> None:

@@ -144,22 +144,28 @@ class Projector:
             position = batch.last
         self._connection.execute(SET_POSITION, [position, self._generation])
 
-    def retry(self) -> tuple[int, int]:
-        """Run every parked document again, as of the position; returns how many were run, and how many park again."""
+    def retry(self, key: str | None = None) -> tuple[int, int]:
+        """Run every parked document again, or that of the key, as of the position.
+
+        Returns how many were run, and how many of them park again.
+        """
         # In the database the row's lock keeps batches out: a lease would wait for its holder.
         if not self._sink.outside:
-            return self._retry(None)
+            return self._retry(None, key)
         with leases.acquire(self._connection, self._generation) as lease:
-            return self._retry(lease)
+            return self._retry(lease, key)
 
-    def _retry(self, lease: Lease | None) -> tuple[int, int]:
+    def _retry(self, lease: Lease | None, key: str | None) -> tuple[int, int]:
         tried = again = 0
         last: str | None = None
         while True:
             deadline = self._renew(lease)
             with self._connection.transaction():
                 locked = self._connection.execute(LOCK, [self._generation]).fetchone()
-                parked = parking.page(self._connection, self._generation, last, AGAIN)
+                if key is None:
+                    parked = parking.page(self._connection, self._generation, last, AGAIN)
+                else:
+                    parked = parking.named(self._connection, self._generation, key) if last is None else []
                 if not parked or locked is None:
                     return tried, again
                 with self._turn(lease, deadline, partial(int, locked[0])):

@@ -20,10 +20,11 @@ from strandline.journal.errors import StrandlineError, UnreadableError, UsageErr
 from strandline.journal.ion.values import write_text
 from strandline.journal.restore.block import BUDGET, HeldOut, Restorer
 from strandline.journal.restore.history import History
+from strandline.journal.restore.note import Note, notes_of, write_note
 from strandline.journal.restore.objects import RestoredObject, restore_object
 from strandline.journal.sources.export import COMPLETED, ExportObject
 from strandline.journal.sources.place import File
-from strandline.journal.sources.source import Source, all_items, local_sources
+from strandline.journal.sources.source import NOTE, Source, all_items, local_sources
 
 Progress = Callable[[str, int, int], None]
 
@@ -98,6 +99,7 @@ def restore_export(
         result.lifted += done.lifted
         result.kept_back += done.kept_back
         result.held_out += done.held_out
+    _write_file(destination / NOTE, write_note(_note(sources, result)))
     file.remove()
     return result
 
@@ -259,6 +261,13 @@ def _write_manifests(sources: Sequence[Source], destination: Path, file: Progres
         ]
         name = source.address.rpartition("/")[2]
         _write_file(destination / name, write_text({"keys": keys}).encode())
+
+
+def _note(sources: Sequence[Source], result: Restoration) -> Note:
+    """Return the note of the copy. What an earlier restoration lifted was Ion in the source."""
+    before = notes_of(sources)
+    held_out = Counter((one.table, path) for one in result.held_out for path in (*one.fields,) or ("",))
+    return Note(result.lifted + (before.lifted if before is not None else Counter()), held_out)
 
 
 def _remove_leftovers(destination: Path, file: ProgressFile) -> None:

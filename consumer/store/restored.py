@@ -1,24 +1,49 @@
 """Keeps which revisions came as JSON and were lifted to their Ion types, and what holds out."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.connection import Connection, columns_of
 
 _RECORD = """
-    INSERT INTO journal.restored_block AS known (sequence_no, lifted, held_out) VALUES (%s, %s, %s)
+    INSERT INTO journal.restored_block AS known (sequence_no, lifted, held_out)
+    SELECT * FROM unnest(%s::bigint[], %s::jsonb[], %s::jsonb[])
     ON CONFLICT (sequence_no) DO UPDATE SET lifted = excluded.lifted, held_out = excluded.held_out
-    WHERE known.held_out <> '[]'"""
+    WHERE known.held_out <> '[]' AND (known.lifted, known.held_out) <> (excluded.lifted, excluded.held_out)
+    RETURNING sequence_no"""
+
+# The sum, if nothing that it counts has changed; else an empty one.
+_READ_SUM = """
+    SELECT CASE WHEN sound THEN through_no ELSE -1 END, CASE WHEN sound THEN lifted ELSE '{}' END,
+           CASE WHEN sound THEN held_out ELSE '[]' END
+    FROM (
+        SELECT *, NOT EXISTS (
+            SELECT FROM journal.change c WHERE c.id > s.change_id AND c.sequence_no <= s.through_no) AS sound
+        FROM journal.restored_sum s) AS s"""
+_LOCK_SUM = "SELECT FROM journal.restored_sum FOR UPDATE"
+_EMPTY_SUM = """
+    UPDATE journal.restored_sum SET through_no = -1, lifted = '{}', held_out = '[]' WHERE through_no >= %s"""
+_WRITE_SUM = """
+    UPDATE journal.restored_sum SET through_no = %s, lifted = %s, held_out = %s,
+        change_id = (SELECT coalesce(max(id), 0) FROM journal.change)"""
 # What holds out no longer counts once an Ion copy of the block has arrived.
-_READ_LIFTED = """
+_LIFTED = """
     SELECT key, sum(value::bigint)::bigint
     FROM journal.restored_block r JOIN journal.block b USING (sequence_no), jsonb_each_text(r.lifted)
-    WHERE b.level = 'full' GROUP BY key ORDER BY key"""
-_READ_HELD_OUT = """
+    WHERE b.level = 'full' AND r.sequence_no > %s AND r.sequence_no <= %s GROUP BY key"""
+_HELD_OUT = """
     SELECT one ->> 0, one ->> 1, count(*)
     FROM journal.restored_block r JOIN journal.block b USING (sequence_no), jsonb_array_elements(r.held_out) AS one
-    WHERE b.level = 'chain' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"""
+    WHERE b.level = 'chain' AND r.sequence_no > %s AND r.sequence_no <= %s GROUP BY 1, 2"""
+_LAST = 2**62
+_ANY = "SELECT EXISTS (SELECT FROM journal.restored_block)"
+_MOST_SAMPLES = 2_000  # of a table
+_SAMPLES = f"""
+    SELECT table_name, data_ion FROM journal.revision
+    WHERE table_name = %s AND level = 'full' AND state = 'normal' AND data_ion IS NOT NULL
+    ORDER BY sequence_no DESC LIMIT {_MOST_SAMPLES}"""
 
 
 class HeldOutField(NamedTuple):
@@ -34,6 +59,12 @@ class RestoredCounts(NamedTuple):
 
     lifted: dict[str, int]
     held_out: list[HeldOutField]
+
+    @classmethod
+    def of(cls, lifted: Mapping[str, int], held_out: Mapping[tuple[str, str], int]) -> "RestoredCounts":
+        """Return counts in order: tables by name, the fields that hold out most first."""
+        fields = sorted(held_out.items(), key=lambda one: (-one[1], one[0]))
+        return cls(dict(sorted(lifted.items())), [HeldOutField(*field, number) for field, number in fields])
 
     def as_dict(self) -> dict[str, object]:
         """Return the counts in the form of `--json`."""
@@ -57,11 +88,58 @@ def record_restored(
         for sequence_no, lifted in searched.items()
         if lifted or sequence_no in fields
     ]
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.executemany(_RECORD, rows)
+    with connection.transaction():
+        connection.execute(_LOCK_SUM)
+        written = connection.execute(_RECORD, columns_of(rows, 3), prepare=False).fetchall()
+        if written:
+            connection.execute(_EMPTY_SUM, list(min(written)))
+
+
+def any_restored(connection: Connection) -> bool:
+    """Return whether any block was searched."""
+    with connection.transaction():
+        return connection.execute(_ANY).fetchone() == (True,)
+
+
+def samples(connection: Connection) -> Iterator[tuple[str, bytes]]:
+    """Yield table and Ion of the latest documents of the tables that hold out, the oldest first: what they teach."""
+    for table in sorted({one.table for one in read_restored(connection).held_out}):
+        with connection.transaction():
+            rows = connection.execute(_SAMPLES.encode(), [table]).fetchall()
+        yield from reversed(rows)
+
+
+def sum_up_restored(connection: Connection, mark_no: int) -> None:
+    """Bring the sum of what was restored to the mark, in a transaction of its own."""
+    with connection.transaction():
+        connection.execute(_LOCK_SUM)
+        through, lifted, held_out = _sum(connection)
+        if through < mark_no:
+            _add(connection, through, mark_no, lifted, held_out)
+            rows = [[table, field, number] for (table, field), number in held_out.items()]
+            connection.execute(_WRITE_SUM, [mark_no, json.dumps(lifted), json.dumps(rows)])
 
 
 def read_restored(connection: Connection) -> RestoredCounts:
-    """Read the counts of all blocks in the store."""
-    lifted: dict[str, int] = dict(connection.execute(_READ_LIFTED).fetchall())
-    return RestoredCounts(lifted, [HeldOutField(*row) for row in connection.execute(_READ_HELD_OUT)])
+    """Read the counts of all blocks in the store: the sum, and the blocks above it."""
+    with connection.transaction():
+        through, lifted, held_out = _sum(connection)
+        _add(connection, through, _LAST, lifted, held_out)
+    return RestoredCounts.of(lifted, held_out)
+
+
+def _sum(connection: Connection) -> tuple[int, Counter[str], Counter[tuple[str, str]]]:
+    row = connection.execute(_READ_SUM).fetchone()
+    assert row is not None
+    through, lifted, held_out = row
+    return int(through), Counter(lifted), Counter({(table, field): number for table, field, number in held_out})
+
+
+def _add(
+    connection: Connection, after: int, last: int, lifted: Counter[str], held_out: Counter[tuple[str, str]]
+) -> None:
+    """Add the blocks in (after, last]."""
+    between = [after, last]
+    lifted.update(dict(connection.execute(_LIFTED, between, prepare=False).fetchall()))
+    for table, field, number in connection.execute(_HELD_OUT, between, prepare=False):
+        held_out[table, field] += number

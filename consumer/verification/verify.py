@@ -23,9 +23,10 @@ from strandline.journal.check.strand import Chain, missing
 from strandline.journal.decode.archives import DecodedRecords
 from strandline.journal.decode.graft import GRAFT_TABLE
 from strandline.journal.decode.objects import Decoded, count_block
-from strandline.journal.errors import StrandlineError
+from strandline.journal.errors import StrandlineError, UnreadableError
 from strandline.journal.proofs.check import Answer
-from strandline.journal.sources.source import Source, all_items
+from strandline.journal.restore.note import notes_of
+from strandline.journal.sources.source import NOTE, Source, all_items
 
 MOST_FAULTS_KEPT = 1_000
 _RANGE = 1_000  # blocks that one process checks at a time
@@ -46,8 +47,8 @@ class Verification:
 
     `incomplete` counts the blocks that are not shown to be complete, `omissions` says why
     (journal.check.block.Omission). `graft` is the first block that Strandline wrote, None if QLDB wrote all.
-    `unchecked` says what could be neither confirmed nor refuted. `restored` says what came into the store as JSON
-    and has its types again.
+    `unchecked` says what could be neither confirmed nor refuted. `restored` says what came as JSON and has its
+    types again: of the store, or of sources as the note of `restore` says.
     """
 
     blocks: int = 0
@@ -133,6 +134,7 @@ def verify_sources(
         detail = f"{blocks} not shown to be complete: hashes cover parts that are not there"
         result.unchecked.append(Fault(None, "incomplete", detail))
     result.sources = spans.extents(sources)
+    result.restored = _noted(sources, result)
     if not result.blocks and not result.fault_count:
         raise StrandlineError("the sources hold no blocks: name an export or a folder of records")
     return result
@@ -181,6 +183,16 @@ def verify_store(
         if first <= last and not _accepted(result.accepted_gaps, first, last):
             result.fault([missing(first, last)])
     return result
+
+
+def _noted(sources: Sequence[Source], result: Verification) -> RestoredCounts | None:
+    """Return what the notes of restored copies say. No hash covers them, so a damaged one is a warning only."""
+    try:
+        note = notes_of(sources)
+    except UnreadableError as error:
+        result.warn([Fault(None, NOTE, str(error))])
+        return None
+    return None if note is None else RestoredCounts.of(note.lifted, note.held_out)
 
 
 def _accepted(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:

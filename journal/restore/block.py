@@ -100,8 +100,12 @@ class Restorer:
         for revision in block.get("revisions") or ():
             data = revision.get("data")
             if isinstance(data, dict) and data:
-                shown, assignment = observe(data)
-                self._learn(tables.get(revision["metadata"]["id"], ""), shape_of(shown), assignment)
+                self.observe_document(tables.get(revision["metadata"]["id"], ""), data)
+
+    def observe_document(self, table: str, data: Mapping[str, Any]) -> None:
+        """Learn from a document in Ion."""
+        shown, assignment = observe(data)
+        self._learn(table, shape_of(shown), assignment)
 
     def restore(self, value: Mapping[str, Any]) -> Restored:
         """Restore a block (`journal.ion.json.read_json`). Raises ShapeError if it is not one of a JSON export."""

@@ -1,9 +1,10 @@
 """Decodes an export object as `journal.decode.kernel.decode` does, after its JSON blocks were restored."""
 
+import pickle
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from strandline.journal.check.members import ShapeError
@@ -12,6 +13,7 @@ from strandline.journal.decode.gzip import decompress
 from strandline.journal.decode.kernel import decode
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.errors import UnreadableError
+from strandline.journal.ion import values as ion
 from strandline.journal.restore.block import HeldOut, Restorer
 from strandline.journal.restore.hints import Hints
 from strandline.journal.restore.objects import is_json, restore_object
@@ -27,10 +29,30 @@ class RestoredDecoded(Decoded):
 
 @dataclass(frozen=True)
 class RestoringDecoder:
-    """A decoder that can be sent to another process. Each thread of each process learns by itself."""
+    """A decoder that can be sent to another process. Each thread of each process learns by itself.
+
+    `known` is a pickled history of what they all begin with.
+    """
 
     hints: Hints
     budget: int
+    known: bytes | None = None
+
+    def taught(
+        self, *, blocks: Iterable[bytes] = (), documents: Iterable[tuple[str, bytes]] = ()
+    ) -> "RestoringDecoder":
+        """Return a decoder that has also learned from objects of Ion blocks, and from documents by table.
+
+        Raises UnreadableError or ShapeError for what is neither.
+        """
+        restorer = _new_restorer(self)
+        for data in blocks:
+            restore_object(data, restorer)
+        for table, data in documents:
+            document = ion.read_one(data)
+            if isinstance(document, dict) and document:
+                restorer.observe_document(table, document)
+        return replace(self, known=pickle.dumps(restorer.history))
 
     def __call__(self, data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
         """Decode an object. What cannot be restored is decoded as it is, so that its faults are the usual ones."""
@@ -50,8 +72,14 @@ _RESTORERS = threading.local()
 def _restorer(decoder: RestoringDecoder) -> Restorer:
     known: tuple[RestoringDecoder, Restorer] | None = getattr(_RESTORERS, "known", None)
     if known is None or known[0] != decoder:
-        known = _RESTORERS.known = decoder, Restorer(decoder.hints, decoder.budget)
+        known = _RESTORERS.known = decoder, _new_restorer(decoder)
     return known[1]
+
+
+def _new_restorer(decoder: RestoringDecoder) -> Restorer:
+    # The history was pickled by this very program.
+    history = None if decoder.known is None else pickle.loads(decoder.known)
+    return Restorer(decoder.hints, decoder.budget, history)
 
 
 def _joined(parts: Iterable[Decoded], searched: dict[int, Counter[str]], held_out: list[HeldOut]) -> RestoredDecoded:

@@ -15,6 +15,8 @@ from strandline.journal.ion import values as ion
 from strandline.journal.sources.export import COMPLETED, ExportObject, export_object, named_objects, objects_of
 from strandline.journal.sources.place import File, Folder, Place, address_of, local_file
 
+NOTE = "restoration.json"
+
 # Files to inspect for records if no name shows what a folder holds.
 _INSPECTED_FILES = 8
 # Raw records that are decoded together: enough to hide fixed costs, few enough for flat memory.
@@ -37,11 +39,15 @@ Item = ExportObject | RecordFiles
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An export, with or without a manifest, or an archive of records: the items to read, in order."""
+    """An export, with or without a manifest, or an archive of records: the items to read, in order.
+
+    `note` is the file that says what `restore` did, if the export is its copy (journal/restore/note.py).
+    """
 
     address: str
     kind: Literal["export", "records"]
     items: Sequence[Item]
+    note: File | None = None
 
     @property
     def first_no(self) -> int:
@@ -71,12 +77,15 @@ def sources_in(place: Place) -> list[Source]:
     """Return the exports in a place, by their manifests, else by their objects' names; else the records there."""
     files = list(place.files())
     manifests = [file for file in files if file.name.endswith(COMPLETED)]
+    note = next((file for file in files if file.name == NOTE), None)
     if manifests:
-        exports = [Source(address_of(place, manifest), "export", objects_of(manifest, place)) for manifest in manifests]
+        exports = [
+            Source(address_of(place, manifest), "export", objects_of(manifest, place), note) for manifest in manifests
+        ]
         if any(export.items for export in exports):
             return sorted(exports, key=lambda export: export.first_no)
     elif objects := named_objects(files):
-        return [Source(place.address, "export", objects)]
+        return [Source(place.address, "export", objects, note)]
     elif any(map(holds_records, islice(plain := [file for file in files if not _hidden(file)], _INSPECTED_FILES))):
         return [Source(place.address, "records", list(_batches(plain)))]
     raise StrandlineError(

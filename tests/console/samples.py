@@ -1,8 +1,10 @@
 """A store with a sample ledger, consoles over it for readers with any rights, and the values that must not be seen."""
 
 import re
+import time
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +21,7 @@ from strandline.console.reader import Reader, SignIn
 from strandline.consumer.database.readers import embedded_reader_url
 from strandline.consumer.erasure.purge import hide
 from strandline.consumer.generations.stores import DATABASE_ONLY
+from strandline.consumer.http_server import HttpServer, listen_on
 from strandline.consumer.intake.replay import replay_sources
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings
@@ -136,3 +139,22 @@ def seen(texts: Iterable[str], answer: str) -> list[str]:
 
 def basic(name: str, password: str) -> Mapping[str, str]:
     return {"authorization": f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"}
+
+
+@contextmanager
+def running(console: Console) -> Iterator[str]:
+    """Serve a console over a socket; gives its URL."""
+    server = HttpServer(application(console), listen_on("127.0.0.1:0", "--listen"))
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        assert server.join(20)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()

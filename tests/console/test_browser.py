@@ -116,6 +116,7 @@ def pages(store: Store) -> dict[str, str]:
         "blocks": "/blocks",
         "block": "/blocks/100",
         "query": "/query?model=licence_register",
+        "partiql": "/query/partiql?table=Licence",
         "audit": "/seen",
     }
 
@@ -131,12 +132,16 @@ def test_every_page_is_quiet_accessible_and_fits(browser: Browser, served: str, 
     axe = AXE.read_text()
     with visiting(browser, served, color_scheme=scheme) as visit:
         document, _ = store.changed_document()
-        for name, path in {**pages(store), "revealed": "", "answer": ""}.items():
+        for name, path in {**pages(store), "revealed": "", "answer": "", "partiql answer": ""}.items():
             if name == "revealed":
                 reveal(visit, document)
             elif name == "answer":
                 visit.go(pages(store)["query"])
                 visit.page.get_by_role("button", name="Run", exact=True).click()
+                visit.page.wait_for_selector("text=/[0-9]+ rows?/")
+            elif name == "partiql answer":
+                visit.go(pages(store)["partiql"])
+                visit.page.get_by_label("PartiQL").press("Control+Enter")
                 visit.page.wait_for_selector("text=/[0-9]+ rows?/")
             else:
                 visit.go(path)
@@ -183,6 +188,24 @@ def test_what_is_redacted_goes_from_an_open_page(browser: Browser, served: str, 
         assert old.locator("table").count() == 0
         assert new.locator("del").count() == 0  # its values were those of the version before
         assert new.locator("table").count() == 1
+        visit.quiet()
+
+
+def test_an_answer_goes_from_an_open_page(browser: Browser, served: str, store: Store) -> None:
+    document, changed = store.changed_document()
+    with visiting(browser, served) as visit:
+        visit.go("/query/partiql?table=Licence")
+        visit.page.get_by_label("PartiQL").press("Control+Enter")
+        visit.page.wait_for_selector("text=/[0-9]+ rows?/")
+        assert seen(store.payload, visit.page.content())
+        with visit.page.expect_response("**/query/still*") as told:
+            pass
+        assert told.value.status == 204
+        assert seen(store.payload, visit.page.content())
+        with Ledger(store.url) as ledger:
+            redact_revision(ledger, document, changed - 1)
+        visit.page.get_by_text("run the query again").wait_for(timeout=15_000)
+        assert seen(store.payload, visit.page.content()) == []
         visit.quiet()
 
 

@@ -43,12 +43,34 @@ def test_rebuild_rollback_retry(store: Store) -> None:
         assert f"generation {before} again" in back.text
         assert store.rows(PARK) == []
         again = client.post("/models/licence_register/retry", headers=SAME_ORIGIN, data={"x": ""})
-        assert "Retried 1 parked documents" in again.text
+        assert "Retried 1 parked document;" in again.text
     assert [row[0] for row in store.rows("SELECT action FROM console.audit ORDER BY id")] == [
         "rebuild",
         "rollback",
         "retry",
     ]
+
+
+def test_one_parked_document_is_run_again(store: Store) -> None:
+    (document, _), (other, _) = store.document("r.table_name = 'Licence'"), store.document("r.table_name = 'Contact'")
+    store.rows(
+        """INSERT INTO projection.parked (generation, key, version, sequence_no, reason)
+        SELECT generation, key, 0, 3, 'a field is missing' FROM projection.generation, unnest(%s::text[]) AS key
+        WHERE projection = 'licence_register' AND state = 'live'""",
+        [document, other],
+    )
+    with store.client("reader", "operator") as client:
+        assert client.get("/waiting").text.count("Run again") == 2
+        again = client.post("/models/licence_register/retry", headers=SAME_ORIGIN, data={"document": document})
+        assert "Retried 1 parked document; 0 of them are parked again" in again.text
+        gone = client.post("/models/licence_register/retry", headers=SAME_ORIGIN, data={"document": document})
+        assert gone.status_code == 404
+    assert store.rows("SELECT key FROM projection.parked") == [(other,)]
+    assert store.rows("SELECT action, document_id, detail FROM console.audit") == [
+        ("retry", document, "licence_register")
+    ]
+    with store.client("reader") as client:
+        assert "Run again" not in client.get("/waiting").text
 
 
 def test_a_rebuild_by_the_command_shows_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,24 +1,19 @@
 """Queries: exact values, links, downloads, the end of long ones."""
 
-import time
-from collections.abc import Callable
+import http.client
+import urllib.error
+import urllib.parse
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from strandline.console.pages import query
-from tests.console.samples import SAME_ORIGIN, As, Store, client_of
+from tests.console.samples import SAME_ORIGIN, As, Store, client_of, running, wait_for
 
 RUNNING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'strandline console %%' AND state = 'active'"""
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
 
 
 def test_values_are_exact(store: Store) -> None:
@@ -44,6 +39,44 @@ def test_many_rows_are_cut_and_downloads_have_all(store: Store) -> None:
         assert table.text.splitlines()[:2] == ["n,t", '1,"a,b"']
         assert len(table.text.splitlines()) == 1501
         assert len(client.post("/query/file", data={"sql": text}, headers=SAME_ORIGIN).json()["rows"]) == 1500
+        none = "SELECT n FROM generate_series(1, 0) AS n"
+        assert client.post("/query/csv", data={"sql": none}, headers=SAME_ORIGIN).text == "n\r\n"
+        found = client.post("/query/file", data={"sql": none}, headers=SAME_ORIGIN).json()
+        assert found == {"columns": ["n"], "rows": []}
+
+
+def test_a_download_is_sent_as_it_is_read(store: Store) -> None:
+    """The first part is there long before the query has ended, and the query ends when the client goes."""
+    endless = "SELECT n, pg_sleep(CASE WHEN n > 50000 THEN 0.01 END) FROM generate_series(1, 1000000) AS n"
+    with running(store.console(As(("reader", "analyst")))) as url:
+        body = urllib.parse.urlencode({"sql": endless}).encode()
+        request = urllib.request.Request(f"{url}/query/csv", body, {"sec-fetch-site": "same-origin"})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.read(14) == b"n,pg_sleep\r\n1,"
+            assert store.rows(RUNNING) == [(1,)]
+        wait_for(lambda: store.rows(RUNNING) == [(0,)])
+
+
+def test_a_download_that_fails_is_cut_and_says_nothing(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
+    failing = "SELECT CASE WHEN n = 90000 THEN ('secret' || n)::int ELSE n END FROM generate_series(1, 90000) AS n"
+    with running(store.console(As(("reader", "analyst")))) as url:
+        body = urllib.parse.urlencode({"sql": failing}).encode()
+        request = urllib.request.Request(f"{url}/query/csv", body, {"sec-fetch-site": "same-origin"})
+        with urllib.request.urlopen(request) as answer, pytest.raises(http.client.IncompleteRead):
+            answer.read()
+        early = urllib.parse.urlencode({"sql": failing.replace("90000", "9")}).encode()
+        with pytest.raises(urllib.error.HTTPError, match="409"):
+            urllib.request.urlopen(urllib.request.Request(request.full_url, early, request.headers))
+    said = capfd.readouterr()
+    assert "secret" not in said.out + said.err
+
+
+def test_statements_can_be_taken_up_again(store: Store) -> None:
+    with store.client("reader", "analyst") as client:
+        client.post("/query", data={"sql": "SELECT 'first' AS a"}, headers=SAME_ORIGIN)
+        client.post("/query", data={"sql": "SELECT 'second' AS a"}, headers=SAME_ORIGIN)
+        assert "&#39;second&#39; AS a</textarea>" in client.get("/query?statement=0").text
+        assert "&#39;first&#39; AS a</textarea>" in client.get("/query?statement=1").text
 
 
 def test_answers_lead_to_documents_and_blocks(store: Store) -> None:

@@ -262,6 +262,15 @@ class TestParked:
         assert labels == ({2: "mended 2"} if projection is CURRENT else {0: "a0", 1: "mended 1", 2: "mended 2"})
         assert not parked(connection)
 
+    def test_retry_of_one_document_leaves_the_others(self, connection: Connection, strand: StrandRows) -> None:
+        strand.block(("a", 0, "T", BAD), ("b", 0, "T", BAD))
+        run(connection, CURRENT)
+        mended = replace(CURRENT, rows=lambda revision: [{"label": f"mended {revision.version}"}])
+        assert projector(connection, mended)[0].retry("b") == (1, 0)
+        assert projector(connection, mended)[0].retry("none") == (0, 0)
+        assert contents(connection, CURRENT) == [("b", 0, "mended 0")]
+        assert {key for key, *_ in parked(connection)} == {"a"}
+
     def test_document_refused_again_stays_parked(self, connection: Connection, strand: StrandRows) -> None:
         for number in range(250):
             strand.block((f"d{number}", 0, "T", BAD))

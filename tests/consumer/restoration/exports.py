@@ -1,4 +1,4 @@
-"""JSON exports of small made-up ledgers."""
+"""Exports of small made-up ledgers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ from strandline.journal.make.format import Format
 from tests.journal.restore.exported import STRAND, journal_of
 
 
-def write_export(folder: Path, texts: Sequence[str], object_blocks: int = 2) -> list[dict[str, Any]]:
+def write_export(
+    folder: Path, texts: Sequence[str], object_blocks: int = 2, form: Format = Format.JSON
+) -> list[dict[str, Any]]:
     """Write an export with a block for each document, given as Ion text; return the blocks."""
     blocks = journal_of([ion.read_one(text.encode()) for text in texts])
-    writer = ExportWriter(
-        folder, Format.JSON, strand_id=STRAND, export_id="e", prefix="p/", object_blocks=object_blocks
-    )
+    writer = ExportWriter(folder, form, strand_id=STRAND, export_id="e", prefix="p/", object_blocks=object_blocks)
     for block in blocks:
         writer.add(block)
     writer.finish()

@@ -20,7 +20,8 @@ from strandline.journal.restore.hints import Hints
 from strandline.journal.simulation.ledgers import LEDGERS
 from strandline.journal.simulation.names import LedgerName
 from strandline.journal.simulation.simulate import simulate
-from strandline.journal.sources.source import local_sources
+from strandline.journal.sources.source import NOTE, local_sources
+from tests.commands import Run
 from tests.consumer.restoration.exports import write_export
 from tests.journal.restore.exported import STRAND
 
@@ -29,6 +30,11 @@ NO_HINTS = HintSources(Hints())
 
 def restored(source: Path, destination: Path, hints: HintSources = NO_HINTS, **more: Any) -> Restoration:
     return restore_export(local_sources(str(source)), destination, hints=hints, workers=1, **more)
+
+
+def hint_file(folder: Path) -> str:
+    (folder / "types.hints").write_text("Licence.a: x::int\n")
+    return str(folder / "types.hints")
 
 
 def blocks_in(folder: Path) -> list[bytes]:
@@ -88,6 +94,34 @@ def test_copy_can_be_restored_further_with_a_hint(tmp_path: Path) -> None:
 
     assert done.complete
     assert dict(done.lifted) == {"Licence": 1}
+
+
+def test_the_copy_says_what_was_lifted_and_what_holds_out(run: Run, tmp_path: Path) -> None:
+    write_export(tmp_path / "json", ["{a: 1}", "{a: x::1}", "{a: 2}"])
+    restored(tmp_path / "json", tmp_path / "first", budget=100)
+    restored(tmp_path / "first", tmp_path / "second", open_hints([hint_file(tmp_path)]), budget=100)
+
+    found = [json.loads(run("verify", str(tmp_path / name), "--json").out) for name in ("json", "first", "second")]
+
+    assert [one["restored"] for one in found] == [
+        None,
+        {"lifted": {"Licence": 2}, "held_out": [{"table": "Licence", "field": "a", "revisions": 1}]},
+        {"lifted": {"Licence": 3}, "held_out": []},
+    ]
+    assert "As `restore` noted: Restored from JSON: 3 revisions" in run("verify", str(tmp_path / "second")).out
+    # No hash covers the note: a damaged one is named, and changes no answer.
+    for damaged in (
+        b"{",
+        b"[]",
+        b'{"lifted": {"a": -1}, "held_out": []}',
+        b'{"lifted": 1, "held_out": []}',
+        b"1" * 10_000,
+    ):
+        (tmp_path / "second" / NOTE).write_bytes(damaged)
+        told = run("verify", str(tmp_path / "second"), "--json")
+        assert told.status == 0
+        assert json.loads(told.out)["restored"] is None
+        assert json.loads(told.out)["warnings"][0]["fault"] == NOTE
 
 
 def test_ion_copy_of_some_blocks_is_a_hint(tmp_path: Path) -> None:

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.store.restored import read_restored, record_restored, sum_up_restored
 from strandline.journal.decode.kernel import decode
 from strandline.journal.make.export import encode
 from strandline.journal.make.format import Format
+from strandline.journal.restore import decoding
+from strandline.journal.restore.block import Restorer
 from strandline.journal.restore.decoding import RestoredDecoded, RestoringDecoder
 from strandline.journal.restore.hints import Hints
+from strandline.journal.restore.objects import RestoredObject
 from strandline.journal.simulation.simulate import simulate
 from tests.commands import Run
 from tests.consumer.restoration.exports import write_export
@@ -43,6 +47,7 @@ def test_json_is_stored_at_full(run: Run, database: str, tmp_path: Path, stored_
     again = run("replay", str(tmp_path / "json/full"), "--restore", "--json")
     assert json.loads(again.out)["restored"]["lifted"] == lifted
     assert json.loads(again.out)["new_blocks"] == 0
+    assert json.loads(again.out)["objects_skipped"] > 0
     assert "Restored from JSON" in run("status").out
     assert journal.blocks == 60
 
@@ -61,6 +66,70 @@ def test_what_holds_out_is_shown_until_a_hint_lifts_it(run: Run, database: str, 
     assert run(*arguments, "--hints", str(tmp_path / "types.hints")).status == 0
     assert json.loads(run("status", "--json").out)["restored"] == {"lifted": {"Licence": 3}, "held_out": []}
     assert levels(database) == [("full", 3)]
+
+
+def test_only_objects_that_hold_out_are_searched_again(
+    run: Run, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the store has as Ion by then teaches its types."""
+    searched = list[int]()
+    restore = decoding.restore_object
+
+    def counted(data: bytes, restorer: Restorer) -> RestoredObject:
+        found = restore(data, restorer)
+        searched.append(found.blocks)
+        return found
+
+    monkeypatch.setattr(decoding, "restore_object", counted)
+    documents = ["{a: x::1}", "{b: 1}", "{b: 2}", "{a: x::5}"]
+    write_export(tmp_path / "json", documents, 1)
+    arguments = ("replay", str(tmp_path / "json"), "--restore", "--budget", "100", "--json")
+    first = json.loads(run(*arguments).out)
+    assert first["restored"]["held_out"] == [{"table": "Licence", "field": "a", "revisions": 2}]
+    assert len(searched) == 4
+    searched.clear()
+    again = json.loads(run(*arguments).out)
+    assert len(searched) == 2
+    assert again["objects_skipped"] == 2
+    write_export(tmp_path / "ion", documents, 1, Format.ION_BINARY)
+    (last,) = (tmp_path / "ion").rglob("*.3-3.ion")
+    assert run("replay", str(last)).status == 0
+    assert levels(database) == [("chain", 1), ("full", 3)]
+    assert json.loads(run(*arguments).out)["restored"]["held_out"] == []
+    assert levels(database) == [("full", 4)]
+
+
+def test_an_ion_copy_of_some_blocks_is_a_hint(run: Run, database: str, tmp_path: Path) -> None:
+    write_export(tmp_path / "json", ["{a: x::1}", "{a: x::2}"])
+    write_export(tmp_path / "ion", ["{a: x::7}"], form=Format.ION_BINARY)
+    arguments = ("replay", str(tmp_path / "json"), "--restore", "--budget", "100")
+    assert run(*arguments, "--hints", str(tmp_path / "ion")).status == 0
+    assert levels(database) == [("full", 2)]
+
+
+def test_the_sum_follows_what_changes(run: Run, database: str, tmp_path: Path) -> None:
+    """Status reads only rows above the sum, and every row again once a block below it was upgraded."""
+    write_export(tmp_path / "json", ["{a: 1}", "{a: x::1}", "{a: 2}"])
+    write_export(tmp_path / "ion", ["{a: 1}", "{a: x::1}", "{a: 2}"], form=Format.ION_BINARY)
+    assert run("replay", str(tmp_path / "json"), "--restore", "--budget", "100").status == 0
+    with connect(database) as connection:
+        assert connection.execute("SELECT through_no, lifted FROM journal.restored_sum").fetchone() == (
+            2,
+            {"Licence": 2},
+        )
+        counted = read_restored(connection)
+        connection.execute("DELETE FROM journal.restored_block WHERE sequence_no = 0")
+        assert read_restored(connection) == counted  # not read
+        connection.rollback()
+    assert run("replay", str(tmp_path / "ion")).status == 0
+    with connect(database) as connection:
+        assert read_restored(connection) == ({"Licence": 2}, [])
+        sum_up_restored(connection, 2)
+        assert read_restored(connection) == ({"Licence": 2}, [])
+        record_restored(connection, {1: {}}, [(1, "Licence", ("a",))])
+        record_restored(connection, {1: {"Licence": 1}}, [])
+        assert connection.execute("SELECT through_no FROM journal.restored_sum").fetchone() == (-1,)
+        assert read_restored(connection) == ({"Licence": 3}, [])
 
 
 def test_hints_without_restore_are_refused(run: Run, tmp_path: Path) -> None:
