@@ -59,8 +59,6 @@ def find_subject(
             ("block", "statement", "kind", "documents of its transaction"),
             [(str(one.sequence_no), str(one.statement), one.kind, ", ".join(one.documents)) for one in quotations],
         )
-        say(
-            "These statements hold the value in their text. A redaction of a document's revision in that block erases it;"
-        )
+        say("These texts hold the value. A redaction of a document's revision in that block erases it;")
         say("without documents nothing does.")
     return 0
