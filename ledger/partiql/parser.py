@@ -21,7 +21,7 @@ MOST_SOURCES = 32  # of one FROM
 MOST_DIGITS = 1_000  # of a number in a statement
 MOST_EXPONENT = 6_000
 _CACHED = 500  # statements: an application has few, with parameters
-_CACHED_CHARACTERS = 10_000
+MOST_CACHED = 10_000  # characters
 
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGN = range(1, 8)  # how strongly an operator binds
@@ -41,7 +41,7 @@ Parsed = TypeVar("Parsed")
 
 def parse(text: str) -> syntax.Statement:
     """Return the statement that the text holds. Raises StatementSyntaxError."""
-    return _parse_again(text) if len(text) <= _CACHED_CHARACTERS else _Parser(text).statement()
+    return _parse_again(text) if len(text) <= MOST_CACHED else _Parser(text).statement()
 
 
 @lru_cache(_CACHED)
