@@ -178,7 +178,9 @@ class Reading:
         cursor.close()
 
     def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}, binary=True).fetchone()
+        row: tuple[Any, ...] | None = (
+            self._run().execute(statement, {**named, "end": self._end}, binary=True).fetchone()
+        )
         return row
 
     def _all(self, statement: str, **named: Any) -> list[tuple[Any, ...]]:
