@@ -78,9 +78,26 @@ audit: $(VENV)-audit/.installed
 check-version:
 	$(PYTHON) tools/check_version.py $(VERSION)
 
-# QLDB's own drivers for Python and Node.js against `strandline serve qldb`; a venv and packages of their own, pinned.
-test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed
+# QLDB's own drivers against `strandline serve qldb`; each with packages of its own, pinned. Java and Go where they are.
+test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed $(VENV)-qldbshell/.installed
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build/drivers/go-client; \
+		else echo "make test-drivers: the driver for Go is left out: it needs go 1.20 or later" >&2; fi
+	@if command -v mvn >/dev/null && command -v javac >/dev/null; then $(MAKE) --no-print-directory build/drivers/classes/.built; \
+		else echo "make test-drivers: the driver for Java is left out: it needs a JDK (17 or later) and Maven" >&2; fi
 	STRANDLINE_TEST_DRIVERS=1 $(BIN)/pytest tests/drivers
+
+build/drivers/go-client: $(wildcard tests/drivers/go/*)
+	go build -C tests/drivers/go -o $(CURDIR)/$@ .
+
+JARS := build/drivers/jars
+COPY_JARS := org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
+build/drivers/classes/.built: $(wildcard tests/drivers/java/*)
+	rm -rf $(JARS)
+	mvn -q -B -f tests/drivers/java/pom.xml $(COPY_JARS) -DoutputDirectory=$(CURDIR)/$(JARS)
+	cd $(JARS) && sha256sum --check --quiet --strict $(CURDIR)/tests/drivers/java/jars.sha256
+	javac -cp '$(JARS)/*' -d $(@D) tests/drivers/java/Client.java
+	touch $@
+
 
 # Emulators of Kinesis and DynamoDB, until Ctrl-C: docs/operations.md.
 kinesis: $(VENV)/.installed-dev $(VENV)/.installed-emulators
@@ -104,6 +121,7 @@ lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --extra tracing --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
 	$(BIN)/uv pip compile -q tests/drivers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/requirements.lock
+	$(BIN)/uv pip compile -q tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/qldbshell/requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --extra tracing --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
 
 $(VENV)/bin/python:
@@ -129,6 +147,11 @@ $(VENV)-audit/.installed: Makefile
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	cargo install --quiet --locked --root $(VENV)-audit cargo-audit@0.22.2
+
+# Without dependencies: the lock overrides some of the shell's.
+$(VENV)-qldbshell/.installed: tests/drivers/qldbshell/requirements.lock
+	$(PYTHON) -m venv $(VENV)-qldbshell
+	$(VENV)-qldbshell/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@
 
 $(VENV)-drivers/.installed: tests/drivers/requirements.lock tests/drivers/node/package-lock.json
@@ -143,4 +166,4 @@ $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-deploy $(VENV)-drivers tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-deploy $(VENV)-drivers $(VENV)-qldbshell tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache

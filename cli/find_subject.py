@@ -16,11 +16,12 @@ def find_subject(
     value: Annotated[str, typer.Argument(help="Its value; - reads it from standard input.", metavar="VALUE")],
     as_json: AsJson = False,
 ) -> int:
-    """Find a person's documents, versions and rows.
+    """Find a person's documents, versions and rows, and statements that quote the value.
 
     Pass the value on standard input (`-`) to keep it out of the shell's history.
     """
     from strandline.consumer.database.connection import AUDITOR, connect
+    from strandline.consumer.erasure.quotations import find_quotations
     from strandline.consumer.erasure.subjects import find_subject, identifier_fields
 
     projections = discover_projections()
@@ -29,9 +30,12 @@ def find_subject(
     with open_store() as (settings, url), connect(url, role=AUDITOR) as connection:
         fields = identifier_fields(projections.values(), settings.subject_fields)
         versions = find_subject(connection, fields, field, value)
+        quotations = find_quotations(connection, value)
     if as_json:
-        show_json({"field": field, "versions": [asdict(one) for one in versions]})
-    elif not versions:
+        statements = [asdict(one) for one in quotations]
+        show_json({"field": field, "versions": [asdict(one) for one in versions], "statements": statements})
+        return 0
+    if not versions:
         say(f"No revision with data has that value in {field}.")
     else:
         show_table(
@@ -49,4 +53,12 @@ def find_subject(
             ],
         )
         say("Blocks and times: --json. To erase a version: `strandline redact DOCUMENT VERSION`.")
+    if quotations:
+        say("")
+        show_table(
+            ("block", "statement", "kind", "documents of its transaction"),
+            [(str(one.sequence_no), str(one.statement), one.kind, ", ".join(one.documents)) for one in quotations],
+        )
+        say("These texts hold the value. A redaction of a document's revision in that block erases it;")
+        say("without documents nothing does.")
     return 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from strandline.journal.make.ids import new_id
 from strandline.ledger.appender import Appender, AppendResult
 from strandline.ledger.errors import Conflict, LedgerError, RequestDone, TransactionExpired
 from strandline.ledger.execution.documents import Documents
+from strandline.ledger.execution.plan import Plans
 from strandline.ledger.group_commit import Group
 from strandline.ledger.open_transaction import SECONDS, OpenTransaction
 from strandline.ledger.prepared import Prepared
@@ -61,6 +62,7 @@ class _Tables:
     at: int
     active: dict[str, Table]
     dropped: dict[str, Table]
+    plans: Plans = field(default_factory=Plans)
 
 
 class Ledger:
@@ -136,6 +138,7 @@ class Ledger:
             tables = self._tables()
         reading = Reading(self._pool, seconds=seconds)
         documents = Documents(new_id(), tables.strand_id, tables.active, tables.at, reading, tables.dropped)
+        documents.plans = tables.plans
         return OpenTransaction(
             documents,
             reading,

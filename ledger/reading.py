@@ -22,17 +22,19 @@ FOLLOW = "SELECT journal.follow_lookups()"
 
 ROWS_A_TIME = 500  # of a stream
 
-_COLUMNS = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
+# JSON only where there is no Ion, for it is not looked at then.
+_DATA = "r.data_ion, CASE WHEN r.data_ion IS NULL THEN r.data END AS data"
+DOCUMENT = f"r.document_id, r.version, {_DATA}, r.state, r.sequence_no, r.tx_id, r.tx_time"
 _LAST = """
     FROM (
         SELECT * FROM journal.document_version
         WHERE document_id = {document} AND sequence_no <= %(end)s ORDER BY version DESC LIMIT 1
     ) AS v CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r"""
 
-BY_ID = f"SELECT {_COLUMNS}, r.table_id {_LAST.format(document='%(document)s')}"
+BY_ID = f"SELECT {DOCUMENT}, r.table_id {_LAST.format(document='%(document)s')}"
 
 BY_VALUE = f"""
-    SELECT {_COLUMNS.replace("r.", "found.")}
+    SELECT {DOCUMENT.replace("r.", "found.")}
     FROM ({{candidates}}) AS candidate,
     LATERAL (SELECT r.* {_LAST.format(document="candidate.document_id")}) AS found
     WHERE found.table_id = %(table)s AND {{matches}}
@@ -49,7 +51,7 @@ MATCHES = "found.data -> %(field)s::text = %(value)s"
 MATCHES_OR_REDACTED = f"({MATCHES} OR found.state = 'redacted')"
 
 HISTORY = f"""
-    SELECT {_COLUMNS.replace("r.", "p.")}
+    SELECT {DOCUMENT.replace("r.", "p.")}
     FROM (
         SELECT r.*, lead(r.tx_time) OVER (PARTITION BY v.document_id ORDER BY v.version) AS replaced_at
         FROM journal.document d JOIN journal.document_version v USING (document_id)
@@ -191,16 +193,18 @@ class Reading:
         cursor = connection.cursor(name=f"stream_{len(self._cursors)}")
         cursor.itersize = ROWS_A_TIME
         self._cursors.append(cursor)
-        cursor.execute(statement, {**named, "end": self._end})
+        cursor.execute(statement, {**named, "end": self._end}, binary=True)
         yield from cursor
         cursor.close()
 
     def _one(self, statement: str, **named: Any) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._run().execute(statement, {**named, "end": self._end}).fetchone()
+        row: tuple[Any, ...] | None = (
+            self._run().execute(statement, {**named, "end": self._end}, binary=True).fetchone()
+        )
         return row
 
     def _all(self, statement: str, **named: Any) -> list[tuple[Any, ...]]:
-        return self._run().execute(statement, {**named, "end": self._end}).fetchall()
+        return self._run().execute(statement, {**named, "end": self._end}, binary=True).fetchall()
 
     def _run(self) -> psycopg.Connection[Any]:
         if self._connection is None:

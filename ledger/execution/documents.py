@@ -1,19 +1,20 @@
 """A transaction whose statements are the application's own, with the reads and writes that PartiQL needs."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from amazon.ion.core import Timestamp
 from psycopg.types.json import Jsonb
 
 from strandline.consumer.store.catalog import Table, derived_index_id
 from strandline.consumer.store.graft import TABLE as GRAFT
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.json import to_json
-from strandline.journal.make.block import Statement, at, timestamp
+from strandline.journal.make.block import Statement, at
 from strandline.ledger import errors
 from strandline.ledger.execution import sql
+from strandline.ledger.execution.plan import Plans
 from strandline.ledger.transaction import Transaction
 from strandline.ledger.values import Document, as_json
 
@@ -28,11 +29,17 @@ class Documents(Transaction):
     """
 
     _statement = -1
+    plans: Plans | None = None
+    """The plans over the tables as of `tables_at`; None once the transaction has defined something itself."""
 
-    def begin_statement(self, text: str, parameters: Sequence[Any]) -> None:
+    def begin_statement(self, text: str, parameters: Sequence[Any], now: Timestamp) -> None:
         """Record a statement; what the transaction does from now on belongs to it."""
         self._statement = len(self._statements)
-        self._statements.append(Statement(text, timestamp(time.time_ns() // 1_000_000), tuple(parameters)))
+        self._statements.append(Statement(text, now, tuple(parameters)))
+
+    def _define(self, text: str, what: dict[str, Any]) -> None:
+        self.plans = None
+        super()._define(text, what)
 
     def _record(self, text: str, *parameters: Any) -> int:
         return self._statement

@@ -16,6 +16,7 @@ from strandline.ledger.partiql.syntax import Expression
 
 COMMITTED = "_ql_committed_"
 _CATALOG = ("information_schema", "user_tables")
+_MOST_PLANS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,27 @@ class Step:
     alias: str
     origin: Stored | Catalog | Value
     conditions: tuple[Expression, ...]
+
+
+class Plans:
+    """The plans of statements over one state of the ledger's tables. The parser returns one tree for one text.
+
+    Any thread may use it.
+    """
+
+    def __init__(self) -> None:
+        self._plans: dict[int, tuple[tuple[syntax.Source, ...], tuple[Step, ...]]] = {}
+
+    def get(self, sources: tuple[syntax.Source, ...], make: Callable[[], tuple[Step, ...]]) -> tuple[Step, ...]:
+        """Return the plan of these sources, made once."""
+        known = self._plans.get(id(sources))
+        if known is not None and known[0] is sources:
+            return known[1]
+        steps = make()
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[id(sources)] = sources, steps
+        return steps
 
 
 def plan(

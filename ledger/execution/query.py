@@ -8,11 +8,11 @@ from typing import Any
 from amazon.ion.core import Timestamp
 
 from strandline.ledger.execution.documents import Documents, Struct
-from strandline.ledger.execution.plan import ByField, ById, Catalog, Step, Stored, Value, Wanted, plan
+from strandline.ledger.execution.plan import ByField, ById, Catalog, Plans, Step, Stored, Value, Wanted, plan
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import SemanticError
 from strandline.ledger.partiql.evaluate import Evaluator
-from strandline.ledger.partiql.rows import Place, Row
+from strandline.ledger.partiql.rows import Boundary, Place, Row
 from strandline.ledger.partiql.syntax import Expression
 from strandline.ledger.partiql.values import (
     MISSING,
@@ -39,18 +39,29 @@ class Found:
 
 
 class Queries:
-    """The queries of one statement. `check` raises an error when the transaction's time is over."""
+    """The queries of one statement. `check` raises an error when the transaction's time is over.
+
+    `plans` are those of other statements, and are kept for others.
+    """
 
     def __init__(
-        self, documents: Documents, parameters: tuple[Any, ...], now: Timestamp, check: Callable[[], None]
+        self,
+        documents: Documents,
+        parameters: tuple[Any, ...],
+        now: Timestamp,
+        check: Callable[[], None],
+        plans: Plans | None = None,
     ) -> None:
         self.documents = documents
         self.now = now
         self.reads = 0
         self.evaluator = Evaluator(parameters, self)
         self._check = check
-        self._plans: dict[int, tuple[Step, ...]] = {}
+        self._plans = plans
+        self._planned: dict[int, tuple[Step, ...]] = {}
         self._values: dict[int, list[Found]] = {}
+        self._constant: dict[int, list[Any]] = {}
+        self._exists: dict[int, bool] = {}
 
     @property
     def transaction_id(self) -> str:
@@ -60,19 +71,47 @@ class Queries:
         self, sources: tuple[syntax.Source, ...], where: Expression | None, outer: frozenset[str] = frozenset()
     ) -> tuple[Step, ...]:
         """Return the plan of the sources, made once."""
-        if id(sources) not in self._plans:
-            find, dropped = self.documents.table, self.documents.dropped
-            self._plans[id(sources)] = plan(sources, where, find, dropped, outer)
-        return self._plans[id(sources)]
+        if (steps := self._planned.get(id(sources))) is None:
+
+            def make() -> tuple[Step, ...]:
+                return plan(sources, where, self.documents.table, self.documents.dropped, outer)
+
+            steps = make() if self._plans is None else self._plans.get(sources, make)
+            self._planned[id(sources)] = steps
+        return steps
 
     # -- SELECT
 
-    def select(self, query: syntax.Select, row: Row) -> Iterator[Any]:
-        """Yield the values of a query within a row."""
+    def select(self, query: syntax.Select, row: Row) -> Iterable[Any]:
+        """Return the values of a query within a row.
+
+        One that has looked for no name in the rows around it has the same values in each: it runs once.
+        """
+        if row.outer is None and not row.variables:
+            return self._select(query, row, Boundary())
+        if (known := self._constant.get(id(query))) is not None:
+            return known
+        boundary = Boundary()
+        values = list(self._select(query, row, boundary))
+        if not boundary.crossed:
+            self._constant[id(query)] = values
+        return values
+
+    def exists(self, query: syntax.Select, row: Row) -> bool:
+        """Return whether a query within a row has a value."""
+        if (known := self._exists.get(id(query))) is not None:
+            return known
+        boundary = Boundary()
+        found = any(True for _ in self._select(query, row, boundary))
+        if not boundary.crossed:
+            self._exists[id(query)] = found
+        return found
+
+    def _select(self, query: syntax.Select, row: Row, boundary: Boundary) -> Iterator[Any]:
         steps = self.plan(query.sources, query.where, _bound(row))
-        rows = self.rows(steps, row)
+        rows = self.rows(steps, row, boundary)
         if query.group_by is not None or query.having is not None or _aggregates(query):
-            rows = self._groups(query, rows, row)
+            rows = self._groups(query, rows, row.inner(boundary))
         for one in rows:
             value = self._projected(query, one)
             if value is not MISSING:
@@ -94,7 +133,8 @@ class Queries:
                 made[item.alias or _column(item.expression) or f"_{place}"] = value
         return made
 
-    def _groups(self, query: syntax.Select, rows: Iterable[Row], outer: Row) -> Iterator[Row]:
+    def _groups(self, query: syntax.Select, rows: Iterable[Row], empty: Row) -> Iterator[Row]:
+        """Yield a row for each group; for no rows at all and no GROUP BY, one of the empty row."""
         groups: dict[Any, list[Row]] = {}
         for row in rows:
             values = [self.evaluator.value(item.expression, row) for item in query.group_by or ()]
@@ -102,18 +142,18 @@ class Queries:
         if not groups and query.group_by is None:
             groups[()] = []
         for members in groups.values():
-            first = members[0] if members else outer.inner()
+            first = members[0] if members else empty
             named = {item.alias: self.evaluator.value(item.expression, first) for item in query.group_by or ()}
             more = {name: value for name, value in named.items() if name is not None}
-            group = Row({**first.variables, **more}, first.sources, first.outer, members)
+            group = Row({**first.variables, **more}, first.sources, first.outer, members, (), first.boundary)
             if self.evaluator.holds(query.having, group):
                 yield group
 
     # -- FROM and WHERE
 
-    def rows(self, steps: tuple[Step, ...], row: Row) -> Iterator[Row]:
+    def rows(self, steps: tuple[Step, ...], row: Row, boundary: Boundary | None = None) -> Iterator[Row]:
         """Yield the rows of the sources for which all conditions hold."""
-        yield from self._bind(steps, 0, row.inner())
+        yield from self._bind(steps, 0, row.inner(boundary))
 
     def _bind(self, steps: tuple[Step, ...], place: int, row: Row) -> Iterator[Row]:
         if place == len(steps):

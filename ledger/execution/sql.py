@@ -1,6 +1,7 @@
 """The reads of statements, as of the block `end`."""
 
-DOCUMENT = "r.document_id, r.version, r.data_ion, r.data, r.state, r.sequence_no, r.tx_id, r.tx_time"
+from strandline.ledger.reading import DOCUMENT
+
 COMMITTED = f"{DOCUMENT}, r.hash, r.data_hash, r.metadata"
 
 # `end` is the mark of the snapshot, which journal.document reflects.

@@ -12,7 +12,7 @@ from strandline.ledger.execution.plan import Step, Stored, Value, describe, no_s
 from strandline.ledger.execution.query import Queries
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import SemanticError
-from strandline.ledger.partiql.parser import parse
+from strandline.ledger.partiql.parser import MOST_CACHED, parse
 from strandline.ledger.partiql.rows import Row
 from strandline.ledger.partiql.values import MISSING, SEQUENCES, STRUCTS, Bag, kind, text_of
 from strandline.ledger.transaction import MOST_DOCUMENTS
@@ -44,9 +44,10 @@ def run(documents: Documents, text: str, parameters: Sequence[Any], check: Calla
         raise SemanticError(
             f"Semantic Error: the statement has {statement.parameters} parameters, {len(parameters)} were given"
         )
-    documents.begin_statement(text, parameters)
     now = timestamp(time.time_ns() // 1_000_000)
-    return _Run(documents, Queries(documents, tuple(parameters), now, check)).run(statement.node)
+    documents.begin_statement(text, parameters, now)
+    plans = documents.plans if len(text) <= MOST_CACHED else None  # a longer one is parsed, and planned, each time
+    return _Run(documents, Queries(documents, tuple(parameters), now, check, plans)).run(statement.node)
 
 
 def explain(documents: Documents, text: str) -> Iterator[str]:
@@ -65,7 +66,7 @@ class _Run:
 
     def run(self, node: syntax.Node) -> Result:
         if isinstance(node, syntax.Select):
-            return Result(self._queries.select(node, _NOTHING), self._queries)
+            return Result(iter(self._queries.select(node, _NOTHING)), self._queries)
         if isinstance(node, syntax.Insert):
             return self._result(self._insert(node))
         if isinstance(node, syntax.Change):
@@ -221,7 +222,7 @@ class _DocumentChange:
             for name in path:
                 value = value[name] if _has(value, name) else MISSING
             now[alias] = value
-        return Row({**row.variables, **now}, row.sources, row.outer)
+        return Row({**row.variables, **now}, row.sources, row.outer, boundary=row.boundary)
 
 
 def _has(value: Any, name: str | int) -> bool:

@@ -51,6 +51,9 @@ class Surroundings(Protocol):
     def select(self, query: syntax.Select, row: Row) -> Iterable[Any]:
         """Run a query within a row."""
 
+    def exists(self, query: syntax.Select, row: Row) -> bool:
+        """Tell whether a query within a row has a value."""
+
 
 class Evaluator:
     """Evaluates the expressions of one statement."""
@@ -177,7 +180,7 @@ class Evaluator:
 
     def _exists(self, node: syntax.Exists, row: Row) -> bool:
         if isinstance(node.collection, syntax.Select):
-            return any(True for _ in self._surroundings.select(node.collection, row))
+            return self._surroundings.exists(node.collection, row)
         value = self.value(node.collection, row)
         return not is_unknown(value) and functions.size(value) > 0
 

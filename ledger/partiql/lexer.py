@@ -9,7 +9,7 @@ MOST_CHARACTERS = 100_000  # QLDB's API, ExecuteStatement
 
 Kind = Literal["keyword", "name", "quoted", "string", "number", "ion", "operator", "end"]
 
-# Words with a meaning in the grammar; any other word is a name. QLDB reserved all of SQL's words, which are names here.
+# Words with a meaning in the grammar; any other word is a name (of which the parser refuses the reserved ones).
 KEYWORDS = frozenset(
     "ALL AND AS AT BETWEEN BY CASE CREATE CROSS DELETE DISTINCT DROP ELSE END ESCAPE EXEC EXISTS FALSE FROM FULL GROUP "
     "HAVING IN INDEX INNER INSERT INTO IS JOIN LEFT LIKE LIMIT MISSING NOT NULL ON OR ORDER OUTER REMOVE RIGHT SELECT "

@@ -14,6 +14,7 @@ from strandline.journal.ion import values as ion
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import StatementSyntaxError, at
 from strandline.ledger.partiql.lexer import Token, tokens
+from strandline.ledger.partiql.reserved import RESERVED
 from strandline.ledger.partiql.syntax import Expression
 
 MOST_DEPTH = 64
@@ -21,15 +22,11 @@ MOST_SOURCES = 32  # of one FROM
 MOST_DIGITS = 1_000  # of a number in a statement
 MOST_EXPONENT = 6_000
 _CACHED = 500  # statements: an application has few, with parameters
-_CACHED_CHARACTERS = 10_000
+MOST_CACHED = 10_000  # characters
 
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGN = range(1, 8)  # how strongly an operator binds
 _AGGREGATES = frozenset(("COUNT", "SUM", "MIN", "MAX", "AVG"))
-# Keywords that are names where only a name can be; all others need quotes there.
-_ALSO_NAMES = frozenset(
-    ("VALUE", "INDEX", "MISSING", "LIMIT", "ORDER", "GROUP", "TABLE", "LEFT", "RIGHT", "END", "ALL")
-)
 _REFUSED = {
     "ORDER": "QLDB's PartiQL has no ORDER BY", "LIMIT": "QLDB's PartiQL has no LIMIT",
     "UNION": "QLDB's PartiQL has no UNION", "RIGHT": "a join is INNER or LEFT", "FULL": "a join is INNER or LEFT",
@@ -41,7 +38,7 @@ Parsed = TypeVar("Parsed")
 
 def parse(text: str) -> syntax.Statement:
     """Return the statement that the text holds. Raises StatementSyntaxError."""
-    return _parse_again(text) if len(text) <= _CACHED_CHARACTERS else _Parser(text).statement()
+    return _parse_again(text) if len(text) <= MOST_CACHED else _Parser(text).statement()
 
 
 @lru_cache(_CACHED)
@@ -113,14 +110,20 @@ class _Parser:
 
     def _name(self, what: str = "a name") -> str:
         token = self._token
-        if token.kind in ("name", "quoted") or (token.kind == "keyword" and token.value in _ALSO_NAMES):
+        if token.kind == "quoted" or (token.kind == "name" and token.value.upper() not in RESERVED):
             self._index += 1
-            return token.value if token.kind != "keyword" else self._spelt(token)
+            return token.value
+        if token.kind in ("name", "keyword"):
+            word = token.value.upper()
+            raise self._refusal(f"expected {what}, found {word}, a reserved word: as a name it needs double quotes")
         raise self._error(what)
 
-    def _spelt(self, token: Token) -> str:
-        """Return a keyword as it is written in the text."""
-        return self._text[token.position : token.position + len(token.value)]
+    def _any_name(self, what: str) -> str:
+        """Take a name where a reserved word means itself: a type, a part of a date, an option."""
+        if self._token.kind != "name":
+            return self._name(what)
+        self._index += 1
+        return self._tokens[self._index - 1].value
 
     def _alias(self) -> str | None:
         if self._takes("AS"):
@@ -220,7 +223,7 @@ class _Parser:
         """WITH (name = value, …): AWS's tags, and how to drop an index. They have no effect here."""
 
         def option() -> None:
-            self._name("an option")
+            self._any_name("an option")
             self._need("=")
             self._expression()
 
@@ -268,8 +271,7 @@ class _Parser:
         self._takes("ALL")
         items: tuple[syntax.Item, ...] | None = None
         value = None
-        if self._is("VALUE") and not self._is_next("FROM", ",", ".", "AS"):
-            self._takes("VALUE")
+        if self._takes("VALUE"):
             value = self._expression()
         elif not self._takes("*"):
             items = self._separated(self._item)
@@ -399,7 +401,7 @@ class _Parser:
         if self._token.kind == "keyword" and self._token.value in ("NULL", "MISSING"):
             self._index += 1
             return self._tokens[self._index - 1].value
-        name = self._name("a type").upper()
+        name = self._any_name("a type").upper()
         if name == "CHARACTER" and self._word("VARYING"):
             name = "VARCHAR"
         if name == "DOUBLE" and self._word("PRECISION"):
@@ -437,8 +439,8 @@ class _Parser:
         token = self._token
         if token.kind == "keyword":
             self._index += 1
-            return syntax.Literal(self._spelt(token))
-        return syntax.Literal(self._name("a field"))
+            return syntax.Literal(self._text[token.position : token.position + len(token.value)])
+        return syntax.Literal(self._any_name("a field"))
 
     def _atom(self) -> Expression:
         token = self._token
@@ -449,11 +451,11 @@ class _Parser:
             return syntax.Literal(self._number())
         if token.kind == "ion":
             return syntax.Literal(self._ion())
+        if token.kind == "name" and self._is_next("("):
+            self._index += 2
+            return self._nested(lambda: self._call(token))
         if token.kind in ("name", "quoted"):
-            self._index += 1
-            if token.kind == "name" and self._takes("("):
-                return self._nested(lambda: self._call(token))
-            return syntax.Name(token.value, token.position)
+            return self._variable("an expression")
         return self._special()
 
     def _special(self) -> Expression:
@@ -488,8 +490,6 @@ class _Parser:
             return syntax.Exists(collection)
         if self._takes("CASE"):
             return self._case()
-        if self._token.kind == "keyword" and self._token.value in ("VALUE", "INDEX"):
-            return syntax.Name(self._name(), position)
         raise self._error("an expression")
 
     def _parenthesis(self) -> Expression:
@@ -526,11 +526,11 @@ class _Parser:
             self._need("AS")
             arguments = (operand, syntax.Literal(self._type()))
         elif name == "EXTRACT":
-            part = syntax.Literal(self._name("a part of a date").upper())
+            part = syntax.Literal(self._any_name("a part of a date").upper())
             self._need("FROM")
             arguments = (part, self._expression())
         elif name in ("DATE_ADD", "DATE_DIFF"):
-            part = syntax.Literal(self._name("a part of a date").upper())
+            part = syntax.Literal(self._any_name("a part of a date").upper())
             self._need(",")
             arguments = (part, *self._separated(self._expression))
         elif name == "TRIM":

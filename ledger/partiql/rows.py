@@ -13,6 +13,15 @@ class Place(NamedTuple):
     position: int
 
 
+class Boundary:
+    """The boundary between a query and those around it: `crossed` if a name was looked for beyond it."""
+
+    __slots__ = ("crossed",)
+
+    def __init__(self) -> None:
+        self.crossed = False
+
+
 class Row:
     """The variables that the sources of FROM bind, within those of an outer query.
 
@@ -20,7 +29,7 @@ class Row:
     the values of the sources are from. `members` are the rows of a group.
     """
 
-    __slots__ = ("members", "outer", "places", "sources", "variables")
+    __slots__ = ("boundary", "members", "outer", "places", "sources", "variables")
 
     def __init__(
         self,
@@ -29,21 +38,24 @@ class Row:
         outer: "Row | None" = None,
         members: "Sequence[Row] | None" = None,
         places: tuple[Place, ...] = (),
+        boundary: Boundary | None = None,
     ) -> None:
         self.variables = variables
         self.sources = sources
         self.outer = outer
         self.members = members
         self.places = places
+        self.boundary = boundary or Boundary()
 
     def bind(self, alias: str, value: Any, more: Mapping[str, Any], place: Place) -> "Row":
         """Return the row with one more source, and with the variables of its AT and BY."""
         variables = {**self.variables, **more, alias: value}
-        return Row(variables, (*self.sources, alias), self.outer, places=(*self.places, place))
+        sources, places = (*self.sources, alias), (*self.places, place)
+        return Row(variables, sources, self.outer, None, places, self.boundary)
 
-    def inner(self) -> "Row":
+    def inner(self, boundary: Boundary | None = None) -> "Row":
         """Return the row that a query within this one begins with."""
-        return Row({}, (), self)
+        return Row({}, (), self, boundary=boundary)
 
     def binds(self, name: str) -> bool:
         """Return whether the name is a variable, here or in an outer query."""
@@ -59,5 +71,6 @@ class Row:
                 value = row.variables[alias]
                 if isinstance(value, STRUCTS) and name in value:
                     return value[name]
+            row.boundary.crossed = True
             row = row.outer
         return MISSING

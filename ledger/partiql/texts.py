@@ -3,18 +3,14 @@
 import re
 from collections.abc import Iterable
 
+from strandline.ledger.partiql.reserved import RESERVED
+
 _PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
-# The reserved words of PartiQL that are plausible names of tables and fields.
-_RESERVED = frozenset(
-    "ADD ALL AND AS ASC AT BETWEEN BY CASE CHECK COLUMN CREATE DATE DEFAULT DELETE DESC DISTINCT DROP ELSE END EXISTS "
-    "FROM GROUP IN INDEX INSERT INTO IS KEY LIKE LIMIT LIST MISSING NOT NULL ON OR ORDER REMOVE SELECT SET SEXP STRUCT "
-    "SYMBOL TABLE THEN TIME TIMESTAMP TO TUPLE UNION UPDATE USER USING VALUE VALUES VIEW WHEN WHERE WITH".split()
-)
 
 
 def name(text: str) -> str:
     """Return an identifier, in double quotes if it needs them."""
-    if _PLAIN.fullmatch(text) and text.upper() not in _RESERVED:
+    if _PLAIN.fullmatch(text) and text.upper() not in RESERVED:
         return text
     return '"' + text.replace('"', '""') + '"'
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "build/drivers"
 LEDGER = "vehicles"
 
 if not os.environ.get("STRANDLINE_TEST_DRIVERS"):
@@ -19,10 +20,14 @@ if not os.environ.get("STRANDLINE_TEST_DRIVERS"):
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver's program: its command, before the URL, the ledger's name and the scenario."""
+    """A driver's program: its command, before the URL, the ledger's name and the scenario.
+
+    `built` is there if the program was built, which needs the toolchain of its language.
+    """
 
     name: str
     command: tuple[str, ...]
+    built: Path
     environment: tuple[tuple[str, str], ...] = ()
 
     def start(self, url: str, scenario: str) -> subprocess.Popen[str]:
@@ -46,15 +51,21 @@ class Driver:
         return json.loads(printed)
 
 
+PYTHON = ROOT / ".venv-drivers/bin/python"
+JAVA = BUILT / "classes/Client.class"
 DRIVERS = (
-    Driver("python", (str(ROOT / ".venv-drivers/bin/python"), str(ROOT / "tests/drivers/python_client.py"))),
-    Driver("node", ("node", str(ROOT / "tests/drivers/node/client.js"))),
+    Driver("python", (str(PYTHON), str(ROOT / "tests/drivers/python_client.py")), PYTHON),
+    Driver("node", ("node", str(ROOT / "tests/drivers/node/client.js")), ROOT / "tests/drivers/node/node_modules"),
+    Driver("java", ("java", "-Xmx256m", "-cp", f"{BUILT}/jars/*:{BUILT}/classes", "Client"), JAVA),
+    Driver("go", (str(BUILT / "go-client"),), BUILT / "go-client"),
 )
 
 
 @pytest.fixture(params=DRIVERS, ids=lambda one: one.name)
 def driver(request: pytest.FixtureRequest) -> Driver:
     found: Driver = request.param
+    if not found.built.exists():
+        pytest.skip(f"the driver for {found.name} is not built: `make test-drivers` says what it needs")
     return found
 
 

@@ -101,6 +101,17 @@ def expiry(qldb: QldbDriver) -> dict[str, Any]:
     return {"expired": expired, "after": len(run(qldb, "SELECT 1 FROM << 0 >>"))}
 
 
+def capacity(qldb: QldbDriver) -> dict[str, Any]:
+    """The server has room for one transaction: another is refused until the first has ended."""
+    other = driver(*sys.argv[1:3])
+
+    def busy(txn: Any) -> dict[str, Any]:
+        list(txn.execute_statement("SELECT * FROM Vehicle"))
+        return failure(lambda: run(other, "SELECT * FROM Vehicle"))
+
+    return {"refused": qldb.execute_lambda(busy), "after": len(run(other, "SELECT 1 FROM << 0 >>"))}
+
+
 def accounts(qldb: QldbDriver) -> dict[str, Any]:
     run(qldb, "CREATE TABLE Account")
     run(qldb, "CREATE INDEX ON Account (name)")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from strandline.journal.ion.values import read_one
 from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
 from strandline.ledger.endpoint.sessions import Sessions
-from tests.drivers.conftest import LEDGER, Driver
+from tests.drivers.conftest import LEDGER, ROOT, Driver
 from tests.ledger.endpoint.client import served
 from tests.ledger.execution.statements import run
 
 VALUES = Path(__file__).with_name("values.ion")
+SHELL = ROOT / ".venv-qldbshell/bin/qldbshell"
 KEYS = "[app]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = made-up-secret-of-a-test\n"
 
 
@@ -87,29 +89,44 @@ def test_driver_works_unchanged(driver: Driver, database: str, tmp_path: Path, k
 
 
 def test_wrong_key_is_refused(driver: Driver, database: str, tmp_path: Path, keys: str) -> None:
-    other = Driver(driver.name, driver.command, (("AWS_SECRET_ACCESS_KEY", "another-secret-of-a-test"),))
+    other = replace(driver, environment=(("AWS_SECRET_ACCESS_KEY", "another-secret-of-a-test"),))
     with serving(database, tmp_path, "--keys", keys) as (url, _), other.start(url, "tables") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "InvalidSignature" in errors
+    assert "signature" in errors.lower()
     assert "another-secret" not in errors
+
+
+@contextmanager
+def sessions_of(database: str, most_transactions: int, *, transaction_seconds: float) -> Iterator[str]:
+    """Serve a ledger with a table Vehicle from this process. Yields the URL."""
+    with Ledger(database) as ledger:
+        run(ledger, "CREATE TABLE Vehicle")
+        sessions = Sessions(ledger, most_transactions, idle_seconds=2)
+        sessions.transaction_seconds = transaction_seconds
+        sessions.start()
+        try:
+            with served(Application(sessions, keys=None, ledger_name=LEDGER)) as url:
+                yield url
+        finally:
+            sessions.stop()
+            assert sessions.join(10)
 
 
 def test_time_is_over(driver: Driver, database: str) -> None:
     """An expired transaction ends, and is not tried again; a lost session is begun again."""
-    with Ledger(database) as ledger:
-        run(ledger, "CREATE TABLE Vehicle")
-        sessions = Sessions(ledger, 10, idle_seconds=2)
-        sessions.transaction_seconds = 1
-        sessions.start()
-        try:
-            with served(Application(sessions, keys=None, ledger_name=LEDGER)) as url:
-                answer = driver.play(url, "expiry")
-        finally:
-            sessions.stop()
-            assert sessions.join(10)
+    with sessions_of(database, 10, transaction_seconds=1) as url:
+        answer = driver.play(url, "expiry")
     assert answer["expired"]["code"] == "InvalidSessionException"
     assert answer["expired"]["message"].endswith("has expired")
+    assert answer["after"] == 1
+
+
+def test_capacity_is_exceeded(driver: Driver, database: str) -> None:
+    """A transaction without room is refused, and another has room later."""
+    with sessions_of(database, 1, transaction_seconds=30) as url:
+        answer = driver.play(url, "capacity")
+    assert answer["refused"]["code"] == "CapacityExceededException"
     assert answer["after"] == 1
 
 
@@ -140,3 +157,25 @@ def test_money_is_moved_while_the_endpoint_is_killed(driver: Driver, database: s
         assert sum(run(ledger, "SELECT VALUE balance FROM Account")) == 600
     assert sum(versions) >= 2 * 32  # a move writes two documents
     assert verify_store(database, workers=1).ok
+
+
+@pytest.mark.skipif(not SHELL.exists(), reason="qldbshell is not installed: run `make test-drivers`")
+def test_qldbshell(database: str, tmp_path: Path) -> None:
+    """AWS's shell in Python: a statement by itself, a transaction of several, an error."""
+    typed = [
+        "CREATE TABLE Shelf",
+        "start; INSERT INTO Shelf {'name': 'first'}; SELECT s.name AS found FROM Shelf AS s; commit",
+        "SELECT FROM",
+        "quit",
+    ]
+    keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+    with serving(database, tmp_path) as (url, _):
+        shell = subprocess.run(
+            [SHELL, "-s", url, "-l", LEDGER, "-r", "eu-west-2"], env={**os.environ, **keys}, text=True,
+            input="\r".join([*typed, ""]), capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+    assert 'found: "first"' in shell.stderr
+    assert "committed" in shell.stderr
+    assert "Parser Error: at line 1, column 8" in shell.stderr
+    with Ledger(database) as ledger:
+        assert run(ledger, "SELECT VALUE name FROM Shelf") == ["first"]

@@ -16,6 +16,7 @@ def test_erasure_from_the_request_to_the_receipts(run: Run, tmp_path: Path) -> N
     assert "No revision" in run("find-subject", "Licence.licenceId", "nobody").out
     asked = run("find-subject", "Licence.licenceId", made.strings[0], "--json")
     assert {one["document_id"] for one in asked.json["versions"]} == {"Document00000000000000"}
+    assert [(one["sequence_no"], one["kind"]) for one in asked.json["statements"]] == [(1, "UPDATE")]
     replayed = run("replay", str(whole), "--json")
     assert (replayed.status, replayed.json["redactions"]) == (0, 6)
     said += [replayed, run("status", "--json")]

@@ -76,6 +76,18 @@ const scenarios = {
     return { expired, after: (await run(qldb, 'SELECT 1 FROM << 0 >>')).length };
   },
 
+  // The server has room for one transaction: another is refused until the first has ended.
+  async capacity(qldb) {
+    const other = driver(ledger);
+    const refused = await qldb.executeLambda(async (txn) => {
+      await txn.execute('SELECT * FROM Vehicle');
+      return failure(() => run(other, 'SELECT * FROM Vehicle'));
+    });
+    const after = (await run(other, 'SELECT 1 FROM << 0 >>')).length;
+    other.close();
+    return { refused, after };
+  },
+
   async accounts(qldb) {
     await run(qldb, 'CREATE TABLE Account');
     await run(qldb, 'CREATE INDEX ON Account (name)');

@@ -28,7 +28,7 @@ READS = [
     ("SELECT * FROM Vehicle WHERE VIN IN ('V8', 'V9')", "INSERT INTO Vehicle {'VIN': 'V9'}"),
     ("SELECT * FROM Vehicle WHERE make = 'x'", "UPDATE Vehicle SET make = 'x' WHERE VIN = 'V1'"),
     ("SELECT * FROM Vehicle WHERE make = 'Ada'", "UPDATE Vehicle SET make = 'x' WHERE VIN = 'V1'"),
-    ("SELECT * FROM Vehicle WHERE year > 5000", "INSERT INTO Vehicle {'VIN': 'V9'}"),
+    ("SELECT * FROM Vehicle AS v WHERE v.year > 5000", "INSERT INTO Vehicle {'VIN': 'V9'}"),
     ("SELECT COUNT(*) FROM Vehicle", "DELETE FROM Vehicle WHERE VIN = 'V1'"),
     ("SELECT * FROM _ql_committed_Vehicle WHERE data.VIN = 'V1'", "UPDATE Vehicle SET make = 'x' WHERE VIN = 'V1'"),
     ("SELECT * FROM history(Vehicle)", "INSERT INTO Vehicle {'VIN': 'V9'}"),

@@ -16,12 +16,12 @@ QUERIES: list[tuple[str, list[Any]]] = [
     ("SELECT make FROM Vehicle WHERE VIN = 'V2'", [{"make": "Bee"}]),
     ("SELECT VALUE make FROM Vehicle WHERE VIN = 'V3'", [None]),  # a symbol equals a string
     ("SELECT VALUE make FROM Vehicle WHERE VIN = `'V1'`", ["Ada"]),
-    ("SELECT VALUE make FROM Vehicle WHERE year = 2002", ["Bee"]),
-    ("SELECT VALUE make FROM Vehicle WHERE year IN (2001.0, 2002)", ["Ada", "Bee"]),
+    ("SELECT VALUE make FROM Vehicle WHERE Vehicle.year = 2002", ["Bee"]),
+    ("SELECT VALUE make FROM Vehicle WHERE Vehicle.year IN (2001.0, 2002)", ["Ada", "Bee"]),
     ("SELECT VALUE make FROM Vehicle AS v WHERE v.VIN IN ('V1', 'V2', 'V1', 'V9')", ["Ada", "Bee"]),
     ("SELECT VALUE VIN FROM Vehicle WHERE built = `2002-05-01T`", [ion("V3"), "V2"]),  # an instant, not a text
     ("SELECT VALUE VIN FROM Vehicle WHERE make IS NULL AND price IS MISSING", [ion("V3")]),
-    ("SELECT VALUE VIN FROM Vehicle WHERE year > 2001 AND price < 100", ["V2"]),
+    ("SELECT VALUE VIN FROM Vehicle WHERE Vehicle.year > 2001 AND price < 100", ["V2"]),
     ("SELECT VALUE VIN FROM Vehicle WHERE make LIKE 'A%' OR make = 'Bee'", ["V1", "V2"]),
     ("SELECT o.id FROM Vehicle AS v, v.owners AS o WHERE v.VIN = 'V1'", [{"id": "G1"}, {"id": "G2"}]),
     ("SELECT i, o.id FROM Vehicle AS v, @v.owners AS o AT i WHERE v.VIN = 'V1' AND i > 0", [{"i": 1, "id": "G2"}]),
@@ -33,7 +33,7 @@ QUERIES: list[tuple[str, list[Any]]] = [
      [{"VIN": "V1"}]),
     ("SELECT VALUE n FROM Vehicle AS v, UNPIVOT v AS m AT n WHERE v.VIN = 'V1'",
      ["VIN", "make", "owners", "price", "year"]),
-    ("SELECT COUNT(*), SUM(price) AS total, MIN(year), MAX(year), AVG(price) FROM Vehicle",
+    ("SELECT COUNT(*), SUM(price) AS total, MIN(Vehicle.year), MAX(Vehicle.year), AVG(price) FROM Vehicle",
      [{"_1": 3, "total": Decimal("30.50"), "_3": 2001, "_4": 2003.0, "_5": Decimal("15.25")}]),
     ("SELECT COUNT(*) AS n FROM Vehicle WHERE VIN = 'none'", [{"n": 0}]),
     ("SELECT SUM(price) AS n FROM Vehicle WHERE VIN = 'none'", [{"n": None}]),
@@ -58,6 +58,54 @@ def test_queries(vehicles: Ledger) -> None:
     for text, expected in QUERIES:
         found = run(vehicles, text)
         assert sorted(map(ion_hash, found)) == sorted(map(ion_hash, expected)), (text, found)
+
+
+SUBQUERIES = [
+    # the query, its values, the documents that it reads
+    ("SELECT VALUE v.VIN FROM Vehicle AS v WHERE 'Bob' IN (SELECT VALUE o.name FROM Owner AS o)",
+     ["V1", "V2", ion("V3")], 3 + 2),
+    ("SELECT VALUE v.VIN FROM Vehicle AS v WHERE EXISTS(SELECT * FROM Owner AS o WHERE o.name = 'Bob')",
+     ["V1", "V2", ion("V3")], 3 + 1),
+    ("SELECT VALUE (SELECT COUNT(*) AS n FROM Owner AS o) FROM Vehicle AS v WHERE v.make = 'Ada'", [[{"n": 2}]], 1 + 2),
+    # A name of a row outside, by its variable or as a field's bare name: run for each row.
+    ("SELECT VALUE v.VIN FROM Vehicle AS v WHERE EXISTS(SELECT * FROM Owner AS o WHERE o.GovId = v.owners[0].id)",
+     ["V1", "V2"], 3 + 2),
+    ("SELECT VALUE (SELECT VALUE make FROM << {'x': 1} >>) FROM Vehicle", [["Ada"], ["Bee"], [None]], 3 + 3),
+    ("SELECT VALUE (SELECT VALUE (SELECT VALUE v.VIN FROM << 1 >>) FROM << 2 >>) FROM Vehicle AS v",
+     [[["V1"]], [["V2"]], [[ion("V3")]]], 3 + 3 + 3),
+    ("SELECT VALUE SIZE(SELECT o.name FROM Owner AS o GROUP BY o.name HAVING COUNT(v.make) > 0) FROM Vehicle AS v",
+     [2, 2, 0], 3 + 3 * 2),
+]  # fmt: skip
+
+
+def test_subquery_runs_once_unless_it_looks_outside(vehicles: Ledger) -> None:
+    for text, expected, reads in SUBQUERIES:
+        with vehicles.begin() as transaction:
+            rows = transaction.execute(text)
+            found = list(rows)
+            assert rows.new_reads() == reads, text
+        assert sorted(map(ion_hash, found)) == sorted(map(ion_hash, expected)), (text, found)
+
+
+def test_plan_is_of_the_tables_that_are_there(vehicles: Ledger) -> None:
+    """The same text is planned anew after an index was created or dropped, also by the transaction itself."""
+    text, scan = (
+        "SELECT * FROM Owner WHERE name = 'Ann'",
+        ["Owner: documents of Owner by a scan in PostgreSQL for equal name"],
+    )
+    assert plan(vehicles, text) == scan
+    run(vehicles, "CREATE INDEX ON Owner (name)")
+    assert plan(vehicles, text) == ["Owner: documents of Owner by the index on name"]
+    (index,) = (
+        one["indexId"] for table in run(vehicles, "SELECT * FROM information_schema.user_tables")
+        for one in table["indexes"] if one["expr"] == "[name]"
+    )  # fmt: skip
+    with vehicles.begin() as transaction:
+        assert list(transaction.execute(text)) == [{"GovId": "G1", "name": "Ann"}]
+        list(transaction.execute(f'DROP INDEX "{index}" ON Owner WITH (purge = true)'))
+        assert transaction.explain(text) == scan
+        assert list(transaction.execute(text)) == [{"GovId": "G1", "name": "Ann"}]
+    assert run(vehicles, text) == [{"GovId": "G1", "name": "Ann"}]
 
 
 PLANS = [

@@ -19,6 +19,9 @@ class Nowhere:
     def select(self, query: syntax.Select, row: Row) -> Iterable[Any]:
         raise AssertionError("no ledger here")
 
+    def exists(self, query: syntax.Select, row: Row) -> bool:
+        raise AssertionError("no ledger here")
+
 
 def expression(text: str) -> syntax.Expression:
     """The tree of an expression."""

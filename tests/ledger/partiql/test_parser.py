@@ -13,6 +13,7 @@ from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import StatementSyntaxError
 from strandline.ledger.partiql.lexer import KEYWORDS, tokens
 from strandline.ledger.partiql.parser import MOST_DEPTH, parse
+from strandline.ledger.partiql.reserved import RESERVED
 from tests.ledger.partiql.evaluation import expression
 
 SHAPES = [line for line in Path(__file__).with_name("shapes.txt").read_text().splitlines() if line]
@@ -30,8 +31,8 @@ def test_every_shape_is_parsed(text: str) -> None:
         "select * from T where a=1;",
         "-- a comment\nSELECT /* another * / one */ * FROM T -- the end",
         "SELECT t.value, t.from, t.order FROM T AS t",
-        "SELECT VALUE value FROM << 1 >> AS value",
-        "SELECT value, index FROM T",
+        'SELECT VALUE "value" FROM << 1 >> AS "value"',
+        'SELECT "value", t.index, t.date, t."from" FROM T AS t',
         "UPDATE T SET a = 1, b = 2 REMOVE c INSERT INTO d VALUE 1 WHERE k = 1",
         "SELECT * FROM history(T) AS h",
         "SELECT EXTRACT(SECOND FROM t.d) FROM T AS t",
@@ -86,6 +87,14 @@ def test_numbers_are_exact() -> None:
         ("DROP VIEW x", "expected INDEX, found a name"),
         ("SELECT a = b = c FROM T", "comparisons of comparisons need parentheses"),
         ("SELECT 1e9999 FROM T", "a number has at most"),
+        (
+            "SELECT date FROM T",
+            "at line 1, column 8: expected an expression, found DATE, a reserved word: as a name it "
+            "needs double quotes",
+        ),
+        ("SELECT a AS value FROM T", "expected an alias, found VALUE, a reserved word"),
+        ("CREATE TABLE User", "expected a table, found USER, a reserved word"),
+        ("UPDATE T SET key = 1", "expected a field or a path, found KEY, a reserved word"),
         ("", "expected SELECT, INSERT, UPDATE, DELETE, FROM, CREATE, DROP, UNDROP or EXEC"),
     ],
 )
@@ -164,6 +173,17 @@ def test_any_text_is_a_statement_or_a_syntax_error(text: str) -> None:
 def test_mutated_statements_are_parsed_or_refused(one: str, cut: int, begin: int, other: str) -> None:
     with suppress(StatementSyntaxError):
         parse(one[:cut] + other[begin:])
+
+
+def test_reserved_words_are_qldbs() -> None:
+    """Each is refused as a name, and is one in quotes or after a point; a call and a type are no names."""
+    assert len(RESERVED) == 251
+    assert KEYWORDS < RESERVED
+    for word in RESERVED - {"END-EXEC"}:
+        with pytest.raises(StatementSyntaxError):
+            parse(f"SELECT a FROM T AS {word.lower()}")
+        parse(f'SELECT a."{word}", a.{word} FROM T AS "{word}"')
+    parse("SELECT COUNT(a), CAST(a AS INT), DATE_ADD(day, 1, a), EXTRACT(YEAR FROM a), SIZE(a) FROM T")
 
 
 def test_tokens_cover_the_text() -> None:

@@ -1,0 +1,78 @@
+"""Finds the transactions whose statements hold a value in their text, where applications glued it in.
+
+Reads all statement texts of the journal. An index would be faster, and one more copy of personal data to erase.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from strandline.consumer.database.connection import Connection
+from strandline.journal.check.statements import ERASED, statement_kind
+from strandline.journal.ion import values as ion
+from strandline.journal.ion.json import read_json
+
+READ_QUOTING = """
+    SELECT sequence_no, transaction_id, block_time, level, transaction_info FROM journal.block
+    WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND transaction_info IS NOT NULL
+      AND EXISTS (SELECT FROM unnest(%s::bytea[]) AS spelling WHERE position(spelling IN transaction_info) > 0)
+    ORDER BY sequence_no"""
+
+
+@dataclass(frozen=True)
+class Quotation:
+    """A statement with the value in its text. `documents` are those that its transaction wrote.
+
+    A redaction of one of their revisions in this block erases the texts of the transaction. Without documents, as
+    after a query, nothing erases them.
+    """
+
+    sequence_no: int
+    transaction_id: str | None
+    block_time: str | None
+    statement: int
+    kind: str
+    documents: tuple[str, ...]
+
+
+def find_quotations(connection: Connection, value: str) -> list[Quotation]:
+    """Return the statements up to the mark whose text holds the value, anywhere in it; none for an empty value.
+
+    Finds the value as it is, and as literals of PartiQL and Ion spell it. Not found: other cases, parts of it, a value
+    that a statement puts together.
+    """
+    if not value:
+        return []
+    spellings = _spellings(value)
+    stored = sorted({form for text in spellings for form in _stored_forms(text)})
+    found: list[Quotation] = []
+    with connection.cursor(name="quotations") as cursor:
+        for number, transaction_id, time, level, info in cursor.execute(READ_QUOTING, [stored]):
+            members = _read(info, level)
+            if ERASED in members:
+                continue
+            documents = tuple(sorted(members.get("documents") or {}))
+            at = None if time is None else time.isoformat()
+            found += [
+                Quotation(number, transaction_id, at, place, statement_kind(statement["statement"]), documents)
+                for place, statement in enumerate(members.get("statements") or ())
+                if any(text in statement["statement"] for text in spellings)
+            ]
+    return found
+
+
+def _spellings(value: str) -> set[str]:
+    """Return the forms of the value within a literal: PartiQL doubles quotes, Ion's and JSON's text escapes them."""
+    escaped = {value.replace("\\", "\\\\").replace(quote, f"\\{quote}") for quote in ("'", '"')}
+    as_json = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True)}
+    return {value, value.replace("'", "''"), value.replace('"', '""')} | escaped | as_json
+
+
+def _stored_forms(text: str) -> set[bytes]:
+    """Return the bytes of a text within a stored transactionInfo: Ion has it as it is, JSON may escape it."""
+    return {text.encode(), json.dumps(text)[1:-1].encode(), json.dumps(text, ensure_ascii=False)[1:-1].encode()}
+
+
+def _read(info: bytes, level: str) -> dict[str, Any]:
+    members: dict[str, Any] = next(read_json(info.decode())) if level == "chain" else ion.read_one(info)
+    return members
