@@ -41,8 +41,16 @@ def _default_home() -> Path:
         return SYSTEM_HOME
 
 
+def _application(given: dict[str, Any]) -> str:
+    """The default name of KCL's lease tables, one per store."""
+    return f"strandline-{given['ledger']}" if given.get("ledger") else "strandline"
+
+
 class Settings(BaseSettings):
     """All settings, validated. An empty value means "not set".
+
+    `ledger` names the ledger that commands work on, by default the one of the database itself; `create_ledgers` lets
+    QLDB's API create and delete ledgers.
 
     The embedded PostgreSQL under `home` stops `linger_seconds` after the last command.
 
@@ -78,6 +86,8 @@ class Settings(BaseSettings):
     )
 
     database_url: str | None = Field(default=None, repr=False)
+    ledger: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,32}$")
+    create_ledgers: bool = False
     home: Path = Field(default_factory=_default_home)
     linger_seconds: int = Field(default=300, ge=0)
     opensearch_url: str | None = Field(default=None, repr=False)
@@ -91,7 +101,7 @@ class Settings(BaseSettings):
     origin: int = Field(default=0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
-    application: str = Field(default="strandline", pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
+    application: str = Field(default_factory=_application, pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
     worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$")
     drain_seconds: int = Field(default=20, ge=1)

@@ -14,6 +14,7 @@ from strandline.journal.ion.json import to_json
 from strandline.journal.make.block import Statement, at, timestamp
 from strandline.ledger import errors
 from strandline.ledger.execution import sql
+from strandline.ledger.execution.access import AccessDenied, May
 from strandline.ledger.transaction import Transaction
 from strandline.ledger.values import Document, as_json
 
@@ -28,6 +29,12 @@ class Documents(Transaction):
     """
 
     _statement = -1
+    may: May | None = None  # everything is allowed
+
+    def check_access(self, action: str, table: str) -> None:
+        """Raises AccessDenied if the action is not allowed on the table of this name."""
+        if self.may is not None and not self.may(action, table):
+            raise AccessDenied
 
     def begin_statement(self, text: str, parameters: Sequence[Any]) -> None:
         """Record a statement; what the transaction does from now on belongs to it."""
@@ -46,6 +53,11 @@ class Documents(Transaction):
     def dropped(self, table_id: str) -> Table | None:
         """Return the dropped table of this id."""
         return self._dropped.get(table_id)
+
+    def table_of_id(self, table_id: str) -> Table | None:
+        """Return the table of this id, active or dropped."""
+        active = (one for one in self._tables.values() if id_of(one) == table_id)
+        return next(active, None) or self._dropped.get(table_id)
 
     def user_table_rows(self) -> list[Struct]:
         """Return the rows of information_schema.user_tables."""
