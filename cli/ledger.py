@@ -22,7 +22,7 @@ from strandline.journal.make.format import Format
 if TYPE_CHECKING:
     from strandline.consumer.database.ledgers import CataloguedLedger
 
-app = typer.Typer(name="ledger", help="Create and list ledgers; publish the journal as an export or a stream.")
+app = typer.Typer(name="ledger", help="The ledgers; the journal as an export or a stream.")
 
 Follow = Annotated[bool, typer.Option("--follow", help="Continue as blocks are appended, until Ctrl-C or SIGTERM.")]
 
@@ -143,7 +143,7 @@ def update(
     protection: Annotated[bool | None, typer.Option("--protect/--no-protect", help="From deletion.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Change the permissions mode or the deletion protection of a ledger."""
+    """Change a ledger's permissions mode or its protection."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.database.ledgers import update_ledger
 

@@ -41,11 +41,6 @@ def _default_home() -> Path:
         return SYSTEM_HOME
 
 
-def _application(given: dict[str, Any]) -> str:
-    """The default name of KCL's lease tables, one per store."""
-    return f"strandline-{given['ledger']}" if given.get("ledger") else "strandline"
-
-
 class Settings(BaseSettings):
     """All settings, validated. An empty value means "not set".
 
@@ -101,7 +96,7 @@ class Settings(BaseSettings):
     origin: int = Field(default=0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
-    application: str = Field(default_factory=_application, pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
+    application: str = Field(default="strandline", pattern=r"^[a-zA-Z0-9_.-]{3,128}$")
     worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$")
     drain_seconds: int = Field(default=20, ge=1)
@@ -126,6 +121,14 @@ class Settings(BaseSettings):
     console_groups_header: str = Field(default="Remote-Groups", pattern=r"^[A-Za-z0-9-]{1,64}$")
     console_groups: Annotated[tuple[str, ...], NoDecode] = ()
     console_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_application(cls, given: Any) -> Any:
+        """Let each ledger have KCL's tables of its own, unless the setting names them."""
+        if isinstance(given, dict) and given.get("ledger") and not given.get("application"):
+            return {**given, "application": f"strandline-{given['ledger']}"}
+        return given
 
     @field_validator("database_url", "console_analyst_url", "console_cleared_url")
     @classmethod
