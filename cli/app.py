@@ -45,6 +45,7 @@ from strandline.cli import (
     worker,
 )
 from strandline.cli.interrupts import INTERRUPTED, handled_signals, interrupted_text
+from strandline.cli.options import with_ledger
 from strandline.cli.output import complain
 from strandline.journal.errors import StrandlineError, UsageError
 
@@ -99,6 +100,10 @@ for command in (
 app.add_typer(ledger.app)
 app.add_typer(redactions.redactions, name="redactions")
 app.add_typer(db.db, name="db")
+for one in (app, *(group.typer_instance for group in app.registered_groups)):
+    for registered in one.registered_commands if one is not None else ():
+        assert registered.callback is not None
+        registered.callback = with_ledger(registered.callback)
 
 
 @app.callback(invoke_without_command=True)

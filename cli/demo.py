@@ -80,7 +80,7 @@ class ReadModel:
 
 
 def demo(
-    ledger: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
+    sample: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
     console: Annotated[bool, typer.Option("--console", help="Then serve the console on it, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -92,9 +92,9 @@ def demo(
             import strandline.console.serving  # noqa: F401
     projections = discover_projections()
     with open_store() as (settings, url):
-        folder = settings.home / (FOLDER if ledger is LedgerName.LICENSING else f"{FOLDER}-{ledger}")
-        note(f"1. Writing a journal of {BLOCKS[ledger]:,} blocks, as QLDB exports it, to {folder}")
-        made = _make(settings, folder, ledger)
+        folder = settings.home / (FOLDER if sample is LedgerName.LICENSING else f"{FOLDER}-{sample}")
+        note(f"1. Writing a journal of {BLOCKS[sample]:,} blocks, as QLDB exports it, to {folder}")
+        made = _make(settings, folder, sample)
         _check_same_strand(url, made)
         note("2. Verifying every hash, every link and the digest")
         verified = _verify(folder, made)
@@ -115,7 +115,7 @@ def demo(
             }
         )
     else:
-        _say(models, folder, ledger, verified, settings)
+        _say(models, folder, sample, verified, settings)
         if console:
             return _serve(projections)
         say(f"See it in a browser: {_program()} console, then open http://{ADDRESS}/")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strandline.consumer.background import Stoppable
     from strandline.consumer.http_server import HttpServer
     from strandline.consumer.settings import Settings
+    from strandline.ledger.endpoint.served import Attendant
 
 TICK_SECONDS = 0.2
 SECONDS_TO_END = 20.0
@@ -33,7 +34,6 @@ def serve(
     keys: Annotated[Path | None, typer.Option(help="Of qldb: the clients' keys, an AWS credentials file.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Of qldb: the certificate and its chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Of qldb: the certificate's key (PEM).")] = None,
-    ledger: Annotated[str | None, typer.Option(help="Of qldb: the ledger's name. Default: any name.")] = None,
     transactions: Annotated[
         int, typer.Option(min=1, max=1000, help="Of qldb: the most open transactions; each has a connection.")
     ] = MOST_TRANSACTIONS,
@@ -49,19 +49,23 @@ def serve(
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.worker.projectors import ProjectorThreads
 
-    if name is Service.WALLET and (keys or tls_cert or tls_key or ledger or transactions != MOST_TRANSACTIONS):
-        raise UsageError("--keys, --tls-cert, --tls-key, --ledger and --transactions are options of `serve qldb`.")
+    if name is Service.WALLET and (keys or tls_cert or tls_key or transactions != MOST_TRANSACTIONS):
+        raise UsageError("--keys, --tls-cert, --tls-key and --transactions are options of `serve qldb`.")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together.")
     projections = discover_projections()
     start_log()
-    with open_store() as (settings, url), stop_signals() as asked:
+    with open_store(of_ledger=name is Service.WALLET) as (settings, url), stop_signals() as asked:
+
+        def attend(of_ledger: str) -> ProjectorThreads:
+            return ProjectorThreads(of_ledger, projections, open_stores(settings, of_ledger))
+
         if name is Service.WALLET:
             server, others, close = _wallet(settings, url, listen)
         else:
-            server, others, close = _qldb(url, listen, keys, tls_cert, tls_key, ledger, transactions)
-        projectors = ProjectorThreads(url, projections, open_stores(settings, url))
-        services = (server, *others, projectors)
+            certificate = (tls_cert, tls_key) if tls_cert and tls_key else None
+            server, others, close = _qldb(settings, url, listen, keys, certificate, transactions, attend)
+        services = (server, *others, attend(url))
         try:
             for service in services:
                 service.start()  # type: ignore[attr-defined]
@@ -94,24 +98,31 @@ def _wallet(settings: "Settings", url: str, address: str) -> Made:
 
 
 def _qldb(
+    settings: "Settings",
     url: str,
     address: str,
     keys: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    name: str | None,
+    tls: tuple[Path, Path] | None,
     transactions: int,
+    attend: "Callable[[str], Attendant]",
 ) -> Made:
     from strandline.consumer.http_server import Certificate, HttpServer
     from strandline.ledger.endpoint.application import Application, listen
+    from strandline.ledger.endpoint.jobs import Jobs
+    from strandline.ledger.endpoint.served import ServedLedgers
     from strandline.ledger.endpoint.sessions import Sessions
     from strandline.ledger.endpoint.signature import read_keys
     from strandline.ledger.ledger import Ledger
 
     known = None if keys is None else read_keys(keys)
-    certificate = Certificate(tls_cert, tls_key) if tls_cert and tls_key else None
+    certificate = None if tls is None else Certificate(*tls)
     listening = listen(address, has_keys=known is not None)
-    ledger = Ledger(url, readers=transactions + 8)  # some to begin transactions with
-    sessions = Sessions(ledger, transactions)
-    server = HttpServer(Application(sessions, keys=known, ledger_name=name), listening, certificate)
-    return server, (sessions,), ledger.close
+    readers = transactions + 8  # some to begin transactions with
+    own = Ledger(url, readers=readers)
+    ledgers = ServedLedgers(
+        own, name=settings.ledger, create=settings.create_ledgers, readers=readers, attend=attend
+    )  # fmt: skip
+    sessions = Sessions(own, transactions)
+    jobs = Jobs(ledgers, sessions)
+    server = HttpServer(Application(sessions, keys=known, ledgers=ledgers, jobs=jobs), listening, certificate)
+    return server, (sessions, jobs, ledgers), ledgers.close

@@ -12,16 +12,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_store() -> Iterator[tuple["Settings", str]]:
-    """Give the settings and the URL of the migrated database. An embedded server runs until the block ends."""
-    from strandline.consumer.database.connection import open_database
+def open_store(*, of_ledger: bool = True) -> Iterator[tuple["Settings", str]]:
+    """Give the settings and the URL of the migrated database. An embedded server runs until the block ends.
+
+    The database is that of the ledger which is set; unless `of_ledger`, that of the catalogue of ledgers.
+    """
+    from strandline.consumer.database.connection import open_database, open_home
     from strandline.consumer.database.migrate import migrate
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     for text in settings.unused:
         note(f"Warning: {text}.")
-    with open_database(settings) as url:
+    with (open_database if of_ledger else open_home)(settings) as url:
         migrate(url)
         yield settings, url
 

@@ -21,7 +21,7 @@ def simulate(
     blocks: Annotated[int, typer.Option(help="The number of blocks, system blocks included.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same journal.")] = 1,
     format: Annotated[Format, typer.Option(help="The exports' format.")] = Format.ION_TEXT,
-    ledger: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
+    sample: Annotated[LedgerName, typer.Option(help="The sample ledger.")] = LedgerName.LICENSING,
     redactions: Annotated[
         float | None, typer.Option(help="The share of blocks that redact. Default: 0.08 for licensing, else 0.")
     ] = None,
@@ -31,7 +31,7 @@ def simulate(
     as_json: AsJson = False,
 ) -> int:
     """Write a sample ledger's journal, as exports and stream."""
-    made = write_journal(directory, blocks, seed, format, redactions, ledger)
+    made = write_journal(directory, blocks, seed, format, redactions, sample)
     streamed = None if stream is None else _feed(stream, directory / "stream")
     summary = {
         "directory": str(directory),

@@ -36,6 +36,7 @@ def url(
 
     from strandline.consumer.database.embedded import embedded_postgres
     from strandline.consumer.database.embedded_server import LOOPBACK
+    from strandline.consumer.database.ledgers import ledger_url
     from strandline.consumer.database.migrate import migrate
     from strandline.consumer.database.readers import embedded_reader_url
     from strandline.consumer.settings import load_settings
@@ -44,6 +45,8 @@ def url(
     if settings.database_url is not None:
         raise UsageError("STRANDLINE_DATABASE_URL is set: connect to that server with a reader's login.")
     with embedded_postgres(settings.home, tcp=tcp, linger=settings.linger_seconds) as owner_url:
+        if settings.ledger is not None:
+            owner_url = ledger_url(owner_url, settings.ledger)
         migrate(owner_url)
         password = secrets.token_urlsafe(PASSWORD_BYTES) if tcp else None
         given = conninfo_to_dict(embedded_reader_url(owner_url, readers.value, password))

@@ -44,6 +44,9 @@ def _default_home() -> Path:
 class Settings(BaseSettings):
     """All settings, validated. An empty value means "not set".
 
+    `ledger` names the ledger that commands work on, by default the one of the database itself; `create_ledgers` lets
+    QLDB's API create and delete ledgers.
+
     The embedded PostgreSQL under `home` stops `linger_seconds` after the last command.
 
     `database_password_from` is where the password of `database_url` comes from (database/password.py).
@@ -86,6 +89,8 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(default=None, repr=False)
     database_password_from: str | None = Field(default=None, pattern=r"^(rds-iam|secret:[\w/+=.@:-]+|file:.+)$")
+    ledger: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,32}$")
+    create_ledgers: bool = False
     home: Path = Field(default_factory=_default_home)
     linger_seconds: int = Field(default=300, ge=0)
     log_level: Literal["info", "warning", "error"] = "info"
@@ -132,6 +137,14 @@ class Settings(BaseSettings):
     console_user_claim: str = "sub"
     console_groups_claim: str = "groups"
     console_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_application(cls, given: Any) -> Any:
+        """Let each ledger have KCL's tables of its own, unless the setting names them."""
+        if isinstance(given, dict) and given.get("ledger") and not given.get("application"):
+            return {**given, "application": f"strandline-{given['ledger']}"}
+        return given
 
     @field_validator("database_url", "console_analyst_url", "console_cleared_url")
     @classmethod

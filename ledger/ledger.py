@@ -18,6 +18,7 @@ from strandline.consumer.store.catalog import Table, read_active, read_tables
 from strandline.journal.make.ids import new_id
 from strandline.ledger.appender import Appender, AppendResult
 from strandline.ledger.errors import Conflict, LedgerError, RequestDone, TransactionExpired
+from strandline.ledger.execution.access import May
 from strandline.ledger.execution.documents import Documents
 from strandline.ledger.execution.plan import Plans
 from strandline.ledger.group_commit import Group
@@ -129,16 +130,18 @@ class Ledger:
                 executed = self._try(work, request_id)
         return executed
 
-    def begin(self, seconds: float = SECONDS) -> OpenTransaction:
+    def begin(self, seconds: float = SECONDS, may: May | None = None) -> OpenTransaction:
         """Begin a transaction whose PartiQL statements come one by one. It expires after so many seconds.
 
-        Commit or abort it, or use it in a `with` statement. Raises DatabaseError.
+        `may` says which actions are allowed on which tables; without it all are. Commit or abort the transaction, or
+        use it in a `with` statement. Raises DatabaseError.
         """
         with self._guarded():
             tables = self._tables()
         reading = Reading(self._pool, seconds=seconds)
         documents = Documents(new_id(), tables.strand_id, tables.active, tables.at, reading, tables.dropped)
         documents.plans = tables.plans
+        documents.may = may
         return OpenTransaction(
             documents,
             reading,

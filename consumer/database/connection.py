@@ -92,8 +92,17 @@ def client_environment() -> dict[str, str]:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[str]:
-    """Give the URL of the database: the one that is set, else that of the embedded server, which runs until the end
-    and for the seconds that are set."""
+    """Give the URL of the database of the ledger that is set, else of the one that `open_home` gives."""
+    from strandline.consumer.database.ledgers import ledger_url  # which needs connections
+
+    with open_home(settings) as url:
+        yield url if settings.ledger is None else ledger_url(url, settings.ledger)
+
+
+@contextmanager
+def open_home(settings: Settings) -> Iterator[str]:
+    """Give the URL of the database that has the catalogue of ledgers: the one that is set, else that of the embedded
+    server, which runs until the end and for the seconds that are set."""
     if settings.database_url is not None:
         with password_source(settings):
             yield settings.database_url

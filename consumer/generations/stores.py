@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.ledgers import made_as
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.settings import Settings
 from strandline.consumer.sinks import row_records
@@ -100,10 +101,15 @@ DATABASE_ONLY = Stores()
 
 
 def open_stores(settings: Settings, url: str) -> Stores:
-    """Return the stores of these settings, without a request to them. Raises `UsageError` if a setting is wrong."""
+    """Return the stores of these settings, without a request to OpenSearch. Raises `UsageError` if a setting is wrong.
+
+    The indexes of a ledger that was made beside others begin with its name, too.
+    """
     if settings.opensearch_url is None:
         return Stores(url)
-    return Stores(url, _client(settings, settings.opensearch_url), settings.opensearch_prefix)
+    name = made_as(url) if url else None
+    prefix = settings.opensearch_prefix + (f"{name.lower()}-" if name else "")
+    return Stores(url, _client(settings, settings.opensearch_url), prefix)
 
 
 def _client(settings: Settings, opensearch_url: str) -> "OpenSearch":

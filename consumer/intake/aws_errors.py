@@ -26,9 +26,17 @@ _REASONS = {
 }
 
 
+class AwsError(StrandlineError):
+    """AWS refuses, or cannot be reached. `code` is that of its answer."""
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 @contextmanager
 def describe_aws_errors(service: str, address: str, needs: str) -> Iterator[None]:
-    """Raise boto3's errors as `StrandlineError`: `address` and the reason, by the error's code alone.
+    """Raise boto3's errors as `AwsError`: `address` and the reason, by the error's code alone.
 
     boto3's own texts may quote a key or a signature. `needs` names the rights that the caller uses.
     """
@@ -37,15 +45,15 @@ def describe_aws_errors(service: str, address: str, needs: str) -> Iterator[None
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         reason = _REASONS.get(code, f"{service} refuses ({code}): {{needs}}").format(needs=needs)
-        raise StrandlineError(f"{address}: {reason}") from None
+        raise AwsError(f"{address}: {reason}", code) from None
     except (NoCredentialsError, PartialCredentialsError):
-        raise StrandlineError(
+        raise AwsError(
             f"{address}: no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         ) from None
     except NoRegionError:
-        raise StrandlineError(f"{address}: no AWS region; set AWS_REGION") from None
+        raise AwsError(f"{address}: no AWS region; set AWS_REGION") from None
     except (BotoCoreError, S3TransferRetriesExceededError) as error:
-        raise StrandlineError(
+        raise AwsError(
             f"{address}: {service} cannot be reached ({type(error).__name__}); check the network, AWS_REGION and "
             "AWS_ENDPOINT_URL"
         ) from None

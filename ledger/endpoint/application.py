@@ -19,8 +19,12 @@ from starlette.types import Receive, Scope, Send
 from strandline.consumer.http_server import is_this_machine, listen_on
 from strandline.journal.errors import UsageError
 from strandline.journal.make.ids import new_id
-from strandline.ledger.endpoint import control_api, refusals, session_api
+from strandline.ledger.endpoint import refusals, session_api
+from strandline.ledger.endpoint.control.api import Control, ControlRequest
+from strandline.ledger.endpoint.jobs import Jobs
 from strandline.ledger.endpoint.refusals import Refusal
+from strandline.ledger.endpoint.rights import ANYONE, Caller
+from strandline.ledger.endpoint.served import ServedLedgers
 from strandline.ledger.endpoint.sessions import Sessions
 from strandline.ledger.endpoint.signature import Keys, SignedRequest, check
 
@@ -47,12 +51,22 @@ def _host(listening: socket.socket) -> str:
 
 
 class Application:
-    """Serves one ledger, by the name `ledger_name` or by any."""
+    """Serves `ledgers`; by default the sessions' own one, by the name `ledger_name` or by any."""
 
-    def __init__(self, sessions: Sessions, *, keys: Keys | None, ledger_name: str | None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        keys: Keys | None,
+        ledger_name: str | None = None,
+        ledgers: ServedLedgers | None = None,
+        jobs: Jobs | None = None,
+    ) -> None:
+        """`jobs` does the work that the control API begins; without it, such work waits for a server that has it."""
         self._sessions = sessions
         self._keys = keys
-        self._ledger_name = ledger_name
+        self._ledgers = ledgers or ServedLedgers(sessions.ledger, name=ledger_name)
+        self._control = Control(self._ledgers, jobs)
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="qldb")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,29 +96,29 @@ class Application:
         if "origin" in headers:
             raise refusals.forbidden("AccessDeniedException", "A web page sent it: browsers are not served")
         body = await _body(request)
+        path = (request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1")
+        query, caller = request.scope["query_string"].decode("latin-1"), ANYONE
         if self._keys is not None:
-            path = request.scope.get("raw_path") or request.url.path.encode()
-            query = request.scope["query_string"].decode("latin-1")
-            check(SignedRequest(request.method, path.decode("latin-1"), query, dict(headers), body), self._keys)
+            caller = check(SignedRequest(request.method, path, query, dict(headers), body), self._keys)
         if not target:
-            return await self._in_thread(self._control, request.method, request.url.path, body)
+            asked = ControlRequest(caller, request.method, path, query, body)
+            return await self._in_thread(self._control.answer, asked)
         if target != TARGET or request.method != "POST":
             raise Refusal("UnknownOperationException", f"The operation is {TARGET}")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != SESSION_TYPE:
             raise Refusal("SerializationException", f"Send Content-Type: {SESSION_TYPE}")
-        return await self._command(session_api.read_command(body))
+        return await self._command(caller, session_api.read_command(body))
 
-    async def _command(self, command: session_api.Command) -> dict[str, Any]:
-        sessions, name = self._sessions, self._ledger_name
+    async def _command(self, caller: Caller, command: session_api.Command) -> dict[str, Any]:
+        run, known = session_api.run_command, (self._sessions, self._ledgers, caller)
         if command.StartSession is not None:
-            return await self._in_thread(session_api.run_command, sessions, None, command, name)
-        session = sessions.session(command.SessionToken)
+            return await self._in_thread(run, *known, None, command)
+        session = self._sessions.session(command.SessionToken)
+        if session.caller.key_id != caller.key_id:
+            raise refusals.invalid_session("Invalid session")
         # Waiting here takes no thread from others.
         async with session.turn:
-            return await self._in_thread(session_api.run_command, sessions, session, command, name)
-
-    def _control(self, method: str, path: str, body: bytes) -> dict[str, Any]:
-        return control_api.answer(self._sessions.ledger.url, self._ledger_name, method, path, body)
+            return await self._in_thread(run, *known, session, command)
 
     async def _in_thread(self, function: Any, *arguments: Any) -> dict[str, Any]:
         loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ The drivers retry OccConflictException, InvalidSessionException, and the statuse
 from strandline.consumer.database.errors import DatabaseError
 from strandline.journal.errors import StrandlineError
 from strandline.ledger.errors import Conflict, TransactionExpired
+from strandline.ledger.execution.access import AccessDenied
 
 
 class Refusal(Exception):
@@ -39,6 +40,20 @@ def limit_exceeded(message: str) -> Refusal:
     return Refusal("LimitExceededException", message)
 
 
+def invalid_parameter(message: str, parameter: str | None = None) -> Refusal:
+    code = "InvalidParameterException"
+    return Refusal(code, message) if parameter is None else Refusal(code, message, ParameterName=parameter)
+
+
+def access_denied(message: str) -> Refusal:
+    return Refusal("AccessDeniedException", message)
+
+
+def precondition(kind: str, name: str, message: str) -> Refusal:
+    code = "ResourcePreconditionNotMetException"
+    return Refusal(code, message, 412, ResourceType=kind, ResourceName=name)
+
+
 def not_found(kind: str, name: str) -> Refusal:
     message = f"The {kind} with name {name} is not found"
     return Refusal("ResourceNotFoundException", message, 404, ResourceType=kind, ResourceName=name)
@@ -54,6 +69,8 @@ def refusal_of(error: StrandlineError) -> Refusal:
         return occ_conflict(str(error))
     if isinstance(error, TransactionExpired):
         return invalid_session(str(error))
+    if isinstance(error, AccessDenied):
+        return access_denied(str(error))
     if isinstance(error, DatabaseError):
         return Refusal("ServiceUnavailableException", "The ledger's database cannot be reached.", 503)
     return bad_request(str(error))

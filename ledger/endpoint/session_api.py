@@ -9,6 +9,8 @@ import msgspec
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion import values as ion
 from strandline.ledger.endpoint import refusals
+from strandline.ledger.endpoint.rights import SEND, Caller
+from strandline.ledger.endpoint.served import ServedLedgers, check_operation
 from strandline.ledger.endpoint.sessions import Page, Session, Sessions
 from strandline.ledger.open_transaction import Rows
 
@@ -79,34 +81,46 @@ def read_command(body: bytes) -> Command:
     return command
 
 
-def run_command(sessions: Sessions, session: Session | None, command: Command, name: str | None) -> Answer:
-    """Run a command and return the answer. The caller has the session's turn. `name` is the ledger's, None for any."""
+def run_command(
+    sessions: Sessions, ledgers: ServedLedgers, caller: Caller, session: Session | None, command: Command
+) -> Answer:
+    """Run a client's command and return the answer. The session's turn is held."""
     begun = time.monotonic()
     try:
         if session is None:
-            return _start_session(sessions, command, name, begun)
+            return _start_session(sessions, ledgers, caller, command, begun)
         with session.using:
             if session.ended:  # while this command waited for its turn
                 raise refusals.invalid_session("Invalid session")
             try:
-                return _in_session(sessions, session, command, begun)
+                return _in_session(sessions, ledgers, session, command, begun)
             finally:
                 session.used = time.monotonic()
     except StrandlineError as error:
         raise refusals.refusal_of(error) from None
 
 
-def _start_session(sessions: Sessions, command: Command, name: str | None, begun: float) -> Answer:
+def _start_session(
+    sessions: Sessions, ledgers: ServedLedgers, caller: Caller, command: Command, begun: float
+) -> Answer:  # fmt: skip
     assert command.StartSession is not None
-    if name is not None and command.StartSession.LedgerName != name:
-        raise refusals.bad_request(f"Ledger with name {command.StartSession.LedgerName} is not found")
-    return {"StartSession": {"SessionToken": sessions.start_session(), **_timing(begun)}}
+    name = command.StartSession.LedgerName
+    check_operation(caller, SEND, name)
+    try:
+        ledger = ledgers.open(name)
+    except refusals.Refusal:
+        raise refusals.bad_request(f"Ledger with name {name} is not found") from None
+    return {"StartSession": {"SessionToken": sessions.start_session(name, ledger, caller), **_timing(begun)}}
 
 
-def _in_session(sessions: Sessions, session: Session, command: Command, begun: float) -> Answer:
+def _in_session(
+    sessions: Sessions, ledgers: ServedLedgers, session: Session, command: Command, begun: float
+) -> Answer:  # fmt: skip
     assert command.SessionToken is not None
     if command.StartTransaction is not None:
-        return {"StartTransaction": {"TransactionId": session.start_transaction(), **_timing(begun)}}
+        name = session.ledger_name
+        may = session.caller.statements(name, lambda: ledgers.mode(name))
+        return {"StartTransaction": {"TransactionId": session.start_transaction(may), **_timing(begun)}}
     if (execute := command.ExecuteStatement) is not None:
         parameters = [_value(one) for one in execute.Parameters or ()]
         page, rows = session.execute(execute.TransactionId, execute.Statement, parameters)

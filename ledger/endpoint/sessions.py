@@ -16,6 +16,8 @@ from strandline.consumer.background import Background
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion import values as ion
 from strandline.ledger.endpoint import refusals
+from strandline.ledger.endpoint.rights import ANYONE, Caller
+from strandline.ledger.execution.access import May
 from strandline.ledger.ledger import Ledger
 from strandline.ledger.open_transaction import SECONDS, OpenTransaction, Rows
 
@@ -42,13 +44,13 @@ class Sessions(Background):
         self._changing = Lock()
         self._open = 0
 
-    def start_session(self) -> str:
-        """Return the token of a new session."""
+    def start_session(self, name: str = "", ledger: Ledger | None = None, caller: Caller = ANYONE) -> str:
+        """Return the token of a caller's new session with a ledger, by default the one of this object."""
         token = b64encode(secrets.token_bytes(48)).decode()
         with self._changing:
             if len(self._sessions) >= MOST_SESSIONS:
                 raise refusals.limit_exceeded(f"{MOST_SESSIONS:,} sessions are open, the most that are allowed")
-            self._sessions[token] = Session(self)
+            self._sessions[token] = Session(self, name, ledger or self.ledger, caller)
         return token
 
     def session(self, token: str | None) -> "Session":
@@ -58,6 +60,13 @@ class Sessions(Background):
             raise refusals.invalid_session("Invalid session")
         return session
 
+    def end_all(self, ledger: Ledger) -> None:
+        """End all sessions with a ledger."""
+        with self._changing:
+            tokens = [token for token, one in self._sessions.items() if one.ledger is ledger]
+        for token in tokens:
+            self.end_session(token)
+
     def end_session(self, token: str) -> None:
         with self._changing:
             session = self._sessions.pop(token, None)
@@ -65,14 +74,14 @@ class Sessions(Background):
             session.ended = True
             session.end_transaction()
 
-    def begin(self) -> OpenTransaction:
+    def begin(self, ledger: Ledger, may: May | None) -> OpenTransaction:
         """Begin a transaction, if there is room for one more."""
         with self._changing:
             if self._open >= self.most_transactions:
                 raise refusals.capacity_exceeded()
             self._open += 1
         try:
-            return self.ledger.begin(self.transaction_seconds)
+            return ledger.begin(self.transaction_seconds, may)
         except BaseException:
             self.ended()
             raise
@@ -104,9 +113,12 @@ class Sessions(Background):
 
 
 class Session:
-    """A session. Its commands run one after the other: callers hold `turn`, then `using`."""
+    """A caller's session with a ledger. Its commands run one after the other: callers hold `turn`, then `using`."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, ledger_name: str, ledger: Ledger, caller: Caller) -> None:
+        self.ledger_name = ledger_name
+        self.ledger = ledger
+        self.caller = caller
         self.turn = asyncio.Lock()
         self.using = Lock()
         self.used = time.monotonic()
@@ -122,12 +134,13 @@ class Session:
     def is_idle(self) -> bool:
         return time.monotonic() - self.used > self._sessions.idle_seconds
 
-    def start_transaction(self) -> str:
+    def start_transaction(self, may: May | None = None) -> str:
+        """Begin a transaction and return its id; `may` says which statements are allowed, by default all."""
         if self._transaction is not None:
             raise refusals.bad_request("A transaction is open in this session: commit or abort it first")
         if time.monotonic() > self._ends:
             raise refusals.invalid_session("Session has expired")
-        self._transaction = self._sessions.begin()
+        self._transaction = self._sessions.begin(self.ledger, may)
         self._expired = None
         return self._transaction.transaction_id
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote
 
 from strandline.journal.errors import UsageError
 from strandline.ledger.endpoint.refusals import Refusal, forbidden
+from strandline.ledger.endpoint.rights import Caller, Rule, read_rules
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "qldb"
@@ -28,11 +29,24 @@ _AUTHORIZATION = re.compile(
 )
 _NEEDED = frozenset(("host", "x-amz-date"))
 
-Keys = Mapping[str, str]
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A client's secret, and who it is."""
+
+    secret: str
+    caller: Caller
+
+
+Keys = Mapping[str, Key]
+_UNKNOWN = Key("unknown", Caller())
 
 
 def read_keys(path: Path) -> Keys:
-    """Return the secrets by access key id, from a file in the form of AWS's shared credentials. Raises UsageError."""
+    """Return the keys by their ids, from a file in the form of AWS's shared credentials. Raises UsageError.
+
+    A section may have `allow`, with a rule a line (ledger/endpoint/rights.py); without it the key may do everything.
+    """
     parser = configparser.RawConfigParser()
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -40,7 +54,7 @@ def read_keys(path: Path) -> Keys:
         parser.read_string(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error):
         raise UsageError(f"{path} cannot be read as a credentials file of AWS, with sections and keys.") from None
-    keys = {}
+    keys: dict[str, Key] = {}
     for section in parser.sections():
         named = dict(parser.items(section))
         key_id, secret = named.get("aws_access_key_id", ""), named.get("aws_secret_access_key", "")
@@ -49,10 +63,19 @@ def read_keys(path: Path) -> Keys:
                 f"{path}, section [{section}]: needs an aws_access_key_id of its own, and an aws_secret_access_key of "
                 "16 characters or more."
             )
-        keys[key_id] = secret
+        keys[key_id] = Key(secret, Caller(key_id, section, _rules(path, section, named.get("allow"))))
     if not keys:
         raise UsageError(f"{path} holds no keys: add a section with aws_access_key_id and aws_secret_access_key.")
     return keys
+
+
+def _rules(path: Path, section: str, text: str | None) -> tuple[Rule, ...] | None:
+    if text is None:
+        return None
+    try:
+        return read_rules(text.splitlines())
+    except ValueError as error:
+        raise UsageError(f"{path}, section [{section}], allow: {error}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +89,8 @@ class SignedRequest:
     body: bytes
 
 
-def check(request: SignedRequest, keys: Keys, now: datetime | None = None) -> None:
-    """Check the request's signature. Raises Refusal."""
+def check(request: SignedRequest, keys: Keys, now: datetime | None = None) -> Caller:
+    """Check the request's signature and return who signed it. Raises Refusal."""
     given = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if given is None:
         raise forbidden("MissingAuthenticationTokenException", "The request is not signed by AWS's Signature Version 4")
@@ -81,11 +104,12 @@ def check(request: SignedRequest, keys: Keys, now: datetime | None = None) -> No
     if given["service"] != SERVICE:
         raise forbidden("SignatureDoesNotMatch", f"The signature is for another service than {SERVICE}")
     # A made-up secret for an unknown key: the answer takes as long.
-    secret = keys.get(given["id"], "unknown")
+    key = keys.get(given["id"], _UNKNOWN)
     scope = f"{given['date']}/{given['region']}/{given['service']}/aws4_request"
-    signature = _signature(_canonical(request, names), moment, scope, secret)
-    if not hmac.compare_digest(signature, given["signature"]) or given["id"] not in keys:
+    signature = _signature(_canonical(request, names), moment, scope, key.secret)
+    if not hmac.compare_digest(signature, given["signature"]) or key is _UNKNOWN:
         raise forbidden("InvalidSignatureException", "The signature is not that of a known key")
+    return key.caller
 
 
 def _check_time(moment: str, date: str, now: datetime) -> None:

@@ -14,7 +14,9 @@ from strandline.journal.ion.json import to_json
 from strandline.journal.make.block import Statement, at
 from strandline.ledger import errors
 from strandline.ledger.execution import sql
+from strandline.ledger.execution.access import AccessDenied, May
 from strandline.ledger.execution.plan import Plans
+from strandline.ledger.reading import DOCUMENT
 from strandline.ledger.transaction import Transaction
 from strandline.ledger.values import Document, as_json
 
@@ -31,6 +33,12 @@ class Documents(Transaction):
     _statement = -1
     plans: Plans | None = None
     """The plans over the tables as of `tables_at`; None once the transaction has defined something itself."""
+    may: May | None = None  # everything is allowed
+
+    def check_access(self, action: str, table: str) -> None:
+        """Raises AccessDenied if the action is not allowed on the table of this name."""
+        if self.may is not None and not self.may(action, table):
+            raise AccessDenied
 
     def begin_statement(self, text: str, parameters: Sequence[Any], now: Timestamp) -> None:
         """Record a statement; what the transaction does from now on belongs to it."""
@@ -53,6 +61,11 @@ class Documents(Transaction):
     def dropped(self, table_id: str) -> Table | None:
         """Return the dropped table of this id."""
         return self._dropped.get(table_id)
+
+    def table_of_id(self, table_id: str) -> Table | None:
+        """Return the table of this id, active or dropped."""
+        active = (one for one in self._tables.values() if id_of(one) == table_id)
+        return next(active, None) or self._dropped.get(table_id)
 
     def user_table_rows(self) -> list[Struct]:
         """Return the rows of information_schema.user_tables."""
@@ -95,7 +108,7 @@ class Documents(Transaction):
         for value in values:
             self._search(table, field, value)
         jsonb = [Jsonb(value, dumps=to_json) for value in values]
-        statement = sql.NARROWED.format(columns=sql.DOCUMENT)
+        statement = sql.NARROWED.format(columns=DOCUMENT)
         for found in self._unchanged(self._reading.stream(statement, table=id_of(table), field=field, values=jsonb)):
             self._reads.documents.add(found.document_id)
             yield found
@@ -104,7 +117,7 @@ class Documents(Transaction):
     def scan(self, table: Table) -> Iterator[Document]:
         """Yield all documents of the table."""
         self._reads.tables.add(id_of(table))
-        statement = sql.SCAN.format(columns=sql.DOCUMENT)
+        statement = sql.SCAN.format(columns=DOCUMENT)
         yield from self._unchanged(self._reading.stream(statement, table=id_of(table)))
         yield from self._own(table)
 

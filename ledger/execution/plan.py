@@ -220,9 +220,13 @@ def _origin(
     return Value()
 
 
-def no_such_variable(name: str) -> SemanticError:
+class NoSuchVariable(SemanticError):
+    """A table that is not there."""
+
+
+def no_such_variable(name: str) -> NoSuchVariable:
     """Return the error for a table that is not there, in QLDB's words, which applications look for."""
-    return SemanticError(f"Semantic Error: No such variable named '{name}'")
+    return NoSuchVariable(f"Semantic Error: No such variable named '{name}'")
 
 
 def _history(

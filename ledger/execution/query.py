@@ -7,8 +7,21 @@ from typing import Any
 
 from amazon.ion.core import Timestamp
 
+from strandline.ledger.execution import access
+from strandline.ledger.execution.access import AccessDenied
 from strandline.ledger.execution.documents import Documents, Struct
-from strandline.ledger.execution.plan import ByField, ById, Catalog, Plans, Step, Stored, Value, Wanted, plan
+from strandline.ledger.execution.plan import (
+    ByField,
+    ById,
+    Catalog,
+    NoSuchVariable,
+    Plans,
+    Step,
+    Stored,
+    Value,
+    Wanted,
+    plan,
+)
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import SemanticError
 from strandline.ledger.partiql.evaluate import Evaluator
@@ -76,9 +89,26 @@ class Queries:
             def make() -> tuple[Step, ...]:
                 return plan(sources, where, self.documents.table, self.documents.dropped, outer)
 
-            steps = make() if self._plans is None else self._plans.get(sources, make)
+            try:
+                steps = make() if self._plans is None else self._plans.get(sources, make)
+            except NoSuchVariable:
+                if self.documents.may is not None:
+                    raise AccessDenied from None
+                raise
+            self._check_access(steps)
             self._planned[id(sources)] = steps
         return steps
+
+    def _check_access(self, steps: tuple[Step, ...]) -> None:
+        """Check the right to read each source. Every read of a statement is planned first."""
+        for step in steps:
+            origin = step.origin
+            if isinstance(origin, Catalog):
+                self.documents.check_access(access.SELECT, access.CATALOG)
+            elif isinstance(origin, Stored):
+                self.documents.check_access(access.SELECT, origin.table.name)
+                if origin.view != "user":
+                    self.documents.check_access(access.HISTORY, origin.table.name)
 
     # -- SELECT
 

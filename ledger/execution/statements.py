@@ -6,7 +6,7 @@ from typing import Any
 
 from strandline.journal.make.block import timestamp
 from strandline.ledger import errors
-from strandline.ledger.execution import assignments
+from strandline.ledger.execution import access, assignments
 from strandline.ledger.execution.documents import Documents, Struct, id_of
 from strandline.ledger.execution.plan import Step, Stored, Value, describe, no_such_variable
 from strandline.ledger.execution.query import Queries
@@ -18,6 +18,11 @@ from strandline.ledger.partiql.values import MISSING, SEQUENCES, STRUCTS, Bag, k
 from strandline.ledger.transaction import MOST_DOCUMENTS
 
 _NOTHING = Row({})
+_DEFINITIONS: dict[type[syntax.Node], str] = {
+    syntax.CreateIndex: access.CREATE_INDEX,
+    syntax.DropIndex: access.DROP_INDEX,
+    syntax.DropTable: access.DROP_TABLE,
+}
 
 
 class Result:
@@ -83,11 +88,14 @@ class _Run:
         node: syntax.CreateTable | syntax.CreateIndex | syntax.DropTable | syntax.DropIndex | syntax.UndropTable,
     ) -> Struct:
         if isinstance(node, syntax.CreateTable):
+            self._documents.check_access(access.CREATE_TABLE, node.name)
             return {"tableId": self._documents.create_table(node.name)}
         if isinstance(node, syntax.UndropTable):
+            self._documents.check_access(access.UNDROP_TABLE, self._name_of(node.table_id))
             self._documents.undrop_table(node.table_id)
             return {"tableId": node.table_id}
         name, table = node.table.name, self._documents.table(node.table.name)
+        self._documents.check_access(_DEFINITIONS[type(node)], name)
         if table is None:
             raise no_such_variable(name)
         if isinstance(node, syntax.CreateIndex):
@@ -108,6 +116,7 @@ class _Run:
                 "Semantic Error: redact_revision has a block address {strandId, sequenceNo}, a table id, a document id"
             )
         address, table_id, document_id = arguments
+        self._documents.check_access(access.REDACT, self._name_of(text_of(table_id) or ""))
         named = {"strandId": text_of(address.get("strandId")), "sequenceNo": address.get("sequenceNo")}
         done = self._documents.redact_revision(named, text_of(table_id) or "", text_of(document_id) or "")
         return {
@@ -117,9 +126,15 @@ class _Run:
             "version": done.version,
         }
 
+    def _name_of(self, table_id: str) -> str:
+        """Return the name of a table, active or dropped; an empty one if there is none of this id."""
+        table = self._documents.table_of_id(table_id)
+        return "" if table is None else table.name
+
     # -- changes
 
     def _insert(self, node: syntax.Insert) -> list[Struct]:
+        self._documents.check_access(access.INSERT, node.table.name)
         if self._documents.table(node.table.name) is None:
             raise no_such_variable(node.table.name)
         value = _as_ion(self._evaluator.value(node.value, _NOTHING))
@@ -133,6 +148,8 @@ class _Run:
             raise SemanticError("Semantic Error: a statement changes the documents of a table, not a view or a value")
         if not all(isinstance(step.origin, Value) and not step.source.unpivot for step in steps[1:]):
             raise SemanticError("Semantic Error: a statement changes one table and the collections in its documents")
+        for action in {_action(one, steps[0].alias) for one in node.operations}:
+            self._documents.check_access(action, origin.table.name)
         rows: dict[str, list[Row]] = {}
         for row in self._queries.rows(steps, _NOTHING):
             document_id = row.places[0].document_id
@@ -223,6 +240,14 @@ class _DocumentChange:
                 value = value[name] if _has(value, name) else MISSING
             now[alias] = value
         return Row({**row.variables, **now}, row.sources, row.outer, boundary=row.boundary)
+
+
+def _action(operation: syntax.Operation, alias: str) -> str:
+    """Return the action that an operation is. REMOVE of the document itself, by its alias, deletes it."""
+    if isinstance(operation, syntax.RemovePath):
+        target = operation.target
+        return access.DELETE if isinstance(target, syntax.Name) and target.name == alias else access.UPDATE
+    return access.DELETE if isinstance(operation, syntax.DeleteDocument) else access.UPDATE
 
 
 def _has(value: Any, name: str | int) -> bool:

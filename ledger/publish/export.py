@@ -23,6 +23,7 @@ from strandline.journal.make.export import encode, encode_manifest, object_name
 from strandline.journal.make.format import Format
 from strandline.journal.make.ids import new_id
 from strandline.ledger.publish.blocks import Block, read_blocks
+from strandline.ledger.publish.period import EmptyJournal
 from strandline.ledger.publish.target import Target
 
 OBJECT_BLOCKS = 1_000
@@ -52,7 +53,7 @@ class Exporter:
         with connect(url) as connection:
             mark = read_mark(connection)
         if mark.strand_id is None or mark.sequence_no < mark.origin:
-            raise StrandlineError("The store holds no blocks yet, so there is nothing to export.")
+            raise EmptyJournal("The store holds no blocks yet, so there is nothing to export.")
         self._strand_id = mark.strand_id
         self._names = self._objects(mark.origin)
         self._next_no = self._numbers(self._names[-1])[1] + 1 if self._names else mark.origin
@@ -87,12 +88,8 @@ class Exporter:
 
     def _catch_up(self, connection: psycopg.Connection[Any], progress: Callable[[int], None]) -> None:
         last_no = read_mark(connection).sequence_no
-        for blocks in _batches(read_blocks(connection, self._next_no, last_no)):
-            name = object_name(blocks, self._strand_id, self._format)
-            data = encode(blocks, self._format)
-            _check(name, data, blocks)
-            self._target.put(name, data)
-            self._names.append(name)
+        for blocks in batches(read_blocks(connection, self._next_no, last_no)):
+            self._names.append(write_object(self._target, blocks, self._strand_id, self._format))
             self._next_no = blocks[-1]["blockAddress"]["sequenceNo"] + 1
             self.exported.blocks += len(blocks)
             self.exported.objects += 1
@@ -156,6 +153,14 @@ class Exporter:
         return int(match[2]), int(match[3])
 
 
+def write_object(target: Target, blocks: Sequence[Block], strand_id: str, format: Format) -> str:
+    """Write an object with these blocks and return its name. Raises StrandlineError."""
+    name, data = object_name(blocks, strand_id, format), encode(blocks, format)
+    _check(name, data, blocks)
+    target.put(name, data)
+    return name
+
+
 def _check(name: str, data: bytes, blocks: Sequence[Block]) -> None:
     """Read an encoded object as `replay` does. Raises StrandlineError if it does not have the blocks' hashes."""
     decoded = decode(data, trust_deletions=True, with_rows=False)
@@ -174,7 +179,7 @@ def _hash(value: bytes | str) -> bytes:
     return b64decode(value) if isinstance(value, str) else bytes(value)
 
 
-def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+def batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
     """Yield the blocks of each object."""
     batch: list[Block] = []
     revisions = 0

@@ -17,10 +17,9 @@ from aws_kinesis_agg import DIGEST_SIZE, MAGIC
 from aws_kinesis_agg.aggregator import AggRecord
 from botocore.config import Config
 
-from strandline.consumer.intake.aws_errors import describe_aws_errors
+from strandline.consumer.intake.aws_errors import AwsError, describe_aws_errors
 from strandline.journal.decode import stream
 from strandline.journal.decode.stream import UserRecord
-from strandline.journal.errors import StrandlineError
 
 # Kinesis limits a call of PutRecords to these.
 MOST_RECORDS, MOST_BYTES = 500, 5 * 1024 * 1024
@@ -41,20 +40,27 @@ def feed(name: str, records: Iterable[UserRecord], progress: Callable[[int], Non
         return count
 
 
-def kinesis() -> Any:
-    """Return boto3's client, which retries calls that fail in transit."""
-    return boto3.client("kinesis", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+def kinesis(region: str | None = None) -> Any:
+    """Return boto3's client, which retries calls that fail in transit; of the environment's region, or of another."""
+    return boto3.client("kinesis", region, config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
 
-def put(client: Any, name: str, records: Iterable[UserRecord]) -> int:
+def check_stream(client: Any, name: str) -> None:
+    """Raises AwsError if the stream is not there or may not be used."""
+    with _errors(name):
+        _shards(client, name)
+
+
+def put(client: Any, name: str, records: Iterable[UserRecord], *, aggregated: bool = True) -> int:
     """Send all of the user records to a stream. Returns the number of raw records that they were packed into.
 
-    Each raw record has user records of one shard only, under the first one's partition key. Raises `StrandlineError`;
-    some of the records may be in the stream then.
+    Each raw record has user records of one shard only, under the first one's partition key; one each unless
+    `aggregated`. Raises `AwsError`; some of the records may be in the stream then.
     """
     count = 0
     with _errors(name):
-        for call in _calls(_packed(records, _shards(client, name))):
+        entries = _packed(records, _shards(client, name)) if aggregated else _single(records)
+        for call in _calls(entries):
             _put(client, name, call)
             count += len(call)
     return count
@@ -103,6 +109,11 @@ def _packed(records: Iterable[UserRecord], shards: Iterable[tuple[int, int]]) ->
             yield {"Data": raw.data, "PartitionKey": raw.partition_key}
 
 
+def _single(records: Iterable[UserRecord]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        yield {"Data": record.data, "PartitionKey": record.partition_key}
+
+
 def hash_key(partition_key: str) -> int:
     """Return the hash of a partition key, which lies in one shard's range."""
     return int.from_bytes(hashlib.md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
@@ -132,7 +143,7 @@ def _put(client: Any, name: str, entries: list[dict[str, Any]]) -> None:
             return
         attempts = attempts + 1 if len(failed) == len(entries) else 0
         if attempts == ATTEMPTS:
-            raise StrandlineError(
+            raise AwsError(
                 f"Kinesis stream {name} accepts no more records (throttled, or too few shards): run the command again."
             )
         entries = failed

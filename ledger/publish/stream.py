@@ -4,7 +4,7 @@ At least once: the position moves when Kinesis has confirmed all records of the 
 resumes there, and may repeat some records. A stream with an end time ends with COMPLETED.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -14,12 +14,12 @@ import psycopg
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.mark.effects import CHANNEL
-from strandline.consumer.mark.lock import strand_lock
 from strandline.consumer.mark.mark import read_mark
-from strandline.journal.decode.stream import block_records, control_record
+from strandline.journal.decode.stream import UserRecord, block_records, control_record
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.ledger.publish.blocks import AT_A_TIME, Block, read_blocks
 from strandline.ledger.publish.kinesis import put
+from strandline.ledger.publish.period import EmptyJournal, first_block, last_block
 
 LOCK = "SELECT pg_try_advisory_lock(hashtext('strandline stream'), hashtext(%s))"
 READ = "SELECT sequence_no, ends_at, completed FROM journal.outbound_stream WHERE name = %s"
@@ -27,14 +27,9 @@ OPEN = "INSERT INTO journal.outbound_stream (name, sequence_no, ends_at) VALUES 
 MOVE = "UPDATE journal.outbound_stream SET sequence_no = %s WHERE name = %s"
 COMPLETE = "UPDATE journal.outbound_stream SET completed = true WHERE name = %s"
 
-# The last block to stream, and whether it is the final one: block times never decrease.
-LAST = """
-    SELECT coalesce(
-               (SELECT min(b.sequence_no) - 1 FROM journal.block b
-                WHERE b.sequence_no BETWEEN m.origin AND m.sequence_no AND b.block_time >= %(ends_at)s),
-               m.sequence_no),
-           coalesce(clock_timestamp() >= %(ends_at)s, false)
-    FROM journal.mark m"""
+
+class StreamInUse(StrandlineError):
+    """Another process streams there."""
 
 
 @dataclass(slots=True)
@@ -48,13 +43,26 @@ class StreamingResult:
 
 
 class Streamer:
-    """Streams one store's journal into one Kinesis stream; one process at a time."""
+    """Streams one store's journal into one Kinesis stream; one process at a time.
 
-    def __init__(self, url: str, client: Any, name: str, ends_at: datetime | None = None) -> None:
-        """`client` is boto3's for Kinesis; blocks of `ends_at` or later are not streamed."""
+    Its position is kept under `key`, by default the Kinesis stream's name.
+    """
+
+    def __init__(
+        self, url: str, client: Any, name: str, ends_at: datetime | None = None, *, starts_at: datetime | None = None,
+        key: str | None = None, arn: str | None = None, aggregated: bool = True,
+    ) -> None:  # fmt: skip
+        """`client` is boto3's for Kinesis; blocks before `starts_at`, and of `ends_at` or later, are not streamed.
+
+        `arn` is the QLDB stream's, which each record names; by default one with the strand's id.
+        """
         self._url = url
         self._client = client
         self._name = name
+        self._key = key or name
+        self._arn = arn
+        self._aggregated = aggregated
+        self._starts_at = starts_at
         # In milliseconds, as block times are: a block that is appended later is not before it.
         self._ends_at = ends_at and ends_at.replace(microsecond=ends_at.microsecond // 1000 * 1000)
         self.streamed = StreamingResult()
@@ -65,16 +73,16 @@ class Streamer:
     ) -> StreamingResult:  # fmt: skip
         """Stream up to the mark; with `follow`, until `stopping` returns true or the end time has passed.
 
-        Raises StrandlineError if the store is empty, another process streams there, or Kinesis refuses the records;
-        UsageError if the stream was opened with another end time.
+        Raises EmptyJournal, StreamInUse, AwsError if Kinesis refuses the records; StrandlineError for a block that
+        cannot be streamed; UsageError if the stream was opened with another end time.
         """
         with connect(self._url) as connection, connect(self._url, autocommit=True) as holding:
-            if holding.execute(LOCK, [self._name]).fetchone() != (True,):
-                raise StrandlineError(f"Another process streams to {self._name}: only one may at a time.")
+            if holding.execute(LOCK, [self._key]).fetchone() != (True,):
+                raise StreamInUse(f"Another process streams to {self._name}: only one may at a time.")
             holding.execute(f"LISTEN {CHANNEL}")
             next_no = self._begin(connection)
             while not self.streamed.completed:
-                last_no, is_last = self._last(connection)
+                last_no, is_last = last_block(connection, self._ends_at)
                 next_no = self._catch_up(connection, next_no, last_no, stopping, progress)
                 if is_last and next_no > last_no:
                     self._complete(connection)
@@ -89,10 +97,10 @@ class Streamer:
         """Return the next block to stream. A new stream begins with CREATED."""
         mark = read_mark(connection)
         if mark.strand_id is None or mark.sequence_no < mark.origin:
-            raise StrandlineError("The store holds no blocks yet, so there is nothing to stream.")
-        self._arn = f"arn:aws:qldb:::stream/strandline/{mark.strand_id}"
+            raise EmptyJournal("The store holds no blocks yet, so there is nothing to stream.")
+        self._arn = self._arn or f"arn:aws:qldb:::stream/strandline/{mark.strand_id}"
         with connection.transaction():
-            row = connection.execute(READ, [self._name]).fetchone()
+            row = connection.execute(READ, [self._key]).fetchone()
         if row is not None:
             last_no, ends_at, self.streamed.completed = row
             if self._ends_at not in (None, ends_at):
@@ -101,17 +109,14 @@ class Streamer:
             self._ends_at = ends_at
             self.streamed.last_no = last_no if last_no >= mark.origin else None
             return int(last_no) + 1
-        self.streamed.records += put(self._client, self._name, [control_record(self._arn, "CREATED")])
+        first_no = first_block(connection, self._starts_at)
+        self._put([control_record(self._arn, "CREATED")])
         with connection.transaction():
-            connection.execute(OPEN, [self._name, mark.origin - 1, self._ends_at])
-        return mark.origin
+            connection.execute(OPEN, [self._key, first_no - 1, self._ends_at])
+        return first_no
 
-    def _last(self, connection: psycopg.Connection[Any]) -> tuple[int, bool]:
-        """Return the last block to stream by now, and whether it is the final one."""
-        # The lock waits for an append in progress, whose block time may be just before the end.
-        with strand_lock(connection, alone=False):
-            last_no, is_last = connection.execute(LAST, {"ends_at": self._ends_at}).fetchone() or (-1, False)
-        return last_no, is_last
+    def _put(self, records: Iterable[UserRecord]) -> None:
+        self.streamed.records += put(self._client, self._name, records, aggregated=self._aggregated)
 
     def _catch_up(
         self, connection: psycopg.Connection[Any], next_no: int, last_no: int,
@@ -122,10 +127,10 @@ class Streamer:
                 break
             end = min(start + AT_A_TIME - 1, last_no)
             blocks = [_streamable(block) for block in read_blocks(connection, start, end)]
-            records = chain.from_iterable(block_records(self._arn, block) for block in blocks)
-            self.streamed.records += put(self._client, self._name, records)
+            arn = self._arn or ""
+            self._put(chain.from_iterable(block_records(arn, block) for block in blocks))
             with connection.transaction():
-                connection.execute(MOVE, [end, self._name])
+                connection.execute(MOVE, [end, self._key])
             self.streamed.blocks += len(blocks)
             self.streamed.last_no = end
             next_no = end + 1
@@ -133,9 +138,9 @@ class Streamer:
         return next_no
 
     def _complete(self, connection: psycopg.Connection[Any]) -> None:
-        self.streamed.records += put(self._client, self._name, [control_record(self._arn, "COMPLETED")])
+        self._put([control_record(self._arn or "", "COMPLETED")])
         with connection.transaction():
-            connection.execute(COMPLETE, [self._name])
+            connection.execute(COMPLETE, [self._key])
         self.streamed.completed = True
 
 

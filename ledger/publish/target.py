@@ -1,7 +1,7 @@
 """The destination of an export: a folder, or a prefix in a bucket."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,12 +59,16 @@ class FolderTarget:
 
 
 class BucketTarget:
-    """A prefix in a bucket. S3 shows an object only when it is complete."""
+    """A prefix in a bucket. S3 shows an object only when it is complete.
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    `more` are further arguments of PutObject, such as for encryption.
+    """
+
+    def __init__(self, client: Any, bucket: str, prefix: str, more: Mapping[str, str] | None = None) -> None:
         self._client = client
         self._bucket = bucket
-        self.prefix = prefix
+        self.prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+        self._more = more or {}
 
     def names(self) -> Iterator[str]:
         with _errors(self._address("")):
@@ -79,7 +83,7 @@ class BucketTarget:
 
     def put(self, name: str, data: bytes) -> None:
         with _errors(self._address(name)):
-            self._client.put_object(Bucket=self._bucket, Key=self.prefix + name, Body=data)
+            self._client.put_object(Bucket=self._bucket, Key=self.prefix + name, Body=data, **self._more)
 
     def _address(self, name: str) -> str:
         return f"{SCHEME}{self._bucket}/{self.prefix}{name}"
@@ -96,4 +100,4 @@ def target(address: str) -> Target:
         raise UsageError(f"{address}: names no bucket; write {SCHEME}bucket/prefix")
     with _errors(address):
         client = boto3.client("s3")
-    return BucketTarget(client, bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/")
+    return BucketTarget(client, bucket, prefix)

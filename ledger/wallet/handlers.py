@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from strandline.consumer.database.ledgers import ledger_url
 from strandline.consumer.database.password import use_password_source
 from strandline.consumer.settings import Settings, load_settings
 from strandline.journal.errors import StrandlineError, UsageError
@@ -133,7 +134,8 @@ def _from_settings() -> Api:
     if settings.database_url is None:
         raise UsageError("STRANDLINE_DATABASE_URL is not set: a Lambda function has no database of its own.")
     use_password_source(settings)
-    return Api.of(settings, settings.database_url)
+    home, name = settings.database_url, settings.ledger
+    return Api.of(settings, home if name is None else ledger_url(home, name))
 
 
 def _respond(name: str, event: Event, status: int, act: Callable[[Api, Request], Members]) -> Answer:

@@ -55,13 +55,13 @@ def test_demo_with_console(database: str, tmp_path: Path, monkeypatch: pytest.Mo
         port = free.getsockname()[1]
     code = f"from strandline.cli import demo, main; demo.ADDRESS = '127.0.0.1:{port}'; raise SystemExit(main())"
     monkeypatch.setattr("tests.cli.test_console.COMMAND", [sys.executable, "-c", code])
-    with serving(database, tmp_path, "demo", "--ledger", "provenance", "--console") as address:
+    with serving(database, tmp_path, "demo", "--sample", "provenance", "--console") as address:
         assert address == f"http://127.0.0.1:{port}/"
         assert read(f"{address}health.json")["mark"] == 149
 
 
 def test_demo_says_how_to_see_it(run: Run) -> None:
-    assert "console, then open http://127.0.0.1:8780/" in run("demo", "--ledger", "provenance").out
+    assert "console, then open http://127.0.0.1:8780/" in run("demo", "--sample", "provenance").out
     assert run("demo", "--console", "--json").status == 2
 
 

@@ -40,8 +40,8 @@ def served(application: Application) -> Iterator[str]:
 class Client:
     """A driver's session."""
 
-    def __init__(self, url: str, stack: ExitStack, ledger: str) -> None:
-        self.http = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
+    def __init__(self, url: str, stack: ExitStack, ledger: str, auth: httpx.Auth | None = None) -> None:
+        self.http = stack.enter_context(httpx.Client(base_url=url, trust_env=False, auth=auth))
         self.token: str | None = None
         self.token = self.send(StartSession={"LedgerName": ledger})["SessionToken"]
 

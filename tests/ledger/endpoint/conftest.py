@@ -1,15 +1,24 @@
-"""A served ledger, with one table."""
+"""A served ledger, with one table; and a server of several ledgers."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
+import httpx2 as httpx
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
+from strandline.consumer.background import stop_all
 from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
+from strandline.ledger.endpoint.jobs import Jobs
+from strandline.ledger.endpoint.served import ServedLedgers
 from strandline.ledger.endpoint.sessions import Sessions
 from tests.ledger.endpoint.client import Client, served
+from tests.ledger.endpoint.control import Api
 from tests.ledger.execution.statements import run
+
+BESIDE = "SELECT database FROM control.ledger WHERE database IS NOT NULL"
 
 
 @pytest.fixture
@@ -36,3 +45,48 @@ def connect(url: str) -> Iterator[Callable[..., Client]]:
 @pytest.fixture
 def client(connect: Callable[..., Client]) -> Client:
     return connect()
+
+
+@contextmanager
+def at_work(ledger: Ledger, ledgers: ServedLedgers) -> Iterator[str]:
+    """Serve ledgers, with the work that the API begins."""
+    sessions = Sessions(ledger, most_transactions=3)
+    jobs = Jobs(ledgers, sessions)
+    jobs.start()
+    try:
+        with served(Application(sessions, keys=None, ledgers=ledgers, jobs=jobs)) as url:
+            yield url
+    finally:
+        assert stop_all([jobs], 20)
+        for name in list(ledgers.open_ledgers()):
+            ledgers.forget(name)
+
+
+@pytest.fixture
+def several(ledger: Ledger, database: str) -> Iterator[str]:
+    """The address of a server that may create ledgers."""
+    try:
+        with at_work(ledger, ServedLedgers(ledger, create=True)) as url:
+            yield url
+    finally:
+        drop_ledgers(database)
+
+
+@pytest.fixture
+def named(ledger: Ledger) -> Iterator[str]:
+    """The address of a server of one ledger, `people`."""
+    with at_work(ledger, ServedLedgers(ledger, name="people")) as url:
+        yield url
+
+
+def drop_ledgers(database: str) -> None:
+    """Drop the databases of the ledgers that a test created."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        for (name,) in connection.execute(BESIDE).fetchall():
+            connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def api(several: str) -> Iterator[Api]:
+    with httpx.Client(base_url=several, trust_env=False) as http:
+        yield Api(http)

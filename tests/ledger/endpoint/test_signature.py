@@ -13,16 +13,18 @@ from botocore.credentials import Credentials
 from strandline.journal.errors import UsageError
 from strandline.ledger.endpoint.application import SESSION_TYPE, TARGET, Application, listen
 from strandline.ledger.endpoint.refusals import Refusal
+from strandline.ledger.endpoint.rights import Caller
 from strandline.ledger.endpoint.sessions import Sessions
-from strandline.ledger.endpoint.signature import SignedRequest, check, read_keys
+from strandline.ledger.endpoint.signature import Key, SignedRequest, check, read_keys
 from tests.ledger.endpoint.client import served
 
-KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI-K7MDENG-example"}
+SECRET = "wJalrXUtnFEMI-K7MDENG-example"
+KEYS = {"AKIDEXAMPLE": Key(SECRET, Caller("AKIDEXAMPLE", "app"))}
 BODY = b'{"StartSession":{"LedgerName":"vehicles"}}'
 
 
 def signed(
-    path: str = "/", *, method: str = "POST", secret: str = KEYS["AKIDEXAMPLE"], key: str = "AKIDEXAMPLE",
+    path: str = "/", *, method: str = "POST", secret: str = SECRET, key: str = "AKIDEXAMPLE",
     service: str = "qldb", body: bytes = BODY,
 ) -> SignedRequest:  # fmt: skip
     headers = {"Content-Type": SESSION_TYPE, "X-Amz-Target": TARGET}
@@ -37,7 +39,7 @@ def signed(
     "path", ["/", "/ledgers/a", "/tags/arn%3Aaws%3Aqldb?tagKeys=b&tagKeys=a%20c", "/x?empty=&z=1&a=~"]
 )
 def test_signature_of_botocore_is_accepted(path: str) -> None:
-    check(signed(path), KEYS)
+    assert check(signed(path), KEYS).name == "app"
 
 
 def changed(request: SignedRequest, **parts: Any) -> SignedRequest:
@@ -74,7 +76,7 @@ def test_old_signature_is_refused(minutes: int) -> None:
 
 
 def test_endpoint_with_keys_serves_signed_requests_alone(sessions: Sessions) -> None:
-    application = Application(sessions, keys=KEYS, ledger_name=None)
+    application = Application(sessions, keys=KEYS)
     with served(application) as url, httpx.Client(base_url=url, trust_env=False) as http:
         good = signed()
         assert http.post("/", content=BODY, headers=dict(good.headers)).status_code == 200
@@ -94,7 +96,10 @@ class TestKeys:
     def test_file_has_the_form_of_awss_own(self, tmp_path: Path) -> None:
         text = "[app]\naws_access_key_id = A\naws_secret_access_key = 0123456789abcdef%\n[b]\n" \
                "aws_access_key_id=B\naws_secret_access_key=ABCDEF0123456789\n"  # fmt: skip
-        assert read_keys(self.file(tmp_path, text)) == {"A": "0123456789abcdef%", "B": "ABCDEF0123456789"}
+        assert read_keys(self.file(tmp_path, text)) == {
+            "A": Key("0123456789abcdef%", Caller("A", "app")),
+            "B": Key("ABCDEF0123456789", Caller("B", "b")),
+        }
 
     @pytest.mark.parametrize(
         ("text", "mode", "message"),

@@ -1,0 +1,137 @@
+"""A killed server: exports and streams are gone on with by the next one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx2 as httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from strandline.consumer.intake.s3 import s3_sources
+from strandline.consumer.verification.verify import verify_sources
+from strandline.journal.decode.stream import decode
+from strandline.ledger.publish.kinesis import unpacked
+from tests.ledger.endpoint.client import Client
+from tests.ledger.endpoint.control import ROLE, Api, until
+from tests.ledger.streams import read_stream
+
+KINESIS = "arn:aws:kinesis:eu-west-1:000000000000:stream/target"
+EXPORTS, STREAMS = "/ledgers/people/journal-s3-exports", "/ledgers/people/journal-kinesis-streams"
+
+
+@pytest.fixture(autouse=True)
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "made-up",
+        "AWS_SECRET_ACCESS_KEY": "made-up",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@contextmanager
+def serving(database: str, home: Path, *, kill: bool) -> Iterator[str]:
+    """Run the command; gives its URL."""
+    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", "--ledger", "people"]
+    environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home)}
+    with (home / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "--listen", "127.0.0.1:0"], env=environment, stdout=subprocess.PIPE, stderr=log
+        )
+    try:
+        assert process.stdout is not None
+        yield json.loads(b"".join(iter(process.stdout.readline, b"}\n")) + b"}")["url"]
+    finally:
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        assert process.wait(60) == (-signal.SIGKILL if kill else 0)
+        process.stdout.close()
+
+
+def test_export_and_stream_outlive_a_killed_server(database: str, tmp_path: Path) -> None:
+    """Both are held up, by a bucket and a stream that are gone, when the server is killed."""
+    s3, kinesis = boto3.client("s3"), boto3.client("kinesis")
+
+    def make() -> None:
+        s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        kinesis.create_stream(StreamName="target", ShardCount=2)
+
+    def sent() -> list[int]:
+        records = [decode(one.data) for raw in read_stream(kinesis, "target") for one in unpacked(raw)]
+        return sorted({one.payload["blockAddress"]["sequenceNo"] for one in records if one.type == "BLOCK_SUMMARY"})
+
+    make()
+    with ExitStack() as stack:
+        url = stack.enter_context(serving(database, tmp_path, kill=True))
+        api = Api(stack.enter_context(httpx.Client(base_url=url, trust_env=False)))
+        client = Client(url, stack, "people")
+        client.run("CREATE TABLE Person")
+        for number in range(5):
+            client.run("INSERT INTO Person {'n': ?}", number)
+        stream = {
+            "StreamName": "s", "RoleArn": ROLE, "InclusiveStartTime": 0, "KinesisConfiguration": {"StreamArn": KINESIS}
+        }  # fmt: skip
+        stream_id = api.call("POST", STREAMS, stream)["StreamId"]
+        until(lambda: sent() == list(range(7)))
+        kinesis.delete_stream(StreamName="target")
+        client.run("INSERT INTO Person {'n': 5}")
+        until(lambda: described(api, STREAMS, stream_id)["Status"] == "IMPAIRED")
+        export_id = begin_held_up(api, s3)
+    make()
+    with ExitStack() as stack:
+        url = stack.enter_context(serving(database, tmp_path, kill=False))
+        api = Api(stack.enter_context(httpx.Client(base_url=url, trust_env=False)))
+        until(lambda: described(api, EXPORTS, export_id)["Status"] == "COMPLETED")
+        until(lambda: sent() == [7])
+        assert described(api, STREAMS, stream_id)["Status"] == "ACTIVE"
+        Client(url, stack, "people").run("INSERT INTO Person {'n': 6}")
+        until(lambda: sent() == [7, 8])
+    found = verify_sources(s3_sources("s3://bucket/p/"), workers=1)
+    assert (found.ok, found.blocks) == (True, 8)
+
+
+def begin_held_up(api: Api, s3: Any) -> str:
+    """Begin an export, and take its bucket away before it is complete."""
+    time.sleep(0.01)
+    for _ in range(50):
+        body = {
+            "InclusiveStartTime": 0,
+            "ExclusiveEndTime": time.time() - 0.001,
+            "S3ExportConfiguration": {
+                "Bucket": "bucket",
+                "Prefix": "p",
+                "EncryptionConfiguration": {"ObjectEncryptionType": "NO_ENCRYPTION"},
+            },
+            "RoleArn": ROLE,
+        }
+        export_id: str = api.call("POST", EXPORTS, body)["ExportId"]
+        for one in s3.list_objects_v2(Bucket="bucket").get("Contents", []):
+            s3.delete_object(Bucket="bucket", Key=one["Key"])
+        s3.delete_bucket(Bucket="bucket")
+        time.sleep(0.3)
+        if described(api, EXPORTS, export_id)["Status"] == "IN_PROGRESS":
+            return export_id
+        s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    raise AssertionError("every export was complete at once")
+
+
+def described(api: Api, path: str, name: str) -> Any:
+    (found,) = api.call("GET", f"{path}/{name}").values()
+    return found
