@@ -15,7 +15,7 @@ FROM python:3.12.8-slim-bookworm AS build
 WORKDIR /src
 COPY requirements-worker.lock ./
 RUN python -m venv /opt/strandline \
- && /opt/strandline/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+ && /opt/strandline/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements-worker.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY strandline strandline
 COPY cli cli

