@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ import typer
 
 from strandline.cli.options import AsJson
 from strandline.cli.output import json_escaped, note, say, show_table
+from strandline.cli.session import open_reader
 from strandline.cli.texts import count
 from strandline.journal.errors import StrandlineError, UsageError
 
@@ -38,7 +38,7 @@ def sql(
     """
     if query is None and as_json:
         raise UsageError("--json needs a QUERY.")
-    with _database(write=write) as url:
+    with open_reader(write=write) as url:
         if query is None:
             return _psql(url)
         from strandline.consumer.database.query import query as ask
@@ -49,22 +49,6 @@ def sql(
             else:
                 _print_table(answer)
     return 0
-
-
-@contextmanager
-def _database(*, write: bool) -> Iterator[str]:
-    """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
-    from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import migrate
-    from strandline.consumer.database.readers import embedded_reader_url, read_only_url
-    from strandline.consumer.settings import load_settings
-
-    settings = load_settings()
-    with open_database(settings) as url:
-        if settings.database_url is None:
-            migrate(url)
-            url = url if write else embedded_reader_url(url, "cleared")
-        yield url if write else read_only_url(url)
 
 
 def _print_json(answer: "Answer") -> None:
