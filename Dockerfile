@@ -15,7 +15,7 @@ FROM python:3.12.8-slim-bookworm AS build
 WORKDIR /src
 COPY requirements-worker.lock ./
 RUN python -m venv /opt/strandline \
- && /opt/strandline/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+ && /opt/strandline/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements-worker.lock
 # amazon_kclpy fetches its jars while it is installed, checks none, and may leave some out.
 COPY deploy/kcl-jars.sha256 deploy/check-jars.sh ./
 RUN sh check-jars.sh /opt/strandline/lib/python3.12/site-packages/amazon_kclpy/jars kcl-jars.sha256

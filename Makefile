@@ -116,25 +116,29 @@ build/opensearch/.built: tools/opensearch/pom.xml tools/opensearch/Launch.java
 	touch $@
 
 # The lock files hold exact versions and hashes; this is the only target that changes them.
+# Packages that others require and nothing imports (amazon.ion's jsonconversion and its numpy, opensearch-py's gRPC: 90 MB)
+# are left out: the locks are complete, so what they list is installed with --no-deps.
+UNUSED := $(foreach name,jsonconversion numpy grpcio opensearch-protobufs,--no-emit-package $(name))
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 lock: $(VENV)/.installed-dev
-	$(BIN)/uv pip compile -q pyproject.toml --extra console --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --extra tracing --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
-	$(BIN)/uv pip compile -q tests/drivers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/requirements.lock
-	$(BIN)/uv pip compile -q tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/qldbshell/requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --extra tracing --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra embedded -o requirements.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra worker --extra provenance --extra tracing -o requirements-worker.lock
+	$(COMPILE) pyproject.toml --extra deploy -o requirements-deploy.lock
+	$(COMPILE) tests/drivers/requirements.in -o tests/drivers/requirements.lock
+	$(COMPILE) tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt -o tests/drivers/qldbshell/requirements.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra console --extra embedded --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml requirements-dev.lock | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@ $(VENV)/.installed
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json
 from strandline.cli.session import discover_projections, open_store, start_log
+from strandline.consumer.extras import needs_extra
 
 if TYPE_CHECKING:
     from strandline.consumer.projection.definition import Projection

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strandline.cli.console import ADDRESS, serve_console
-from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.replay import replay_and_project
 from strandline.cli.session import discover_projections, open_store, start_log
 from strandline.cli.simulate import write_journal
 from strandline.cli.verify import check_sources
+from strandline.consumer.extras import needs_extra
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.make.format import Format
 from strandline.journal.simulation.names import LedgerName

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say
 from strandline.cli.session import open_store
 from strandline.cli.texts import count
+from strandline.consumer.extras import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -38,6 +38,25 @@ def start_log() -> None:
     start_logging(settings.log_level, settings.log_format)
 
 
+@contextmanager
+def open_reader(*, write: bool = False) -> Iterator[str]:
+    """Give the URL of a login with a reader's rights, or with `write` that of the login as it is.
+
+    Only the embedded database is migrated: a login that may only read could not do that.
+    """
+    from strandline.consumer.database.connection import open_database
+    from strandline.consumer.database.migrate import migrate
+    from strandline.consumer.database.readers import embedded_reader_url, read_only_url
+    from strandline.consumer.settings import load_settings
+
+    settings = load_settings()
+    with open_database(settings) as url:
+        if settings.database_url is None:
+            migrate(url)
+            url = url if write else embedded_reader_url(url, "cleared")
+        yield url if write else read_only_url(url)
+
+
 def discover_projections() -> Mapping[str, "Projection"]:
     """Load the projections that the settings name. Call it first: a wrong setting must show before any work."""
     from strandline.consumer.projection.discovery import discover

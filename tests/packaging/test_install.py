@@ -69,6 +69,7 @@ def test_wheel_holds_one_package(sources: Path, tmp_path: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"strandline"}
     assert "strandline/consumer/worker/logback.xml" in names
     assert "strandline/migrations/0001_roles.sql" in names
+    assert "strandline/py.typed" in names
     assert {
         "strandline/console/templates/base.html",
         "strandline/console/static/htmx.min.js",

@@ -1,0 +1,25 @@
+"""Packages that only some commands need, which are optional extras."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from strandline.journal.errors import UsageError
+
+
+@contextmanager
+def needs_extra(extra: str, *packages: str, instead: str = "") -> Iterator[None]:
+    """Import within this block. Raises `UsageError` with what to install if one of the extra's packages is missing.
+
+    `instead` is another way out, such as a setting.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in packages:
+            raise
+        raise UsageError(
+            f"This needs the package {package}, which is not installed.\n"
+            f"Install the extra `{extra}`: in a clone of the repository, `pip install '.[{extra}]'`"
+            f"{f'; or {instead}' if instead else ''}."
+        ) from None

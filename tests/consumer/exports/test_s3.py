@@ -1,0 +1,70 @@
+"""Exports to S3, over a server of moto's on the loopback: a deletion leaves no version behind."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from strandline.consumer.exports.place import S3Place
+from tests.commands import Run
+
+BUCKET = "copies"
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    made = boto3.client("s3")
+    made.create_bucket(Bucket=BUCKET)
+    made.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    yield made
+    server.stop()
+
+
+def keys(client: Any) -> list[str]:
+    return sorted(item["Key"] for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()))
+
+
+def test_object_and_folder_are_written_replaced_and_deleted(client: Any, run: Run, tmp_path: Any) -> None:
+    assert run("simulate", str(tmp_path), "--blocks", "60").status == 0
+    assert run("replay", str(tmp_path / "full")).status == 0
+    client.put_object(Bucket=BUCKET, Key="day/activity.csv.md5", Body=b"another's")
+    for options in ((), ("--overwrite",)):
+        assert run("export-model", "ledger_activity", f"s3://{BUCKET}/day/activity.csv", *options).status == 0
+    body = client.get_object(Bucket=BUCKET, Key="day/activity.csv")["Body"].read()
+    assert len(body.splitlines()) == 61
+    many = f"s3://{BUCKET}/many.parquet"
+    assert run("export-model", "ledger_activity", many, "--rows-per-file", "25").status == 0
+    parts = [f"many.parquet/part-0000{number}.parquet" for number in range(3)]
+    assert keys(client) == ["day/activity.csv", "day/activity.csv.md5", *parts]
+    assert run("export-model", "ledger_activity", many).status == 2  # there is something
+    assert run("export-model", "ledger_activity", many, "--overwrite").status == 0
+    assert keys(client) == ["day/activity.csv", "day/activity.csv.md5", "many.parquet"]
+
+    numbers = [str(one["export"]) for one in run("exports", "--json").json["exports"]]
+    assert numbers == ["2", "4"]
+    assert run("exports", "--delete", "2", "--delete", "4").status == 0
+    left = client.list_object_versions(Bucket=BUCKET)
+    assert [item["Key"] for item in left["Versions"]] == ["day/activity.csv.md5"]
+    assert "DeleteMarkers" not in left
+
+
+def test_bucket_that_is_not_there_is_said(client: Any, run: Run) -> None:
+    outcome = run("export-model", "ledger_activity", "s3://no-such-bucket/a.csv")
+    assert (outcome.status, outcome.err) == (1, "error: s3://no-such-bucket/a.csv: there is no such bucket\n")
+    assert S3Place(f"s3://{BUCKET}/a.csv").delete() is False
