@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from strandline.cli.extras import needs_extra
 from strandline.cli.output import note
 
 if TYPE_CHECKING:
+    from strandline.consumer.cluster.client import Cluster
     from strandline.consumer.projection.definition import Projection
     from strandline.consumer.settings import Settings
 
@@ -24,6 +26,16 @@ def open_store() -> Iterator[tuple["Settings", str]]:
     with open_database(settings) as url:
         migrate(url)
         yield settings, url
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator["Cluster"]:
+    """Give the connected Dask cluster with this scheduler."""
+    with needs_extra("cluster", "dask", "distributed"):
+        from strandline.consumer.cluster.client import connect_cluster
+
+    with connect_cluster(address) as cluster:
+        yield cluster
 
 
 def discover_projections() -> Mapping[str, "Projection"]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.options import AsJson, OnCluster, TrustDeletions
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import Counter, meter, total_blocks
-from strandline.cli.session import open_store
+from strandline.cli.session import open_cluster, open_store
 from strandline.cli.texts import KERNEL_NAME, count, restored_text, sources_text, span
 from strandline.journal.errors import UsageError
 
@@ -57,6 +57,7 @@ def verify(
         Requirement | None, typer.Option(help="Fail unless the data of every block were verified, and are complete.")
     ] = None,
     trust_deletions: TrustDeletions = False,
+    cluster: OnCluster = None,
     as_json: AsJson = False,
 ) -> int:
     """Verify every hash and link of exports or the store.
@@ -75,9 +76,9 @@ def verify(
     tip = _tip(saved, tip)
     tied_at = saved.last_block if saved is not None and saved.proof is not None else None
     found = (
-        check_sources(sources, tip, tied_at, trust_deletions=trust_deletions)
+        check_sources(sources, tip, tied_at, trust_deletions=trust_deletions, cluster=cluster)
         if sources
-        else _verify_store(tip, tied_at, since, trust_deletions)
+        else _verify_store(tip, tied_at, since, trust_deletions, cluster)
     )
     check_tip(found, saved, tip)
     if not sources:
@@ -94,9 +95,14 @@ def verify(
 
 
 def check_sources(
-    sources: list[str], tip: int | None = None, tied_at: int | None = None, *, trust_deletions: bool = False
+    sources: list[str],
+    tip: int | None = None,
+    tied_at: int | None = None,
+    *,
+    trust_deletions: bool = False,
+    cluster: str | None = None,
 ) -> "Verification":
-    """Verify sources, with progress."""
+    """Verify sources, with progress; by the workers of a cluster if one is named."""
     from strandline.consumer.intake.sources import open_sources
     from strandline.consumer.settings import load_settings
     from strandline.consumer.verification.verify import verify_sources
@@ -105,6 +111,13 @@ def check_sources(
     opened = open_sources(sources)
     with meter() as shown:
         progress = Counter(shown, "verifying", total_blocks(opened))
+        if cluster is not None:
+            with open_cluster(cluster) as connected:
+                from strandline.consumer.cluster.verify import verify_sources_on
+
+                return verify_sources_on(
+                    connected, opened, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
+                )
         return verify_sources(
             opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
         )
@@ -120,7 +133,9 @@ def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
     return saved.tip
 
 
-def _verify_store(tip: int | None, tied_at: int | None, since: str | None, trust_deletions: bool) -> "Verification":
+def _verify_store(
+    tip: int | None, tied_at: int | None, since: str | None, trust_deletions: bool, cluster: str | None
+) -> "Verification":
     from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.mark.gaps import head
     from strandline.consumer.mark.mark import read_mark
@@ -134,6 +149,19 @@ def _verify_store(tip: int | None, tied_at: int | None, since: str | None, trust
         if highest is not None and highest > mark.sequence_no >= mark.origin:
             note(f"Not verified: blocks above the mark, up to {highest:,}; see `strandline status`.")
         progress = Counter(shown, "verifying", mark.sequence_no + 1 - max(mark.origin, first_no or 0))
+        if cluster is not None:
+            with open_cluster(cluster) as connected:
+                from strandline.consumer.cluster.verify import verify_store_on
+
+                return verify_store_on(
+                    connected,
+                    settings,
+                    tip=tip,
+                    tied_at=tied_at,
+                    since=first_no,
+                    trust_deletions=trust_deletions,
+                    progress=progress,
+                )
         return verify_store(
             url,
             workers=settings.workers,

@@ -1,14 +1,14 @@
 """Checks every hash and link of exports and records, or of the store, and computes their digest."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
 from strandline.consumer.database.connection import AUDITOR, connect
 from strandline.consumer.intake.coverage import Coverage, Extent
-from strandline.consumer.intake.decoding import decode_items, executor, workers_for
+from strandline.consumer.intake.decoding import DecodedItem, decode_items, executor, workers_for
 from strandline.consumer.store.graft import read_graft
 from strandline.consumer.store.restored import RestoredCounts, read_restored
 from strandline.consumer.verification.scope import RANGE, Scope, check_link, read_scope
@@ -106,26 +106,30 @@ def verify_sources(
     tip: int | None = None,
     tied_at: int | None = None,
     trust_deletions: bool = False,
+    decoded: Iterator[DecodedItem] | None = None,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check sources of one ledger as one strand; they may overlap and come in any order."""
+    """Check sources of one ledger as one strand; they may overlap and come in any order.
+
+    Unless it is given, what is `decoded` of their items is decoded here.
+    """
     result = Verification()
     workers = workers_for(all_items(sources), workers)
     spans = Coverage()
     with Spool() as spool, executor(workers, all_items(sources)) as pool:
-        for item in decode_items(
+        for item in decoded or decode_items(
             all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, with_rows=False
         ):
-            decoded = item.decoded
-            result.fault(decoded.faults)
-            result.warn(decoded.warnings)
-            result.deletions.update(decoded.deletions)
-            result.fault(spool.add(decoded))
-            if isinstance(decoded, DecodedRecords):
-                result.records.update(decoded.records)
-            result.graft = _earliest(result.graft, _graft_in(decoded))
-            spans.add(item.item, [link.sequence_no for link in decoded.links])
-            progress(len(decoded.links))
+            found = item.decoded
+            result.fault(found.faults)
+            result.warn(found.warnings)
+            result.deletions.update(found.deletions)
+            result.fault(spool.add(found))
+            if isinstance(found, DecodedRecords):
+                result.records.update(found.records)
+            result.graft = _earliest(result.graft, _graft_in(found))
+            spans.add(item.item, [link.sequence_no for link in found.links])
+            progress(len(found.links))
         _conclude(result, spool, tip, tied_at)
     if result.incomplete:
         detail = f"{result.incomplete:,} blocks are not shown to be complete: hashes cover parts that are not there"
@@ -144,13 +148,14 @@ def verify_store(
     tied_at: int | None = None,
     since: int | None = None,
     trust_deletions: bool = False,
+    checked: Callable[[Iterator[range]], Iterator[Decoded]] | None = None,
     progress: Progress = lambda _: None,
 ) -> Verification:
     """Check the journal store from its origin, or from block `since`, to the mark: data, links, the columns that
     analysts see, documents, by which texts and values they are found, and the stored roots over blocks.
 
-    A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more. Raises
-    `UsageError` if `since` is above the mark.
+    A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more. Unless it is
+    given, what gives the `checked` ranges checks them here. Raises `UsageError` if `since` is above the mark.
     """
     result = Verification()
     with connect(url, role=AUDITOR) as connection:
@@ -172,7 +177,7 @@ def verify_store(
         result.fault(spool.add(Decoded(named=register)))
         derived = pool.submit(check_derived, url, scope)
         check = checks.check if natively else partial(check_blocks, url, trust_deletions)
-        for decoded in pool.map(check, scope.ranges()):
+        for decoded in checked(scope.ranges()) if checked else pool.map(check, scope.ranges()):
             result.fault(decoded.faults)
             result.fault(spool.add(decoded))
             result.deletions.update(decoded.deletions)
