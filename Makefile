@@ -126,7 +126,7 @@ lock: $(VENV)/.installed-dev
 	$(COMPILE) pyproject.toml --extra deploy -o requirements-deploy.lock
 	$(COMPILE) tests/drivers/requirements.in -o tests/drivers/requirements.lock
 	$(COMPILE) tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt -o tests/drivers/qldbshell/requirements.lock
-	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra console --extra embedded --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra cluster --extra console --extra embedded --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'

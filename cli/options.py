@@ -9,6 +9,10 @@ from typing import Annotated, Any
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+OnCluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Let the workers of this Dask scheduler do it: docs/scale.md.", metavar="ADDRESS"),
+]
 TrustDeletions = Annotated[
     bool,
     typer.Option(

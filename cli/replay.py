@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.options import AsJson, OnCluster, TrustDeletions
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.progress import Counter, meter, total_blocks
 from strandline.cli.restore import Budget, Hints
-from strandline.cli.session import discover_projections, open_store
+from strandline.cli.session import discover_projections, open_cluster, open_store
 from strandline.cli.status import HIDDEN
 from strandline.cli.texts import (
     count,
@@ -71,6 +71,7 @@ def replay(
     hints: Hints = None,
     budget: Budget = BUDGET,
     trust_deletions: TrustDeletions = False,
+    cluster: OnCluster = None,
     as_json: AsJson = False,
 ) -> int:
     """Ingest and verify a journal, and project it. Resumes.
@@ -82,6 +83,8 @@ def replay(
 
     if finish and (sources or shard):
         raise UsageError("--finish takes neither a source nor --shard: it goes on with what the shards have stored.")
+    if cluster is not None and (finish or shard or restore):
+        raise UsageError("--cluster goes with neither --shard, --finish nor --restore.")
     if not (finish or sources):
         raise UsageError("Name a source: an export's folder, manifest or object, s3://…, or raw Kinesis records.")
     if hints and not restore:
@@ -93,9 +96,13 @@ def replay(
     if share is not None:
         return _store_shard(share, opened, trust_deletions, restoring, as_json=as_json)
     with open_store() as (settings, url):
-        result = replay_and_project(
-            url, opened, settings, projections, trust_deletions=trust_deletions, restoring=restoring
-        )
+        if cluster is not None:
+            stored = _store_on(cluster, opened, settings, trust_deletions)
+            result = _joined(stored, replay_and_project(url, [], settings, projections))
+        else:
+            result = replay_and_project(
+                url, opened, settings, projections, trust_deletions=trust_deletions, restoring=restoring
+            )
     if as_json:
         show_json(_replay_json(result))
     else:
@@ -130,6 +137,24 @@ def _store_shard(
         say(f"Shard {shard.index} of {shard.of} is stored. Once all are: `strandline replay --finish`.")
         _note_rejected(result)
     return 1 if result.rejected else 0
+
+
+def _store_on(cluster: str, sources: Sequence["Source"], settings: "Settings", trust_deletions: bool) -> "Replay":
+    """Store the sources by the workers of a cluster, with progress."""
+    with open_cluster(cluster) as connected, meter() as shown:
+        from strandline.consumer.cluster.replay import replay_on
+
+        progress = Counter(shown, "ingesting", total_blocks(sources))
+        return replay_on(connected, sources, settings, trust_deletions=trust_deletions, progress=progress)
+
+
+def _joined(stored: "Replay", finished: ReplayResult) -> ReplayResult:
+    """Return the result of a replay by a cluster, and of the step of the mark after it."""
+    from strandline.consumer.cluster.replay import add
+
+    add(stored, finished.replay)
+    stored.mark, stored.gaps = finished.replay.mark, finished.replay.gaps
+    return replace(finished, replay=stored)
 
 
 def _restoring(hints: Sequence[str] | None, budget: int) -> "RestoringDecoder":

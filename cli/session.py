@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from strandline.cli.output import note
+from strandline.consumer.extras import needs_extra
 
 if TYPE_CHECKING:
+    from strandline.consumer.cluster.client import Cluster
     from strandline.consumer.projection.definition import Projection
     from strandline.consumer.settings import Settings
 
@@ -55,6 +57,16 @@ def open_reader(*, write: bool = False) -> Iterator[str]:
             migrate(url)
             url = url if write else embedded_reader_url(url, "cleared")
         yield url if write else read_only_url(url)
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator["Cluster"]:
+    """Give the connected Dask cluster with this scheduler."""
+    with needs_extra("cluster", "dask", "distributed"):
+        from strandline.consumer.cluster.client import connect_cluster
+
+    with connect_cluster(address) as cluster:
+        yield cluster
 
 
 def discover_projections() -> Mapping[str, "Projection"]:

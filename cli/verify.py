@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.options import AsJson, TrustDeletions
+from strandline.cli.options import AsJson, OnCluster, TrustDeletions
 from strandline.cli.output import note, say, show_json
 from strandline.cli.progress import Counter, meter, total_blocks
-from strandline.cli.session import open_store
+from strandline.cli.session import open_cluster, open_store
 from strandline.cli.texts import KERNEL_NAME, count, restored_text, sources_text, span
 from strandline.journal.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
+    from strandline.consumer.database.connection import Connection
     from strandline.consumer.verification.verify import Verification
     from strandline.journal.check.block import Fault
     from strandline.journal.proofs.saved_digest import SavedDigest
@@ -45,10 +46,18 @@ def verify(
         typer.Option(help="A digest saved from QLDB to check against: base64, or a file.", metavar="B64|FILE"),
     ] = None,
     tip: Annotated[int | None, typer.Option(help="The last block that the digest covers.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Check the store from this block on only; `last`: from where the last verification ended.",
+            metavar="BLOCK|last",
+        ),
+    ] = None,
     require: Annotated[
         Requirement | None, typer.Option(help="Fail unless the data of every block were verified, and are complete.")
     ] = None,
     trust_deletions: TrustDeletions = False,
+    cluster: OnCluster = None,
     as_json: AsJson = False,
 ) -> int:
     """Verify every hash and link of exports or the store.
@@ -59,6 +68,10 @@ def verify(
     from strandline.journal.check.block import Fault
     from strandline.journal.proofs.saved_digest import read_saved_digest
 
+    if since is not None and (sources or digest is not None or tip is not None or require):
+        raise UsageError(
+            "--since checks a part of the store: leave out sources, --digest, --tip and --require, which ask for all."
+        )
     try:
         saved = read_saved_digest(digest) if digest is not None else None
     except UnreadableError as error:  # what is to be verified is not at fault
@@ -66,12 +79,12 @@ def verify(
     tip = _tip(saved, tip)
     tied_at = saved.last_block if saved is not None and saved.proof is not None else None
     found = (
-        check_sources(sources, tip, tied_at, trust_deletions=trust_deletions)
+        check_sources(sources, tip, tied_at, trust_deletions=trust_deletions, cluster=cluster)
         if sources
-        else _verify_store(tip, tied_at, trust_deletions)
+        else _verify_store(tip, tied_at, since, trust_deletions, cluster)
     )
     check_tip(found, saved, tip)
-    if saved is not None and not sources:
+    if not sources:
         _record(found, saved, tip)
     if require and found.level != "full":
         found.fault([Fault(None, "level", "full is required, and some blocks came only as JSON")])
@@ -85,9 +98,14 @@ def verify(
 
 
 def check_sources(
-    sources: list[str], tip: int | None = None, tied_at: int | None = None, *, trust_deletions: bool = False
+    sources: list[str],
+    tip: int | None = None,
+    tied_at: int | None = None,
+    *,
+    trust_deletions: bool = False,
+    cluster: str | None = None,
 ) -> "Verification":
-    """Verify sources, with progress."""
+    """Verify sources, with progress; by the workers of a cluster if one is named."""
     from strandline.consumer.intake.sources import open_sources
     from strandline.consumer.settings import load_settings
     from strandline.consumer.verification.verify import verify_sources
@@ -96,6 +114,13 @@ def check_sources(
     opened = open_sources(sources)
     with meter() as shown:
         progress = Counter(shown, "verifying", total_blocks(opened))
+        if cluster is not None:
+            with open_cluster(cluster) as connected:
+                from strandline.consumer.cluster.verify import verify_sources_on
+
+                return verify_sources_on(
+                    connected, opened, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
+                )
         return verify_sources(
             opened, workers=workers, tip=tip, tied_at=tied_at, trust_deletions=trust_deletions, progress=progress
         )
@@ -111,7 +136,9 @@ def _tip(saved: "SavedDigest | None", tip: int | None) -> int | None:
     return saved.tip
 
 
-def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -> "Verification":
+def _verify_store(
+    tip: int | None, tied_at: int | None, since: str | None, trust_deletions: bool, cluster: str | None
+) -> "Verification":
     from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.mark.gaps import head
     from strandline.consumer.mark.mark import read_mark
@@ -121,26 +148,60 @@ def _verify_store(tip: int | None, tied_at: int | None, trust_deletions: bool) -
         with connect(url, role=AUDITOR) as connection:
             mark = read_mark(connection)
             highest = head(connection)
+            first_no = _since(connection, since)
         if highest is not None and highest > mark.sequence_no >= mark.origin:
             note(f"Not verified: blocks above the mark, up to {highest:,}; see `strandline status`.")
-        progress = Counter(shown, "verifying", mark.sequence_no + 1 - mark.origin)
+        progress = Counter(shown, "verifying", mark.sequence_no + 1 - max(mark.origin, first_no or 0))
+        if cluster is not None:
+            with open_cluster(cluster) as connected:
+                from strandline.consumer.cluster.verify import verify_store_on
+
+                return verify_store_on(
+                    connected,
+                    settings,
+                    tip=tip,
+                    tied_at=tied_at,
+                    since=first_no,
+                    trust_deletions=trust_deletions,
+                    progress=progress,
+                )
         return verify_store(
             url,
             workers=settings.workers,
             tip=tip,
             tied_at=tied_at,
+            since=first_no,
             trust_deletions=trust_deletions,
             progress=progress,
         )
 
 
-def _record(found: "Verification", saved: "SavedDigest", tip: int | None) -> None:
+def _since(connection: "Connection", since: str | None) -> int | None:
+    """Return the block to begin at. `last` is the last block of the verification that reached furthest."""
+    from strandline.consumer.store.verifications import read_last
+
+    if since is None:
+        return None
+    if since != "last":
+        if not since.isascii() or not since.isdigit():
+            raise UsageError(f"--since is the number of a block, or `last`, not {since}.")
+        return int(since)
+    last = read_last(connection)
+    if last is None:
+        note("No verification of this store is recorded: every block is checked.")
+        return None
+    return last.last_no
+
+
+def _record(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:
     from strandline.consumer.database.errors import DatabaseError
-    from strandline.consumer.verification.against_digest import record_check
+    from strandline.consumer.verification.against_digest import record_check, record_verification
 
     with open_store() as (_, url):
         try:
-            record_check(url, found, saved, tip, "command")
+            if saved is not None:
+                record_check(url, found, saved, tip, "command")
+            record_verification(url, found)
         except DatabaseError as error:
             note(f"The check is not recorded for `strandline status`: {error}")
 
@@ -149,7 +210,7 @@ def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None)
     from strandline.consumer.verification.against_digest import no_digest_reason
     from strandline.journal.decode.kernel import KERNEL
 
-    say(_verdict(found))
+    say(f"{_scope(found)}{_verdict(found)}")
     _say_counts(found)
     _note_warnings(found)
     _note_faults("Fault", found.faults, found.fault_count)
@@ -160,14 +221,23 @@ def _report(found: "Verification", saved: "SavedDigest | None", tip: int | None)
         say(f"Digest {b64encode(found.digest).decode()} at tip {found.last_no if tip is None else tip}.")
     else:
         say(f"No digest: a digest covers every block from 0, and {no_digest_reason(found)}.")
-    say(CONSISTENT if saved is None else _proved(found, saved, tip))
+    if found.scope is not None and not found.scope.full:
+        say(f"These blocks are consistent with each other, and with the block before {found.scope.first_no:,}.")
+    else:
+        say(CONSISTENT if saved is None else _proved(found, saved, tip))
     if found.graft is not None and (saved is None or saved.last_block is not None):
         say(f"Blocks {found.graft:,} and later were written by Strandline, not QLDB.")
     say(f"Decoded by the {KERNEL_NAME[KERNEL]}.")
 
 
+def _scope(found: "Verification") -> str:
+    """Return the start of the first line: the blocks that were checked, unless they are all."""
+    scope = found.scope
+    return "" if scope is None or scope.full else f"{span(scope.first_no, scope.last_no).capitalize()} ONLY: "
+
+
 def _verdict(found: "Verification") -> str:
-    """Return the first line; it claims no more than was checked."""
+    """Return the first line, after the scope; it claims no more than was checked."""
     if found.answer == "does not hold":
         return f"NOT VERIFIED: {count(found.fault_count, 'fault')}."
     if found.answer == "cannot be checked":
@@ -214,6 +284,12 @@ def _say_counts(found: "Verification") -> None:
         f"Checked {count(found.blocks, 'block')}{where}, {count(found.revisions, 'revision')}, "
         f"and {count(found.system_revisions, 'system revision')} (hash only)."
     )
+    if found.scope is not None and found.scope.full:
+        say(f"A full verification: every block of the store up to the mark, {found.scope.last_no:,}.")
+    for earlier in () if found.scope is None else found.scope.earlier:
+        at = earlier.verified_at
+        when = "at no recorded time" if at is None else f"but at {at:%Y-%m-%d %H:%M:%S} UTC"
+        say(f"Not verified now, {when}: {span(earlier.first_no, earlier.last_no)}.")
     for text in sources_text(found.sources, found.records):
         say(text)
     for text in () if found.restored is None else restored_text(found.restored):

@@ -17,7 +17,12 @@ from strandline.consumer.generations.stores import open_stores
 from strandline.consumer.logging import start_logging
 from strandline.consumer.projection.discovery import discover
 from strandline.consumer.settings import Settings, load_settings
-from strandline.consumer.verification.against_digest import check_tip, record_check, verification_json
+from strandline.consumer.verification.against_digest import (
+    check_tip,
+    record_check,
+    record_verification,
+    verification_json,
+)
 from strandline.consumer.verification.prove import prove
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.errors import StrandlineError
@@ -117,6 +122,7 @@ def _verify(settings: Settings, url: str, job: Job, progress: Progress) -> tuple
     check_tip(found, saved, tip)
     if saved is not None:
         record_check(url, found, saved, tip, job.started_by)
+    record_verification(url, found)
     return found.ok, verification_json(found, tip)
 
 

@@ -648,3 +648,18 @@ CREATE TABLE journal.restored_sum (
     held_out   jsonb NOT NULL DEFAULT '[]'   -- [[table, field, revisions]] of blocks that are JSON
 );
 INSERT INTO journal.restored_sum DEFAULT VALUES;
+
+-- Verifications of the store that held (`verify`): which blocks, and when. `block_hash` is that of block last_no. The time
+-- is that of the beginning: a change after it may not have been seen. Login and end are not the writer's to say.
+CREATE TABLE journal.verification (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    first_no    bigint NOT NULL,
+    last_no     bigint NOT NULL CHECK (last_no >= first_no),
+    block_hash  bytea NOT NULL,
+    level       text NOT NULL,
+    began_at    timestamptz NOT NULL CHECK (began_at <= ended_at),
+    ended_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    verified_by text NOT NULL DEFAULT session_user
+);
+GRANT SELECT ON journal.verification TO strandline_operator;
+GRANT INSERT (first_no, last_no, block_hash, level, began_at) ON journal.verification TO strandline_auditor;

@@ -40,7 +40,7 @@ _BATCH_BLOCKS = 4_000
 _BATCH_BYTES = 24 * 1024 * 1024
 _BATCHES_AHEAD = 1
 
-_REFUSALS_SHOWN = 5
+REFUSALS_SHOWN = 5
 
 Progress = Callable[[int], None]
 
@@ -330,7 +330,7 @@ def _count(result: Replay, decoded: Decoded) -> None:
 
 def _refuse(result: Replay, refusals: Sequence[Refusal]) -> None:
     result.rejected += len(refusals)
-    result.refusals += refusals[: _REFUSALS_SHOWN - len(result.refusals)]
+    result.refusals += refusals[: REFUSALS_SHOWN - len(result.refusals)]
 
 
 def _strands(decoded: Decoded) -> set[str]:

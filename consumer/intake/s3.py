@@ -1,9 +1,11 @@
 """Journals in S3, read with boto3 and its own settings (`AWS_…` in the environment, `AWS_ENDPOINT_URL` among them)."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from io import BytesIO
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -11,7 +13,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from strandline.consumer.intake.aws_errors import describe_aws_errors
-from strandline.journal.errors import UsageError
+from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.sources.source import Source, source_of, sources_in
 
 SCHEME = "s3://"
@@ -28,13 +30,25 @@ _errors = partial(
 )
 # A part whose body breaks off is read again (5 attempts); each object on the thread that reads it.
 _TRANSFER = TransferConfig(use_threads=False)
+_making = Lock()  # boto3's session is not for several threads; its clients are
+
+
+def client() -> Any:
+    """Return this process's client of S3, another one if the settings in the environment have changed."""
+    settings = tuple(sorted(one for one in os.environ.items() if one[0].startswith("AWS_")))
+    with _making:
+        return _client(settings)
+
+
+@lru_cache(maxsize=1)
+def _client(_settings: tuple[tuple[str, str], ...]) -> Any:
+    return boto3.Session().client("s3", config=_CONFIG)
 
 
 @dataclass(frozen=True)
 class S3File:
-    """An object of a bucket."""
+    """An object of a bucket: a plain reference, which other processes can read too."""
 
-    client: Any = field(compare=False, repr=False)
     bucket: str
     key: str
     name: str = field(compare=False)
@@ -46,10 +60,12 @@ class S3File:
         return f"{SCHEME}{self.bucket}/{self.key}"
 
     def read(self) -> bytes:
-        """Return the object's bytes. Raises StrandlineError if S3 refuses or cannot be reached."""
+        """Return the object's bytes. Raises StrandlineError if S3 refuses, does not answer, or has other bytes now."""
         data = BytesIO()
         with _errors(self.address):
-            self.client.download_fileobj(self.bucket, self.key, data, Config=_TRANSFER)
+            client().download_fileobj(self.bucket, self.key, data, Config=_TRANSFER)
+        if data.tell() != self.size:
+            raise StrandlineError(f"{self.address}: was replaced after it was listed: run the command again")
         return data.getvalue()
 
 
@@ -57,7 +73,6 @@ class S3File:
 class Bucket:
     """The objects of a bucket under a prefix; names begin after it. The listing is fetched once."""
 
-    client: Any = field(repr=False)
     bucket: str
     prefix: str
 
@@ -75,11 +90,11 @@ class Bucket:
     def _listing(self) -> dict[str, S3File]:
         files = {}
         with _errors(self.address):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+            pages = client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
             for item in (item for page in pages for item in page.get("Contents", ())):
                 key, name = item["Key"], item["Key"].removeprefix(self.prefix)
                 if not key.endswith("/"):  # the console writes such an object to show a folder
-                    files[name] = S3File(self.client, self.bucket, key, name, item["Size"], item["ETag"])
+                    files[name] = S3File(self.bucket, key, name, item["Size"], item["ETag"])
         return files
 
 
@@ -91,14 +106,12 @@ def s3_sources(address: str) -> list[Source]:
     bucket, _, key = address.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise UsageError(f"{address}: names no bucket; write {SCHEME}bucket/prefix")
-    with _errors(address):
-        client = boto3.Session().client("s3", config=_CONFIG)
     if key and not key.endswith("/"):
-        named = Bucket(client, bucket, key)
+        named = Bucket(bucket, key)
         if (file := named.find("")) is not None:
             folder, slash, name = key.rpartition("/")
-            return [source_of(replace(file, name=name), Bucket(client, bucket, folder + slash), address)]
+            return [source_of(replace(file, name=name), Bucket(bucket, folder + slash), address)]
         if not any(file.name.startswith("/") for file in named.files()):
             return sources_in(named)
         key += "/"
-    return sources_in(Bucket(client, bucket, key))
+    return sources_in(Bucket(bucket, key))

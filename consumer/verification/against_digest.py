@@ -1,10 +1,11 @@
-"""Compares a verified journal with a saved digest, and records the answer for a store; the JSON of `verify`."""
+"""Compares a verified journal with a saved digest, and records the results for a store; the JSON of `verify`."""
 
 from base64 import b64encode
 from dataclasses import asdict
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import AUDITOR, connect
 from strandline.consumer.store.digest_checks import add_check
+from strandline.consumer.store.verifications import add_verification
 from strandline.consumer.verification.verify import Verification
 from strandline.journal.check.block import Fault
 from strandline.journal.decode.kernel import KERNEL
@@ -22,6 +23,14 @@ def record_check(url: str, found: Verification, saved: SavedDigest, tip: int | N
     qldb = found.graft is None or (covered is not None and covered < found.graft)
     with connect(url) as connection:
         add_check(connection, saved.digest, covered, found.answer, found.level, qldb=qldb, by=by)
+
+
+def record_verification(url: str, found: Verification) -> None:
+    """Record that these blocks of the store were verified, if nothing was found that speaks against it."""
+    scope = found.scope
+    if scope is not None and found.ok:
+        with connect(url, role=AUDITOR) as connection:
+            add_verification(connection, scope.first_no, scope.last_no, found.level, scope.began_at)
 
 
 def check_tip(found: Verification, saved: SavedDigest | None, tip: int | None) -> None:
@@ -45,6 +54,8 @@ def check_tip(found: Verification, saved: SavedDigest | None, tip: int | None) -
 
 def no_digest_reason(found: Verification) -> str:
     """Return why a journal has no digest."""
+    if found.scope is not None and not found.scope.full:
+        return "this began above"
     return f"the journal begins at block {found.first_no}" if found.first_no else "blocks are missing"
 
 
@@ -65,6 +76,7 @@ def verification_json(found: Verification, tip: int | None) -> dict[str, object]
         "ok": found.ok,
         "data_verified": found.data_verified,
         "answer": found.answer,
+        "scope": None if found.scope is None else found.scope.as_dict(),
         "blocks": found.blocks,
         "revisions": found.revisions,
         "level": found.level,

@@ -28,7 +28,9 @@ ADD_ROOTS = """
     INSERT INTO journal.subroot (height, number, hash) SELECT * FROM unnest(%s::int[], %s::bigint[], %s::bytea[])
     ON CONFLICT DO NOTHING"""
 # In the order in which the roots become complete.
-READ_ROOTS = "SELECT height, number, hash FROM journal.subroot ORDER BY (number + 1) << height, height"
+READ_ROOTS = """
+    SELECT height, number, hash FROM journal.subroot WHERE (number + 1) << height > %s
+    ORDER BY (number + 1) << height, height"""
 
 Progress = Callable[[int, int], None]  # blocks done, blocks in all
 Root = tuple[int, int, bytes]  # of blocks number * 2**height to (number + 1) * 2**height - 1
@@ -165,13 +167,20 @@ class BlockTree:
         return self._known[lowest]
 
 
-def check_roots(connection: Connection, block_hashes: Iterable[bytes]) -> Iterator[Fault]:
-    """Compare the stored roots with those of the blocks from 0 on. Yields a fault for each that differs."""
-    roots = Roots()
-    computed = (root for block_hash in block_hashes for root in roots.append(block_hash))
+def check_roots(connection: Connection, blocks: Iterable[tuple[int, bytes]], first_no: int = 0) -> Iterator[Fault]:
+    """Compare the stored roots with those of the blocks from `first_no` on, given in order by number and hash.
+
+    The roots over blocks below are taken as they are stored. Yields a fault for the first root that differs.
+    """
+    start = -(-first_no >> LOWEST) << LOWEST
+    peaks = [connection.execute(READ_ROOT, tree).fetchone() for tree in _trees(0, start)]
+    if None in peaks:
+        return  # not stored yet, nor what is above
+    roots = Roots(start, [bytes(row[0]) for row in peaks if row is not None])
+    computed = (root for number, block_hash in blocks if number >= start for root in roots.append(block_hash))
     with connection.cursor(name="roots") as cursor:
         cursor.itersize = ROWS_AT_A_TIME
-        for stored, root in zip_longest(cursor.execute(READ_ROOTS, binary=True), computed):
+        for stored, root in zip_longest(cursor.execute(READ_ROOTS, [start], binary=True), computed):
             if stored is None:
                 return  # the rest has not been stored yet
             if root is None or tuple(stored) != root:

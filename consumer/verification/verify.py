@@ -1,36 +1,34 @@
 """Checks every hash and link of exports and records, or of the store, and computes their digest."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
-import psycopg
-
 from strandline.consumer.database.connection import AUDITOR, connect
 from strandline.consumer.intake.coverage import Coverage, Extent
-from strandline.consumer.intake.decoding import decode_items, executor, workers_for
-from strandline.consumer.mark.mark import read_mark
-from strandline.consumer.store.blocks import check_stored
-from strandline.consumer.store.documents import check_documents, check_range
+from strandline.consumer.intake.decoding import DecodedItem, decode_items, executor, workers_for
 from strandline.consumer.store.graft import read_graft
 from strandline.consumer.store.restored import RestoredCounts, read_restored
+from strandline.consumer.verification.scope import RANGE, Scope, check_link, read_scope
 from strandline.consumer.verification.spool import Spool
+from strandline.consumer.verification.stored import BlockChecks, check_blocks, check_derived
 from strandline.consumer.verification.tree import check_roots
 from strandline.journal.check.block import Fault, Level
 from strandline.journal.check.strand import Chain, missing
 from strandline.journal.decode.archives import DecodedRecords
 from strandline.journal.decode.graft import GRAFT_TABLE
-from strandline.journal.decode.objects import Decoded, count_block
+from strandline.journal.decode.kernel import KERNEL
+from strandline.journal.decode.objects import Decoded
 from strandline.journal.errors import StrandlineError, UnreadableError
 from strandline.journal.proofs.check import Answer
 from strandline.journal.restore.note import notes_of
 from strandline.journal.sources.source import NOTE, Source, all_items
 
 MOST_FAULTS_KEPT = 1_000
-_RANGE = 1_000  # blocks that one process checks at a time
 _REGISTER = "SELECT document_id, version FROM journal.redaction"
+_FROM_JSON = "SELECT FROM journal.block WHERE level = 'chain' LIMIT 1"
 _ACCEPTED = "SELECT first_no, last_no FROM journal.accepted_gap ORDER BY first_no"
 
 Progress = Callable[[int], None]
@@ -48,7 +46,8 @@ class Verification:
     `incomplete` counts the blocks that are not shown to be complete, `omissions` says why
     (journal.check.block.Omission). `graft` is the first block that Strandline wrote, None if QLDB wrote all.
     `unchecked` says what could be neither confirmed nor refuted. `restored` says what came as JSON and has its
-    types again: of the store, or of sources as the note of `restore` says.
+    types again: of the store, or of sources as the note of `restore` says. `scope` says which blocks of the store
+    were to be checked; None for sources.
     """
 
     blocks: int = 0
@@ -74,6 +73,7 @@ class Verification:
     records: Counter[str] = field(default_factory=Counter)
     sources: list[Extent] = field(default_factory=list)
     restored: RestoredCounts | None = None
+    scope: Scope | None = None
 
     @property
     def answer(self) -> Answer:
@@ -108,26 +108,30 @@ def verify_sources(
     tip: int | None = None,
     tied_at: int | None = None,
     trust_deletions: bool = False,
+    decoded: Iterator[DecodedItem] | None = None,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check sources of one ledger as one strand; they may overlap and come in any order."""
+    """Check sources of one ledger as one strand; they may overlap and come in any order.
+
+    Unless it is given, what is `decoded` of their items is decoded here.
+    """
     result = Verification()
     workers = workers_for(all_items(sources), workers)
     spans = Coverage()
     with Spool() as spool, executor(workers, all_items(sources)) as pool:
-        for item in decode_items(
+        for item in decoded or decode_items(
             all_items(sources), pool, workers=workers, trust_deletions=trust_deletions, with_rows=False
         ):
-            decoded = item.decoded
-            result.fault(decoded.faults)
-            result.warn(decoded.warnings)
-            result.deletions.update(decoded.deletions)
-            result.fault(spool.add(decoded))
-            if isinstance(decoded, DecodedRecords):
-                result.records.update(decoded.records)
-            result.graft = _earliest(result.graft, _graft_in(decoded))
-            spans.add(item.item, [link.sequence_no for link in decoded.links])
-            progress(len(decoded.links))
+            found = item.decoded
+            result.fault(found.faults)
+            result.warn(found.warnings)
+            result.deletions.update(found.deletions)
+            result.fault(spool.add(found))
+            if isinstance(found, DecodedRecords):
+                result.records.update(found.records)
+            result.graft = _earliest(result.graft, _graft_in(found))
+            spans.add(item.item, [link.sequence_no for link in found.links])
+            progress(len(found.links))
         _conclude(result, spool, tip, tied_at)
     if result.incomplete:
         blocks = "1 block is" if result.incomplete == 1 else f"{result.incomplete:,} blocks are"
@@ -146,40 +150,51 @@ def verify_store(
     workers: int,
     tip: int | None = None,
     tied_at: int | None = None,
+    since: int | None = None,
     trust_deletions: bool = False,
+    checked: Callable[[Iterator[range]], Iterator[Decoded]] | None = None,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Check the journal store from its origin to the mark: data, links, the columns that analysts see, documents,
-    and the stored roots over blocks.
+    """Check the journal store from its origin, or from block `since`, to the mark: data, links, the columns that
+    analysts see, documents, by which texts and values they are found, and the stored roots over blocks.
 
-    A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more.
+    A block that is not shown to be complete was accepted when the mark passed it: it is counted, no more. Unless it is
+    given, what gives the `checked` ranges checks them here. Raises `UsageError` if `since` is above the mark.
     """
     result = Verification()
     with connect(url, role=AUDITOR) as connection:
-        mark = read_mark(connection)
+        scope = read_scope(connection, since)
+        result.scope = scope
         result.accepted_gaps = connection.execute(_ACCEPTED).fetchall()
         register = connection.execute(_REGISTER).fetchall()
         result.graft = read_graft(connection)
         result.restored = read_restored(connection)
-    if mark.strand_id is None or mark.sequence_no < mark.origin:
-        raise StrandlineError("the store holds no blocks: run `strandline replay SOURCE` first")
-    if mark.sequence_no - mark.origin < _RANGE:
+        natively = KERNEL == "native" and connection.execute(_FROM_JSON).fetchone() is None
+    if scope.blocks <= RANGE:
         workers = 1
-    with Spool() as spool, executor(workers) as pool:
+    # The native kernel works on threads; it leaves what came as JSON to plain Python, which needs processes.
+    with (
+        Spool() as spool,
+        BlockChecks(url, trust_deletions=trust_deletions) as checks,
+        executor(workers, [] if natively else None) as pool,
+    ):
         result.fault(spool.add(Decoded(named=register)))
-        starts = range(mark.origin, mark.sequence_no + 1, _RANGE)
-        for decoded in pool.map(partial(_check_range, url, mark.sequence_no, trust_deletions), starts):
+        derived = pool.submit(check_derived, url, scope)
+        check = checks.check if natively else partial(check_blocks, url, trust_deletions)
+        for decoded in checked(scope.ranges()) if checked else pool.map(check, scope.ranges()):
             result.fault(decoded.faults)
             result.fault(spool.add(decoded))
             result.deletions.update(decoded.deletions)
             progress(len(decoded.links))
         _conclude(result, spool, tip, tied_at)
-        with connect(url) as connection:
-            result.fault(check_documents(connection))
-            result.fault(check_roots(connection, (block_hash for _, block_hash, _ in spool.links())))
-    first_no = mark.sequence_no + 1 if result.first_no is None else result.first_no
-    last_no = mark.sequence_no if result.last_no is None else result.last_no
-    for first, last in ((mark.origin, first_no - 1), (last_no + 1, mark.sequence_no)):
+        result.fault(derived.result())
+        with connect(url, role=AUDITOR) as connection:
+            result.fault(check_link(connection, scope, next(spool.links(), None)))
+            hashes = ((number, block_hash) for number, block_hash, _ in spool.links())
+            result.fault(check_roots(connection, hashes, scope.first_no))
+    first_no = scope.last_no + 1 if result.first_no is None else result.first_no
+    last_no = scope.last_no if result.last_no is None else result.last_no
+    for first, last in ((scope.first_no, first_no - 1), (last_no + 1, scope.last_no)):
         if first <= last and not _accepted(result.accepted_gaps, first, last):
             result.fault([missing(first, last)])
     return result
@@ -201,18 +216,6 @@ def _accepted(gaps: Iterable[tuple[int, int]], first: int, last: int) -> bool:
         if gap_first <= first <= gap_last:
             first = gap_last + 1
     return first > last
-
-
-def _check_range(url: str, last_no: int, trust_deletions: bool, start: int) -> Decoded:
-    result = Decoded()
-    with connect(url, role=AUDITOR) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        end = min(start + _RANGE - 1, last_no)
-        for block in check_stored(connection, start, end, trust_deletions=trust_deletions):
-            count_block(block, result)
-            result.faults.extend(block.faults)
-        result.faults.extend(check_range(connection, start, end))
-    return result
 
 
 def _graft_in(decoded: Decoded) -> int | None:

@@ -20,7 +20,7 @@ from strandline.journal.decode.objects import Decoded, Link
 from strandline.journal.decode.record import DecodedRecord
 from strandline.journal.errors import UnreadableError
 
-_SEAM = 9  # as in native/src/python.rs; a build with another number is not used
+_SEAM = 10  # as in native/src/python.rs; a build with another number is not used
 _EPOCH_2000 = 946_684_800_000_000  # microseconds from 1970
 
 
@@ -99,6 +99,21 @@ def decode_record_natively(native: Any, data: bytes, trust_deletions: bool) -> D
             number, revision_hash, side[0], document_id, version, Table(*table), tx_id, _seconds(time)
         )
     return decoded
+
+
+def check_stored(
+    strand_id: str, blocks: bytes, revisions: bytes, *, trust_deletions: bool
+) -> tuple[Decoded, list[int]] | None:
+    """Check stored blocks, given as binary COPYs of BLOCK_COLUMNS and REVISION_COLUMNS (journal.decode.copy_format).
+
+    Returns the counts of those that hold, and the numbers of the others, which plain Python has to check; None if it
+    has to check all.
+    """
+    found = None if _NATIVE is None else _NATIVE.check_stored(strand_id, blocks, revisions, trust_deletions)
+    if found is None or isinstance(found, str):
+        return None
+    accepted, left = found
+    return _decoded(accepted), left
 
 
 def statement_texts(info: bytes) -> list[str] | None:

@@ -52,6 +52,28 @@ pub fn microseconds(timestamp: &Timestamp) -> Option<i64> {
     Some((seconds * 60 + i64::from(civil.second)) * 1_000_000 + i64::try_from(fraction).ok()?)
 }
 
+/// Returns the time in UTC of microseconds since 2000-01-01 UTC, with so many digits of fraction (at most six); none if
+/// it has more, or is out of range.
+pub fn from_microseconds(microseconds: i64, digits: u32) -> Option<Timestamp> {
+    let unit = 10_i64.pow(6_u32.checked_sub(digits)?);
+    let (seconds, fraction) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
+    let (year, month, day) = civil_from_days(days.checked_add(POSTGRES_EPOCH)?);
+    if fraction % unit != 0 || !(2..=9998).contains(&year) {
+        return None;
+    }
+    let civil =
+        Civil { year, month, day, hour: of_day / 3_600, minute: of_day / 60 % 60, second: of_day % 60 };
+    let fraction = (fraction / unit).unsigned_abs();
+    Some(Timestamp {
+        precision: Precision::Second,
+        civil,
+        offset: Some(0),
+        fraction,
+        fraction_digits: digits,
+    })
+}
+
 fn days_in_month(year: i32, month: u32) -> u32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -94,6 +116,16 @@ mod tests {
             assert!((1..=days_in_month(year, month)).contains(&day));
         }
         assert_eq!(days_from_civil(2000, 1, 1), POSTGRES_EPOCH);
+    }
+
+    #[test]
+    fn microseconds_convert_to_a_time_and_back() {
+        for value in [0, 1_000, -1_000, 86_399_999_000, -86_400_000_000, 820_454_400_123_000] {
+            assert_eq!(from_microseconds(value, 3).as_ref().and_then(microseconds), Some(value));
+        }
+        assert_eq!(from_microseconds(1, 3), None);
+        assert_eq!(from_microseconds(i64::MAX, 6), None);
+        assert_eq!(from_microseconds(i64::MIN, 6), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod encoding;
 pub mod fields;
 pub mod hash;
 pub mod json;
+pub mod jsonb;
 pub mod members;
 pub mod merkle;
 #[cfg(feature = "python")]
@@ -23,6 +24,7 @@ pub mod record;
 pub mod revision;
 pub mod rows;
 pub mod statement;
+pub mod stored;
 pub mod symbols;
 pub mod text_number;
 pub mod text_token;

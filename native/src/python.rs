@@ -5,18 +5,20 @@ use crate::decode::{self, Decoded, Link, Packed};
 use crate::hash::Hash;
 use crate::record::{self, Side};
 use crate::statement;
+use crate::stored;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::collections::BTreeMap;
 
 /// Incremented with every change of the functions' results, so that Python refuses an old build.
-const SEAM: u32 = 9;
+const SEAM: u32 = 10;
 
 #[pymodule]
 fn strandline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SEAM", SEAM)?;
     module.add_function(wrap_pyfunction!(decode_object, module)?)?;
     module.add_function(wrap_pyfunction!(decode_record, module)?)?;
+    module.add_function(wrap_pyfunction!(check_stored, module)?)?;
     module.add_function(wrap_pyfunction!(statement_texts, module)?)?;
     module.add_function(wrap_pyfunction!(value, module)?)?;
     module.add_function(wrap_pyfunction!(values, module)?)
@@ -52,6 +54,23 @@ fn decode_record<'py>(
             let found = (record.kind, tuple(py, &record.decoded)?, side(py, &record.side)?);
             Ok(found.into_pyobject(py)?.into_any())
         }
+        Err(handed_over) => Ok(handed_over.0.into_pyobject(py)?.into_any()),
+    }
+}
+
+/// Checks stored blocks, given as binary COPYs of their rows and of their revisions': the members of `Decoded` for those
+/// that hold, and the numbers of the others; or, as text, why all are handed over.
+#[pyfunction]
+fn check_stored<'py>(
+    py: Python<'py>,
+    strand_id: &str,
+    blocks: &Bound<'py, PyBytes>,
+    revisions: &Bound<'py, PyBytes>,
+    trust_deletions: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (blocks, revisions) = (blocks.as_bytes(), revisions.as_bytes());
+    match py.detach(|| stored::check(strand_id, blocks, revisions, trust_deletions)) {
+        Ok(found) => Ok((tuple(py, &found.accepted)?, found.left).into_pyobject(py)?.into_any()),
         Err(handed_over) => Ok(handed_over.0.into_pyobject(py)?.into_any()),
     }
 }

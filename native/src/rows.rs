@@ -53,14 +53,7 @@ impl Rows {
     }
 
     fn push_block(&mut self, block: &Block<'_, '_>, names: &Names<'_>) {
-        let kinds: Vec<&'static str> = block.statements.iter().map(|text| statement::kind(text)).collect();
-        let definitions: Vec<Cow<'_, str>> = block
-            .statements
-            .iter()
-            .zip(&kinds)
-            .filter(|(_, kind)| statement::defines(kind))
-            .map(|(text, _)| escaped(text))
-            .collect();
+        let Shown { kinds, definitions, tables } = shown(block);
         let mut row = Copy(&mut self.blocks);
         row.tuple(BLOCK_FIELDS);
         row.bigint(block.sequence_no);
@@ -85,7 +78,6 @@ impl Rows {
         }
         row.text_array(kinds.iter().map(|kind| Some(*kind)));
         row.text_array(definitions.iter().map(|text| Some(text.as_ref())));
-        let tables = tables(&block.documents);
         self.json.clear();
         tables_json(&tables, &mut self.json);
         row.jsonb(&self.json);
@@ -158,6 +150,27 @@ impl Rows {
             *last = sequence_no.max(*last);
         }
     }
+}
+
+/// The columns of a block that repeat, for queries, contents of its transactionInfo.
+#[allow(missing_docs)]
+pub struct Shown<'v> {
+    pub kinds: Vec<&'static str>,
+    pub definitions: Vec<Cow<'v, str>>,
+    pub tables: Vec<Table<'v>>,
+}
+
+/// Returns these columns.
+pub fn shown<'v>(block: &Block<'v, '_>) -> Shown<'v> {
+    let kinds: Vec<&'static str> = block.statements.iter().map(|text| statement::kind(text)).collect();
+    let definitions = block
+        .statements
+        .iter()
+        .zip(&kinds)
+        .filter(|(_, kind)| statement::defines(kind))
+        .map(|(text, _)| escaped(text))
+        .collect();
+    Shown { kinds, definitions, tables: tables(&block.documents) }
 }
 
 fn ion<'o>(

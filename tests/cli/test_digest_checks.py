@@ -42,3 +42,7 @@ def test_a_login_that_may_not_write_verifies_nevertheless(
     done = run("verify", "--digest", str(made / "full.digest.json"))
     assert done.status == 0
     assert "not recorded" in done.err
+    monkeypatch.setattr("strandline.consumer.verification.against_digest.add_verification", refuse)
+    done = run("verify")
+    assert done.status == 0
+    assert "not recorded" in done.err

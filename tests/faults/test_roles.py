@@ -127,8 +127,8 @@ def test_public_has_nothing(connection: psycopg.Connection[tuple[object, ...]]) 
 @pytest.mark.parametrize("role", [ANALYST, CLEARED, AUDITOR])
 def test_no_reader_may_write_or_make_anything(connection: psycopg.Connection[tuple[object, ...]], role: str) -> None:
     done = [(one, sql) for one in relations(connection) for sql in WRITES if may(connection, role, sql, one)]
-    # The roots that `digest` and `prove` derive, which `verify` computes again.
-    derived = [(("journal", "subroot"), WRITES[0])] if role == AUDITOR else []
+    # The roots that `digest` and `prove` derive, which `verify` computes again; and that a verification held, when.
+    derived = [(("journal", name), WRITES[0]) for name in ("subroot", "verification")] if role == AUDITOR else []
     assert done == derived
     for schema in OURS:
         assert not may(connection, role, "CREATE TABLE {} ()", (schema, "made"))

@@ -72,6 +72,12 @@ class LedgerModel:
                 (one.sequence_no, one.document, one.version, one.table, self._state(one))
                 for one in self.revisions.values()
             ],
+            "journal.document_version": [
+                (one.document, one.version, one.sequence_no) for one in self.revisions.values()
+            ],
+            "journal.document": [
+                (one.document, one.version, one.sequence_no, one.data is None) for one in self._last().values()
+            ],
             "journal.redaction": list(self.redacted),
             "ledger_activity": [(number,) for number in range(len(self.hashes))],
             "licence_history": [
@@ -110,12 +116,12 @@ class LedgerModel:
                     found.pop(text, None)
         return found
 
+    def _last(self) -> dict[str, Revision]:
+        return {one.document: one for one in self.revisions.values()}  # in the order they were written
+
     def _current(self, table: str) -> list[Revision]:
-        last: dict[str, Revision] = {}
-        for one in self.revisions.values():  # in the order they were written
-            if one.table == table:
-                last[one.document] = one
-        return [one for one in last.values() if one.data is not None and one.key not in self.redacted]
+        last = (one for one in self._last().values() if one.table == table)
+        return [one for one in last if one.data is not None and one.key not in self.redacted]
 
     def _state(self, one: Revision) -> str:
         if one.data is None:

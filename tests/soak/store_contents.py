@@ -15,6 +15,8 @@ _SOURCE = "source_document, source_version, source_block"
 QUERIES = {
     "journal.block": "SELECT sequence_no, block_hash FROM journal.block",
     "journal.revision": "SELECT sequence_no, document_id, version, table_name, state FROM journal.revision",
+    "journal.document_version": "SELECT document_id, version, sequence_no FROM journal.document_version",
+    "journal.document": "SELECT document_id, version, sequence_no, deleted FROM journal.document",
     "journal.redaction": "SELECT document_id, version FROM journal.redaction",
     "ledger_activity": "SELECT sequence_no FROM read.ledger_activity",
     "licence_history": f"SELECT {_SOURCE}, state, licence_id, last_name, street, postcode FROM read.licence_history",

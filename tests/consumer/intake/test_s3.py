@@ -3,13 +3,13 @@
 import gzip
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 from moto.server import ThreadedMotoServer
@@ -60,7 +60,7 @@ def client(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
+    client = s3.client()
     client.create_bucket(Bucket=BUCKET)
     yield client
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
@@ -123,7 +123,7 @@ def test_listing_of_several_pages_is_read(client: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(
         client, "get_paginator", lambda _: _Pages(lambda **names: paginator.paginate(**names, MaxKeys=10))
     )
-    assert len(list(s3.Bucket(client, BUCKET, "x/").files())) == 25
+    assert len(list(s3.Bucket(BUCKET, "x/").files())) == 25
 
 
 class _Pages:
@@ -143,7 +143,7 @@ def test_missing_object_is_a_fault(client: Any, journal: tuple[Path, Simulated])
 
 def test_body_that_breaks_off_is_read_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client.put_object(Bucket=BUCKET, Key="x", Body=b"complete")
-    (file,) = s3.Bucket(client, BUCKET, "x").files()
+    (file,) = s3.Bucket(BUCKET, "x").files()
     get_object, bodies = client.get_object, []
 
     def get(**names: Any) -> Any:
@@ -160,9 +160,25 @@ def test_body_that_breaks_off_is_read_again(client: Any, monkeypatch: pytest.Mon
 
 def test_body_that_always_breaks_off_is_an_error(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client.put_object(Bucket=BUCKET, Key="x", Body=b"complete")
-    (file,) = s3.Bucket(client, BUCKET, "x").files()
+    (file,) = s3.Bucket(BUCKET, "x").files()
     monkeypatch.setattr(client, "get_object", lambda **_: {"Body": Broken()})
     with pytest.raises(StrandlineError, match="x: S3 cannot be reached"):
+        file.read()
+
+
+def test_file_is_a_plain_reference_for_another_process(client: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key="x", Body=b"complete")
+    (file,) = s3.Bucket(BUCKET, "x").files()
+    sent = pickle.dumps(file)
+    assert b"testing" not in sent  # the credentials
+    assert pickle.loads(sent).read() == b"complete"
+
+
+def test_file_that_was_replaced_meanwhile_is_an_error(client: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key="x", Body=b"complete")
+    (file,) = s3.Bucket(BUCKET, "x").files()
+    client.put_object(Bucket=BUCKET, Key="x", Body=b"another")
+    with pytest.raises(StrandlineError, match="x: was replaced after it was listed"):
         file.read()
 
 
@@ -189,7 +205,7 @@ class TestErrors:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "AKIASECRET"}}, "GetObject")
 
         client.put_object(Bucket=BUCKET, Key="x", Body=b"")
-        (file,) = s3.Bucket(client, BUCKET, "x").files()
+        (file,) = s3.Bucket(BUCKET, "x").files()
         monkeypatch.setattr(client, "get_object", refuse)
         with pytest.raises(StrandlineError, match="x: access is denied: s3:ListBucket") as caught:
             file.read()

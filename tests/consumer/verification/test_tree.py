@@ -38,7 +38,7 @@ def test_digests_and_paths_are_those_of_all_hashes(connection: psycopg.Connectio
         assert tree.digest() == merkle.root(hashes)
         for block in {0, 1, tip // 2, tip - tip % 256, max(tip - 1, 0), tip} - {tip + 1}:
             assert tree.path(block) == merkle.path(hashes, block)
-    assert [*check_roots(connection, HASHES)] == []
+    assert [*check_roots(connection, enumerate(HASHES))] == []
 
 
 def test_blocks_below_stored_roots_are_not_read_again(connection: psycopg.Connection[Any]) -> None:
@@ -82,4 +82,4 @@ def test_the_check_finds_another_root(connection: psycopg.Connection[Any], state
     BlockTree(connection)
     assert LOWEST == 8
     assert connection.execute(statement.encode()).rowcount == 1
-    assert [fault.fault for fault in check_roots(connection, HASHES)] == ["subroot"]
+    assert [fault.fault for fault in check_roots(connection, enumerate(HASHES))] == ["subroot"]
