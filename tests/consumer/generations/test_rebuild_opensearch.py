@@ -13,7 +13,6 @@ from psycopg import errors
 
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.generations import exclusion, generation, rebuild, rollback, stages
-from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.state import parked, statuses
 from strandline.consumer.generations.stores import Stores, open_stores
@@ -31,6 +30,7 @@ from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector.sample_orders import ORDERS, line, order, product
 from tests.consumer.projector.sample_projections import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
+from tests.empty_generations import follow
 from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy
 from tests.strand_rows import StrandRows
@@ -133,7 +133,7 @@ class TestRebuild:
     ) -> None:
         history(strand)
         one = named(ALL[name])
-        project(stores.url, one, stores=stores)
+        follow(stores.url, one, stores=stores)
         strand.block(("e", 0, "T", good("e0")), order("o2", "B"), line("l2", "B", "x"))  # it does not have this yet
         told: list[tuple[str, int, int | None]] = []
         done = rebuild.rebuild(stores.url, one, name, progress=lambda *step: told.append(step), stores=stores)
@@ -151,7 +151,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, ALL, stores=stores)
+        follow(stores.url, ALL, stores=stores)
         for _ in range(3):
             assert rebuilt(stores, *ALL.values()).swapped
         assert states(connection) == ["kept", "live"]
@@ -161,7 +161,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW, COMPOSED), stores=stores)
+        follow(stores.url, named(NOW, COMPOSED), stores=stores)
         opensearch.indices.refresh(index="orders")
         for projection, row in ((NOW, "a"), (COMPOSED, opensearch.search(index="orders")["hits"]["hits"][0]["_id"])):
             (live,) = opensearch.indices.get_alias(name=projection.name)
@@ -182,7 +182,7 @@ class TestRebuild:
         self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (live,) = opensearch.indices.get_alias(name="now")
         complete = OpensearchSink.complete
 
@@ -201,7 +201,7 @@ class TestRebuild:
         for number in range(7):
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(7)], product("p", "x"))
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         monkeypatch.setattr(backfill, "KEYS", 3)
         monkeypatch.setattr(backfill, "KEYS_AT_ONCE", 1)
         monkeypatch.setattr(initial_writer, "RECORDED_AT_ONCE", 3)
@@ -220,7 +220,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
 
@@ -242,7 +242,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, database: str, stores: Stores
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
         with connect(database) as reading:
@@ -259,7 +259,7 @@ class TestRebuild:
     ) -> None:  # fmt: skip
         """However long that takes: a lease alone would have run out."""
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
         drop = IndexRows.drop
@@ -288,7 +288,7 @@ class TestRebuild:
             stores = open_stores(Settings(opensearch_url=node.url), database)
             client = stores.opensearch
             assert client
-            project(database, named(NOW), stores=stores)
+            follow(database, named(NOW), stores=stores)
             before = labels(client)
             complete = OpensearchSink.complete
 
@@ -318,7 +318,7 @@ class TestRebuild:
         redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         redefined("second")
         (status,) = statuses(connection, [NOW], stores)
         assert status.state == "needs_rebuild"
@@ -335,7 +335,7 @@ class TestRebuild:
         redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
         redefined("second")
         done = rebuilt(stores, replace(NOW, rows=lambda revision: [{"label": revision.data["nope"]}]))
@@ -348,7 +348,7 @@ class TestRebuild:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         once = []
         batches = backfill.RowBackfill.batches
 
@@ -366,17 +366,17 @@ class TestRebuild:
 
     def test_concurrent_rebuild_is_refused(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         with exclusion.alone(stores.url, "now"):
             for again in (rebuilt, rolled_back):
-                with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
+                with pytest.raises(StrandlineError, match="now is being built or rolled back already"):
                     again(stores, NOW)
 
     def test_rebuild_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         with pytest.raises(UsageError, match="STRANDLINE_OPENSEARCH_URL"):
             rebuild.rebuild(stores.url, named(NOW), "now")
-        project(stores.url, named(CURRENT), stores=stores)
+        follow(stores.url, named(CURRENT), stores=stores)
         with pytest.raises(StrandlineError, match="a read model stays in its store"):
             rebuilt(stores, NOW)
 
@@ -385,12 +385,12 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, noticed: bool
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (live,) = opensearch.indices.get_alias(name="now")
         opensearch.indices.delete(index=live)
         if noticed:
             strand.block(("e", 0, "T", good("e0")))
-            project(stores.url, named(NOW), stores=stores)
+            follow(stores.url, named(NOW), stores=stores)
             (status,) = statuses(connection, [NOW], stores)
             assert status.state == "failing"
         assert rebuilt(stores, NOW).swapped
@@ -404,7 +404,7 @@ class TestRebuild:
         for number in range(60):
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(60)], product("p", "x"))
-        project(stores.url, named(NOW, COMPOSED), stores=stores)
+        follow(stores.url, named(NOW, COMPOSED), stores=stores)
         opensearch.indices.refresh(index="now,orders")
         stop = threading.Event()
         seen: set[tuple[str, int]] = set()
@@ -481,7 +481,7 @@ class TestCrashes:
         monkeypatch: pytest.MonkeyPatch, end: str, projection: Projection, first: str,
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         before = shown(opensearch, projection.name)
         with monkeypatch.context() as patch:
             patch.setattr(*ENDS[end], cut)
@@ -489,7 +489,7 @@ class TestCrashes:
                 rebuilt(stores, projection)
         assert shown(opensearch, projection.name) == before
         if first == "projector":
-            project(stores.url, named(projection), stores=stores)
+            follow(stores.url, named(projection), stores=stores)
             assert shown(opensearch, projection.name) == before
         assert rebuilt(stores, projection).difference is None
         assert states(connection, projection.name) == ["kept", "live"]
@@ -502,7 +502,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         """The swap is ended by whoever comes next: by then the one to be served must have met what the other has."""
         history(strand)
-        project(stores.url, named(PAST), stores=stores)
+        follow(stores.url, named(PAST), stores=stores)
         with monkeypatch.context() as patch:
             patch.setattr(OpensearchSink, "show", cut)
             with pytest.raises(Cut):
@@ -517,7 +517,7 @@ class TestCrashes:
             seen.append(labels(opensearch, "past"))
 
         monkeypatch.setattr(OpensearchSink, "show", watched)
-        project(stores.url, named(PAST), stores=stores)
+        follow(stores.url, named(PAST), stores=stores)
         assert len(seen) == 1
         assert "a1" not in seen[0]
         assert states(connection, "past") == ["kept", "live"]
@@ -533,7 +533,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 12)  # how long it is waited for
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
         with Proxy(opensearch_url).running() as proxy:
             through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
@@ -554,7 +554,7 @@ class TestCrashes:
         busy = connection.execute("SELECT count(*) FROM projection.generation WHERE expires_at > now()").fetchone()
         assert busy == (2,)
         assert shown(opensearch, "now") == before
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         assert states(connection) == ["kept", "live"]
         assert shown(opensearch, "now") == before
         check_whole(connection, opensearch, NOW)
@@ -563,7 +563,7 @@ class TestCrashes:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         with Proxy(opensearch_url).running() as proxy:
             through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
             proxy.meddle = lambda passing: (403, b"{}") if passing.path.startswith("/_aliases") else None
@@ -581,7 +581,7 @@ class TestCrashes:
         monkeypatch: pytest.MonkeyPatch, redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (before,) = opensearch.indices.get_alias(name="now")
         show = OpensearchSink.show
 
@@ -595,7 +595,7 @@ class TestCrashes:
                 rebuilt(stores, NOW)
         assert set(opensearch.indices.get_alias(name="now")) != {before}
         redefined("second")
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         assert set(opensearch.indices.get_alias(name="now")) == {before}
         assert rebuilt(stores, NOW).swapped
         assert states(connection) == ["frozen", "live"]
@@ -607,7 +607,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         monkeypatch.setattr(bulk, "PATIENCE_SECONDS", 0.3)
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
         with Proxy(opensearch_url).running() as proxy:
             through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
@@ -628,7 +628,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         """A bulk write to an index that is gone would make one anew, with mappings guessed."""
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
         monkeypatch.setattr(lease, "SECONDS", 120)
@@ -660,10 +660,10 @@ class TestRollback:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, ALL, stores=stores)
+        follow(stores.url, ALL, stores=stores)
         rebuilt(stores, *ALL.values())
         strand.block(("e", 0, "T", good("e0")), order("o2", "A"))
-        project(stores.url, ALL, stores=stores)
+        follow(stores.url, ALL, stores=stores)
         at = connection.execute("SELECT DISTINCT position FROM projection.generation").fetchall()
         assert at == [(strand.next_no - 1,)]
         for projection in ALL.values():
@@ -678,12 +678,12 @@ class TestRollback:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (gone,) = opensearch.indices.get_alias(name="now")
         rebuilt(stores, NOW)
         opensearch.indices.delete(index=gone)
         strand.block(("e", 0, "T", good("e0")))
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (status,) = statuses(connection, [NOW], stores)
         assert (status.state, status.lag_blocks) == ("live", 0)
         failures = connection.execute("SELECT failure FROM projection.generation ORDER BY generation").fetchall()
@@ -695,14 +695,14 @@ class TestRollback:
         redefined: Callable[[str], None], projection: Projection,
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         (index,) = opensearch.indices.get_alias(name=projection.name)
         redefined("second")
         rebuilt(stores, projection)
         strand.block(("a", 2, "T", good("a2")), product("p1", "x", 1))
         strand.block(redact=("a", 1))
         strand.block(redact=("p1", 0))
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         kept = shown(opensearch, index)
         assert "a1" not in str(kept)
         assert "p1" not in str(kept)
@@ -717,6 +717,6 @@ class TestRollback:
         assert status.state == "needs_rebuild"
         # What was served before the rollback is of the definition at hand, goes on, and is the way back.
         strand.block(("f", 0, "T", good("f0")))
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         assert rolled_back(stores, projection).swapped
         check_whole(connection, opensearch, projection)
