@@ -21,13 +21,13 @@ def project(as_json: AsJson = False) -> int:
     projections = discover_projections()
     with open_store() as (settings, url):
         stores = open_stores(settings, url)
-        with meter() as shown:
+        with meter("items") as shown:
             hide(url, projections, stores, shown.report)
         with connect(url) as connection:
             found = statuses(connection, projections.values(), stores)
             hints = find_hints(connection, projections.values())
         unreachable = stores.unreachable()
-    models = [one for one in found if one.generation is not None or one.state == "failing"]
+    models = [one for one in found if one.generation is not None or one.state in ("failing", "building")]
     if as_json:
         from strandline.consumer.monitoring.as_json import projection_json
 

@@ -196,7 +196,7 @@ def replay_and_project(
             url, sources, settings, trust_deletions=trust_deletions, restoring=restoring, progress=progress
         )
     started = time.monotonic()
-    with meter() as shown:
+    with meter("items") as shown:
         residue = hide(url, projections, stores, shown.report)
     seconds = time.monotonic() - started
     with connect(url) as connection:

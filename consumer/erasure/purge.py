@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.erasure.probe import Residue
 from strandline.consumer.erasure.receipts import Issued, issue_hidden, open_for
+from strandline.consumer.generations.leftover import drop_unknown
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.purge_by_source import purge_unknown
 from strandline.consumer.generations.stores import Stores
@@ -40,12 +41,13 @@ def hide(
 
 
 def purge_and_issue(connection: Connection, projections: Mapping[str, Projection], stores: Stores) -> Issued:
-    """Purge the generations that no projector fills, then issue the receipts that are due.
+    """Purge the generations that no projector fills, drop what is left of such, then issue the receipts that are due.
 
     The connection must be outside a transaction. Raises `StoreFailed`.
     """
     with span("purge") as facts:
         purge_unknown(connection, projections, stores)
+        drop_unknown(connection, projections, stores)
         issued = issue_hidden(connection, projections, stores)
         if issued.receipts or issued.residue:
             facts |= {"receipts": issued.receipts, "residue": len(issued.residue)}

@@ -25,7 +25,7 @@ def alone(url: str, name: str, *, durable: bool = True) -> Iterator[Connection]:
     does."""
     with connect(url, durable=durable) as connection, try_alone(connection, name) as free:
         if not free:
-            raise StrandlineError(f"{name} is being rebuilt or rolled back already: wait until that has ended.")
+            raise StrandlineError(f"{name} is being built or rolled back already: wait until that has ended.")
         yield connection
 
 

@@ -1,41 +1,47 @@
 """The remains of an interrupted rebuild: a generation that nothing fills until the next one, or half of a cut-over."""
 
+from collections.abc import Collection
+
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations import exclusion, generation
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.hold import LeaseHold, hold, intended
-from strandline.consumer.generations.stages import REBUILD, RESUME, SHOW, Run, Stage, run_stages
+from strandline.consumer.generations.purge_by_source import WAIT_SECONDS
+from strandline.consumer.generations.stages import SHOW, Run, run_stages
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.sinks.contract import StoreLacks
 
 READ_ORIGIN = "SELECT origin FROM journal.mark"
-# A first generation, which has no live one, is resumed by `ensure_generation`.
+# A first generation, which has no live one, is resumed or dropped by the next projector (first_fill.py).
 READ_UNCLEAN = """
     SELECT b.generation FROM projection.generation b, journal.mark m
     WHERE b.projection = %(name)s AND b.state = 'building'
       AND EXISTS (SELECT FROM projection.generation l WHERE l.projection = %(name)s AND l.state = 'live')
       AND EXISTS (
           SELECT FROM journal.redaction d WHERE d.effective_no <= m.sequence_no AND d.effective_no > b.clean_no)"""
+# A process that builds it holds the lock on its name.
+READ_UNKNOWN = """
+    SELECT g.generation FROM projection.generation g, journal.mark m
+    WHERE g.state = 'building' AND g.projection <> ALL (%s) AND EXISTS (
+        SELECT FROM journal.redaction d
+        WHERE d.effective_no <= m.sequence_no AND d.effective_no > g.clean_no
+          AND d.registered_at < now() - make_interval(secs => %s))"""
 
 
-def remaining(
-    connection: Connection, projection: Projection, stores: Stores
-) -> tuple[tuple[Stage, ...], Generation | None]:
-    """Return the stages that the next rebuild runs, and the generation that it resumes.
+def resumable(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
+    """Return the generation with which the next rebuild or first fill goes on after the backfill.
 
-    A generation that cannot be resumed is dropped: one of another definition, or that the journal changed below, or
-    whose backfill did not end, or whose index is missing.
+    One that cannot be resumed is dropped: one of another definition, or that the journal changed below, or whose
+    backfill did not end, or whose index is missing.
     """
     with connection.transaction():
         left = generation.building(connection, projection)
-    if left is None:
-        return REBUILD, None
-    if _can_resume(connection, projection, left, stores):
-        return RESUME, left
+    if left is None or _can_resume(connection, projection, left, stores):
+        return left
     exclusion.drop(connection, left, stores)
-    return REBUILD, None
+    return None
 
 
 def finish_cut_over(connection: Connection, projection: Projection, stores: Stores) -> None:
@@ -75,6 +81,20 @@ def clean_up(connection: Connection, projection: Projection, stores: Stores) -> 
                 left = generation.building(connection, projection)
             if left is not None:
                 exclusion.drop(connection, left, stores)
+
+
+def drop_unknown(connection: Connection, known: Collection[str], stores: Stores) -> None:
+    """Drop what an interrupted build has left of read models that are not among the `known`.
+
+    Their file is gone, and a redaction has waited for an hour to reach them. Raises `StoreFailed` or `ReadersInTheWay`.
+    """
+    with connection.transaction():
+        numbers = connection.execute(READ_UNKNOWN, [list(known), WAIT_SECONDS]).fetchall()
+        left = [one for (number,) in numbers if (one := generation.read(connection, number))]
+    for one in left:
+        with exclusion.try_alone(connection, one.projection) as free:
+            if free and not stores.off(one.store):
+                exclusion.drop(connection, one, stores)
 
 
 def _can_resume(connection: Connection, projection: Projection, left: Generation, stores: Stores) -> bool:

@@ -1,4 +1,4 @@
-"""The generations of projections: the first of each, and the projectors that fill them."""
+"""The generations of projections, and the projectors that fill them."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -10,6 +10,7 @@ import psycopg
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import describe_error
 from strandline.consumer.generations import generation, leftover
+from strandline.consumer.generations.first_fill import ensure_served
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.purge_by_source import purge_by_source
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
@@ -23,11 +24,6 @@ from strandline.journal.errors import StrandlineError
 
 THREADS = 8
 
-# Two processes that start at once must not both make the first generation.
-LOCK_PROJECTION = "SELECT pg_advisory_xact_lock(hashtextextended('projection.' || %s, 0))"
-# The definition may have changed since a crash between the two transactions.
-SET_FINGERPRINT = "UPDATE projection.generation SET fingerprint = %s WHERE generation = %s"
-
 
 @dataclass(frozen=True)
 class RetryResult:
@@ -36,28 +32,6 @@ class RetryResult:
     projection: str
     retried: int
     parked: int
-
-
-def ensure_generation(
-    connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY
-) -> Generation | None:
-    """Return the live generation; create the first, with its table and view, or index and alias.
-
-    Returns None if the projection is idle: the journal store is empty, or none of its tables is in the ledger. One
-    outside the database is created in two transactions: after a crash, or `StoreFailed`, the next call resumes it.
-    """
-    with connection.transaction():
-        if found := generation.live(connection, projection):
-            return found
-        connection.execute(LOCK_PROJECTION, [projection.name])
-        if found := generation.live(connection, projection):
-            return found
-        first = generation.building(connection, projection) or _insert_first(connection, projection, stores)
-        if first is None or projection.store != OPENSEARCH:
-            return first and _go_live(connection, projection, first, stores)
-    with connection.transaction():
-        connection.execute(LOCK_PROJECTION, [projection.name])
-        return generation.live(connection, projection) or _go_live(connection, projection, first, stores)
 
 
 def project(
@@ -133,14 +107,21 @@ class ProjectorSet:
                     generation.record_failure(self._connection, number, _failure(exc))
 
 
-def keep_house(connection: Connection, projection: Projection, stores: Stores = DATABASE_ONLY) -> None:
-    """Do what must be done before a projection is filled: clean up after an interrupted rebuild, create the first
+def keep_house(
+    url: str,
+    connection: Connection,
+    projection: Projection,
+    stores: Stores = DATABASE_ONLY,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> None:
+    """Do what must be done before a projection is filled: clean up after an interrupted rebuild, build the first
     generation, compare its readers with the declaration, and purge, up to the mark, generations that no code fills.
     A no-op if the projection's store is off."""
     if stores.off(projection.store):
         return
     leftover.clean_up(connection, projection, stores)
-    live = ensure_generation(connection, projection, stores)
+    live = ensure_served(url, connection, projection, stores, progress, stop)
     if live and projection.store != OPENSEARCH:
         with connection.transaction():
             changed = live.fingerprint != fingerprint(projection)
@@ -186,7 +167,7 @@ def _failure(exc: psycopg.Error | StoreFailed) -> str:
 def _run(url: str, projection: Projection, progress: Progress | None, stop: Event, stores: Stores) -> None:
     try:
         with connect(url) as connection:
-            keep_house(connection, projection, stores)
+            keep_house(url, connection, projection, stores, progress, stop)
             if filling := projectors(connection, projection, stores):
                 filling.run_to_mark(progress, stop)
     except (psycopg.Error, StoreFailed) as exc:
@@ -197,17 +178,3 @@ def _run(url: str, projection: Projection, progress: Progress | None, stop: Even
 def _projector(connection: Connection, projection: Projection, one: Generation, stores: Stores) -> Projector:
     sink = stores.sink(connection, projection, one.generation, one.relation)
     return Projector(connection, projection, one.generation, sink)
-
-
-def _insert_first(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
-    if not generation.has_source(connection, projection):
-        return None
-    return generation.insert(connection, projection, prefix=stores.prefix_of(projection))
-
-
-def _go_live(connection: Connection, projection: Projection, first: Generation, stores: Stores) -> Generation:
-    sink = stores.sink(connection, projection, first.generation, first.relation)
-    sink.create()
-    sink.show()
-    connection.execute(SET_FINGERPRINT, [fingerprint(projection), first.generation])
-    return generation.go_live(connection, first.generation)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from strandline.consumer.generations import exclusion, leftover
+from strandline.consumer.generations import exclusion, generation, leftover
 from strandline.consumer.generations.exclusion import alone
-from strandline.consumer.generations.lifecycle import ensure_generation
-from strandline.consumer.generations.stages import JournalChanged, Run, run_stages
+from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.stages import REBUILD, RESUME, JournalChanged, Run, run_stages
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projector.projector import Progress
@@ -46,32 +46,38 @@ def rebuild(
     stores: Stores = DATABASE_ONLY,
     accept: bool = False,
 ) -> Served:
-    """Build a new generation up to the mark, and show it if it equals the one served.
+    """Build a new generation up to the mark, and show it if it equals the one served, or if none is served.
 
     A difference is accepted if the definition, or the journal below the mark, has changed, but not if rows are missing
-    or documents newly park. `accept` accepts any difference. Raises `UsageError` for an
-    unknown name; raises `StrandlineError` if the read model is idle or is being rebuilt already, if its view cannot be
-    replaced, or if its store fails: then the one served stays. If a rebuild is interrupted, the next one resumes or
-    restarts it.
+    or documents newly park. `accept` accepts any difference. Raises `UsageError` for an unknown name; raises
+    `StrandlineError` if the read model is idle or is being built already, if its view cannot be replaced, or if its
+    store fails: then the one served stays. If a rebuild is interrupted, the next one resumes or restarts it.
     """
     projection = known(projections, name, stores)
     # Rows in the database are durable with the cut-over; records of rows outside have to be before these are sent.
     with alone(url, name, durable=projection.store == OPENSEARCH) as connection:
         leftover.finish_cut_over(connection, projection, stores)
-        live = ensure_generation(connection, projection, stores)
+        started = time.monotonic()
+        with connection.transaction():
+            live = generation.live(connection, projection)
         if live is None:
-            raise StrandlineError(f"There is nothing to rebuild: none of the tables of {name} is in the ledger yet.")
+            first = ensure_served(url, connection, projection, stores, progress)
+            if first is None:
+                raise StrandlineError(
+                    f"There is nothing to rebuild: none of the tables of {name} is in the ledger yet."
+                )
+            rows = stores.count(connection, projection)
+            return Served(name, first.generation, rows, time.monotonic() - started, True)
         if live.store != projection.store:
             raise StrandlineError(
                 f"{name} is served from {live.store}, and its definition says {projection.store}: a read model stays "
                 "in its store.\nGive the projection another name."
             )
-        started = time.monotonic()
         for _ in range(ATTEMPTS):
-            stages, left = leftover.remaining(connection, projection, stores)
+            left = leftover.resumable(connection, projection, stores)
             run = Run(url, connection, projection, stores, live, left, progress, accept)
             try:
-                run_stages(stages, run)
+                run_stages(RESUME if left else REBUILD, run)
                 break
             except JournalChanged:
                 exclusion.drop(connection, run.target, stores)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from strandline.consumer.generations import generation, leftover
 from strandline.consumer.generations.exclusion import alone
-from strandline.consumer.generations.lifecycle import ensure_generation
 from strandline.consumer.generations.purge_by_source import purge_by_source
 from strandline.consumer.generations.rebuild import Served, known
 from strandline.consumer.generations.stages import SHOW, Run, run_stages
@@ -33,10 +32,10 @@ def rollback(
     with alone(url, name) as connection:
         started = time.monotonic()
         leftover.finish_cut_over(connection, projection, stores)
-        live = ensure_generation(connection, projection, stores)
         mine = fingerprint(projection)
         purge_by_source(connection, name, stores, mine)
         with connection.transaction():
+            live = generation.live(connection, projection)
             chosen = next(iter(generation.retired(connection, projection)), None)
         if chosen is None or live is None:
             raise StrandlineError(f"No earlier generation of {name} is kept: only a rebuild leaves one.")

@@ -1,18 +1,20 @@
 """The stages of a rebuild, and the runner of any list of them.
 
-A rebuild runs all of `REBUILD`. After a crash the next one resumes after the backfill (`RESUME`). A rollback, and a
-cut-over that was interrupted, need the generation that is chosen to catch up and to be shown (`SHOW`).
+A rebuild runs all of `REBUILD`. After a crash the next one resumes after the backfill (`RESUME`). The first generation
+of a projection is compared with nothing (`FIRST`). A rollback, a cut-over that was interrupted, and a first generation
+whose backfill has ended need the generation that is chosen to catch up and to be shown (`SHOW`).
 
 The served generation continues to be filled; only the stages that are `held` keep both at one position.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import ClassVar, TypeGuard
+from threading import Event
+from typing import ClassVar
 
 import psycopg
 
@@ -22,12 +24,10 @@ from strandline.consumer.generations.comparison import Comparison, difference, n
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.hold import Hold, hold
 from strandline.consumer.generations.stores import Stores
-from strandline.consumer.projection.definition import ComposedProjection, Projection, RowProjection
+from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.fingerprint import fingerprint
-from strandline.consumer.projector import backfill as projector_backfill
-from strandline.consumer.projector import lease
-from strandline.consumer.projector.backfill import ComposedBackfill, RowBackfill
-from strandline.consumer.projector.projector import Progress, Projector
+from strandline.consumer.projector.backfill import backfill_for
+from strandline.consumer.projector.projector import Progress, Projector, Stopped
 from strandline.consumer.sinks.contract import Sink, StoreFailed, StoreLacks, Summary
 from strandline.consumer.sinks.patience import ReadersInTheWay
 
@@ -41,16 +41,20 @@ class JournalChanged(Exception):
 
 @dataclass
 class Run:
-    """One rebuild or rollback of a read model: `chosen` is to be shown in place of `live`. Its stages share it."""
+    """One first fill, rebuild or rollback of a read model: `chosen` is to be shown in place of `live`, if there is one.
+
+    Its stages share it. `stop` says that the process is to end.
+    """
 
     url: str
     connection: Connection
     projection: Projection
     stores: Stores
-    live: Generation
+    live: Generation | None
     chosen: Generation | None = None
     progress: Progress | None = None
     accept: bool = False
+    stop: Event | None = None
     hold: Hold | None = None
     comparison: Comparison | None = None
     accepted: bool = True
@@ -63,6 +67,12 @@ class Run:
         return self.chosen
 
     @property
+    def served(self) -> Generation:
+        """The generation that is served, of a rebuild."""
+        assert self.live is not None
+        return self.live
+
+    @property
     def held(self) -> Hold:
         """The hold on both generations, during a stage that is held."""
         assert self.hold is not None
@@ -71,7 +81,7 @@ class Run:
     @property
     def same_definition(self) -> bool:
         """Return True if the current definition filled the generation that is served."""
-        return self.live.fingerprint == fingerprint(self.projection)
+        return self.live is not None and self.live.fingerprint == fingerprint(self.projection)
 
     def sink(self) -> Sink:
         """Return the sink of the chosen generation."""
@@ -93,39 +103,26 @@ class Stage(ABC):
 
 @dataclass(frozen=True)
 class Prepare(Stage):
-    """Insert the generation, and create its table or index, unless the backfill creates it."""
+    """Insert the generation, and create its table, bare. The backfill creates an index, under its lease."""
 
     def run(self, run: Run) -> None:
-        bare = _has_backfill(run.projection)
         with run.connection.transaction():
             run.chosen = generation.insert(
-                run.connection, run.projection, prefix=run.stores.prefix_of(run.projection), bare=bare
+                run.connection, run.projection, prefix=run.stores.prefix_of(run.projection), bare=True
             )
             sink = run.sink()
             if not sink.outside:
-                sink.create(bare=bare)
-        if sink.outside and not bare:
-            # Under its lease: a late request of an interrupted rebuild must not create the index after it was dropped.
-            with lease.acquire(run.connection, run.target.generation) as held:
-                lease.renew(run.connection, held)
-                sink.create()
+                sink.create(bare=True)
 
 
 @dataclass(frozen=True)
 class Backfill(Stage):
-    """Write what is current, if the projection keeps only that; its position moves when all is written."""
+    """Write all rows up to the mark; the position moves when they are written."""
 
     def run(self, run: Run) -> None:
-        if not _has_backfill(run.projection):
-            return
-        backfill: projector_backfill.Backfill
-        if isinstance(run.projection, ComposedProjection):
-            backfill = ComposedBackfill(run.url, run.projection)
-        else:
-            same_definition = run.live.generation if run.same_definition else None
-            counted = run.progress is not None
-            backfill = RowBackfill(run.url, run.projection, same_definition, counted=counted)
-        run.projector().backfill(backfill, run.progress)
+        same_definition = run.served.generation if run.same_definition else None
+        backfill = backfill_for(run.url, run.projection, same_definition, counted=run.progress is not None)
+        run.projector().backfill(backfill, run.progress, run.stop)
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ class CatchUp(Stage):
 
     def run(self, run: Run) -> None:
         if run.target.fingerprint == fingerprint(run.projection):
-            run.projector().run_to_mark(run.progress)
+            run.projector().run_to_mark(run.progress, run.stop)
 
 
 @dataclass(frozen=True)
@@ -154,14 +151,14 @@ class Compare(Stage):
             raise JournalChanged
         compared = [run.target]
         if run.same_definition and self._live_goes_on(run):
-            compared.append(run.live)
+            compared.append(run.served)
         rebuilt, *served = run.held.summaries(compared)
         run.comparison = self._compare(run, rebuilt, served[0] if served else None)
-        explained = run.comparison.difference is None or _reread(run, run.live).passed_change
+        explained = run.comparison.difference is None or _reread(run, run.served).passed_change
         run.accepted = run.accept or (explained and not run.comparison.worse)
 
     def _compare(self, run: Run, rebuilt: Summary, served: Summary | None) -> Comparison:
-        live, target = run.live.generation, run.target.generation
+        live, target = run.served.generation, run.target.generation
         with run.connection.transaction():
             parked, reasons = newly_parked(run.connection, live, target)
             differs = difference(run.connection, (live, served), (target, rebuilt)) if served else None
@@ -179,10 +176,10 @@ class Compare(Stage):
     def _live_goes_on(self, run: Run) -> bool:
         """Return whether the one served reaches the position; not if it fails, or its index is missing."""
         try:
-            run.held.fill(run.live)
-            run.held.check(run.live)  # with nothing to write, nobody has asked for its index
+            run.held.fill(run.served)
+            run.held.check(run.served)  # with nothing to write, nobody has asked for its index
         except (StoreFailed, psycopg.Error) as exc:
-            if not run.live.failure and not isinstance(exc, StoreLacks):
+            if not run.served.failure and not isinstance(exc, StoreLacks):
                 raise
             run.live_goes_on = False
         return run.live_goes_on
@@ -217,10 +214,10 @@ class Retire(Stage):
             return
         with run.connection.transaction():
             retired = generation.retired(run.connection, run.projection)
-        keep = {run.live.generation} if run.live_goes_on else set()
-        if run.live.forced or not keep:
+        keep = {run.served.generation} if run.live_goes_on else set()
+        if run.served.forced or not keep:
             keep.update(
-                [one.generation for one in retired if not one.forced and one.generation != run.live.generation][:1]
+                [one.generation for one in retired if not one.forced and one.generation != run.served.generation][:1]
             )
         for one in retired:
             if one.generation not in keep:
@@ -231,27 +228,24 @@ class Retire(Stage):
 REBUILD = (Prepare(), Backfill(), CatchUp(), Compare(), CutOver(), Retire())
 RESUME = REBUILD[2:]
 SHOW = (CatchUp(), CutOver())
+FIRST = (Prepare(), Backfill(), *SHOW)
 
 
 def run_stages(stages: Sequence[Stage], run: Run) -> None:
-    """Run the stages in order; those that are held, within one hold on both generations."""
+    """Run the stages in order; those that are held, within one hold on both generations. Raises `Stopped`."""
     for held, group in groupby(stages, attrgetter("held")):
-        with (
-            hold(run.connection, run.projection, run.stores, [run.live, run.target])
-            if held
-            else nullcontext() as run.hold
-        ):
+        with _hold(run) if held else nullcontext() as run.hold:
             for stage in group:
+                if run.stop and run.stop.is_set():
+                    raise Stopped
                 stage.run(run)
+
+
+def _hold(run: Run) -> AbstractContextManager[Hold]:
+    held = [run.target] if run.live is None else [run.live, run.target]
+    return hold(run.connection, run.projection, run.stores, held)
 
 
 def _reread(run: Run, one: Generation) -> Generation:
     with run.connection.transaction():
         return generation.read(run.connection, one.generation) or one
-
-
-def _has_backfill(projection: Projection) -> TypeGuard[RowProjection | ComposedProjection]:
-    """Return whether a backfill reads only what is current: histories and blocks need every revision or block."""
-    return isinstance(projection, ComposedProjection) or (
-        isinstance(projection, RowProjection) and projection.keeps == "current"
-    )

@@ -27,8 +27,8 @@ READ_PARKED = """
 class ProjectionStatus:
     """A projection and its live generation.
 
-    `state` is live, idle (none of its tables is in the ledger), failing, needs_rebuild, or off (its store is not set).
-    Lag is behind the mark; its seconds are of the ledger's own time.
+    `state` is live, building (its first generation), idle (none of its tables is in the ledger), failing,
+    needs_rebuild, or off (its store is not set). Lag is behind the mark; its seconds are of the ledger's own time.
     """
 
     name: str
@@ -98,8 +98,10 @@ def parked(connection: Connection) -> list[ParkedDocument]:
 def _status(connection: Connection, projection: Projection, stores: Stores) -> ProjectionStatus:
     live = generation.live(connection, projection)
     if live is None:
-        first = generation.building(connection, projection)  # outside the database, and not created yet
-        state = "off" if stores.off(projection.store) else "failing" if first and first.failure else "idle"
+        first = generation.building(connection, projection)
+        state = "idle" if first is None else "failing" if first.failure else "building"
+        if stores.off(projection.store):
+            state = "off"
         failure, failed_at = (first.failure, first.failed_at) if first and state == "failing" else (None, None)
         return ProjectionStatus(
             projection.name, projection.store, None, None, state, 0, 0.0, 0, False, failure, failed_at

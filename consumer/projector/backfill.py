@@ -1,22 +1,29 @@
-"""The backfill of a generation that keeps what is current: each document is read once, in its last revision, and each
-composed key is composed once.
+"""The backfill of an empty generation. Of what is current each document is read once, in its last revision, and each
+composed key is composed once; every revision of a history, and every block, is read once, in order.
 
-The result equals that of reading all revisions in order. So documents that park are run from their first revision:
-those whose last revision is refused, and those that are parked in the generation that is served.
+A document whose last revision is refused is run from its first revision, so it waits from the first that is refused.
+One that waits in the served generation of the same definition is run from the revision before, so it waits as it does
+there; any other that can be taken now is taken, even if it could not be once.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.sql import SQL
 
 from strandline.consumer.database.connection import Connection, connect
-from strandline.consumer.projection.definition import ComposedProjection, Revision, RowProjection
+from strandline.consumer.projection.definition import (
+    BlockProjection,
+    ComposedProjection,
+    Projection,
+    Revision,
+    RowProjection,
+)
 from strandline.consumer.projector import feed
 from strandline.consumer.projector.composed_filler import composed_batch
 from strandline.consumer.projector.composition import Composed, compose, name_keys
@@ -51,10 +58,11 @@ READ_LATEST = """
     ) AS last USING (document_id)
     WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND state = 'normal'
       AND version = coalesce(newest, 0)"""
-READ_WAITING = "SELECT key FROM projection.parked WHERE generation = %s"
+# From the revision before the one that was refused: its rows are served.
+READ_WAITING = "SELECT key, greatest(version - 1, 0) FROM projection.parked WHERE generation = %s"
 COUNT_DOCUMENTS = """
-    SELECT count(*) FROM journal.revision
-    WHERE table_name = ANY(%(tables)s) AND sequence_no <= %(last)s AND version = 0"""
+    SELECT count(*) FROM journal.document
+    WHERE NOT deleted AND table_id IN (SELECT table_id FROM journal.user_table WHERE name = ANY(%(tables)s))"""
 COUNT_CHANGES = "SELECT count(*) FROM journal.change WHERE sequence_no <= %s"
 # A change below that committed after the snapshot may not have been seen, and did not see this position.
 NOTE_CHANGES = """
@@ -69,12 +77,10 @@ class Backfill(ABC):
     The generation's row is committed before: what is redacted after the snapshot, the generation's next batch purges.
     """
 
-    unit: ClassVar[str]
+    unit: str
 
-    def __init__(self, url: str, projection: RowProjection | ComposedProjection) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._reader = reader_for(projection)
-        self._parameters: dict[str, Any] = {"tables": list(projection.tables)}
         self._reading: Connection | None = None
         self._changes = 0
         self.last = -1
@@ -111,9 +117,21 @@ class Backfill(ABC):
                 else:
                     (self.last,) = reading.execute(READ_POSITION, [same_definition]).fetchone() or (-1,)
                 (self._changes,) = reading.execute(COUNT_CHANGES, [self.last]).fetchone() or (0,)
-                self._parameters["last"] = self.last
                 yield reading
         self._reading = None
+
+
+class CurrentBackfill(Backfill):
+    """Of a projection that keeps what is current."""
+
+    def __init__(self, url: str, projection: RowProjection | ComposedProjection) -> None:
+        super().__init__(url)
+        self._reader = reader_for(projection)
+        self._tables = list(projection.tables)
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {"tables": self._tables, "last": self.last}
 
     def _latest(self, reading: Connection) -> Iterator[tuple[list[Revision], int]]:
         """Yield some current documents at a time, with their size in bytes."""
@@ -127,8 +145,8 @@ class Backfill(ABC):
                     yield self._reader.make(some, documents), len(documents)
 
 
-class RowBackfill(Backfill):
-    """Of a row projection. If a generation has the `same_definition`, its parked documents are run in full."""
+class RowBackfill(CurrentBackfill):
+    """Of a row projection. If a generation has the `same_definition`, the same documents wait."""
 
     unit = "documents"
 
@@ -142,21 +160,49 @@ class RowBackfill(Backfill):
         done = total = size = taken = 0
         # Parked documents are known up to the position of that generation; every later revision is read.
         with self._snapshot(self._same_definition) as reading:
-            waiting = [key for (key,) in reading.execute(READ_WAITING, [self._same_definition])]
+            waiting = reading.execute(READ_WAITING, [self._same_definition]).fetchall()
             if self._counted:
                 (total,) = reading.execute(COUNT_DOCUMENTS, self._parameters).fetchone() or (0,)
-            rows, in_full, skipped = RowBatch(self._projection, sink), waiting, frozenset(waiting)
+            rows, again, skipped = RowBatch(self._projection, sink), waiting, {key for key, _ in waiting}
             for revisions, length in self._latest(reading):
                 rows.take(revisions, skipped)
                 taken, size = taken + len(revisions), size + length
                 if taken >= DOCUMENTS or size >= BYTES:
                     done += taken
-                    yield _row_batch(rows, in_full, done, total)
-                    rows, in_full, taken, size = RowBatch(self._projection, sink), [], 0, 0
-        yield _row_batch(rows, in_full, done + taken, total)
+                    yield _row_batch(rows, again, done, total)
+                    rows, again, taken, size = RowBatch(self._projection, sink), [], 0, 0
+        yield _row_batch(rows, again, done + taken, total)
 
 
-class ComposedBackfill(Backfill):
+class JournalBackfill(Backfill):
+    """Of a history or of blocks: everything is read in order, so a document parks as in any other fill.
+
+    What the store refuses is run again afterwards.
+    """
+
+    unit = "blocks"
+
+    def __init__(self, url: str, projection: RowProjection | BlockProjection) -> None:
+        super().__init__(url)
+        self._projection = projection
+
+    def batches(self, sink: Sink) -> Generator[BackfillBatch]:
+        taken = size = 0
+        parked: set[str] = set()
+        rows = RowBatch(self._projection, sink)
+        with self._snapshot() as reading:
+            total = self.last + 1
+            for items, length in feed.read_all(reading, self._projection, self.last):
+                rows.take(items, parked)
+                taken, size = taken + len(items), size + length
+                if taken >= DOCUMENTS or size >= BYTES:
+                    parked.update(one.key for one in rows.parked)
+                    yield BackfillBatch(rows.replacements, rows.parked, done=items[-1].sequence_no + 1, total=total)
+                    rows, taken, size = RowBatch(self._projection, sink), 0, 0
+        yield BackfillBatch(rows.replacements, rows.parked, done=total, total=total)
+
+
+class ComposedBackfill(CurrentBackfill):
     """Of a composed projection: all its documents are in memory while its keys are composed.
 
     Composing them from the database takes twice as long. If they are too large, there are no batches and `last` stays
@@ -199,6 +245,18 @@ class ComposedBackfill(Backfill):
                 composed, rows = [], 0
 
 
-def _row_batch(rows: RowBatch, in_full: Sequence[str], done: int, total: int) -> BackfillBatch:
-    keys = [*in_full, *(one.key for one in rows.parked)]
-    return BackfillBatch(rows.replacements, in_full=keys, done=done, total=max(done, total))
+def backfill_for(url: str, projection: Projection, same_definition: int | None, *, counted: bool) -> Backfill:
+    """Return the backfill of a projection; the generation of the `same_definition` that is served, if any.
+
+    `counted`: whether to count documents first, for a progress.
+    """
+    if isinstance(projection, ComposedProjection):
+        return ComposedBackfill(url, projection)
+    if isinstance(projection, RowProjection) and projection.keeps == "current":
+        return RowBackfill(url, projection, same_definition, counted=counted)
+    return JournalBackfill(url, projection)
+
+
+def _row_batch(rows: RowBatch, again: Sequence[tuple[str, int]], done: int, total: int) -> BackfillBatch:
+    refused = [(one.key, 0) for one in rows.parked]
+    return BackfillBatch(rows.replacements, again=[*again, *refused], done=done, total=max(done, total))

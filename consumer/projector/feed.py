@@ -1,8 +1,10 @@
 """Reads the journal for a projector: batches of complete blocks, in order, and revisions redacted since."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 from psycopg.sql import SQL, Composed
 
@@ -77,6 +79,8 @@ class Limits:
 
 # A document has at most 128 KB, so one fetch has at most 25 MB.
 _FETCH = 200
+# The index gives the blocks in order; a planner without statistics would sort the range.
+IN_ORDER = "SET LOCAL enable_sort = off"
 
 
 def read_mark(connection: Connection) -> int:
@@ -103,8 +107,7 @@ class Batch:
         statement, make, tables = _source(self._projection)
         taken = size = 0
         last_taken: int | None = None
-        # The index gives the blocks in order; a planner without statistics would sort the range for each batch.
-        self._connection.execute("SET LOCAL enable_sort = off")
+        self._connection.execute(IN_ORDER)
         with self._connection.cursor(name="feed") as cursor:
             cursor.execute(statement, {"after": self.after, "last": self.last, "tables": tables}, binary=True)
             while rows := cursor.fetchmany(min(_FETCH, self._limits.revisions)):
@@ -119,6 +122,18 @@ class Batch:
                 size += sum([row[-1] for row in rows])
                 last_taken = chunk[-1].sequence_no
                 yield chunk
+
+
+def read_all(connection: Connection, projection: Projection, last: int) -> Iterator[tuple[Sequence[Item], int]]:
+    """Yield some items at a time of everything up to the block `last`, in order, with their size in bytes."""
+    statement, make, tables = _source(projection)
+    connection.execute(IN_ORDER)
+    with connection.cursor() as cursor:
+        parameters = {"after": -1, "last": last, "tables": tables}
+        rows = cast(Generator[Any, None, None], cursor.stream(statement, parameters, binary=True, size=_FETCH))
+        with closing(rows):
+            while some := list(islice(rows, _FETCH)):
+                yield make(some), sum([row[-1] for row in some])
 
 
 def documents(

@@ -1,7 +1,7 @@
 """The contract of what fills a generation; rows and composed keys each have their own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from strandline.consumer.database.connection import Connection
@@ -19,14 +19,14 @@ AGAIN = 100
 class BackfillBatch:
     """Written in one transaction into a generation that has no rows of these sources.
 
-    Documents `in_full` are not written: they are run from their first revision after the last batch. `done` of `total`
-    documents or keys are written after this batch.
+    Documents to run `again` are not written: they are run from that version on after the last batch. `done` of `total`
+    documents, keys or blocks are written after this batch.
     """
 
     replacements: Sequence[Replacement] = ()
     parked: Sequence[Parked] = ()
     sources: Sequence[Source] = ()
-    in_full: Sequence[str] = ()
+    again: Sequence[tuple[str, int]] = ()
     done: int = 0
     total: int = 0
 
@@ -56,6 +56,6 @@ class Filler(ABC):
         self._sink.complete()
 
     @property
-    def in_full(self) -> Sequence[str]:
-        """The documents of a backfill that are to be run from their first revision."""
-        return ()
+    def to_run_again(self) -> Mapping[str, int]:
+        """The documents of a backfill that are to be run after its last batch, from the given version on."""
+        return {}

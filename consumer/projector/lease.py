@@ -106,13 +106,14 @@ def move(connection: Connection, lease: Lease, position: int) -> None:
         raise LeaseLost
 
 
-def renew(connection: Connection, lease: Lease) -> float:
-    """Renew the lease and commit, for a batch that writes outside the database; raises `LeaseLost`.
+def renew(connection: Connection, lease: Lease, *, outside: bool = True) -> float:
+    """Renew the lease and commit, for a batch that writes `outside` the database or not; raises `LeaseLost`.
 
-    Returns the time, of the monotonic clock, by which every request must have ended.
+    Returns the time, of the monotonic clock, by which every request outside must have ended.
     """
     deadline = time.monotonic() + OUTSIDE_SECONDS - MARGIN_SECONDS
-    parameters = {"seconds": OUTSIDE_SECONDS, "generation": lease.generation, "token": lease.token}
+    seconds = OUTSIDE_SECONDS if outside else SECONDS
+    parameters = {"seconds": seconds, "generation": lease.generation, "token": lease.token}
     with connection.transaction():
         if connection.execute(RENEW, parameters).rowcount != 1:
             raise LeaseLost

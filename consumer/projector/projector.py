@@ -32,6 +32,10 @@ SET_POSITION = """
 SET_FILLED = "UPDATE projection.generation SET filled = %s, to_fill = %s WHERE generation = %s"
 
 
+class Stopped(Exception):
+    """The process is to end: what is begun is left for the next one."""
+
+
 class Projector:
     """Fills one generation through its sink; `connection` is the sink's own, with no transaction open."""
 
@@ -95,25 +99,40 @@ class Projector:
             leases.move(self._connection, lease, batch.last)
         return batch
 
-    def backfill(self, backfill: Backfill, progress: Progress | None = None) -> None:
+    def backfill(self, backfill: Backfill, progress: Progress | None = None, stop: Event | None = None) -> None:
         """Fill the generation, which is empty and bare; one outside the database is made here.
 
-        The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`.
+        The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`, or `Stopped`
+        soon after `stop` is set.
         """
+        label, done, total = f"{self._projection.name}, {backfill.unit}", 0, 0
+
+        def show_life() -> None:
+            if stop and stop.is_set():
+                raise Stopped
+            if progress:
+                progress(label, done, total)
+
+        def wait_for_batch() -> None:
+            show_life()
+            leases.renew(self._connection, lease, outside=self._sink.outside)
+
         with leases.acquire(self._connection, self._generation) as lease:
             if self._sink.outside:
                 # Under the lease: a request of a killed rebuild must not make the index after it was dropped.
                 self._renew(lease)
                 self._sink.create(bare=True)
-            with prefetch(backfill.batches(self._sink), PREFETCHED) as batches, backfill.cancelled_by_errors():
+            made = prefetch(backfill.batches(self._sink), PREFETCHED, wait_for_batch)
+            with made as batches, backfill.cancelled_by_errors():
                 for batch in batches:
                     self._write_backfill(lease, backfill, partial(self._write_first, batch))
-                    if progress:
-                        progress(f"{self._projection.name}, {backfill.unit}", batch.done, batch.total)
+                    done, total = batch.done, batch.total
+                    show_life()
             self._write_backfill(lease, backfill, self._filler.complete)
-            documents = sorted(set(self._filler.in_full))
+            documents = sorted(self._filler.to_run_again.items())
             for start in range(0, len(documents), AGAIN):
-                part = [(document, 0) for document in documents[start : start + AGAIN]]
+                show_life()
+                part = documents[start : start + AGAIN]
                 self._write_backfill(lease, backfill, partial(self._filler.again, part, backfill.last))
             with self._connection.transaction():
                 position = leases.hold(self._connection, lease)

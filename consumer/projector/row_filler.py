@@ -1,6 +1,6 @@
 """Fills a generation of rows: each document (or block) by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.database.planner import AS_BEFORE, BY_INDEX
@@ -21,7 +21,7 @@ class RowFiller(Filler):
     ) -> None:
         super().__init__(connection, generation, sink)
         self._projection = projection
-        self._in_full: list[str] = []
+        self._to_run_again: dict[str, int] = {}
 
     def fill(self, batch: Batch) -> None:
         rows = RowBatch(self._projection, self._sink)
@@ -49,12 +49,14 @@ class RowFiller(Filler):
         self._write(rows)
 
     def write_first(self, batch: BackfillBatch) -> None:
+        parking.park(self._connection, self._generation, batch.parked)
         refusals = self._sink.write_first(batch.replacements)
-        self._in_full += [*batch.in_full, *(refusal.replacement.key for refusal in refusals)]
+        self._to_run_again.update(batch.again)
+        self._to_run_again.update((refusal.replacement.key, 0) for refusal in refusals)
 
     @property
-    def in_full(self) -> Sequence[str]:
-        return self._in_full
+    def to_run_again(self) -> Mapping[str, int]:
+        return self._to_run_again
 
     def _project_redacted(self, position: int, last: int) -> None:
         """Project revisions again, without their data, if blocks in (position, last] redacted them."""

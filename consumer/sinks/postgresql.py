@@ -24,6 +24,7 @@ from strandline.consumer.sinks.contract import Fields, MadeRows, PreparedRows, R
 from strandline.consumer.sinks.read_view import READERS, ReadView, names, trusted
 from strandline.consumer.sinks.row_check import RowCheck
 from strandline.consumer.sinks.table_rows import DELETE_KEYS, DELETE_VERSIONS, TableRows
+from strandline.consumer.sinks.text_array import TextArrayDumper
 
 SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_block": "bigint", "source_key": "text"}
 
@@ -155,6 +156,7 @@ class PostgresqlSink(TableRows, Sink):
 
     def _add(self, part: Sequence[Replacement]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
+            cursor.adapters.register_dumper(list, TextArrayDumper)
             copy.set_types(list(self._types.values()))
             composed = isinstance(self._projection, ComposedProjection)
             for document, version, sequence_no, rows in part:

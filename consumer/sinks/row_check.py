@@ -83,8 +83,14 @@ def _convert_usual(type_: str, values: Sequence[Any]) -> Sequence[Any] | None:
             return None
         plain = map(as_jsonb, texts)
         return [None if value is None else next(plain) for value in values]
-    usual = _USUAL.get(type_)
     kinds = set(map(type, values))
+    if type_ == "text[]" and kinds <= {list, NoneType}:
+        parts = list(chain.from_iterable([value for value in values if value]))
+        if not set(map(type, parts)) <= {str}:
+            return None
+        checked_text("".join(parts))
+        return values
+    usual = _USUAL.get(type_)
     if usual is None or not kinds <= {usual, NoneType}:
         return None
     some = [value for value in values if value is not None] if NoneType in kinds else values

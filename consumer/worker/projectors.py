@@ -132,7 +132,7 @@ class _Projector(Background):
     def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
         """Project up to the mark, then wait until the mark moves."""
         self.waker.clear()
-        keep_house(connection, self._projection, self._stores)
+        keep_house(self._url, connection, self._projection, self._stores, self._progress, self.stopping)
         filled = projectors(connection, self._projection, self._stores)
         self.pulse.tried_at = time.monotonic()
         if filled is None:

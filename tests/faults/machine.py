@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.sql import SQL, Identifier
 
+from strandline.consumer.generations.first_fill import ensure_served
 from strandline.consumer.generations.generation import Generation
-from strandline.consumer.generations.lifecycle import ensure_generation
+from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.intake.fast_path import run_of
 from strandline.consumer.intake.writer import IntakeResult, JournalWriter
 from strandline.consumer.mark.mark import advance
@@ -29,6 +30,7 @@ from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.objects import decode
 from strandline.journal.decode.stream import UserRecord
 from tests.databases import migrated_database
+from tests.empty_generations import ensure_generation
 from tests.faults.crashing import Breakable
 from tests.faults.ledger import FLAVOURS, SLOTS, Ledger, parts
 from tests.faults.model import Model
@@ -361,15 +363,31 @@ class Machine(RuleBasedStateMachine):
             return
         contents = self._contents(live)
         assert contents == self._contents(rebuilt)
+        first = ensure_served(
+            self._url, self._actors["p"].get(), replace(projection, name=f"first_{projection.name}"), DATABASE_ONLY
+        )
+        assert first is not None
+        self._compare_first(projection, contents, self._contents(first))
         if isinstance(projection, RowProjection):
             rows, parked, _ = contents
             in_order = self._watching.execute(IN_ORDER).fetchall()
             shown = {(*row[-3:], row[0]) for row in rows}
             assert (shown, {row[:3] for row in parked}) == meaning(projection, in_order)
-        view = Identifier("read", f"again_{projection.name}")
-        table = Identifier("generation", rebuilt.relation)
-        self._watching.execute(SQL("DROP VIEW {}; DROP TABLE {}").format(view, table))
-        self._watching.execute("DELETE FROM projection.generation WHERE generation = %s", [rebuilt.generation])
+        for one in (rebuilt, first):
+            view, table = Identifier("read", one.projection), Identifier("generation", one.relation)
+            self._watching.execute(SQL("DROP VIEW {}; DROP TABLE {}").format(view, table))
+            self._watching.execute("DELETE FROM projection.generation WHERE generation = %s", [one.generation])
+
+    def _compare_first(
+        self, projection: Projection, followed: tuple[set[Any], ...], first: tuple[set[Any], ...]
+    ) -> None:
+        """Of what is current, a first fill takes documents that could once not be taken, and now can."""
+        recovered = {key for key, *_ in followed[1] - first[1]}
+        assert first[1] <= followed[1]
+        assert not recovered or (isinstance(projection, RowProjection) and projection.keeps == "current")
+        kept = [{row for row in rows if row[-3] not in recovered} for rows in (followed[0], first[0])]
+        assert kept[0] == kept[1]
+        assert followed[2] == first[2]
 
     def _contents(self, generation: Generation) -> tuple[set[Any], ...]:
         """Its rows, what is parked, and what composed rows come from."""

@@ -10,9 +10,11 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
+from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.lifecycle import project, retry
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
+from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.projection.definition import BlockProjection, Column, Projection, RowProjection, Unprojectable
 from strandline.consumer.projection.discovery import discover
 from strandline.journal.errors import StrandlineError, UsageError
@@ -320,7 +322,7 @@ def test_concurrent_starts_create_one_generation(strand: StrandRows, database: s
 
     def make() -> None:
         with connect(database) as own:
-            made.append(ensure_generation(own, REGISTER))
+            made.append(ensure_served(database, own, REGISTER, DATABASE_ONLY))
 
     threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
@@ -335,7 +337,7 @@ def test_progress_is_reported(strand: StrandRows, database: str) -> None:
     licensing(strand)
     told: list[tuple[str, int, int]] = []
     project(database, named(REGISTER), progress=lambda *step: told.append(step))
-    assert told[0] == ("licence_register", 0, 6)
+    assert told[0] == ("licence_register, documents", 1, 1)
     assert told[-1] == ("licence_register", 6, 6)
 
 

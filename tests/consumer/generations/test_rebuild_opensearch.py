@@ -13,7 +13,6 @@ from psycopg import errors
 
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.generations import exclusion, generation, rebuild, rollback, stages
-from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import Served
 from strandline.consumer.generations.state import parked, statuses
 from strandline.consumer.generations.stores import Stores, open_stores
@@ -31,6 +30,7 @@ from tests.consumer.generations.records import LIFT, check_records
 from tests.consumer.projector.sample_orders import ORDERS, line, order, product
 from tests.consumer.projector.sample_projections import BAD, CURRENT, HISTORY, good
 from tests.definitions import redefine
+from tests.empty_generations import follow
 from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy
 from tests.strand_rows import StrandRows
@@ -121,7 +121,7 @@ class TestRebuild:
     ) -> None:
         history(strand)
         one = named(ALL[name])
-        project(stores.url, one, stores=stores)
+        follow(stores.url, one, stores=stores)
         strand.block(("e", 0, "T", good("e0")), order("o2", "B"), line("l2", "B", "x"))  # it does not have this yet
         told: list[tuple[str, int, int | None]] = []
         done = rebuild.rebuild(stores.url, one, name, progress=lambda *step: told.append(step), stores=stores)
@@ -139,7 +139,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, ALL, stores=stores)
+        follow(stores.url, ALL, stores=stores)
         for _ in range(3):
             assert rebuilt(stores, *ALL.values()).swapped
         assert states(connection) == ["kept", "live"]
@@ -149,7 +149,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW, COMPOSED), stores=stores)
+        follow(stores.url, named(NOW, COMPOSED), stores=stores)
         opensearch.indices.refresh(index="orders")
         for projection, row in ((NOW, "a"), (COMPOSED, opensearch.search(index="orders")["hits"]["hits"][0]["_id"])):
             (live,) = opensearch.indices.get_alias(name=projection.name)
@@ -170,7 +170,7 @@ class TestRebuild:
         self, strand: StrandRows, stores: Stores, opensearch: OpenSearch, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (live,) = opensearch.indices.get_alias(name="now")
         complete = OpensearchSink.complete
 
@@ -189,7 +189,7 @@ class TestRebuild:
         for number in range(7):
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(7)], product("p", "x"))
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         monkeypatch.setattr(backfill, "KEYS", 3)
         monkeypatch.setattr(backfill, "KEYS_AT_ONCE", 1)
         monkeypatch.setattr(initial_writer, "RECORDED_AT_ONCE", 3)
@@ -208,7 +208,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
 
@@ -230,7 +230,7 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, database: str, stores: Stores
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
         with connect(database) as reading:
@@ -247,7 +247,7 @@ class TestRebuild:
     ) -> None:  # fmt: skip
         """However long that takes: a lease alone would have run out."""
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
         drop = IndexRows.drop
@@ -276,7 +276,7 @@ class TestRebuild:
             stores = open_stores(Settings(opensearch_url=node.url), database)
             client = stores.opensearch
             assert client
-            project(database, named(NOW), stores=stores)
+            follow(database, named(NOW), stores=stores)
             before = labels(client)
             complete = OpensearchSink.complete
 
@@ -306,7 +306,7 @@ class TestRebuild:
         redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         redefined("second")
         (status,) = statuses(connection, [NOW], stores)
         assert status.state == "needs_rebuild"
@@ -323,7 +323,7 @@ class TestRebuild:
         redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
         redefined("second")
         done = rebuilt(stores, replace(NOW, rows=lambda revision: [{"label": revision.data["nope"]}]))
@@ -336,7 +336,7 @@ class TestRebuild:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         once = []
         batches = backfill.RowBackfill.batches
 
@@ -354,17 +354,17 @@ class TestRebuild:
 
     def test_concurrent_rebuild_is_refused(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         with exclusion.alone(stores.url, "now"):
             for again in (rebuilt, rolled_back):
-                with pytest.raises(StrandlineError, match="now is being rebuilt or rolled back already"):
+                with pytest.raises(StrandlineError, match="now is being built or rolled back already"):
                     again(stores, NOW)
 
     def test_rebuild_needs_its_store(self, strand: StrandRows, stores: Stores) -> None:
         history(strand)
         with pytest.raises(UsageError, match="STRANDLINE_OPENSEARCH_URL"):
             rebuild.rebuild(stores.url, named(NOW), "now")
-        project(stores.url, named(CURRENT), stores=stores)
+        follow(stores.url, named(CURRENT), stores=stores)
         with pytest.raises(StrandlineError, match="a read model stays in its store"):
             rebuilt(stores, NOW)
 
@@ -373,12 +373,12 @@ class TestRebuild:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, noticed: bool
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (live,) = opensearch.indices.get_alias(name="now")
         opensearch.indices.delete(index=live)
         if noticed:
             strand.block(("e", 0, "T", good("e0")))
-            project(stores.url, named(NOW), stores=stores)
+            follow(stores.url, named(NOW), stores=stores)
             (status,) = statuses(connection, [NOW], stores)
             assert status.state == "failing"
         assert rebuilt(stores, NOW).swapped
@@ -392,7 +392,7 @@ class TestRebuild:
         for number in range(60):
             strand.block((f"d{number}", 0, "T", good("x")), order(f"o{number}", f"A{number}"))
         strand.block(*[line(f"l{number}", f"A{number}", "x") for number in range(60)], product("p", "x"))
-        project(stores.url, named(NOW, COMPOSED), stores=stores)
+        follow(stores.url, named(NOW, COMPOSED), stores=stores)
         opensearch.indices.refresh(index="now,orders")
         stop = threading.Event()
         seen: set[tuple[str, int]] = set()
@@ -469,7 +469,7 @@ class TestCrashes:
         monkeypatch: pytest.MonkeyPatch, end: str, projection: Projection, first: str,
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         before = shown(opensearch, projection.name)
         with monkeypatch.context() as patch:
             patch.setattr(*ENDS[end], cut)
@@ -477,7 +477,7 @@ class TestCrashes:
                 rebuilt(stores, projection)
         assert shown(opensearch, projection.name) == before
         if first == "projector":
-            project(stores.url, named(projection), stores=stores)
+            follow(stores.url, named(projection), stores=stores)
             assert shown(opensearch, projection.name) == before
         assert rebuilt(stores, projection).difference is None
         assert states(connection, projection.name) == ["kept", "live"]
@@ -490,7 +490,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         """The swap is ended by whoever comes next: by then the one to be served must have met what the other has."""
         history(strand)
-        project(stores.url, named(PAST), stores=stores)
+        follow(stores.url, named(PAST), stores=stores)
         with monkeypatch.context() as patch:
             patch.setattr(OpensearchSink, "show", cut)
             with pytest.raises(Cut):
@@ -505,7 +505,7 @@ class TestCrashes:
             seen.append(labels(opensearch, "past"))
 
         monkeypatch.setattr(OpensearchSink, "show", watched)
-        project(stores.url, named(PAST), stores=stores)
+        follow(stores.url, named(PAST), stores=stores)
         assert len(seen) == 1
         assert "a1" not in seen[0]
         assert states(connection, "past") == ["kept", "live"]
@@ -521,7 +521,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         monkeypatch.setattr(lease, "OUTSIDE_SECONDS", 12)  # how long it is waited for
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
         with Proxy(opensearch_url).running() as proxy:
             through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
@@ -542,7 +542,7 @@ class TestCrashes:
         busy = connection.execute("SELECT count(*) FROM projection.generation WHERE expires_at > now()").fetchone()
         assert busy == (2,)
         assert shown(opensearch, "now") == before
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         assert states(connection) == ["kept", "live"]
         assert shown(opensearch, "now") == before
         check_whole(connection, opensearch, NOW)
@@ -551,7 +551,7 @@ class TestCrashes:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch, opensearch_url: str
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         with Proxy(opensearch_url).running() as proxy:
             through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
             proxy.meddle = lambda passing: (403, b"{}") if passing.path.startswith("/_aliases") else None
@@ -569,7 +569,7 @@ class TestCrashes:
         monkeypatch: pytest.MonkeyPatch, redefined: Callable[[str], None],
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (before,) = opensearch.indices.get_alias(name="now")
         show = OpensearchSink.show
 
@@ -583,7 +583,7 @@ class TestCrashes:
                 rebuilt(stores, NOW)
         assert set(opensearch.indices.get_alias(name="now")) != {before}
         redefined("second")
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         assert set(opensearch.indices.get_alias(name="now")) == {before}
         assert rebuilt(stores, NOW).swapped
         assert states(connection) == ["frozen", "live"]
@@ -595,7 +595,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         monkeypatch.setattr(bulk, "PATIENCE_SECONDS", 0.3)
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         before = shown(opensearch, "now")
         with Proxy(opensearch_url).running() as proxy:
             through = open_stores(Settings(opensearch_url=proxy.url), stores.url)
@@ -616,7 +616,7 @@ class TestCrashes:
     ) -> None:  # fmt: skip
         """A bulk write to an index that is gone would make one anew, with mappings guessed."""
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         rebuilt(stores, NOW)
         kept = generation.retired(connection, NOW)[0]
         monkeypatch.setattr(lease, "SECONDS", 120)
@@ -648,10 +648,10 @@ class TestRollback:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, ALL, stores=stores)
+        follow(stores.url, ALL, stores=stores)
         rebuilt(stores, *ALL.values())
         strand.block(("e", 0, "T", good("e0")), order("o2", "A"))
-        project(stores.url, ALL, stores=stores)
+        follow(stores.url, ALL, stores=stores)
         at = connection.execute("SELECT DISTINCT position FROM projection.generation").fetchall()
         assert at == [(strand.next_no - 1,)]
         for projection in ALL.values():
@@ -666,12 +666,12 @@ class TestRollback:
         self, connection: Connection, strand: StrandRows, stores: Stores, opensearch: OpenSearch
     ) -> None:
         history(strand)
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (gone,) = opensearch.indices.get_alias(name="now")
         rebuilt(stores, NOW)
         opensearch.indices.delete(index=gone)
         strand.block(("e", 0, "T", good("e0")))
-        project(stores.url, named(NOW), stores=stores)
+        follow(stores.url, named(NOW), stores=stores)
         (status,) = statuses(connection, [NOW], stores)
         assert (status.state, status.lag_blocks) == ("live", 0)
         failures = connection.execute("SELECT failure FROM projection.generation ORDER BY generation").fetchall()
@@ -683,14 +683,14 @@ class TestRollback:
         redefined: Callable[[str], None], projection: Projection,
     ) -> None:  # fmt: skip
         history(strand)
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         (index,) = opensearch.indices.get_alias(name=projection.name)
         redefined("second")
         rebuilt(stores, projection)
         strand.block(("a", 2, "T", good("a2")), product("p1", "x", 1))
         strand.block(redact=("a", 1))
         strand.block(redact=("p1", 0))
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         kept = shown(opensearch, index)
         assert "a1" not in str(kept)
         assert "p1" not in str(kept)
@@ -705,6 +705,6 @@ class TestRollback:
         assert status.state == "needs_rebuild"
         # What was served before the rollback is of the definition at hand, goes on, and is the way back.
         strand.block(("f", 0, "T", good("f0")))
-        project(stores.url, named(projection), stores=stores)
+        follow(stores.url, named(projection), stores=stores)
         assert rolled_back(stores, projection).swapped
         check_whole(connection, opensearch, projection)

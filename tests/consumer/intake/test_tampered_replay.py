@@ -10,7 +10,6 @@ from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.generation import Generation
-from strandline.consumer.generations.lifecycle import ensure_generation
 from strandline.consumer.intake.replay import Replay, replay_sources
 from strandline.consumer.intake.writer import ForeignStrand
 from strandline.consumer.projection.definition import Column, Revision, RowProjection, Rows
@@ -21,6 +20,7 @@ from strandline.journal.decode import kernel
 from strandline.journal.sources.source import local_sources
 from tests import tampering
 from tests.databases import migrated_database
+from tests.empty_generations import ensure_generation
 from tests.journals import Block, ion_binary, small_journal
 
 Held = dict[str, list[tuple[Any, ...]]]

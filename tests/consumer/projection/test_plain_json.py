@@ -16,10 +16,12 @@ class Named(enum.StrEnum):
     ONE = "one"
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.text()
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers() | st.text() | DECIMALS
 VALUES = st.recursive(SCALARS, lambda some: st.lists(some) | st.dictionaries(st.text(), some), max_leaves=20)
 ODD: list[Any] = [
-    "nul \0", "\ufdd0", "\ud800", 1.0, 1e16, Decimal("1.10"), (1,), b"", Named.ONE, {1: "a"}, {None: "a"},
+    "nul \0", "\ufdd0", "\ud800", 1.0, 1e16, Decimal("NaN"), Decimal("-Infinity"), Decimal("1E-20000"),
+    Decimal("0E-20000"), Decimal("1E+200000"), (1,), b"", Named.ONE, {1: "a"}, {None: "a"},
     {Named.ONE: 1}, 1 << 20_000,
 ]  # fmt: skip
 
@@ -42,6 +44,11 @@ def repr_of(value: Any) -> str:
 @pytest.mark.parametrize("within", [lambda odd: odd, lambda odd: [{"a": [odd]}], lambda odd: ["a", {}, [], odd]])
 def test_other_values_are_left_to_to_json(odd: Any, within: Any) -> None:
     assert plain_json(["a", within(odd)]) is None
+
+
+@pytest.mark.parametrize("text", ["1.10", "-0", "0E-7", "1E+20", "1.5E-9", "9" * 60 + ".5"])
+def test_decimals_keep_their_digits(text: str) -> None:
+    assert plain_json([{"a": [Decimal(text)]}]) == [to_json({"a": [Decimal(text)]})]
 
 
 def test_deep_nesting_is_left_to_to_json() -> None:

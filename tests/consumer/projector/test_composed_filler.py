@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from strandline.consumer.generations.lifecycle import ensure_generation
 from strandline.consumer.projection.definition import (
     ComposedProjection,
     Lookup,
@@ -27,6 +26,7 @@ from strandline.consumer.sinks.postgresql import PostgresqlSink
 from strandline.consumer.store.documents import change_texts
 from tests.consumer.projector.sample_orders import DOCUMENTS, KINDS, ORDERS, WrittenOrders, keys, line, order, product
 from tests.consumer.projector.sample_projections import Connection, undone
+from tests.empty_generations import ensure_generation
 from tests.strand_rows import StrandRows
 
 

@@ -11,8 +11,9 @@ import pytest
 from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import Connection, connect
+from strandline.consumer.generations.first_fill import ensure_served
 from strandline.consumer.generations.generation import Generation
-from strandline.consumer.generations.lifecycle import ensure_generation, project, retry
+from strandline.consumer.generations.lifecycle import project, retry
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores, open_stores
 from strandline.consumer.projection.definition import Column, Projection, Revision, RowProjection, Unprojectable
@@ -24,6 +25,7 @@ from strandline.consumer.settings import Settings, load_settings
 from strandline.consumer.sinks.opensearch import bulk
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 from strandline.journal.errors import UsageError
+from tests.empty_generations import ensure_generation
 from tests.opensearch.node import node_of_its_own
 from tests.opensearch.proxy import Passing, Proxy
 from tests.strand_rows import StrandRows
@@ -203,8 +205,8 @@ def test_index_is_created_by_the_next_run_after_a_failure(
     with monkeypatch.context() as patch:
         patch.setattr(OpensearchSink, "show", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            ensure_generation(connection, SEARCH, stores)
-    generation = ensure_generation(connection, SEARCH, stores)
+            ensure_served(stores.url, connection, SEARCH, stores)
+    generation = ensure_served(stores.url, connection, SEARCH, stores)
     assert generation
     assert set(opensearch.indices.get(index="endorsement_search_*")) == {generation.relation}
     assert connection.execute("SELECT state FROM projection.generation").fetchall() == [("live",)]

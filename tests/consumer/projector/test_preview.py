@@ -10,9 +10,9 @@ import pytest
 
 from strandline import BlockProjection, Column, ComposedProjection, KeyLookup, Revision, RowProjection, Unprojectable
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations.lifecycle import ensure_generation
 from strandline.consumer.projector.preview import preview_store
 from strandline.testing import preview
+from tests.empty_generations import ensure_generation
 from tests.strand_rows import StrandRows
 
 COLUMNS = (Column("name", "text", ""), Column("points", "integer", ""), Column("extra", "jsonb", ""))

@@ -14,7 +14,6 @@ from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.generation import Generation
-from strandline.consumer.generations.lifecycle import ensure_generation
 from strandline.consumer.projection.definition import (
     BlockProjection,
     Column,
@@ -38,6 +37,7 @@ from tests.consumer.projector.sample_projections import (
     rows,
     undone,
 )
+from tests.empty_generations import ensure_generation
 from tests.strand_rows import StrandRows
 
 Parked = set[tuple[str, int | None, int, str]]
