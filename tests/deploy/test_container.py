@@ -184,9 +184,9 @@ def check_jars(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 def test_jars_of_kcl_are_listed() -> None:
     """The list is that of the version in the lock file, which is installed here."""
-    from strandline.consumer.worker.daemon import _jars
+    from strandline.consumer.worker.daemon import find_jars
 
-    checked = check_jars(_jars())
+    checked = check_jars(find_jars())
     assert (checked.returncode, checked.stderr) == (0, "")
     python = re.search(r"FROM python:(3[.][0-9]+)", text("Dockerfile"))
     assert python is not None
@@ -198,9 +198,9 @@ def test_jars_of_kcl_are_listed() -> None:
 
 @pytest.mark.parametrize("fault", ["missing", "changed", "more"])
 def test_wrong_jars_end_the_build(fault: str, tmp_path: Path) -> None:
-    from strandline.consumer.worker.daemon import _jars
+    from strandline.consumer.worker.daemon import find_jars
 
-    for jar in _jars().glob("*.jar"):
+    for jar in find_jars().glob("*.jar"):
         (tmp_path / jar.name).symlink_to(jar)
     one = tmp_path / "jcommander-1.82.jar"
     if fault == "more":

@@ -40,7 +40,7 @@ def test_fan_out_is_a_setting(settings: Settings) -> None:
     given = properties(settings.model_copy(update={"fan_out": True}), REGION, trust_deletions=False)
     assert given["retrievalMode"] == "FANOUT"
     # Of the names that KCL's configuration knows.
-    jars = str(daemon._jars() / "*")
+    jars = str(daemon.find_jars() / "*")
     known = subprocess.run(
         ["javap", "-cp", jars, "software.amazon.kinesis.multilang.config.RetrievalMode"],
         capture_output=True, text=True, check=True,
