@@ -167,7 +167,10 @@ class Strandline(pulumi.ComponentResource):
 
     def _database(self) -> None:
         subnets = aws.rds.SubnetGroup(
-            f"{self._name}-database", subnet_ids=list(self._choices.subnet_ids), opts=self._child
+            f"{self._name}-database",
+            description="Strandline's database",
+            subnet_ids=list(self._choices.subnet_ids),
+            opts=self._child,
         )
         self._cluster = aws.rds.Cluster(
             f"{self._name}-database",
