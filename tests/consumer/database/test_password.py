@@ -128,6 +128,9 @@ def test_rotated_secret_is_read_again(login: Login, aws: None, form: str, monkey
         manager.put_secret_value(SecretId=arn, SecretString=secret(NEW))
         assert [who(url) for _ in range(3)] == [login.name] * 3
         assert len(reads) == 3
+        with pytest.raises(DatabaseUnreachable, match="No such file"):
+            connect(make_conninfo(url, port="1"))
+        assert len(reads) == 3, "a server that is down has not refused it"
 
 
 def test_rotation_does_not_end_a_worker(login: Login, database: str, tmp_path: Path) -> None:
