@@ -285,7 +285,7 @@ resource "aws_opensearch_domain" "search" {
   }
 }
 
-# The worker's requests are not signed: only the security group excludes others.
+# The worker's signed requests come in, and no others.
 resource "aws_opensearch_domain_policy" "search" {
   domain_name = aws_opensearch_domain.search.domain_name
 
@@ -293,7 +293,7 @@ resource "aws_opensearch_domain_policy" "search" {
     Version = "2012-10-17"
     Statement = [{
       Effect    = "Allow"
-      Principal = { AWS = "*" }
+      Principal = { AWS = aws_iam_role.task.arn }
       Action    = "es:ESHttp*"
       Resource  = "${aws_opensearch_domain.search.arn}/*"
     }]
@@ -344,6 +344,7 @@ resource "aws_ecs_task_definition" "worker" {
       { name = "STRANDLINE_DATABASE_URL", value = "postgresql://${aws_rds_cluster.database.endpoint}:5432/${local.database}?sslmode=require" },
       { name = "STRANDLINE_DATABASE_PASSWORD_FROM", value = "secret:${local.secret}" },
       { name = "STRANDLINE_OPENSEARCH_URL", value = "https://${aws_opensearch_domain.search.endpoint}" },
+      { name = "STRANDLINE_OPENSEARCH_REGION", value = local.region },
       { name = "PGUSER", value = local.login },
     ]
     mountPoints = [

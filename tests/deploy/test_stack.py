@@ -62,6 +62,14 @@ def test_task_has_the_rights_it_needs_only(stack: Mocks) -> None:
         assert "*" not in statement["Resource"], statement["Action"]
 
 
+def test_search_accepts_signed_requests_of_the_task_only(stack: Mocks) -> None:
+    environment = {one["name"]: one["value"] for one in container(stack)["environment"]}
+    assert environment["STRANDLINE_OPENSEARCH_REGION"] == environment["AWS_REGION"] == "eu-west-2"
+    [statement] = json.loads(stack.one("aws:opensearch/domainPolicy:DomainPolicy")["accessPolicies"])["Statement"]
+    assert statement["Principal"] == {"AWS": "arn:aws:iam/role:Role:strandline-task"}
+    assert statement["Action"] == "es:ESHttp*"
+
+
 def test_nothing_is_public(stack: Mocks) -> None:
     for key, inputs in stack.made.items():
         if key.startswith("aws:ec2/securityGroup:SecurityGroup"):

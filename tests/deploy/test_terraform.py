@@ -205,7 +205,8 @@ def test_search_is_open_to_the_same(stack: Mocks) -> None:
     [module] = given["Statement"]
     for name in ("Effect", "Action"):
         assert unquoted(module[name]) == program[name]
-    assert {name: unquoted(value) for name, value in module["Principal"].items()} == program["Principal"]
+    assert module["Principal"] == {"AWS": "${aws_iam_role.task.arn}"}
+    assert program["Principal"] == {"AWS": "arn:aws:iam/role:Role:strandline-task"}
 
 
 def test_choices_and_outputs_are_the_same() -> None:
