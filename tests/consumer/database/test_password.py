@@ -251,12 +251,24 @@ def test_source_that_cannot_be_read_is_named(
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("source", ["secret:name", "rds-iam"])
+@pytest.mark.parametrize("region", ["", "not a region"])
+def test_wrong_region_is_named(login: Login, source: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with opened(login.url, source) as given, pytest.raises(DatabaseUnreachable) as caught:
+        connect(given)
+    assert "AWS_REGION is not set, or wrong" in str(caught.value) or "InvalidRegionError" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "source", "reason"),
     [
         (None, "rds-iam", "needs STRANDLINE_DATABASE_URL"),
         ("postgresql://u:secret-word@h/d", "rds-iam", "STRANDLINE_DATABASE_URL has a password"),
-        ("postgresql://u@h/d", "vault:x", "STRANDLINE_DATABASE_PASSWORD_FROM"),
+        ("postgresql://u@h/d", "vault:x", "STRANDLINE_DATABASE_PASSWORD_FROM is not rds-iam, secret:NAME or file:PATH"),
     ],
 )
 def test_wrong_settings(monkeypatch: pytest.MonkeyPatch, url: str | None, source: str, reason: str) -> None:
