@@ -65,10 +65,16 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.bui
 # The Pulumi program against mocks, the Terraform module against it, and the Kubernetes manifests against their schema. Their
 # packages (700 MB) are installed beside the others, which need none of them.
 test-deploy: $(VENV)-deploy/.installed
-	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy tests/deploy/test_schemas.py tests/deploy/test_stack.py
+	$(VENV)-deploy/bin/pytest -W ignore --confcutdir tests/deploy $(wildcard tests/deploy/test_s*.py) tests/deploy/test_terraform.py
+
+# The Terraform module with its provider, which is fetched.
+check-terraform:
+	terraform fmt -check -recursive deploy/terraform
+	terraform -chdir=deploy/terraform init -backend=false -input=false
+	terraform -chdir=deploy/terraform validate
 
 # Known vulnerabilities of what the lock files name. Without --strict, pip-audit passes when it can ask no source.
-.PHONY: audit check-version
+.PHONY: audit check-terraform check-version
 LOCKS := $(wildcard *.lock) native/requirements.lock tests/drivers/requirements.lock
 audit: $(VENV)-audit/.installed
 	set -e; for lock in $(LOCKS); do $(VENV)-audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done

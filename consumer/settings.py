@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     )
 
     database_url: str | None = Field(default=None, repr=False)
-    database_password_from: str | None = Field(default=None, pattern=r"^(rds-iam|secret:[\w/+=.@:-]+|file:.+)$")
+    database_password_from: str | None = None
     ledger: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,32}$")
     create_ledgers: bool = False
     home: Path = Field(default_factory=_default_home)
@@ -155,6 +155,13 @@ class Settings(BaseSettings):
             # libpq's own text quotes the URL, and that may hold a password.
             raise ValueError("is not a PostgreSQL URL such as postgresql://user@host:5432/database") from None
         return url
+
+    @field_validator("database_password_from")
+    @classmethod
+    def _is_source(cls, source: str | None) -> str | None:
+        if source is not None and not re.fullmatch(r"rds-iam|secret:[\w/+=.@:-]+|file:.+", source):
+            raise ValueError("is not rds-iam, secret:NAME or file:PATH")
+        return source
 
     @field_validator("opensearch_url")
     @classmethod

@@ -167,7 +167,10 @@ class Strandline(pulumi.ComponentResource):
 
     def _database(self) -> None:
         subnets = aws.rds.SubnetGroup(
-            f"{self._name}-database", subnet_ids=list(self._choices.subnet_ids), opts=self._child
+            f"{self._name}-database",
+            description="Strandline's database",
+            subnet_ids=list(self._choices.subnet_ids),
+            opts=self._child,
         )
         self._cluster = aws.rds.Cluster(
             f"{self._name}-database",
@@ -222,24 +225,30 @@ class Strandline(pulumi.ComponentResource):
             ),
             opts=self._kept,
         )
-        # The worker's requests are not signed: only the security group excludes others.
-        open_inside = {
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "es:ESHttp*", "Resource": "ARN/*"}],
+        self.search_endpoint = domain.endpoint
+        return domain
+
+    def _search_policy(self, domain: aws.opensearch.Domain, task_role: aws.iam.Role) -> None:
+        """Let the worker's signed requests in, and no others."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": task_role.arn},
+            "Action": "es:ESHttp*",
+            "Resource": pulumi.Output.concat(domain.arn, "/*"),
         }
         aws.opensearch.DomainPolicy(
             f"{self._name}-search-policy",
             domain_name=domain.domain_name,
-            access_policies=domain.arn.apply(lambda arn: json.dumps(open_inside).replace("ARN", arn)),
+            access_policies=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]}),
             opts=self._child,
         )
-        self.search_endpoint = domain.endpoint
-        return domain
 
     def _service(self, stream_arn: pulumi.Output[str], bucket: aws.s3.Bucket, domain: aws.opensearch.Domain) -> None:
         logs = aws.cloudwatch.LogGroup(f"{self._name}-logs", retention_in_days=90, opts=self._child)
         secret = self._cluster.master_user_secrets[0].secret_arn
         cluster = aws.ecs.Cluster(f"{self._name}-cluster", opts=self._child)
+        task_role = self._task_role(stream_arn, bucket, secret)
+        self._search_policy(domain, task_role)
         definition = aws.ecs.TaskDefinition(
             f"{self._name}-worker",
             family=f"{self._name}-worker",
@@ -248,7 +257,7 @@ class Strandline(pulumi.ComponentResource):
             cpu="1024",
             memory="4096",
             execution_role_arn=self._execution_role(logs).arn,
-            task_role_arn=self._task_role(stream_arn, bucket, secret).arn,
+            task_role_arn=task_role.arn,
             volumes=[aws.ecs.TaskDefinitionVolumeArgs(name="tmp"), aws.ecs.TaskDefinitionVolumeArgs(name="home")],
             container_definitions=pulumi.Output.json_dumps([self._container(logs, secret, domain)]),
             opts=self._child,
@@ -282,6 +291,7 @@ class Strandline(pulumi.ComponentResource):
             # Not PGPASSWORD, which ECS would read once: RDS rotates the password every week.
             "STRANDLINE_DATABASE_PASSWORD_FROM": pulumi.Output.concat("secret:", secret),
             "STRANDLINE_OPENSEARCH_URL": pulumi.Output.format("https://{0}", domain.endpoint),
+            "STRANDLINE_OPENSEARCH_REGION": self._region,  # signs the requests
             "PGUSER": LOGIN,
         }
         return {

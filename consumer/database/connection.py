@@ -174,8 +174,9 @@ def _connect(url: str, application_name: str) -> Connection:
         try:
             return psycopg.connect(conninfo, password=password, autocommit=True)
         except psycopg.OperationalError as exc:
-            # The reason's text is in the server's language: any refusal may be that of a rotated password.
-            password = source.newer(password) if source is not None and password is not None else None
+            # The server asked for the password: it may have been rotated. (The reason's text is in its language.)
+            asked = exc.pgconn is not None and exc.pgconn.used_password
+            password = source.newer(password) if source is not None and password is not None and asked else None
             if password is None:
                 raise _unreachable(given, exc) from exc
 

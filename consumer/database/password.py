@@ -65,8 +65,8 @@ class RdsToken(Source):
         try:
             self._client = self._client or boto3.client("rds")
             return str(self._client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user))
-        except BotoCoreError as error:
-            raise _unreadable(type(error).__name__) from None
+        except (BotoCoreError, ValueError) as error:
+            raise _unreadable(_of_boto(error)) from None
 
 
 class Secret(Source):
@@ -102,8 +102,10 @@ class Secret(Source):
             text = client.get_secret_value(SecretId=self._name)["SecretString"]
         except ClientError as error:
             raise _unreadable(error.response.get("Error", {}).get("Code", "ClientError")) from None
-        except (BotoCoreError, KeyError, IndexError) as error:
-            raise _unreadable(type(error).__name__) from None
+        except (KeyError, IndexError):
+            raise _unreadable(f"{self._name} is no secret with text") from None
+        except (BotoCoreError, ValueError) as error:
+            raise _unreadable(_of_boto(error)) from None
         return _member(text)
 
 
@@ -177,6 +179,12 @@ def _member(text: str) -> str:
     if not isinstance(found.get("password"), str):
         raise _unreadable("the secret is JSON without a member `password`")
     return str(found["password"])
+
+
+def _of_boto(error: Exception) -> str:
+    """Describe an error by its kind; a region that is empty or wrong is a ValueError of an address."""
+    kind = type(error).__name__
+    return "AWS_REGION is not set, or wrong" if kind in ("NoRegionError", "ValueError") else kind
 
 
 def _unreadable(reason: str) -> DatabaseUnreachable:

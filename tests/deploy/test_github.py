@@ -61,7 +61,7 @@ def test_actions_are_pinned_and_say_their_version() -> None:
 def test_workflows_call_what_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     called = {name for step in STEPS for name in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))}
-    assert called == {"audit", "check-version", "test-deploy"}
+    assert called == {"audit", "check-terraform", "check-version", "test-deploy"}
     assert called <= targets
     files = {word for step in STEPS for word in re.findall(r"bash (\S+)", step.get("run", ""))}
     assert files == {".ci/run"}

@@ -1,14 +1,12 @@
-"""The Pulumi program against Pulumi's mocks: nothing is made, and no account is needed."""
+"""The Pulumi program against Pulumi's mocks."""
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+from tests.deploy.mocks import Mocks
+
 DATA = {
     "aws:kinesis/stream:Stream",
     "aws:s3/bucket:Bucket",
@@ -16,61 +14,6 @@ DATA = {
     "aws:opensearch/domain:Domain",
     "aws:kms/key:Key",
 }
-
-
-class Mocks(pulumi.runtime.Mocks):
-    def __init__(self) -> None:
-        self.made: dict[str, dict[str, Any]] = {}
-        self.protected: set[str] = set()
-
-    def new_resource(self, args: Any) -> tuple[str, dict[str, Any]]:
-        self.made[f"{args.typ} {args.name}"] = args.inputs
-        extra = {
-            "arn": f"arn:{args.typ}:{args.name}",
-            "name": args.name,
-            "bucket": args.name,
-            "endpoint": f"{args.name}.internal",
-            "masterUserSecrets": [{"secretArn": "arn:secret"}],
-        }
-        return f"{args.name}-id", {**extra, **args.inputs}
-
-    def call(self, args: Any) -> dict[str, Any]:
-        return {"region": "eu-west-2", "accountId": "123456789012", "id": "x"}
-
-    def all(self, kind: str) -> list[dict[str, Any]]:
-        return [inputs for key, inputs in self.made.items() if key.startswith(f"{kind} ")]
-
-    def one(self, kind: str, name: str = "") -> dict[str, Any]:
-        [found] = [inputs for key, inputs in self.made.items() if key.startswith(f"{kind} ") and name in key]
-        return found
-
-
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Mocks:
-    """The resources of a stack; a parameter of the test has more choices."""
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks = Mocks()
-    pulumi.runtime.set_mocks(mocks, project="strandline", stack="test")
-    monkeypatch.syspath_prepend(str(DEPLOY))
-    from stack import Choices, Strandline
-
-    more = getattr(request, "param", {})
-    choices = Choices("registry/strandline@sha256:0", "vpc-1", ("subnet-1", "subnet-2"), **more)
-    begin = pulumi.CustomResource.__init__
-
-    def note(self: Any, kind: str, name: str, props: Any = None, opts: Any = None, *more: Any, **named: Any) -> None:
-        if opts is not None and opts.protect:
-            mocks.protected.add(kind)
-        begin(self, kind, name, props, opts, *more, **named)
-
-    monkeypatch.setattr(pulumi.CustomResource, "__init__", note)
-
-    @pulumi.runtime.test
-    def make() -> None:
-        Strandline("strandline", choices)
-
-    make()
-    return mocks
 
 
 def container(stack: Mocks) -> dict[str, Any]:
@@ -117,6 +60,14 @@ def test_task_has_the_rights_it_needs_only(stack: Mocks) -> None:
     assert not actions & {"s3:PutObject", "s3:DeleteObject", "kinesis:PutRecords", "dynamodb:DeleteTable"}
     for statement in policy["Statement"]:
         assert "*" not in statement["Resource"], statement["Action"]
+
+
+def test_search_accepts_signed_requests_of_the_task_only(stack: Mocks) -> None:
+    environment = {one["name"]: one["value"] for one in container(stack)["environment"]}
+    assert environment["STRANDLINE_OPENSEARCH_REGION"] == environment["AWS_REGION"] == "eu-west-2"
+    [statement] = json.loads(stack.one("aws:opensearch/domainPolicy:DomainPolicy")["accessPolicies"])["Statement"]
+    assert statement["Principal"] == {"AWS": "arn:aws:iam/role:Role:strandline-task"}
+    assert statement["Action"] == "es:ESHttp*"
 
 
 def test_nothing_is_public(stack: Mocks) -> None:

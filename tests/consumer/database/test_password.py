@@ -128,6 +128,9 @@ def test_rotated_secret_is_read_again(login: Login, aws: None, form: str, monkey
         manager.put_secret_value(SecretId=arn, SecretString=secret(NEW))
         assert [who(url) for _ in range(3)] == [login.name] * 3
         assert len(reads) == 3
+        with pytest.raises(DatabaseUnreachable, match="No such file"):
+            connect(make_conninfo(url, port="1"))
+        assert len(reads) == 3, "a server that is down has not refused it"
 
 
 def test_rotation_does_not_end_a_worker(login: Login, database: str, tmp_path: Path) -> None:
@@ -248,12 +251,24 @@ def test_source_that_cannot_be_read_is_named(
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("source", ["secret:name", "rds-iam"])
+@pytest.mark.parametrize("region", ["", "not a region"])
+def test_wrong_region_is_named(login: Login, source: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with opened(login.url, source) as given, pytest.raises(DatabaseUnreachable) as caught:
+        connect(given)
+    assert "AWS_REGION is not set, or wrong" in str(caught.value) or "InvalidRegionError" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "source", "reason"),
     [
         (None, "rds-iam", "needs STRANDLINE_DATABASE_URL"),
         ("postgresql://u:secret-word@h/d", "rds-iam", "STRANDLINE_DATABASE_URL has a password"),
-        ("postgresql://u@h/d", "vault:x", "STRANDLINE_DATABASE_PASSWORD_FROM"),
+        ("postgresql://u@h/d", "vault:x", "STRANDLINE_DATABASE_PASSWORD_FROM is not rds-iam, secret:NAME or file:PATH"),
     ],
 )
 def test_wrong_settings(monkeypatch: pytest.MonkeyPatch, url: str | None, source: str, reason: str) -> None:

@@ -70,13 +70,17 @@ class Cloud:
     def shards(self) -> list[dict[str, Any]]:
         return list(self.kinesis.list_shards(StreamName=STREAM)["Shards"])
 
+    def consumers(self) -> list[str]:
+        arn = self.kinesis.describe_stream(StreamName=STREAM)["StreamDescription"]["StreamARN"]
+        return [one["ConsumerName"] for one in self.kinesis.list_stream_consumers(StreamARN=arn)["Consumers"]]
+
     def leases(self) -> dict[str, dict[str, str]]:
         items = self._dynamodb.scan(TableName=self._table, ConsistentRead=True)["Items"]
         plain = [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
         return {item["leaseKey"]: item for item in plain}
 
     def delete(self) -> None:
-        self.kinesis.delete_stream(StreamName=STREAM)
+        self.kinesis.delete_stream(StreamName=STREAM, EnforceConsumerDeletion=True)
         for table in self._dynamodb.list_tables()["TableNames"]:
             self._dynamodb.delete_table(TableName=table)
         while STREAM in self.kinesis.list_streams()["StreamNames"]:

@@ -149,7 +149,8 @@ def test_worker_on_the_store_of_another_ledger_is_not_ready(
 ) -> None:
     ingest(database)  # the small journal
     feed(cloud.environment["STRANDLINE_STREAM"], streamed[:100])
-    with worker(cloud, database, tmp_path) as one:
+    # By enhanced fan-out: the other tests poll.
+    with worker(cloud, database, tmp_path, STRANDLINE_FAN_OUT="true") as one:
         wait_for(lambda: any(line["event"] == "batch rejected" for line in one.log()), [one])
         status, body = one.get("readyz")
         assert status == 503
@@ -159,6 +160,7 @@ def test_worker_on_the_store_of_another_ledger_is_not_ready(
         assert one.stop() == 0
     errors = [line for line in one.log() if line["event"] == "batch rejected"]
     assert errors
+    assert cloud.consumers() == ["strandline"]
     assert {line["level"] for line in errors} == {"error"}
     assert all(STRAND in line["fault"] for line in errors)
     assert mark(database) == 8
