@@ -21,6 +21,14 @@ ROWS = 1_000
 MOST_SHOWN = 2 * 1024 * 1024  # characters of Ion on a page
 MOST_TEXT = 100_000
 
+EXAMPLES = {
+    "documents": "SELECT * FROM {} AS r BY id",
+    "committed view": "SELECT * FROM _ql_committed_{} AS r",
+    "history": "SELECT * FROM history({}) AS h",
+    "as of a time": "SELECT h.data, h.metadata FROM history({}, `2023-01-01T`, `2023-01-02T`) AS h",
+    "count": "SELECT COUNT(*) AS number FROM {}",
+}
+
 READ_TABLES = """
     SELECT t.name, t.status, t.indexes,
            ARRAY(SELECT f.field || ' ' || f.type FROM ledger.user_table_fields f WHERE f.table_id = t.table_id
@@ -30,11 +38,12 @@ READ_TABLES = """
 
 def form(asked: Asked) -> Page:
     """The editor; the address may name a table, or one of the reader's last statements by its number."""
-    table, number = asked.query.get("table", ""), asked.query.get("statement", "")
+    number = asked.query.get("statement", "")
     kept = asked.console.history.of(asked.reader.name, LANGUAGE) if asked.may("cleared") else []
     if number.isdecimal() and int(number[:3]) < len(kept):
         return _page(asked, kept[int(number[:3])])
-    return _page(asked, f"SELECT * FROM {table} AS r BY id" if table.isidentifier() else "")
+    table, example = asked.query.get("table", ""), EXAMPLES.get(asked.query.get("example", "documents"))
+    return _page(asked, example.format(table) if example is not None and table.isidentifier() else "")
 
 
 def run(asked: Asked) -> Page:
@@ -149,4 +158,6 @@ def _page(asked: Asked, text: str, result: dict[str, Any] | None = None, shown: 
     names = ("name", "status", "indexes", "fields")
     data = {"tables": [dict(zip(names, row, strict=True)) for row in tables], "result": result}
     values = asked.form.get("values", "")
-    return Page("partiql.html", data, {"text": text, "values": values, "shown": shown, "kept": kept, "limit": ROWS})
+    return Page(
+        "partiql.html", data, {"text": text, "values": values, "shown": shown, "kept": kept, "examples": EXAMPLES}
+    )
