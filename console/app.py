@@ -101,6 +101,7 @@ ADDRESSES = (
     Address("/query/partiql", partiql.form, partiql.run),
     Address("/query/partiql/ion", post=partiql.as_ion),
     Address("/query/partiql/file", post=partiql.as_json),
+    Address("/query/partiql/indexes", post=partiql.fill_indexes),
     Address("/query/still", answers.still),
     Address("/sources", sources.sources),
     Address("/seen", seen.seen),

@@ -18,8 +18,8 @@ CREATE INDEX audit_document ON console.audit (document_id) WHERE document_id IS 
 -- Long work that a page started. A process of its own does it, and outlives the page and the console.
 CREATE TABLE console.job (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind       text NOT NULL CHECK (kind IN ('rebuild', 'verify', 'prove')),
-    name       text NOT NULL,        -- a read model, 'store', or document and version
+    kind       text NOT NULL CHECK (kind IN ('rebuild', 'verify', 'prove', 'index')),
+    name       text NOT NULL,        -- a read model, 'store', 'look-ups', or document and version
     arguments  jsonb NOT NULL,       -- ids, numbers and digests
     started_by text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),

@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from strandline.console import audit
+from strandline.console import audit, jobs
 from strandline.console.logins import DOWNLOAD_SECONDS, QUERY_SECONDS
-from strandline.console.page import Asked, Download, Page
+from strandline.console.page import Asked, Download, Elsewhere, Page
 from strandline.console.pages.answers import redactions_so_far
 from strandline.journal.errors import UnreadableError, UsageError
 from strandline.journal.ion import values as ion
@@ -65,6 +65,7 @@ def run(asked: Asked) -> Page:
             "reads": found.rows.reads,
             "milliseconds": took,
             "block": found.at,
+            "indexed": found.indexed,
             "rows": [json.loads(to_json(row)) for row in rows],
             "ion": texts,
             "more": more,
@@ -78,6 +79,13 @@ def run(asked: Asked) -> Page:
         "redactions": redactions,
     }
     return _page(asked, asked.form.get("statement", ""), result, shown)
+
+
+def fill_indexes(asked: Asked) -> Elsewhere:
+    """Bring the look-ups of indexes to the mark, in a process of its own: the ledger is not changed."""
+    asked.require("operator")
+    audit.record(asked, "fill indexes")
+    return Elsewhere(f"/jobs/{jobs.start(asked, 'index', 'look-ups', {})}")
 
 
 def as_ion(asked: Asked) -> Download:
