@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.2
 SECONDS_TO_END = 20.0
+HEALTH_SECONDS = 4.0
 ADDRESS = "127.0.0.1:8780"
 
 
@@ -28,6 +29,9 @@ def console(
     read_only: Annotated[bool, typer.Option("--read-only", help="Offer no action that changes anything.")] = False,
     behind_tls: Annotated[
         bool, typer.Option("--behind-tls", help="A proxy in front ends TLS: allow passwords beyond this machine.")
+    ] = False,
+    healthcheck: Annotated[
+        bool, typer.Option("--healthcheck", help="Ask the console at --listen if it is ready: for a container.")
     ] = False,
     add_user: Annotated[
         str | None,
@@ -47,6 +51,8 @@ def console(
         import python_multipart  # noqa: F401  # Starlette imports it when a form comes
 
         import strandline.console.serving  # noqa: F401
+    if healthcheck:
+        return _healthcheck(listen, prefix, as_json=as_json)
     if add_user is not None:
         return _add_user(add_user, rights, as_json=as_json)
     from strandline.console.serving import Options
@@ -83,6 +89,25 @@ def serve_console(
         finally:
             ended = stop_all([server], SECONDS_TO_END)
     return 0 if ended and server.failure is None else 1
+
+
+def _healthcheck(listen: str, prefix: str, *, as_json: bool) -> int:
+    """Ask a running console whether it is ready. Returns 0 if so, else 1."""
+    import urllib.request
+
+    host, _, port = listen.rpartition(":")
+    host = "127.0.0.1" if host in ("", "0.0.0.0", "[::]") else host
+    url = f"http://{host}:{port}{prefix.rstrip('/')}/readyz"
+    try:
+        with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:
+            ready = answer.status == 200
+    except (OSError, ValueError):
+        ready = False
+    if as_json:
+        show_json({"ready": ready})
+    else:
+        say("Ready." if ready else f"Not ready: {url} does not answer ok.")
+    return 0 if ready else 1
 
 
 def _add_user(name: str, rights: str, *, as_json: bool) -> int:

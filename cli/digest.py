@@ -22,15 +22,7 @@ def digest(
         result = store_digest(url, tip, progress=labelled(shown, "digest"))
     text = b64encode(result.digest).decode()
     if as_json:
-        show_json(
-            {
-                "digest": text,
-                "tip": result.tip,
-                "strand_id": result.strand_id,
-                "data_verified": False,
-                "graft": result.graft,
-            }
-        )
+        show_json(result.as_dict())
     else:
         say(f"digest  {text}")
         say(f"tip     block {result.tip} of strand {result.strand_id}")

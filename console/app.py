@@ -34,6 +34,7 @@ from strandline.console.pages import (
     query,
     redactions,
     seen,
+    sources,
     waiting,
 )
 from strandline.console.reader import Reader
@@ -79,6 +80,7 @@ ADDRESSES = (
     Address("/documents/{document}/{version}/proof/with-data", post=proofs.proof_file_with_data),
     Address("/verify", proofs.verify, proofs.start_verification),
     Address("/verify/proof", post=proofs.check_file),
+    Address("/verify/digest", proofs.digest_file),
     Address("/verify/verify_proof.py", proofs.verifier),
     Address("/blocks", blocks.blocks),
     Address("/blocks/{number}", blocks.block),
@@ -99,7 +101,9 @@ ADDRESSES = (
     Address("/query/partiql", partiql.form, partiql.run),
     Address("/query/partiql/ion", post=partiql.as_ion),
     Address("/query/partiql/file", post=partiql.as_json),
+    Address("/query/partiql/indexes", post=partiql.fill_indexes),
     Address("/query/still", answers.still),
+    Address("/sources", sources.sources),
     Address("/seen", seen.seen),
 )
 

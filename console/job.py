@@ -27,6 +27,7 @@ from strandline.consumer.verification.prove import prove
 from strandline.consumer.verification.verify import verify_store
 from strandline.journal.errors import StrandlineError
 from strandline.journal.proofs.saved_digest import SavedDigest
+from strandline.ledger.reading import FOLLOW
 
 BEAT_SECONDS = 1.0
 
@@ -95,6 +96,10 @@ def _run(settings: Settings, url: str, job: Job, progress: Progress) -> tuple[bo
         return served.swapped, {"projections": [asdict(served)]}
     if job.kind == "verify":
         return _verify(settings, url, job, progress)
+    if job.kind == "index":
+        with connect(url) as connection, connection.transaction():
+            connection.execute(FOLLOW)
+        return True, {}
     proof = prove(
         url,
         job.arguments["document"],

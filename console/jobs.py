@@ -16,7 +16,7 @@ from strandline.console.page import Asked
 from strandline.consumer.database.connection import Connection
 from strandline.journal.errors import StrandlineError
 
-Kind = Literal["rebuild", "verify", "prove"]
+Kind = Literal["rebuild", "verify", "prove", "index"]
 State = Literal["running", "done", "failed", "lost"]
 
 # A process without a sign of life for so long was killed.

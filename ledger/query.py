@@ -48,12 +48,14 @@ class _WithoutIndexes(Documents):
 class Query:
     """A query that runs. `rows` are Ion values, read as they are asked for; `rows.reads` counts what was read for them.
 
-    `at` is the block as of which it reads, `plan` says how the rows of each source are found.
+    `at` is the block as of which it reads, `plan` says how the rows of each source are found. `indexed`: the look-ups
+    of indexes are up to date.
     """
 
     rows: Result
     plan: list[str]
     at: int
+    indexed: bool
 
 
 class Cancelled(StatementError):
@@ -106,7 +108,7 @@ def query(
             kind = Documents if reading.followed else _WithoutIndexes
             documents = kind(new_id(), strand_id, tables.active(), at, reading, tables.dropped())
             plan = list(explain(documents, text))
-            yield Query(run(documents, text, given, check), plan, at)
+            yield Query(run(documents, text, given, check), plan, at, reading.followed)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ CREATE INDEX audit_document ON console.audit (document_id) WHERE document_id IS 
 -- Long work that a page started. A process of its own does it, and outlives the page and the console.
 CREATE TABLE console.job (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind       text NOT NULL CHECK (kind IN ('rebuild', 'verify', 'prove')),
-    name       text NOT NULL,        -- a read model, 'store', or document and version
+    kind       text NOT NULL CHECK (kind IN ('rebuild', 'verify', 'prove', 'index')),
+    name       text NOT NULL,        -- a read model, 'store', 'look-ups', or document and version
     arguments  jsonb NOT NULL,       -- ids, numbers and digests
     started_by text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
@@ -37,7 +37,8 @@ CREATE UNIQUE INDEX job_running ON console.job (kind, name) WHERE ended_at IS NU
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The status pages act as the operator, who reads no payload (0003_projection.sql): columns that they need besides.
 GRANT USAGE ON SCHEMA console TO strandline_operator;
-GRANT SELECT ON console.audit, console.job, journal.shape, projection.purge TO strandline_operator;
+GRANT SELECT ON console.audit, console.job, journal.shape, projection.purge, journal.object, journal.outbound_stream
+    TO strandline_operator;
 GRANT SELECT (table_id, table_name, level, tx_id, tx_time, data_hash, shape) ON journal.revision TO strandline_operator;
 GRANT SELECT (transaction_id, entries_hashes, revision_documents, statement_kinds, tables)
     ON journal.block TO strandline_operator;

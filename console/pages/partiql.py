@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from strandline.console import audit
+from strandline.console import audit, jobs
 from strandline.console.logins import DOWNLOAD_SECONDS, QUERY_SECONDS
-from strandline.console.page import Asked, Download, Page
+from strandline.console.page import Asked, Download, Elsewhere, Page
 from strandline.console.pages.answers import redactions_so_far
 from strandline.journal.errors import UnreadableError, UsageError
 from strandline.journal.ion import values as ion
@@ -21,6 +21,14 @@ ROWS = 1_000
 MOST_SHOWN = 2 * 1024 * 1024  # characters of Ion on a page
 MOST_TEXT = 100_000
 
+EXAMPLES = {
+    "documents": "SELECT * FROM {} AS r BY id",
+    "committed view": "SELECT * FROM _ql_committed_{} AS r",
+    "history": "SELECT * FROM history({}) AS h",
+    "as of a time": "SELECT h.data, h.metadata FROM history({}, `2023-01-01T`, `2023-01-02T`) AS h",
+    "count": "SELECT COUNT(*) AS number FROM {}",
+}
+
 READ_TABLES = """
     SELECT t.name, t.status, t.indexes,
            ARRAY(SELECT f.field || ' ' || f.type FROM ledger.user_table_fields f WHERE f.table_id = t.table_id
@@ -30,11 +38,12 @@ READ_TABLES = """
 
 def form(asked: Asked) -> Page:
     """The editor; the address may name a table, or one of the reader's last statements by its number."""
-    table, number = asked.query.get("table", ""), asked.query.get("statement", "")
+    number = asked.query.get("statement", "")
     kept = asked.console.history.of(asked.reader.name, LANGUAGE) if asked.may("cleared") else []
     if number.isdecimal() and int(number[:3]) < len(kept):
         return _page(asked, kept[int(number[:3])])
-    return _page(asked, f"SELECT * FROM {table} AS r BY id" if table.isidentifier() else "")
+    table, example = asked.query.get("table", ""), EXAMPLES.get(asked.query.get("example", "documents"))
+    return _page(asked, example.format(table) if example is not None and table.isidentifier() else "")
 
 
 def run(asked: Asked) -> Page:
@@ -56,6 +65,7 @@ def run(asked: Asked) -> Page:
             "reads": found.rows.reads,
             "milliseconds": took,
             "block": found.at,
+            "indexed": found.indexed,
             "rows": [json.loads(to_json(row)) for row in rows],
             "ion": texts,
             "more": more,
@@ -69,6 +79,13 @@ def run(asked: Asked) -> Page:
         "redactions": redactions,
     }
     return _page(asked, asked.form.get("statement", ""), result, shown)
+
+
+def fill_indexes(asked: Asked) -> Elsewhere:
+    """Bring the look-ups of indexes to the mark, in a process of its own: the ledger is not changed."""
+    asked.require("operator")
+    audit.record(asked, "fill indexes")
+    return Elsewhere(f"/jobs/{jobs.start(asked, 'index', 'look-ups', {})}")
 
 
 def as_ion(asked: Asked) -> Download:
@@ -149,4 +166,6 @@ def _page(asked: Asked, text: str, result: dict[str, Any] | None = None, shown: 
     names = ("name", "status", "indexes", "fields")
     data = {"tables": [dict(zip(names, row, strict=True)) for row in tables], "result": result}
     values = asked.form.get("values", "")
-    return Page("partiql.html", data, {"text": text, "values": values, "shown": shown, "kept": kept, "limit": ROWS})
+    return Page(
+        "partiql.html", data, {"text": text, "values": values, "shown": shown, "kept": kept, "examples": EXAMPLES}
+    )

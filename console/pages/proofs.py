@@ -14,6 +14,7 @@ from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.monitoring.status import CHECKS_SHOWN
 from strandline.consumer.store.digest_checks import read_checks
 from strandline.consumer.store.graft import read_graft
+from strandline.consumer.verification.digest import store_digest
 from strandline.consumer.verification.prove import prove
 from strandline.journal.errors import UnreadableError, UsageError
 from strandline.journal.proofs.check import CheckResult, check_json, check_proof
@@ -82,6 +83,12 @@ def proof_file_with_data(asked: Asked) -> Download:
 def verifier(asked: Asked) -> Download:
     """The program with which an auditor checks a proof without Strandline."""
     return Download("verify_proof.py", VERIFY_PROOF.read_bytes(), "text/x-python")
+
+
+def digest_file(asked: Asked) -> Download:
+    """The store's digest up to the mark, to save as QLDB's console did: what comes later is checked against it."""
+    found = store_digest(asked.console.url)
+    return Download(f"digest-{found.tip}.json", (json.dumps(found.as_dict(), indent=2) + "\n").encode())
 
 
 def verify(asked: Asked) -> Page:

@@ -103,21 +103,32 @@ def replay_sources(
         decoded = decode_items(
             items, pool, workers=workers, trust_deletions=trust_deletions, decoder=decoder, skip=pipeline.is_stored
         )
+        unsolved: list[Item] = []
         if restoring is not None:
-            decoded = _recorded(decoded, reading)
+            decoded = _recorded(decoded, reading, unsolved)
         pipeline.run(decoded)
+        if restoring is not None and unsolved and (taught := list(samples(reading))):
+            # What came later may have taught the types.
+            decoder = restoring.taught(documents=taught)
+            decoded = decode_items(unsolved, pool, workers=workers, trust_deletions=trust_deletions, decoder=decoder)
+            pipeline.run(_recorded(decoded, reading, []), again=True)
         result = pipeline.finish()
     result.sources = pipeline.coverage.extents(sources)
     result.seconds = time.monotonic() - started
     return result
 
 
-def _recorded(decoded: Iterator[DecodedItem], connection: Connection) -> Iterator[DecodedItem]:
-    """Record what was searched before it is stored: after a kill, the next run records and stores it again."""
+def _recorded(decoded: Iterator[DecodedItem], connection: Connection, unsolved: list[Item]) -> Iterator[DecodedItem]:
+    """Record what was searched before it is stored: after a kill, the next run records and stores it again.
+
+    Appends to `unsolved` the items of which types were not found.
+    """
     for item in decoded:
         if isinstance(item.decoded, RestoredDecoded):
             held_out = [(one.sequence_no, one.table, one.fields) for one in item.decoded.held_out]
             record_restored(connection, item.decoded.searched, held_out)
+            if any(fields for *_, fields in held_out):
+                unsolved.append(item.item)
         yield item
 
 
@@ -156,12 +167,17 @@ class Pipeline:
         self._progress = progress
         self._advances = advances
         self._restores = restores
+        self._counts = True
         self._strand: str | None = None
         self._refused: dict[bytes, Refusal] = {}  # by the mark, which refuses what holds it up each time
         self._copies: list[tuple[ObjectPlace, bytes]] = []  # files with the bytes of an object that is stored
 
-    def run(self, decoded: Iterator[DecodedItem]) -> None:
-        """Run the stages, with a bounded queue between each, until all is stored."""
+    def run(self, decoded: Iterator[DecodedItem], *, again: bool = False) -> None:
+        """Run the stages, with a bounded queue between each, until all is stored.
+
+        Items that come `again` are not counted.
+        """
+        self._counts = not again
         with (
             prefetch(self._decode(decoded), _BATCHES_AHEAD, "decode") as batches,
             prefetch(self._write(batches), 1, "write") as written,
@@ -234,6 +250,8 @@ class Pipeline:
         for batch, result, passed in written:
             if self._advances and not passed:
                 self._refuse_by_mark(advance(self._advancing, many=True).refused)
+            if not self._counts:
+                continue
             for item in batch:
                 self.coverage.add(item.item, [link.sequence_no for link in item.decoded.links])
                 _count(self._result, item.decoded)

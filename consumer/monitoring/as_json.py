@@ -36,7 +36,7 @@ def status_json(
         "mark_moved_at": found.moved_at.isoformat() if found.moved_at else None,
         "digest_checks": [one.as_dict() for one in found.digest_checks],
         "exports": [one.as_dict() for one in found.exports],
-        "streams": [_stream_json(one) for one in streams],
+        "streams": [stream_json(one) for one in streams],
         "workers": [_worker_json(one) for one in workers],
         "hints": list(hints),
         "opensearch": "on" if opensearch else "off",
@@ -60,7 +60,7 @@ def projection_json(one: ProjectionStatus) -> dict[str, object]:
     }
 
 
-def _stream_json(one: StreamState) -> dict[str, object]:
+def stream_json(one: StreamState) -> dict[str, object]:
     return {
         "name": one.name,
         "state": one.state,

@@ -1,5 +1,6 @@
 """Computes the digest of the journal in the store, as QLDB would have given it."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 
 from strandline.consumer.database.connection import AUDITOR, connect
@@ -18,6 +19,16 @@ class Digest:
     tip: int
     strand_id: str
     graft: int | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the digest in the form of `--json`, which can be saved and checked against later."""
+        return {
+            "digest": b64encode(self.digest).decode(),
+            "tip": self.tip,
+            "strand_id": self.strand_id,
+            "data_verified": False,
+            "graft": self.graft,
+        }
 
 
 def store_digest(url: str, tip: int | None = None, *, progress: Progress = lambda *_: None) -> Digest:

@@ -43,10 +43,13 @@ def read(address: str) -> dict[str, object]:
         return found
 
 
-def test_console(database: str, tmp_path: Path) -> None:
+def test_console(run: Run, database: str, tmp_path: Path) -> None:
     with serving(database, tmp_path, "console", "--listen", "127.0.0.1:0", "--prefix", "/strandline") as address:
         assert address.endswith("/strandline/")
         assert read(f"{address}health.json")["mark"] is None
+        asking = ("console", "--healthcheck", "--prefix", "/strandline", "--listen")
+        assert run(*asking, address.split("/")[2]).status == 0
+    assert run(*asking, address.split("/")[2]).status == 1
 
 
 def test_demo_with_console(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from tests.console.samples import PROJECTIONS, Store, seen
 
 AXE = Path(sys.prefix) / "emulators" / "node_modules" / "axe-core" / "axe.min.js"
 VERIFY_PROOF = Path(__file__).parents[2] / "docs/verify_proof.py"
+SHOWN = ("health", "redactions", "receipt", "waiting", "model", "block", "query", "audit")
 NARROW, WIDE = {"width": 390, "height": 844}, {"width": 1200, "height": 900}
 RUN_AXE = "() => axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(each => each.html)]))"
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -117,6 +118,7 @@ def pages(store: Store) -> dict[str, str]:
         "block": "/blocks/100",
         "query": "/query?model=licence_register",
         "partiql": "/query/partiql?table=Licence",
+        "sources": "/sources",
         "audit": "/seen",
     }
 
@@ -157,10 +159,15 @@ def test_screenshots(browser: Browser, served: str, store: Store, tmp_path: Path
     folder = Path(os.environ.get("STRANDLINE_TEST_SCREENSHOTS") or tmp_path)
     folder.mkdir(exist_ok=True)
     with visiting(browser, served) as visit:
-        shown = {"health": "/"}
+        shown = {name: pages(store)[name] for name in SHOWN}
         for name, path in shown.items():
             visit.go(path)
             visit.page.screenshot(path=folder / f"{name}.png")
+        visit.go(pages(store)["partiql"])
+        visit.page.get_by_label("PartiQL").fill("SELECT status, county, id FROM Licence AS l BY id WHERE county > 'N'")
+        visit.page.get_by_label("PartiQL").press("Control+Enter")
+        visit.page.wait_for_selector("text=/[0-9]+ rows?/")
+        visit.page.screenshot(path=folder / "partiql.png")
         reveal(visit, store.changed_document()[0])
         visit.page.screenshot(path=folder / "document.png")
         visit.go(pages(store)["proof"])
@@ -169,7 +176,8 @@ def test_screenshots(browser: Browser, served: str, store: Store, tmp_path: Path
         visit.page.wait_for_selector("text=The revision leads to the digest given")
         visit.page.screenshot(path=folder / "proof.png")
         visit.quiet()
-    assert {path.name for path in folder.iterdir()} >= {f"{name}.png" for name in (*shown, "document", "proof")}
+    taken = {*shown, "partiql", "document", "proof"}
+    assert {path.stem for path in folder.iterdir()} >= taken
 
 
 def test_what_is_redacted_goes_from_an_open_page(browser: Browser, served: str, store: Store) -> None:

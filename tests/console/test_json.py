@@ -24,6 +24,7 @@ def test_pages_and_commands_say_the_same(store: Store, run: Run, monkeypatch: An
             client.get(f"/documents/{document}/receipts.json").json()
             == run("receipts", "--document", document, "--json").json
         )
+        assert client.get("/verify/digest").json() == run("digest", "--json").json
         first = receipts["receipts"][0]
         assert client.get(f"/receipts/{first['receipt']}.json").json() == first
         waiting = client.get("/waiting.json").json()

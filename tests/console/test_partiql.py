@@ -2,9 +2,11 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
+from strandline.console import job
 from strandline.console.pages import partiql
 from strandline.consumer.database.connection import connect
 from strandline.journal.ion import values as ion
@@ -33,6 +35,23 @@ def test_rows_plan_and_counts(store: Store) -> None:
     assert f'href="/documents/{document}"' in page
     assert 'href="/blocks/' in page
     assert "history of Licence by document id" in page
+
+
+def test_indexes_are_brought_up_to_date_by_an_operator(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strandline.console.jobs.subprocess.Popen", lambda *_, **__: SimpleNamespace(wait=int))
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", store.url)
+    blocks = store.rows("SELECT count(*) FROM journal.block")
+    form = {"statement": "SELECT VALUE l.licenceId FROM Licence AS l WHERE l.licenceId = 'x'"}
+    with store.client("reader", "cleared", "operator") as client:
+        behind = client.post("/query/partiql", data=form, headers=SAME_ORIGIN).text
+        assert "The indexes are behind" in behind
+        started = client.post("/query/partiql/indexes", data={"x": ""}, headers=SAME_ORIGIN)
+        assert started.headers["location"] == "/jobs/1"
+        job.run_job(1)
+        assert "The indexes are up to date" in client.get("/jobs/1").text
+        result = client.post("/query/partiql.json", data=form, headers=SAME_ORIGIN).json()["result"]
+    assert result["plan"] == ["l: documents of Licence by the index on licenceId"]
+    assert store.rows("SELECT count(*) FROM journal.block") == blocks
 
 
 def test_the_tree_has_names_and_no_values(store: Store) -> None:

@@ -136,3 +136,15 @@ def test_a_file_that_is_no_proof(store: Store) -> None:
         assert "cannot be checked" in answer.text
         large = client.post("/verify/proof", files={"file": ("p", bytes(18 << 20))}, headers=SAME_ORIGIN)
         assert large.status_code == 413
+
+
+def test_a_digest_that_was_saved_is_checked_later(store: Store) -> None:
+    document, version = store.changed_document()
+    with store.client("reader") as client:
+        saved = client.get("/verify/digest")
+        assert saved.headers["content-disposition"] == "attachment; filename*=UTF-8''digest-149.json"
+        page = client.post(
+            f"/documents/{document}/{version}/proof.json", files={"file": saved.content}, headers=SAME_ORIGIN
+        )
+    assert page.json()["checked"]["answer"] == "holds"
+    assert page.json()["against"] == "the digest given"

@@ -39,6 +39,7 @@ ACTIONS = {  # what needs a right besides reader
     "/blocks/3/reveal": "cleared",
     "/redactions/find": "cleared",
     "/query/partiql": "cleared",
+    "/query/partiql/indexes": "operator",
     "/query/partiql/ion": "cleared",
     "/query/partiql/file": "cleared",
     "/query": "analyst",
