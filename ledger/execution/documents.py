@@ -15,6 +15,7 @@ from strandline.journal.make.block import Statement, at
 from strandline.ledger import errors
 from strandline.ledger.execution import sql
 from strandline.ledger.execution.plan import Plans
+from strandline.ledger.reading import DOCUMENT
 from strandline.ledger.transaction import Transaction
 from strandline.ledger.values import Document, as_json
 
@@ -95,7 +96,7 @@ class Documents(Transaction):
         for value in values:
             self._search(table, field, value)
         jsonb = [Jsonb(value, dumps=to_json) for value in values]
-        statement = sql.NARROWED.format(columns=sql.DOCUMENT)
+        statement = sql.NARROWED.format(columns=DOCUMENT)
         for found in self._unchanged(self._reading.stream(statement, table=id_of(table), field=field, values=jsonb)):
             self._reads.documents.add(found.document_id)
             yield found
@@ -104,7 +105,7 @@ class Documents(Transaction):
     def scan(self, table: Table) -> Iterator[Document]:
         """Yield all documents of the table."""
         self._reads.tables.add(id_of(table))
-        statement = sql.SCAN.format(columns=sql.DOCUMENT)
+        statement = sql.SCAN.format(columns=DOCUMENT)
         yield from self._unchanged(self._reading.stream(statement, table=id_of(table)))
         yield from self._own(table)
 
@@ -181,7 +182,7 @@ class Documents(Transaction):
         known, before = self._writable(table.name), self._find(table, document_id)
         if before is None:
             raise errors.NoSuchDocument(f"table {table.name} has no current document {document_id}")
-        self._rewrite(known, before, None if data is None else dict(data), self._statement)
+        self._rewrite(known, before, data, self._statement)
         self._changes[document_id].statements += [self._statement] * (times - 1)
 
     @property
