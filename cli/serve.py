@@ -104,7 +104,7 @@ def _qldb(
     transactions: int,
 ) -> Made:
     from strandline.consumer.http_server import Certificate, HttpServer
-    from strandline.ledger.endpoint.application import Application, listen
+    from strandline.ledger.endpoint.application import SECONDS_IDLE, Application, listen
     from strandline.ledger.endpoint.sessions import Sessions
     from strandline.ledger.endpoint.signature import read_keys
     from strandline.ledger.ledger import Ledger
@@ -114,5 +114,7 @@ def _qldb(
     listening = listen(address, has_keys=known is not None)
     ledger = Ledger(url, readers=transactions + 8)  # some to begin transactions with
     sessions = Sessions(ledger, transactions)
-    server = HttpServer(Application(sessions, keys=known, ledger_name=name), listening, certificate)
+    server = HttpServer(
+        Application(sessions, keys=known, ledger_name=name), listening, certificate, idle_seconds=SECONDS_IDLE
+    )
     return server, (sessions,), ledger.close
