@@ -107,7 +107,7 @@ def _qldb(
     attend: "Callable[[str], Attendant]",
 ) -> Made:
     from strandline.consumer.http_server import Certificate, HttpServer
-    from strandline.ledger.endpoint.application import Application, listen
+    from strandline.ledger.endpoint.application import SECONDS_IDLE, Application, listen
     from strandline.ledger.endpoint.jobs import Jobs
     from strandline.ledger.endpoint.served import ServedLedgers
     from strandline.ledger.endpoint.sessions import Sessions
@@ -124,5 +124,6 @@ def _qldb(
     )  # fmt: skip
     sessions = Sessions(own, transactions)
     jobs = Jobs(ledgers, sessions)
-    server = HttpServer(Application(sessions, keys=known, ledgers=ledgers, jobs=jobs), listening, certificate)
+    application = Application(sessions, keys=known, ledgers=ledgers, jobs=jobs)
+    server = HttpServer(application, listening, certificate, idle_seconds=SECONDS_IDLE)
     return server, (sessions, jobs, ledgers), ledgers.close

@@ -16,6 +16,7 @@ from strandline.consumer.background import Background
 from strandline.journal.errors import UsageError
 
 SECONDS_TO_SEND = 10.0  # for a client to send a request, from its connection or its first byte to the last one
+SECONDS_IDLE = 5
 SECONDS_TO_END = 20  # for requests in hand when the server stops
 MOST_HEAD_BYTES = 16 * 1024
 MOST_CONNECTIONS = 500  # others are answered 503; a process commonly has 1,024 file descriptors
@@ -66,7 +67,15 @@ class Certificate(NamedTuple):
 class HttpServer(Background):
     """Serves one ASGI application on a listening socket, from `start` until `stop`; with a certificate over TLS."""
 
-    def __init__(self, application: ASGIApp, listening: socket.socket, certificate: Certificate | None = None) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        listening: socket.socket,
+        certificate: Certificate | None = None,
+        *,
+        idle_seconds: int = SECONDS_IDLE,
+    ) -> None:
+        """`idle_seconds` is the time for which a connection is kept between two requests."""
         super().__init__("http")
         self._socket = listening
         host, self.port = listening.getsockname()[:2]
@@ -83,6 +92,7 @@ class HttpServer(Background):
                 proxy_headers=False,
                 limit_concurrency=MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+                timeout_keep_alive=idle_seconds,
                 timeout_graceful_shutdown=SECONDS_TO_END,
                 ssl_certfile=certificate and certificate.chain,
                 ssl_keyfile=certificate and certificate.key,

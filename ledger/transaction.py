@@ -17,7 +17,7 @@ from strandline.ledger.changes import Reads
 from strandline.ledger.partiql import texts
 from strandline.ledger.prepared import Prepared, RedactedRevision, UserTable
 from strandline.ledger.reading import Reading
-from strandline.ledger.values import Document, as_document, as_ion, as_json, comparable
+from strandline.ledger.values import Document, alike, as_document, as_ion, as_json, comparable
 
 MOST_DOCUMENTS = 40
 MOST_BYTES = 4 * 1024 * 1024
@@ -153,13 +153,15 @@ class Transaction:
         taken = {name: as_ion(value)[0] for name, value in values.items()}
         known, before = self._writable(table), self._current(table, document_id)
         index = self._record(texts.update(table, taken), *taken.values(), document_id)
-        self._rewrite(known, before, {**self._data(before), **taken}, index)
+        data = self._data(before)
+        self._rewrite(known, before, alike(data, {**data, **taken}), index)
 
     def remove(self, table: str, document_id: str, attribute: str) -> None:
         """Remove an attribute of a document; a no-op if it has none of that name. Raises NoSuchDocument."""
         known, before = self._writable(table), self._current(table, document_id)
         index = self._record(texts.remove(table, attribute), document_id)
-        self._rewrite(known, before, {k: v for k, v in self._data(before).items() if k != attribute}, index)
+        data = self._data(before)
+        self._rewrite(known, before, alike(data, {k: v for k, v in data.items() if k != attribute}), index)
 
     def delete(self, table: str, document_id: str) -> None:
         """Delete a document. Its earlier revisions stay in the history. Raises NoSuchDocument."""
@@ -321,7 +323,7 @@ class Transaction:
             raise errors.NoSuchDocument(f"document {document.document_id} has no data: its revision is redacted")
         return document.data
 
-    def _rewrite(self, table: Table, before: Document, data: dict[str, Any] | None, index: int) -> None:
+    def _rewrite(self, table: Table, before: Document, data: Mapping[str, Any] | None, index: int) -> None:
         after, data_ion = as_document(data) if data is not None else (None, b"")
         own = self._changes.get(before.document_id)
         version = before.version + 1 if own is None else own.version

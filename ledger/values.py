@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from amazon.ion.simple_types import IonPyStdDict
+
 from strandline.journal.check.block import State
+from strandline.journal.decode.kernel import hash_and_json
 from strandline.journal.ion import values as ion
+from strandline.journal.ion.hash import ion_hash
 from strandline.journal.ion.json import exact, to_json
 from strandline.ledger.errors import DocumentTooLarge, WrongDocument
 
@@ -41,13 +45,37 @@ def as_ion(value: Any) -> tuple[Any, bytes]:
 
 
 def as_document(value: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return a document as it will be read back, and its binary Ion."""
+    """Return a document as it will be read back, annotations included, and its binary Ion."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise WrongDocument(f"a document is a struct with named members, not {type(value).__name__}")
-    document, data = as_ion(dict(value))
+    document, data = as_ion(value if hasattr(value, "ion_annotations") else dict(value))
     if len(data) > MOST_DOCUMENT_BYTES:
         raise DocumentTooLarge(f"a document of {len(data):,} bytes; it may have {MOST_DOCUMENT_BYTES:,}")
     return document, data
+
+
+def read_value(data: bytes) -> Any:
+    """Return the one Ion value. Raises UnreadableError, and WrongDocument if a struct repeats a field.
+
+    A struct is read as a dict, which has each field once; the rest would be lost.
+    """
+    value = ion.read_one(data)
+    if isinstance(value, Mapping | list):
+        found = hash_and_json(data)
+        if (found[0] if found is not None else ion_hash(next(ion.read_typed(data)))) != ion_hash(value):
+            raise WrongDocument("a struct that has a field twice: name each field once")
+    return value
+
+
+def alike(before: Any, after: Any) -> Any:
+    """Return the changed collection with the type and the annotations of the old one."""
+    if type(before) in (dict, list) or not hasattr(before, "ion_type"):
+        return after
+    if type(before) is IonPyStdDict:
+        made = IonPyStdDict(before.ion_annotations)
+        made.update(after)
+        return made
+    return type(before).from_value(before.ion_type, after, before.ion_annotations)
 
 
 def _reads_as_itself(value: Any) -> bool:

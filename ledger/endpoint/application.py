@@ -30,6 +30,8 @@ from strandline.ledger.endpoint.signature import Keys, SignedRequest, check
 
 MOST_BYTES = 8 * 1024 * 1024
 MOST_THREADS = 40
+# Longer than the drivers keep an idle connection (Go's 90 s): a request that meets the close is lost, and not retried.
+SECONDS_IDLE = 120
 TARGET = "QLDBSession.SendCommand"
 SESSION_TYPE, CONTROL_TYPE = "application/x-amz-json-1.0", "application/json"
 

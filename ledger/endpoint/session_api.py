@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import msgspec
 
 from strandline.journal.errors import StrandlineError
-from strandline.journal.ion import values as ion
 from strandline.ledger.endpoint import refusals
 from strandline.ledger.endpoint.rights import SEND, Caller
 from strandline.ledger.endpoint.served import ServedLedgers, check_operation
 from strandline.ledger.endpoint.sessions import Page, Session, Sessions
+from strandline.ledger.errors import WrongDocument
 from strandline.ledger.open_transaction import Rows
+from strandline.ledger.values import read_value
 
 MOST_PARAMETER_BYTES = 128 * 1024
 
@@ -145,7 +146,9 @@ def _value(given: _Value) -> Any:
         data = b64decode(given.IonBinary, validate=True) if given.IonBinary else (given.IonText or "").encode()
         if len(data) > MOST_PARAMETER_BYTES:
             raise refusals.bad_request(f"A parameter has at most {MOST_PARAMETER_BYTES:,} bytes")
-        return ion.read_one(data)
+        return read_value(data)
+    except WrongDocument as error:
+        raise refusals.bad_request(f"A parameter is {error}") from None
     except (StrandlineError, ValueError, RecursionError):
         raise refusals.bad_request("A parameter is not one Ion value") from None
 

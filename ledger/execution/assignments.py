@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amazon.ion.simple_types import IonPyStdDict
-
 from strandline.ledger.partiql.errors import SemanticError
 from strandline.ledger.partiql.values import MISSING, STRUCTS, is_unknown, kind, step
+from strandline.ledger.values import alike
 
 Path = Sequence[str | int]
 
@@ -19,7 +18,7 @@ def assigned(data: Any, path: Path, value: Any) -> Any:
     if isinstance(name, int):
         items = _list(data, name)
         items[name] = assigned(items[name], rest, value)
-        return _alike(data, items)
+        return alike(data, items)
     if is_unknown(data):
         data = {}
     if not isinstance(data, STRUCTS):
@@ -28,7 +27,7 @@ def assigned(data: Any, path: Path, value: Any) -> Any:
     members = {key: member for key, member in data.items() if key != name or changed is not MISSING}
     if changed is not MISSING:
         members[name] = changed
-    return _alike(data, members)
+    return alike(data, members)
 
 
 def removed(data: Any, path: Path) -> Any:
@@ -40,8 +39,8 @@ def removed(data: Any, path: Path) -> Any:
     if rest:
         return assigned(data, [name], removed(inner, rest))
     if isinstance(data, STRUCTS):
-        return _alike(data, {key: member for key, member in data.items() if key != name})
-    return _alike(data, [member for place, member in enumerate(data) if place != name])
+        return alike(data, {key: member for key, member in data.items() if key != name})
+    return alike(data, [member for place, member in enumerate(data) if place != name])
 
 
 def inserted(data: Any, path: Path, value: Any, at: str | int | None) -> Any:
@@ -63,7 +62,7 @@ def inserted(data: Any, path: Path, value: Any, at: str | int | None) -> Any:
     place = len(target) if at is None else at
     if not isinstance(place, int) or not 0 <= place <= len(target):
         raise SemanticError("Semantic Error: INSERT INTO a list: AT is a position in it")
-    return assigned(data, path, _alike(target, [*target[:place], value, *target[place:]]))
+    return assigned(data, path, alike(target, [*target[:place], value, *target[place:]]))
 
 
 def _list(data: Any, place: int) -> list[Any]:
@@ -72,14 +71,3 @@ def _list(data: Any, place: int) -> list[Any]:
     if not 0 <= place < len(data):
         raise SemanticError("Semantic Error: the list has no such position")
     return list(data)
-
-
-def _alike(before: Any, after: Any) -> Any:
-    """Return the changed collection with the type and the annotations of the old one."""
-    if type(before) in (dict, list) or not hasattr(before, "ion_type"):
-        return after
-    if type(before) is IonPyStdDict:
-        made = IonPyStdDict(before.ion_annotations)
-        made.update(after)
-        return made
-    return type(before).from_value(before.ion_type, after, before.ion_annotations)

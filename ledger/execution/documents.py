@@ -194,7 +194,7 @@ class Documents(Transaction):
         known, before = self._writable(table.name), self._find(table, document_id)
         if before is None:
             raise errors.NoSuchDocument(f"table {table.name} has no current document {document_id}")
-        self._rewrite(known, before, None if data is None else dict(data), self._statement)
+        self._rewrite(known, before, data, self._statement)
         self._changes[document_id].statements += [self._statement] * (times - 1)
 
     @property

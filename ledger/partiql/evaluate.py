@@ -105,6 +105,8 @@ class Evaluator:
             value = self.value(member, row)
             if text is None:
                 raise SemanticError("Semantic Error: a struct's names are strings")
+            if text in made:
+                raise SemanticError("Semantic Error: a struct has a field twice")
             if value is not MISSING:
                 made[text] = value
         return made

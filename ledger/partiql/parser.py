@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import TypeVar
 
 from strandline.journal.errors import StrandlineError
-from strandline.journal.ion import values as ion
+from strandline.ledger.errors import WrongDocument
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import StatementSyntaxError, at
 from strandline.ledger.partiql.lexer import Token, tokens
 from strandline.ledger.partiql.reserved import RESERVED
 from strandline.ledger.partiql.syntax import Expression
+from strandline.ledger.values import read_value
 
 MOST_DEPTH = 64
 MOST_SOURCES = 32  # of one FROM
@@ -587,7 +588,9 @@ class _Parser:
 
     def _ion(self) -> object:
         try:
-            value = ion.read_one(self._token.value.encode())
+            value = read_value(self._token.value.encode())
+        except WrongDocument as error:
+            raise self._refusal(f"an Ion literal with {error}") from None
         except (StrandlineError, UnicodeEncodeError):
             raise self._refusal("an Ion literal that is not one Ion value") from None
         self._index += 1

@@ -139,3 +139,24 @@ def test_connections_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatc
 def test_address_that_cannot_be_listened_on_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match=r"cannot be listened on .*: set another address with --listen"):
         listen_on(address, "--listen")
+
+
+@pytest.mark.parametrize(("idle_seconds", "closed"), [(0, True), (60, False)])
+def test_idle_connection_is_kept_for_its_time(idle_seconds: int, closed: bool) -> None:
+    """Clients that keep connections for longer would send requests into the close."""
+    made = HttpServer(echo, listen_on("127.0.0.1:0", "--listen"), idle_seconds=idle_seconds)
+    made.start()
+    try:
+        with closing(HTTPConnection("127.0.0.1", made.port, timeout=30)) as client:
+            client.request("POST", "/", b"all")
+            client.getresponse().read()
+            assert client.sock is not None
+            client.sock.settimeout(30 if closed else 0.3)
+            if closed:
+                assert client.sock.recv(1) == b""
+            else:
+                with pytest.raises(TimeoutError):
+                    client.sock.recv(1)
+    finally:
+        made.stop()
+        assert made.join(30)

@@ -52,10 +52,11 @@ class Driver:
 
 
 PYTHON = ROOT / ".venv-drivers/bin/python"
+NODE_MODULES = ROOT / "tests/drivers/node/node_modules"
 JAVA = BUILT / "classes/Client.class"
 DRIVERS = (
     Driver("python", (str(PYTHON), str(ROOT / "tests/drivers/python_client.py")), PYTHON),
-    Driver("node", ("node", str(ROOT / "tests/drivers/node/client.js")), ROOT / "tests/drivers/node/node_modules"),
+    Driver("node", ("node", str(ROOT / "tests/drivers/node/client.js")), NODE_MODULES),
     Driver("java", ("java", "-Xmx256m", "-cp", f"{BUILT}/jars/*:{BUILT}/classes", "Client"), JAVA),
     Driver("go", (str(BUILT / "go-client"),), BUILT / "go-client"),
 )

@@ -2,15 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,31 +20,13 @@ from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
 from strandline.ledger.endpoint.sessions import Sessions
 from tests.drivers.conftest import LEDGER, ROOT, Driver
+from tests.drivers.serving import serving
 from tests.ledger.endpoint.client import served
 from tests.ledger.execution.statements import run
 
 VALUES = Path(__file__).with_name("values.ion")
 SHELL = ROOT / ".venv-qldbshell/bin/qldbshell"
 KEYS = "[app]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = made-up-secret-of-a-test\n"
-
-
-@contextmanager
-def serving(database: str, home: Path, *more: str, port: int = 0, kill: bool = False) -> Iterator[tuple[str, Any]]:
-    """Run the command; yields its URL and the process, which ends in order unless it is to be killed."""
-    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", "--ledger", LEDGER, *more]
-    environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home)}
-    with (home / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "--listen", f"127.0.0.1:{port}"], env=environment, stdout=subprocess.PIPE, stderr=log
-        )
-    try:
-        assert process.stdout is not None
-        said = b"".join(iter(process.stdout.readline, b"}\n")) + b"}"
-        yield json.loads(said)["url"], process
-    finally:
-        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        assert process.wait(60) == (-signal.SIGKILL if kill else 0)
-        process.stdout.close()
 
 
 @pytest.fixture
@@ -164,7 +143,7 @@ def test_qldbshell(database: str, tmp_path: Path) -> None:
     """AWS's shell in Python: a statement by itself, a transaction of several, an error."""
     typed = [
         "CREATE TABLE Shelf",
-        "start; INSERT INTO Shelf {'name': 'first'}; SELECT s.name AS found FROM Shelf AS s; commit",
+        "start; INSERT INTO Shelf {'name': 'first'}; SELECT s.name AS shelf FROM Shelf AS s; commit",
         "SELECT FROM",
         "quit",
     ]
@@ -174,7 +153,7 @@ def test_qldbshell(database: str, tmp_path: Path) -> None:
             [SHELL, "-s", url, "-l", LEDGER, "-r", "eu-west-2"], env={**os.environ, **keys}, text=True,
             input="\r".join([*typed, ""]), capture_output=True, timeout=60, check=True,
         )  # fmt: skip
-    assert 'found: "first"' in shell.stderr
+    assert 'shelf: "first"' in shell.stderr
     assert "committed" in shell.stderr
     assert "Parser Error: at line 1, column 8" in shell.stderr
     with Ledger(database) as ledger:

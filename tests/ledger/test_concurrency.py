@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from amazon.ion import simpleion
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable
@@ -284,6 +285,21 @@ class TestMembersOfOneGroup:
         numbers = [one.sequence_no for one in outcomes if isinstance(one, AppendResult)]
         assert numbers == list(range(numbers[0], numbers[0] + 3))
         assert verify_store(database, workers=1).ok
+
+    def test_one_that_searched_what_another_inserts_conflicts(
+        self, licences: Ledger, prepare: Callable[..., Prepared]
+    ) -> None:
+        """Also if the other's document is no plain dict, as an annotated struct is."""
+        annotated = next(iter(simpleion.loads('form::{licenceId: "B1"}', single_value=False)))
+        assert type(annotated) is not dict
+
+        def claim(txn: Transaction) -> None:
+            assert not txn.find("Licence", "licenceId", "B1")
+            txn.insert("Licence", {"claimed": "B1"})
+
+        group = [prepare(lambda txn: txn.insert("Licence", annotated)), prepare(claim)]
+        outcomes = licences._append(group)
+        assert [type(one) for one in outcomes] == [AppendResult, errors.Conflict]
 
     def test_one_of_two_equal_requests_happens(self, licences: Ledger, prepare: Callable[..., Prepared]) -> None:
         group = [prepare(lambda txn: txn.insert("Licence", {}), "r") for _ in range(2)]

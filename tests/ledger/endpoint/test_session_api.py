@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from strandline.consumer.verification.verify import verify_store
 from strandline.ledger import Ledger
 from strandline.ledger.endpoint import sessions as sessions_module
-from strandline.ledger.endpoint.application import SESSION_TYPE, TARGET
+from strandline.ledger.endpoint.application import SESSION_TYPE, TARGET, Application
 from strandline.ledger.endpoint.sessions import Sessions
 from strandline.ledger.errors import CannotAppend
-from tests.ledger.endpoint.client import Client, Refused
+from tests.ledger.endpoint.client import Client, Refused, served
 
 Connect = Callable[..., Client]
 
@@ -248,6 +249,42 @@ def test_malformed_parameter(client: Client) -> None:
         with refused(400, "BadRequestException", "A parameter is not one Ion value"):
             client.send(ExecuteStatement=command)
         client.send(AbortTransaction={})
+
+
+def test_parameter_whose_struct_repeats_a_field(client: Client) -> None:
+    """Refused with its statement: a driver counts both fields in the digest of the commit."""
+    for text in ("{a: 1, a: 2}", "[{b: {a: 1, a: 1}}]"):
+        client.begin()
+        command = {"TransactionId": client.transaction, "Statement": "INSERT INTO Vehicle ?"}
+        with refused(400, "BadRequestException", "A parameter is a struct that has a field twice"):
+            client.send(ExecuteStatement={**command, "Parameters": [{"IonText": text}]})
+        client.send(AbortTransaction={})
+
+
+def test_two_endpoints_serve_one_ledger(client: Client, ledger: Ledger, database: str) -> None:
+    """A session is of one process; transactions of all are serial, and one chain."""
+    with Ledger(database) as other_ledger, ExitStack() as stack:
+        sessions = Sessions(other_ledger, most_transactions=3)
+        url = stack.enter_context(served(Application(sessions, keys=None, ledger_name="vehicles")))
+        other = Client(url, stack, "vehicles")
+        client.run("INSERT INTO Vehicle {'VIN': 'V1', 'n': 0}")
+        assert other.run("SELECT VALUE n FROM Vehicle WHERE VIN = 'V1'") == [0]
+
+        client.begin()
+        client.execute("SELECT * FROM Vehicle WHERE VIN = 'V1'")
+        other.run("UPDATE Vehicle SET n = 1 WHERE VIN = 'V1'")
+        client.execute("UPDATE Vehicle SET n = 2 WHERE VIN = 'V1'")
+        with refused(400, "OccConflictException"):
+            client.commit()
+
+        token, client.token = client.token, other.token
+        with refused(400, "InvalidSessionException", "Invalid session"):
+            client.begin()
+        client.token = token
+        client.run("UPDATE Vehicle SET n = n + 1 WHERE VIN = 'V1'")
+        assert other.run("SELECT VALUE n FROM Vehicle WHERE VIN = 'V1'") == [2]
+        assert ledger.find_transaction(other.transaction) is not None
+    assert verify_store(database, workers=1).ok
 
 
 class TestBrowsers:

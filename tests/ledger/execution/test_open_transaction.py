@@ -11,6 +11,7 @@ import pytest
 from strandline.consumer.database.connection import connect
 from strandline.ledger import Ledger, errors
 from strandline.ledger.execution import sql
+from strandline.ledger.ledger import FIND_TRANSACTION
 from strandline.ledger.open_transaction import OpenTransaction
 from tests.ledger.execution.statements import VEHICLES, run
 
@@ -86,6 +87,40 @@ def test_aborted_and_left_transactions_leave_nothing(vehicles: Ledger, database:
             ended.execute("SELECT * FROM Vehicle")
     assert mark(database) == before
     assert vehicles.find_transaction(transaction.transaction_id) is None
+
+
+def test_outcome_of_a_commit_is_found_by_an_index(vehicles: Ledger, database: str) -> None:
+    with vehicles.begin() as transaction:
+        list(transaction.execute("SELECT * FROM Owner"))
+        number = transaction.commit()
+    assert vehicles.find_transaction(transaction.transaction_id) == number
+    with psycopg.connect(database) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = connection.execute(f"EXPLAIN {FIND_TRANSACTION}".encode(), [transaction.transaction_id]).fetchall()
+    assert any("block_transaction" in line for (line,) in plan)
+
+
+def test_redaction_during_a_transaction(vehicles: Ledger) -> None:
+    """A transaction sees the ledger as of its first read, also data that is redacted meanwhile; it conflicts then."""
+    run(vehicles, "UPDATE Owner SET name = 'Anna' WHERE GovId = 'G1'")
+    (first,) = run(vehicles, "SELECT * FROM history(Owner) AS h WHERE h.data.name = 'Ann'")
+    (table,) = (
+        one["tableId"]
+        for one in run(vehicles, "SELECT * FROM information_schema.user_tables")
+        if one["name"] == "Owner"
+    )
+    history = "SELECT VALUE h.data.name FROM history(Owner) AS h WHERE h.metadata.id = ?"
+    id_ = first["metadata"]["id"]
+    with vehicles.begin() as reader, vehicles.begin() as other:
+        assert list(reader.execute(history, id_)) == ["Ann", "Anna"]
+        list(other.execute("SELECT * FROM Vehicle"))
+        run(vehicles, "EXEC redact_revision ?, ?, ?", first["blockAddress"], table, id_)
+        assert list(reader.execute(history, id_)) == ["Ann", "Anna"]
+        with pytest.raises(errors.Conflict, match="redacted"):
+            reader.commit()
+        list(other.execute("INSERT INTO Vehicle {'VIN': 'V9'}"))
+        other.commit()  # what it read did not change
+    assert run(vehicles, history, id_) == ["Anna"]
 
 
 def test_transaction_that_did_nothing_is_no_block(vehicles: Ledger, database: str) -> None:

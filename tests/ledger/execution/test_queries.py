@@ -189,6 +189,23 @@ def test_values_stay_what_they_are(vehicles: Ledger) -> None:
     assert ion_hash(found) == ion_hash({**stored, "z": 1})
 
 
+def test_annotations_of_a_document_are_kept(vehicles: Ledger) -> None:
+    """Through insert, changes of a field and of the whole, by the ledger's own operations as by statements."""
+    run(vehicles, "INSERT INTO Vehicle ?", ion('form::{VIN: "V9", n: 1, gone: 0}'))
+    (found,) = run(vehicles, "SELECT VALUE v FROM Vehicle AS v WHERE v.VIN = 'V9'")
+    assert ion_hash(found) == ion_hash(ion('form::{VIN: "V9", n: 1, gone: 0}'))
+    run(vehicles, "UPDATE Vehicle SET n = 2 WHERE VIN = 'V9'")
+    run(vehicles, "FROM Vehicle AS v WHERE v.VIN = 'V9' REMOVE v.gone")
+    (id_,) = run(vehicles, "SELECT VALUE id FROM Vehicle AS v BY id WHERE v.VIN = 'V9'")
+    vehicles.execute(lambda txn: txn.update("Vehicle", id_, {"m": 3}))
+    vehicles.execute(lambda txn: txn.remove("Vehicle", id_, "n"))
+    (found,) = run(vehicles, "SELECT VALUE v FROM Vehicle AS v WHERE v.VIN = 'V9'")
+    assert ion_hash(found) == ion_hash(ion('form::{VIN: "V9", m: 3}'))
+    run(vehicles, "UPDATE Vehicle AS v SET v = ? WHERE v.VIN = 'V9'", ion('other::{VIN: "V9"}'))
+    (found,) = run(vehicles, "SELECT VALUE v FROM Vehicle AS v WHERE v.VIN = 'V9'")
+    assert ion_hash(found) == ion_hash(ion('other::{VIN: "V9"}'))
+
+
 def test_large_scan_is_streamed(vehicles: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are read in parts, while other statements run; the transaction may end before all are read."""
     monkeypatch.setattr("strandline.ledger.reading.ROWS_A_TIME", 3)

@@ -80,6 +80,7 @@ def test_numbers_are_exact() -> None:
         ("SELECT 'abc FROM T", "Lexer Error: at line 1, column 8: a string does not end"),
         ("SELECT /* x", "Lexer Error: at line 1, column 8: a comment does not end"),
         ("SELECT `{` FROM T", "Parser Error: at line 1, column 8: an Ion literal that is not one Ion value"),
+        ("SELECT `[{a: 1, a: 2}]` FROM T", "at line 1, column 8: an Ion literal with a struct that has a field twice"),
         ("SELECT #", "Lexer Error: at line 1, column 8: U+0023 is no part of a statement"),
         ("UPDATE T WHERE a = 1", "expected SET, REMOVE or INSERT INTO, found WHERE"),
         ("SELECT a b c FROM T", "expected FROM, found a name"),

@@ -1,0 +1,32 @@
+"""Runs `strandline serve qldb`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.drivers.conftest import LEDGER
+
+
+@contextmanager
+def serving(database: str, home: Path, *more: str, port: int = 0, kill: bool = False) -> Iterator[tuple[str, Any]]:
+    """Run the command; yields its URL and the process, which ends in order unless it is to be killed."""
+    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", "--ledger", LEDGER, *more]
+    environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home)}
+    with (home / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "--listen", f"127.0.0.1:{port}"], env=environment, stdout=subprocess.PIPE, stderr=log
+        )
+    try:
+        assert process.stdout is not None
+        said = b"".join(iter(process.stdout.readline, b"}\n")) + b"}"
+        yield json.loads(said)["url"], process
+    finally:
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        assert process.wait(60) == (-signal.SIGKILL if kill else 0)
+        process.stdout.close()
