@@ -88,11 +88,11 @@ build/opensearch/.built: tools/opensearch/pom.xml tools/opensearch/Launch.java
 
 # The lock files hold exact versions and hashes; this is the only target that changes them.
 lock: $(VENV)/.installed-dev
-	$(BIN)/uv pip compile -q pyproject.toml --extra console --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra shell --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-worker.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra deploy --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-deploy.lock
 	$(BIN)/uv pip compile -q tests/drivers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/drivers/requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra console --extra shell --extra worker --extra provenance --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'

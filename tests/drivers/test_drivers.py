@@ -1,15 +1,9 @@
 """Each driver plays the same scenarios against `strandline serve qldb`; the journal verifies afterwards."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,30 +16,11 @@ from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
 from strandline.ledger.endpoint.sessions import Sessions
 from tests.drivers.conftest import LEDGER, Driver
+from tests.drivers.server import KEYS, serving
 from tests.ledger.endpoint.client import served
 from tests.ledger.execution.statements import run
 
 VALUES = Path(__file__).with_name("values.ion")
-KEYS = "[app]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = made-up-secret-of-a-test\n"
-
-
-@contextmanager
-def serving(database: str, home: Path, *more: str, port: int = 0, kill: bool = False) -> Iterator[tuple[str, Any]]:
-    """Run the command; yields its URL and the process, which ends in order unless it is to be killed."""
-    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", "--ledger", LEDGER, *more]
-    environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home)}
-    with (home / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "--listen", f"127.0.0.1:{port}"], env=environment, stdout=subprocess.PIPE, stderr=log
-        )
-    try:
-        assert process.stdout is not None
-        said = b"".join(iter(process.stdout.readline, b"}\n")) + b"}"
-        yield json.loads(said)["url"], process
-    finally:
-        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        assert process.wait(60) == (-signal.SIGKILL if kill else 0)
-        process.stdout.close()
 
 
 @pytest.fixture
