@@ -12,7 +12,6 @@ from moto.server import ThreadedMotoServer
 
 from tests.drivers.conftest import ROOT
 from tests.drivers.server import KEYS, serving
-from tests.ledger.endpoint.conftest import drop_ledgers
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +39,11 @@ def test_cycle_of_infrastructure_code(database: str, tmp_path: Path, monkeypatch
     keys = tmp_path / "keys"
     keys.write_text(KEYS)
     keys.chmod(0o600)
-    try:
-        with serving(database, tmp_path, "--keys", str(keys), name=None) as (url, _):
-            done = subprocess.run(
-                [str(ROOT / ".venv-drivers/bin/python"), str(ROOT / "tests/drivers/control_client.py"), url, arn],
-                env=os.environ, capture_output=True, text=True, timeout=120, check=False,
-            )  # fmt: skip
-    finally:
-        drop_ledgers(database)
+    with serving(database, tmp_path, "--keys", str(keys), name=None) as (url, _):
+        done = subprocess.run(
+            [str(ROOT / ".venv-drivers/bin/python"), str(ROOT / "tests/drivers/control_client.py"), url, arn],
+            env=os.environ, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     # Whether it was still being created.
