@@ -119,9 +119,15 @@ def _qldb(
     listening = listen(address, has_keys=known is not None)
     readers = transactions + 8  # some to begin transactions with
     own = Ledger(url, readers=readers)
+    has_rules = known is not None and any(key.caller.rules is not None for key in known.values())
     ledgers = ServedLedgers(
-        own, name=settings.ledger, create=settings.create_ledgers, readers=readers, attend=attend
-    )  # fmt: skip
+        own,
+        name=settings.ledger,
+        create=settings.create_ledgers,
+        by_any_name=not has_rules,  # a client could choose the name for which its rules are
+        readers=readers,
+        attend=attend,
+    )
     sessions = Sessions(own, transactions)
     jobs = Jobs(ledgers, sessions)
     application = Application(sessions, keys=known, ledgers=ledgers, jobs=jobs)

@@ -71,7 +71,15 @@ def temporary_database(server: str, template: str = "template1") -> Iterator[tup
     try:
         yield name, _other_database(server, name)
     finally:
-        _execute(server, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        for one in (*_ledgers_beside(server, name), name):
+            _execute(server, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(one)))
+
+
+def _ledgers_beside(server: str, name: str) -> list[str]:
+    """Return the databases of ledgers that a test created; their names begin as the catalogue's (`add_ledger`)."""
+    with psycopg.connect(server, autocommit=True) as conn:
+        found = conn.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [f"{name[:20]}_"])
+        return [row[0] for row in found]
 
 
 def _execute(url: str, statement: Composed) -> None:

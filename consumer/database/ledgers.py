@@ -142,6 +142,8 @@ def delete_ledger(connection: Connection, name: str) -> CataloguedLedger:
         ledger = read_ledger(connection, name)
         if ledger is not None and ledger.database is None:
             raise Protected(f"Ledger {name} shares its database with the catalogue of ledgers, so it is not deleted.")
+        if ledger is not None and ledger.state != "ACTIVE":
+            raise Protected(f"Ledger {name} is {ledger.state}: wait until a server, or `ledger create`, has made it.")
         raise Protected(f"Ledger {name} is protected from deletion: switch its deletion protection off first.")
     return found
 

@@ -4,7 +4,8 @@ Each piece is a row in a database that says what is wanted and how far it is. Ev
 takes them by a lock of PostgreSQL, which a killed process loses. So another server goes on at once, or the next one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event
 
 import psycopg
@@ -24,7 +25,7 @@ from strandline.ledger.publish.period_export import Export, cancel_export, read_
 from strandline.ledger.publish.stream import StreamInUse
 
 POLL_SECONDS = 2.0
-PAUSE_SECONDS = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 SECONDS_TO_END = 15.0
 
 log = structlog.get_logger()
@@ -51,10 +52,8 @@ class Jobs(Background):
     def run(self) -> None:
         while not self.stopping.is_set():
             self._waker.clear()
-            try:
+            with _waiting("jobs"):
                 self._look()
-            except (StrandlineError, psycopg.Error) as error:
-                log.warning("jobs wait", error=type(error).__name__)
             self._waker.wait(POLL_SECONDS)
         stop_all(list(self._running.values()), SECONDS_TO_END)
 
@@ -63,7 +62,8 @@ class Jobs(Background):
         ledgers = self._ledgers.listed()
         for ledger in ledgers:
             if ledger.state == "ACTIVE":
-                self._look_in(ledger)
+                with _waiting(f"ledger {ledger.name}"):  # one whose database is away holds up no other
+                    self._look_in(ledger)
             else:
                 self._start(f"ledger {ledger.name}", self._finishing(ledger))
         for database in self._ledgers.open_ledgers().keys() - {ledger.database for ledger in ledgers}:
@@ -127,18 +127,27 @@ class _Job(Background):
         self._work = work
 
     def run(self) -> None:
+        pause = FIRST_PAUSE
         try:
             while not self.stopping.is_set():
-                try:
+                with _waiting(self.name):
                     if self._work(self.stopping):
                         return
-                except (StrandlineError, psycopg.Error) as error:
-                    # The texts of Strandline's errors hold no payload; PostgreSQL's may.
-                    text = str(error) if isinstance(error, StrandlineError) else None
-                    log.warning("job waits", job=self.name, error=type(error).__name__, reason=text)
-                self.stopping.wait(PAUSE_SECONDS)
+                self.stopping.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             self.has_ended = True
+
+
+@contextmanager
+def _waiting(job: str) -> Iterator[None]:
+    """Log an error that may pass: the work is tried again."""
+    try:
+        yield
+    except (StrandlineError, psycopg.Error) as error:
+        # The texts of Strandline's errors hold no payload; PostgreSQL's may.
+        text = str(error) if isinstance(error, StrandlineError) else None
+        log.warning("job waits", job=job, error=type(error).__name__, reason=text)
 
 
 def _exporting(url: str, export: Export) -> Work:

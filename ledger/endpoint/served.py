@@ -10,6 +10,7 @@ from typing import Protocol
 from strandline.consumer.background import Stoppable
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.ledgers import CataloguedLedger, name_own, read_ledger, read_ledgers
+from strandline.journal.errors import UsageError
 from strandline.ledger.endpoint import refusals
 from strandline.ledger.endpoint.rights import ACCOUNT, Caller
 from strandline.ledger.ledger import Ledger
@@ -38,10 +39,14 @@ class ServedLedgers:
         *,
         name: str | None = None,
         create: bool = False,
+        by_any_name: bool = True,
         readers: int | None = None,
         attend: Callable[[str], Attendant] | None = None,
     ) -> None:
-        """`create` allows CreateLedger and DeleteLedger. Raises UsageError for a name that is not to be had."""
+        """`create` allows CreateLedger and DeleteLedger; without `by_any_name`, a ledger needs a name to be served.
+
+        Raises UsageError for a name that is not to be had, and if no ledger could ever be served.
+        """
         self.home = own.url
         self.may_create = create
         self._own = own
@@ -51,9 +56,12 @@ class ServedLedgers:
         self._open: dict[str, tuple[Ledger, Attendant | None]] = {}
         self._modes: dict[str, tuple[float, str]] = {}
         self._opening = Lock()
-        if name is not None:
-            with connect(self.home) as connection:
+        self._any_name = by_any_name and name is None and not create
+        with connect(self.home) as connection:
+            if name is not None:
                 name_own(connection, name)
+            elif not (self._any_name or create or read_ledgers(connection)):
+                raise UsageError("The keys have rules, and rules name ledgers: name this one with --ledger NAME.")
 
     def listed(self) -> list[CataloguedLedger]:
         """Return the ledgers that are served, by name. Raises DatabaseError."""
@@ -147,7 +155,7 @@ class ServedLedgers:
         self._own.close()
 
     def _by_any_name(self, connection: Connection) -> bool:
-        return self._name is None and not self.may_create and not read_ledgers(connection)
+        return self._any_name and not read_ledgers(connection)
 
 
 def unnamed(name: str) -> CataloguedLedger:

@@ -1,19 +1,11 @@
 """Several ledgers by the command line: each command works on the one that it is told."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from strandline.consumer.settings import load_settings
 from tests.commands import Run
-from tests.ledger.endpoint.conftest import drop_ledgers
-
-
-@pytest.fixture(autouse=True)
-def dropped(database: str) -> Iterator[None]:
-    yield
-    drop_ledgers(database)
 
 
 def test_ledger_from_creation_to_deletion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

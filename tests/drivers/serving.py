@@ -1,4 +1,4 @@
-"""Runs `strandline serve qldb`."""
+"""`strandline serve qldb` as a process, and the keys of its clients."""
 
 import json
 import os
@@ -12,11 +12,16 @@ from typing import Any
 
 from tests.drivers.conftest import LEDGER
 
+KEYS = "[app]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = made-up-secret-of-a-test\n"
+
 
 @contextmanager
-def serving(database: str, home: Path, *more: str, port: int = 0, kill: bool = False) -> Iterator[tuple[str, Any]]:
+def serving(
+    database: str, home: Path, *more: str, port: int = 0, kill: bool = False, name: str | None = LEDGER
+) -> Iterator[tuple[str, Any]]:
     """Run the command; yields its URL and the process, which ends in order unless it is to be killed."""
-    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", "--ledger", LEDGER, *more]
+    named = () if name is None else ("--ledger", name)
+    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", *named, *more]
     environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home)}
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(

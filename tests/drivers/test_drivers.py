@@ -20,13 +20,12 @@ from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
 from strandline.ledger.endpoint.sessions import Sessions
 from tests.drivers.conftest import LEDGER, ROOT, Driver
-from tests.drivers.serving import serving
+from tests.drivers.serving import KEYS, serving
 from tests.ledger.endpoint.client import served
 from tests.ledger.execution.statements import run
 
 VALUES = Path(__file__).with_name("values.ion")
 SHELL = ROOT / ".venv-qldbshell/bin/qldbshell"
-KEYS = "[app]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = made-up-secret-of-a-test\n"
 
 
 @pytest.fixture

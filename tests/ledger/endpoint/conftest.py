@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import httpx2 as httpx
-import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.background import stop_all
 from strandline.ledger import Ledger
@@ -17,8 +15,6 @@ from strandline.ledger.endpoint.sessions import Sessions
 from tests.ledger.endpoint.client import Client, served
 from tests.ledger.endpoint.control import Api
 from tests.ledger.execution.statements import run
-
-BESIDE = "SELECT database FROM control.ledger WHERE database IS NOT NULL"
 
 
 @pytest.fixture
@@ -63,13 +59,10 @@ def at_work(ledger: Ledger, ledgers: ServedLedgers) -> Iterator[str]:
 
 
 @pytest.fixture
-def several(ledger: Ledger, database: str) -> Iterator[str]:
+def several(ledger: Ledger) -> Iterator[str]:
     """The address of a server that may create ledgers."""
-    try:
-        with at_work(ledger, ServedLedgers(ledger, create=True)) as url:
-            yield url
-    finally:
-        drop_ledgers(database)
+    with at_work(ledger, ServedLedgers(ledger, create=True)) as url:
+        yield url
 
 
 @pytest.fixture
@@ -77,13 +70,6 @@ def named(ledger: Ledger) -> Iterator[str]:
     """The address of a server of one ledger, `people`."""
     with at_work(ledger, ServedLedgers(ledger, name="people")) as url:
         yield url
-
-
-def drop_ledgers(database: str) -> None:
-    """Drop the databases of the ledgers that a test created."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        for (name,) in connection.execute(BESIDE).fetchall():
-            connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import json
 from base64 import b64decode
-from functools import reduce
+from hashlib import sha256
 from typing import Any
 
-from strandline.journal.check.merkle import dot
 from strandline.journal.ion.values import read_one
 from tests.ledger.endpoint.client import Client
 
@@ -17,6 +16,28 @@ def send(client: Client, method: str, path: str, body: Any = None) -> tuple[int,
     if response.status_code != 200:
         answer = {"type": response.headers["x-amzn-errortype"], **answer}
     return response.status_code, answer
+
+
+def ion(holder: Any) -> Any:
+    return read_one(holder["IonText"].encode())
+
+
+def digest_by_client(leaf: bytes, proof: list[bytes]) -> bytes:
+    """The digest as QLDB's clients compute it (developer guide, "Verification", step 4), apart from our own code.
+
+    Of two hashes, the one that is lower by its signed bytes, compared from the last one on, comes first.
+    """
+    for other in proof:
+        leaf = sha256(b"".join(sorted((bytes(leaf), bytes(other)), key=signed_from_the_end))).digest()
+    return leaf
+
+
+def signed_from_the_end(value: bytes) -> list[int]:
+    return [byte - 256 if byte > 127 else byte for byte in reversed(value)]
+
+
+def flipped(value: bytes) -> bytes:
+    return bytes([value[0] ^ 1]) + value[1:]
 
 
 def test_revision_is_proved_up_to_the_digest(client: Client) -> None:
@@ -31,13 +52,16 @@ def test_revision_is_proved_up_to_the_digest(client: Client) -> None:
     }
     status, found = send(client, "POST", "/ledgers/vehicles/revision", body)
     assert status == 200
-    proof = read_one(found["Proof"]["IonText"].encode())
-    assert reduce(dot, proof, row["hash"]) == b64decode(digest["Digest"])
-    assert read_one(found["Revision"]["IonText"].encode())["data"] == {"VIN": "V1"}
+    proof, expected = ion(found["Proof"]), b64decode(digest["Digest"])
+    assert digest_by_client(row["hash"], proof) == expected
+    assert ion(found["Revision"])["data"] == {"VIN": "V1"}
+    for place in range(len(proof)):
+        assert digest_by_client(row["hash"], [*proof[:place], flipped(proof[place]), *proof[place + 1 :]]) != expected
+    assert digest_by_client(flipped(row["hash"]), proof) != expected
     status, found = send(client, "POST", "/ledgers/vehicles/block", body)
-    assert reduce(
-        dot, read_one(found["Proof"]["IonText"].encode()), read_one(found["Block"]["IonText"].encode())["blockHash"]
-    )
+    block_hash, proof = ion(found["Block"])["blockHash"], ion(found["Proof"])
+    assert digest_by_client(block_hash, proof) == expected
+    assert digest_by_client(flipped(block_hash), proof) != expected
     body["DocumentId"] = "0" * 22
     assert send(client, "POST", "/ledgers/vehicles/revision", body)[0] == 400
 

@@ -13,6 +13,7 @@ from strandline.consumer.database.ledgers import update_ledger
 from strandline.journal.errors import UsageError
 from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
+from strandline.ledger.endpoint.refusals import Refusal
 from strandline.ledger.endpoint.rights import OPERATIONS
 from strandline.ledger.endpoint.served import ServedLedgers
 from strandline.ledger.endpoint.sessions import Sessions
@@ -207,6 +208,15 @@ def test_mode_allow_all(connect: Connect, api: Callable[[str], Api], monkeypatch
     api("ADMIN").call("PATCH", "/ledgers/vehicles/permissions-mode", {"PermissionsMode": "STANDARD"})
     with pytest.raises(Refused, match=f"^{DENIED}"):  # of a session that was there before, too
         sender.run("SELECT * FROM history(Vehicle)")
+
+
+def test_rules_need_named_ledgers(ledger: Ledger) -> None:
+    """Otherwise a client could choose the name that its rules are for."""
+    with pytest.raises(UsageError, match="--ledger NAME"):
+        ServedLedgers(ledger, by_any_name=False)
+    ServedLedgers(ledger, name="people")
+    with pytest.raises(Refusal, match="is not found"):
+        ServedLedgers(ledger, by_any_name=False).find("vehicles")
 
 
 def test_rule_for_a_table_allows_no_operation(api: Callable[[str], Api]) -> None:
