@@ -28,7 +28,7 @@ CLAIMS = {"sub": "ada", "groups": ["staff", "other"]}
 
 def token(claims: dict[str, Any] = CLAIMS, key: ec.EllipticCurvePrivateKey = PRIVATE, **header: Any) -> str:
     """Return a token as a load balancer makes it: with the padding of base64."""
-    default = {"alg": "ES256", "kid": KEY_ID, "signer": ARN, "typ": "JWT", "exp": int(time.time()) + 100}
+    default = {"alg": "ES256", "kid": KEY_ID, "signer": ARN, "typ": "JWT", "exp": int(time.time()) + 100_000}
     parts = [urlsafe_b64encode(json.dumps(one).encode()).decode() for one in ({**default, **header}, claims)]
     signature = ECAlgorithm(ECAlgorithm.SHA256).sign(".".join(parts).encode(), key)
     return ".".join([*parts, urlsafe_b64encode(signature).decode()])
@@ -58,7 +58,7 @@ def forged() -> str:
 
 
 def unsigned() -> str:
-    parts = [{"alg": "none", "kid": KEY_ID, "signer": ARN, "exp": int(time.time()) + 100}, CLAIMS]
+    parts = [{"alg": "none", "kid": KEY_ID, "signer": ARN, "exp": int(time.time()) + 100_000}, CLAIMS]
     return ".".join([*(urlsafe_b64encode(json.dumps(one).encode()).decode() for one in parts), ""])
 
 
