@@ -26,7 +26,7 @@ PROJECTIONS = {
 }
 ANALYSTS = {name for name, one in PROJECTIONS.items() if one.readers == "analysts"}
 LINEAGE = {"read.provenance_results", "read.provenance_sources"}
-OURS = ("journal", "projection", "generation", "read", "ledger", "console")
+OURS = ("journal", "projection", "generation", "read", "ledger", "console", "control")
 WORKER, ANALYST, CLEARED = "strandline_worker", "strandline_analyst", "strandline_cleared"
 AUDITOR = "strandline_auditor"
 
