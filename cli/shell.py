@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from strandline.cli.extras import needs_extra
 from strandline.cli.options import AsJson
 from strandline.cli.output import say
 from strandline.cli.partiql import run_transaction
 from strandline.cli.session import open_store
+from strandline.consumer.extras import needs_extra
 from strandline.journal.errors import StrandlineError, UsageError
 
 if TYPE_CHECKING:

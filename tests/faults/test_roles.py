@@ -27,7 +27,7 @@ PROJECTIONS = {
 ANALYSTS = {name for name, one in PROJECTIONS.items() if one.readers == "analysts"}
 LINEAGE = {"read.provenance_results", "read.provenance_sources"}
 EXPORTS = {"read.register_export", "read.complete_export", "read.forget_export"}
-OURS = ("journal", "projection", "generation", "read", "ledger", "console")
+OURS = ("journal", "projection", "generation", "read", "ledger", "console", "control")
 WORKER, ANALYST, CLEARED = "strandline_worker", "strandline_analyst", "strandline_cleared"
 AUDITOR = "strandline_auditor"
 
