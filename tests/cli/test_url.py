@@ -34,11 +34,15 @@ def serving(environment: dict[str, str], *options: str) -> Iterator[str]:
     )  # fmt: skip
     with process:
         assert process.stdout is not None
+        assert process.stderr is not None
         try:
-            yield process.stdout.readline().strip()
+            yield (url := process.stdout.readline().strip())
         finally:
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=60)
+            process.wait(60)
+        out, err = process.stdout.read(), process.stderr.read()
+        assert f"  psql      psql '{url}'\n" in out
+        assert f"  DuckDB    ATTACH '{url}' AS ledger (TYPE postgres, SCHEMA 'read', READ_ONLY)\n" in out
         assert (process.returncode, err) == (0, "Serving until Ctrl-C.\nStopped.\n")
 
 
@@ -53,6 +57,7 @@ def test_url_over_tcp_needs_the_password_and_may_only_read(environment: dict[str
         assert "@127.0.0.1:" in url
         with psycopg.connect(url, autocommit=True) as connection:
             assert connection.execute("SELECT current_user").fetchone() == ("strandline_analyst_login",)
+            assert connection.execute("SELECT count(*) FROM read_models").fetchone() == (0,)  # needs no schema
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute("SELECT * FROM journal.revision")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
