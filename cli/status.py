@@ -152,16 +152,6 @@ def _say_status(found: "Status", exports: "Sequence[Export]", *, show_all: bool)
         say(f"Not shown: {count(len(found.other_generations), 'other generation')}; --all lists them.")
 
 
-def _say_exports(found: "Sequence[Export]") -> None:
-    """Name the copies that somebody should delete; the others are only counted."""
-    for one in found:
-        if one.needs_action:
-            say(f"Export {one.number} of {one.read_model} in {one.place}: {state_of(one)}.")
-            say(f"  Delete it: `strandline exports --delete {one.number}`.")
-    if rest := sum(not one.needs_action for one in found):
-        say(f"Exports: {rest:,} more; see `strandline exports`." if rest < len(found) else f"Exports: {rest:,}.")
-
-
 def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = False) -> None:
     """Print a table of read models, then what a state asks for. Idle ones, and those that are off, are only counted."""
     if not found:
@@ -184,3 +174,13 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
     if stale := [one.name for one in shown if one.state == "needs_rebuild"]:
         names = " ".join(stale)
         say(f"The definition, or blocks already read, have changed. To rebuild: `strandline rebuild {names}`.")
+
+
+def _say_exports(found: "Sequence[Export]") -> None:
+    """Name the copies that somebody should delete; the others are only counted."""
+    for one in found:
+        if one.needs_action:
+            say(f"Export {one.number} of {one.read_model} in {one.place}: {state_of(one)}.")
+            say(f"  Delete it: `strandline exports --delete {one.number}`.")
+    if rest := sum(not one.needs_action for one in found):
+        say(f"Exports: {rest:,} more; see `strandline exports`." if rest < len(found) else f"Exports: {rest:,}.")

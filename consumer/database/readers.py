@@ -30,7 +30,7 @@ def embedded_reader_url(url: str, readers: Readers, password: str | None = None)
         if not connection.execute(EXISTS, [login]).rowcount:
             connection.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(login)))
             connection.execute(SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(Identifier(login)))
-            # A login does not inherit the settings of the roles that it is a member of.
+            # A login does not take over the settings of the role that it is a member of.
             connection.execute(SQL("ALTER ROLE {} SET search_path = read").format(Identifier(login)))
         connection.execute(SQL("GRANT {} TO {}").format(Identifier(ROLES[readers]), Identifier(login)))
         if password is not None:
