@@ -47,6 +47,24 @@ check-native: native
 	cd native && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings
 	cd native && cargo test --locked --quiet --no-default-features
 
+# The wheels, in build/dist: Strandline's, and its native kernel's for this machine, which runs on any Linux of its kind
+# with glibc 2.17 (zig links it) and any Python from 3.11 on (abi3); both claims are checked.
+.PHONY: wheels sizes
+wheels: $(VENV)/.installed-dev $(VENV)-wheels/.installed
+	rm -rf build/dist
+	$(BIN)/uv build --quiet --wheel --out-dir build/dist
+	cd native && PATH="$(abspath $(VENV)-wheels/bin):$$PATH" MATURIN_NO_INSTALL_RUST=1 \
+		maturin build --release --locked --quiet --zig --compatibility manylinux2014 --out ../build/dist
+	$(VENV)-wheels/bin/abi3audit --strict build/dist/strandline_native-*.whl
+	$(VENV)-wheels/bin/auditwheel show build/dist/strandline_native-*.whl | tr '\n' ' ' | grep -q 'platform tag to "manylinux_2_17_'
+	$(VENV)-wheels/bin/twine check --strict build/dist/*.whl
+
+# What each extra takes: the table in README.md.
+sizes: $(VENV)/.installed-dev
+	rm -rf build/sizes
+	$(BIN)/uv build --quiet --wheel --out-dir build/sizes
+	$(BIN)/python tools/sizes.py build/sizes/*.whl $(BIN)/uv
+
 # Mutated journals through both kernels: make fuzz INPUTS=10000 SEED=1
 INPUTS ?= 1000000
 SEED ?= $(shell date +%s)
@@ -132,6 +150,7 @@ lock: $(VENV)/.installed-dev
 	$(COMPILE) pyproject.toml --extra deploy -o requirements-deploy.lock
 	$(COMPILE) tests/drivers/requirements.in -o tests/drivers/requirements.lock
 	$(COMPILE) tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt -o tests/drivers/qldbshell/requirements.lock
+	$(COMPILE) tools/wheels/requirements.in -o tools/wheels/requirements.lock
 	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra cluster --extra console --extra embedded --extra shell --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
 
 $(VENV)/bin/python:
@@ -162,6 +181,10 @@ $(VENV)-audit/.installed: Makefile
 $(VENV)-qldbshell/.installed: tests/drivers/qldbshell/requirements.lock
 	$(PYTHON) -m venv $(VENV)-qldbshell
 	$(VENV)-qldbshell/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+
+$(VENV)-wheels/.installed: tools/wheels/requirements.lock
+	$(PYTHON) -m venv $(VENV)-wheels
+	$(VENV)-wheels/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tools/wheels/requirements.lock
 	touch $@
 
 $(VENV)-drivers/.installed: tests/drivers/requirements.lock tests/drivers/node/package-lock.json
@@ -176,4 +199,4 @@ $(VENV)/.installed-emulators: Makefile | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-deploy $(VENV)-drivers $(VENV)-qldbshell tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-deploy $(VENV)-drivers $(VENV)-qldbshell $(VENV)-wheels tests/drivers/node/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -74,6 +74,7 @@ def _show(
     as_json: bool = False,
     clear: bool = False,
 ) -> None:
+    from strandline.consumer.exports.register import read_exports
     from strandline.consumer.generations.hints import find_hints
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.monitoring.as_json import status_json
@@ -86,12 +87,15 @@ def _show(
     workers = read_workers(connection)
     found = read_status(connection, projections.values(), open_stores(settings, url))
     hints = find_hints(connection, projections.values())
+    with connection.transaction():
+        exports = read_exports(connection)
     if as_json:
-        show_json(status_json(found, streams, workers, hints, opensearch=settings.opensearch_url is not None))
+        on = settings.opensearch_url is not None
+        show_json(status_json(found, streams, workers, hints, opensearch=on, exports=exports))
         return
     if clear:
         clear_screen()
-    _say_status(found, show_all=show_all)
+    _say_status(found, exports, show_all=show_all)
     if show_all:
         say(f"Decoded by the {KERNEL_NAME[KERNEL]}.")
     for hint in hints:
@@ -112,7 +116,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _say_status(found: "Status", *, show_all: bool) -> None:
+def _say_status(found: "Status", exports: "Sequence[Export]", *, show_all: bool) -> None:
     say(
         f"Strand {found.strand_id}."
         if found.strand_id
@@ -148,7 +152,7 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
     say(f"Redactions: {redactions.done:,} done, {redactions.open:,} open, {redactions.pending:,} pending.")
     if redactions.open:
         say("To apply the open ones to every read model: `strandline project`.")
-    _say_exports(found.exports)
+    _say_exports(exports)
     say_projections(found.projections, show_all=show_all)
     if show_all:
         for other in found.other_generations:
@@ -161,16 +165,6 @@ def _say_status(found: "Status", *, show_all: bool) -> None:
 def _behind(one: "ProjectionStatus") -> int | None:
     """Blocks behind the mark; unknown before the first generation is there."""
     return None if one.position is None else one.lag_blocks
-
-
-def _say_exports(found: "Sequence[Export]") -> None:
-    """Name the copies that somebody should delete; the others are only counted."""
-    for one in found:
-        if one.needs_action:
-            say(f"Export {one.number} of {one.read_model} in {one.place}: {state_of(one)}.")
-            say(f"  Delete it: `strandline exports --delete {one.number}`.")
-    if rest := sum(not one.needs_action for one in found):
-        say(f"Exports: {rest:,} more; see `strandline exports`." if rest < len(found) else f"Exports: {rest:,}.")
 
 
 def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = False) -> None:
@@ -195,3 +189,13 @@ def say_projections(found: "Sequence[ProjectionStatus]", *, show_all: bool = Fal
     if stale := [one.name for one in shown if one.state == "needs_rebuild"]:
         names = " ".join(stale)
         say(f"The definition, or blocks already read, have changed. To rebuild: `strandline rebuild {names}`.")
+
+
+def _say_exports(found: "Sequence[Export]") -> None:
+    """Name the copies that somebody should delete; the others are only counted."""
+    for one in found:
+        if one.needs_action:
+            say(f"Export {one.number} of {one.read_model} in {one.place}: {state_of(one)}.")
+            say(f"  Delete it: `strandline exports --delete {one.number}`.")
+    if rest := sum(not one.needs_action for one in found):
+        say(f"Exports: {rest:,} more; see `strandline exports`." if rest < len(found) else f"Exports: {rest:,}.")

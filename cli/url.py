@@ -3,7 +3,7 @@
 import secrets
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -60,6 +60,8 @@ def url(
             for name in ("host", "port", "dbname", "user", "password"):
                 if given.get(name):
                     say(f"  {name:<9} {given[name]}")
+            for tool, how in _tools(shown):
+                say(f"  {tool:<9} {how}")
             note("Serving until Ctrl-C.")
         sys.stdout.flush()
         try:
@@ -67,6 +69,14 @@ def url(
         except KeyboardInterrupt:
             note("Stopped.")
     return 0
+
+
+def _tools(shown: str) -> Iterator[tuple[str, str]]:
+    """Yield how each tool connects; DBeaver and BI tools ask for the values one by one."""
+    yield "psql", f"psql '{shown}'"
+    yield "Jupyter", f"pandas.read_sql('SELECT * FROM read.read_models', psycopg.connect('{shown}'))"
+    yield "DuckDB", f"ATTACH '{shown}' AS ledger (TYPE postgres, SCHEMA 'read', READ_ONLY)"
+    yield "DBeaver", "the values above; with --tcp, since it does not use Unix sockets"
 
 
 def _as_url(given: Mapping[str, object]) -> str:

@@ -211,9 +211,10 @@ CREATE TABLE projection.export (
     deleted_at   timestamptz     -- since when the copy is known to be gone
 );
 
--- The revisions whose data an export holds. Dropped when the copy is known to be gone.
+-- The revisions whose data an export holds, until the copy is known to be gone. Without a foreign key, which would look up
+-- the one export for each of millions of rows.
 CREATE TABLE projection.export_source (
-    export      bigint NOT NULL REFERENCES projection.export,
+    export      bigint NOT NULL,
     document_id text NOT NULL,
     version     bigint NOT NULL,
     PRIMARY KEY (document_id, version, export)

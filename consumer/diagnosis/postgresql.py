@@ -58,16 +58,16 @@ def check_postgresql(findings: Findings, url: str) -> None:
 
 
 def check_pooling(findings: Findings, first: Connection, second: Connection) -> None:
-    """Check that two open connections are two sessions: a pooler in transaction mode lends them one in turn."""
-    for _ in range(POOLING_ROUNDS):
-        if _row(first, PID) == _row(second, PID):
-            findings.fault(
-                "pooling",
-                "two connections share one session: a pooler in transaction mode is in between",
-                "connect to the server itself, or set the pooler to session mode: locks, roles and settings belong "
-                "to a session",
-            )
-            return
+    """Check that two open connections are two sessions: a pooler in transaction mode lends each of them any session."""
+    seen = [(_row(first, PID), _row(second, PID)) for _ in range(POOLING_ROUNDS)]
+    if any(one == other for one, other in seen) or len(set(seen)) > 1:
+        findings.fault(
+            "pooling",
+            "connections do not keep a session of their own: a pooler in transaction mode is in between",
+            "connect to the server itself, or set the pooler to session mode: locks, roles and settings belong "
+            "to a session",
+        )
+        return
     findings.ok("pooling", "each connection has a session of its own")
 
 

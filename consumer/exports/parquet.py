@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import Connection
@@ -51,7 +52,9 @@ def write_parquet(
 
     columns = _columns(connection, view)
     try:
-        with adbc.connect(url, autocommit=True) as reading, reading.cursor() as cursor:
+        # The password that the first connection has used: it need not be in the URL.
+        address = make_conninfo(url, password=connection.info.password) if connection.info.password else url
+        with adbc.connect(address, autocommit=True) as reading, reading.cursor() as cursor:
             cursor.execute(BEGIN)
             cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
             cursor.execute(SQL(READ).format(view=view).as_string(connection))

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from strandline.journal.errors import StrandlineError, UsageError
 S3 = "s3://"
 FILE = "file://"
 PART = "part-"
+UNVERSIONED = "null"  # the version of an object that was written without versioning
 _errors = partial(
     describe_aws_errors,
     "S3",
@@ -107,18 +108,25 @@ class S3Place:
         with tempfile.TemporaryDirectory(prefix="strandline-export-") as folder:
             path = Path(folder) / "export"
             yield path
-            self.delete()
+            before = list(self._versions())
+            written = set()
             with _errors(self.address):
                 for file in _files(path):
                     key = f"{self._key}/{file.name}" if path.is_dir() else self._key
                     self._client.upload_file(os.fspath(file), self._bucket, key)
+                    written.add(key)
+            # What was there goes last. Without versioning, what was written has replaced it already.
+            self._delete((key, version) for key, version in before if version != UNVERSIONED or key not in written)
 
     def delete(self) -> bool:
         found = list(self._versions())
-        with _errors(self.address):
-            for key, version in found:
-                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
+        self._delete(found)
         return bool(found)
+
+    def _delete(self, versions: Iterable[tuple[str, str]]) -> None:
+        with _errors(self.address):
+            for key, version in versions:
+                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
 
     def _versions(self, *, latest: bool = False) -> Iterator[tuple[str, str]]:
         """Yield the key and id of each version: in a versioned bucket, deleting the key alone would leave the data."""

@@ -18,12 +18,13 @@ FORGET = "SELECT read.forget_export(%s)"
 # An export holds a revision's data if the revision was a source of its rows and was redacted afterwards.
 READ_EXPORTS = """
     SELECT e.export, e.projection, e.as_of_block, e.place, e.rows, e.exported_by, e.exported_at, e.expires_at,
-           e.completed_at IS NULL, e.deleted_at, coalesce(e.expires_at < now(), false),
-           (SELECT count(*) FROM projection.export_source s JOIN journal.redaction d USING (document_id, version),
-                   journal.mark m
-            WHERE s.export = e.export AND e.deleted_at IS NULL AND d.found IS NOT NULL
-              AND d.effective_no <= m.sequence_no)
-    FROM projection.export e
+           e.completed_at IS NULL, e.deleted_at, coalesce(e.expires_at < now(), false), coalesce(held.redacted, 0)
+    FROM projection.export e LEFT JOIN (
+        SELECT s.export, count(*) AS redacted
+        FROM journal.mark m, journal.redaction d JOIN projection.export_source s USING (document_id, version)
+        WHERE d.found IS NOT NULL AND d.effective_no <= m.sequence_no
+        GROUP BY s.export
+    ) AS held USING (export)
     WHERE %(all)s OR e.deleted_at IS NULL
     ORDER BY e.export"""
 READ_HOLDING = """

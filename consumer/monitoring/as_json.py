@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from strandline.consumer.exports.register import Export
 from strandline.consumer.generations.state import ProjectionStatus
 from strandline.consumer.monitoring.presence import WorkerState
 from strandline.consumer.monitoring.status import Status
@@ -17,8 +18,10 @@ def status_json(
     hints: Sequence[str],
     *,
     opensearch: bool,
+    exports: Sequence[Export] | None = None,
 ) -> dict[str, object]:
-    """Return the whole object."""
+    """Return the whole object; without `exports` if nobody has read them."""
+    listed = {} if exports is None else {"exports": [one.as_dict() for one in exports]}
     return {
         "mark": found.mark,
         "head": found.head,
@@ -35,7 +38,7 @@ def status_json(
         **found.claims.as_dict(),
         "mark_moved_at": found.moved_at.isoformat() if found.moved_at else None,
         "digest_checks": [one.as_dict() for one in found.digest_checks],
-        "exports": [one.as_dict() for one in found.exports],
+        **listed,
         "streams": [stream_json(one) for one in streams],
         "workers": [_worker_json(one) for one in workers],
         "hints": list(hints),

@@ -7,7 +7,6 @@ from typing import Any
 
 import psycopg
 
-from strandline.consumer.exports.register import Export, read_exports
 from strandline.consumer.generations.state import ProjectionStatus, statuses
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
 from strandline.consumer.mark.gaps import gaps, head
@@ -86,8 +85,7 @@ class IncompleteBlocks:
 class Status:
     """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all.
 
-    `moved_at` is when the mark last rose; `digest_checks` are the latest checks of saved digests, the newest first;
-    `exports` are the copies of read models that are not known to be deleted.
+    `moved_at` is when the mark last rose; `digest_checks` are the latest checks of saved digests, the newest first.
     """
 
     strand_id: str | None
@@ -105,7 +103,6 @@ class Status:
     restored: RestoredCounts
     moved_at: datetime | None = None
     digest_checks: list[DigestCheck] = field(default_factory=list)
-    exports: list[Export] = field(default_factory=list)
 
     @property
     def waits(self) -> bool:
@@ -138,7 +135,6 @@ def read_status(
             moved_at=_row(connection, READ_MOVED)[0],
             digest_checks=read_checks(connection, CHECKS_SHOWN),
             restored=read_restored(connection),
-            exports=read_exports(connection),
         )
 
 

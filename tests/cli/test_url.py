@@ -34,11 +34,15 @@ def serving(environment: dict[str, str], *options: str) -> Iterator[str]:
     )  # fmt: skip
     with process:
         assert process.stdout is not None
+        assert process.stderr is not None
         try:
-            yield process.stdout.readline().strip()
+            yield (url := process.stdout.readline().strip())
         finally:
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=60)
+            process.wait(60)
+        out, err = process.stdout.read(), process.stderr.read()
+        assert f"  psql      psql '{url}'\n" in out
+        assert f"  DuckDB    ATTACH '{url}' AS ledger (TYPE postgres, SCHEMA 'read', READ_ONLY)\n" in out
         assert (process.returncode, err) == (0, "Serving until Ctrl-C.\nStopped.\n")
 
 

@@ -6,6 +6,7 @@ The editable install is the one that runs these tests.
 import os
 import subprocess
 import sys
+import tempfile
 import venv
 import zipfile
 from pathlib import Path
@@ -87,7 +88,17 @@ def test_pip_install(sources: Path, folder: Path, tmp_path: Path) -> None:
     run(commands / "python", "-c", "from strandline import Column, Revision, RowProjection", cwd=folder)
 
 
-def test_uv_tool_install(sources: Path, folder: Path, tmp_path: Path) -> None:
-    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    run(TOOLS / "uv", "tool", "install", "--quiet", "--python", sys.executable, sources, cwd=tmp_path, **places)
-    works(tmp_path / "bin" / "strandline", folder)
+def test_uv_tool_install(sources: Path, folder: Path) -> None:
+    what = f"strandline[embedded] @ {sources.as_uri()}"
+    # Not below pytest's folder: the embedded server's account cannot enter that.
+    with tempfile.TemporaryDirectory(prefix="strandline-install-") as name:
+        home = Path(name)
+        places = {"UV_TOOL_DIR": str(home / "tools"), "UV_TOOL_BIN_DIR": str(home / "bin")}
+        run(TOOLS / "uv", "tool", "install", "--quiet", "--python", sys.executable, what, cwd=home, **places)
+        strandline = home / "bin" / "strandline"
+        works(strandline, folder)
+        settings = {"STRANDLINE_HOME": str(home / "home"), "STRANDLINE_DATABASE_URL": ""}
+        run(strandline, "replay", str(folder / "sample/full"), cwd=folder, **settings)
+        run(strandline, "export-model", "licence_register", "register.csv", cwd=folder, **settings)
+        assert '"ok": true' in run(strandline, "doctor", "--json", cwd=folder, **settings)
+    assert (folder / "register.csv").read_text().startswith("licence_id,")

@@ -1,14 +1,15 @@
 """The checks of the doctor whose causes are made here: a pooler, a full OpenSearch, an old Java."""
 
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException
 
-from strandline.consumer.database.connection import connect
+from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.diagnosis import opensearch as checks
 from strandline.consumer.diagnosis import stream
 from strandline.consumer.diagnosis.finding import Findings, breaks
@@ -30,8 +31,23 @@ def test_pooler_in_transaction_mode_is_a_fault(database: str) -> None:
         assert levels(findings) == {"pooling": "ok"}
         findings.found.clear()
         check_pooling(findings, one, one)
+        assert levels(findings) == {"pooling": "fault"}
+        assert breaks(findings.found)
+        # While others use the pooler too, it may serve each statement by another session.
+        findings.found.clear()
+        with connect(database, role=None, autocommit=True) as third:
+            check_pooling(findings, cast(Connection, Lent([one, third])), other)
     assert levels(findings) == {"pooling": "fault"}
-    assert breaks(findings.found)
+
+
+class Lent:
+    """A connection through such a pooler."""
+
+    def __init__(self, sessions: list[Connection]) -> None:
+        self._sessions = cycle(sessions)
+
+    def execute(self, statement: bytes) -> Any:
+        return next(self._sessions).execute(statement)
 
 
 class Cluster:

@@ -1,13 +1,16 @@
 """Exports to S3, over a server of moto's on the loopback: a deletion leaves no version behind."""
 
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from strandline.consumer.exports.place import S3Place
+from strandline.journal.errors import StrandlineError
 from tests.commands import Run
 
 BUCKET = "copies"
@@ -33,6 +36,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     made.create_bucket(Bucket=BUCKET)
     made.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     yield made
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
     server.stop()
 
 
@@ -62,6 +66,29 @@ def test_object_and_folder_are_written_replaced_and_deleted(client: Any, run: Ru
     left = client.list_object_versions(Bucket=BUCKET)
     assert [item["Key"] for item in left["Versions"]] == ["day/activity.csv.md5"]
     assert "DeleteMarkers" not in left
+
+
+@pytest.mark.parametrize("bucket", [BUCKET, "without-versions"])
+def test_replacing_keeps_what_is_there_until_all_is_written(
+    client: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.create_bucket(Bucket="without-versions")
+    place = S3Place(f"s3://{bucket}/a.csv")
+    with place.staged(1) as path:
+        path.write_bytes(b"first")
+    with pytest.raises(StrandlineError), place.staged(2) as path:  # noqa: PT012
+        path.write_bytes(b"second")
+        monkeypatch.setattr(place._client, "upload_file", refuse)
+    assert client.get_object(Bucket=bucket, Key="a.csv")["Body"].read() == b"first"
+    again = S3Place(f"s3://{bucket}/a.csv")
+    with again.staged(3) as path:
+        path.write_bytes(b"third")
+    assert client.get_object(Bucket=bucket, Key="a.csv")["Body"].read() == b"third"
+    assert len(client.list_object_versions(Bucket=bucket)["Versions"]) == 1
+
+
+def refuse(*_: object) -> None:
+    raise EndpointConnectionError(endpoint_url="x")
 
 
 def test_bucket_that_is_not_there_is_said(client: Any, run: Run) -> None:
