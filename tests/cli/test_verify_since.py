@@ -130,3 +130,17 @@ def test_the_auditor_verifies_and_records_but_not_the_time_or_the_name(stored: R
             "SELECT first_no, last_no, level, began_at < ended_at, verified_by = session_user FROM journal.verification"
         ).fetchall()
     assert rows == [(0, 8, "full", True, True)]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--since", "last"]])
+def test_a_store_that_was_cut_back_is_a_fault(stored: Run, database: str, arguments: list[str]) -> None:
+    """Its chain holds; only what was recorded shows that it once was longer."""
+    assert stored("verify").status == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DELETE FROM journal.block WHERE sequence_no = 8")
+        connection.execute(
+            "UPDATE journal.mark SET sequence_no = 7,"
+            " block_hash = (SELECT block_hash FROM journal.block WHERE sequence_no = 7)"
+        )
+    found = stored("verify", *arguments, "--json").json
+    assert (8, "verified") in [(one["sequenceNo"], one["fault"]) for one in found["faults"]]
