@@ -35,6 +35,7 @@ def status_json(
         **found.claims.as_dict(),
         "mark_moved_at": found.moved_at.isoformat() if found.moved_at else None,
         "digest_checks": [one.as_dict() for one in found.digest_checks],
+        "verification": None if found.verification is None else found.verification.as_dict(),
         "streams": [_stream_json(one) for one in streams],
         "workers": [_worker_json(one) for one in workers],
         "hints": list(hints),

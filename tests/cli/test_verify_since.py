@@ -48,6 +48,15 @@ def test_a_full_verification_says_so_and_is_where_the_next_begins(stored: Run) -
     assert "Not verified now, but at 2" in stored("verify", "--since", "4").out
 
 
+def test_status_says_what_was_verified_when(stored: Run) -> None:
+    assert stored("status", "--json").json["verification"] is None
+    stored("verify", "--since", "5")
+    stored("verify")
+    told = stored("status", "--json").json["verification"]
+    assert (told["first"], told["last"], told["level"]) == (0, 8, "full")
+    assert "`verify` held for blocks 0 to 8 at 2" in stored("status").out
+
+
 def test_last_without_a_record_checks_every_block(stored: Run) -> None:
     found = stored("verify", "--since", "last")
     assert "No verification of this store is recorded" in found.err
