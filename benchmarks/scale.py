@@ -210,7 +210,9 @@ def batch(store: Store) -> tuple[int, float]:
 def find_person(store: Store) -> tuple[int, float]:
     name = "Licence.licenceId"
     with connect(store.url, autocommit=True) as connection:
-        connection.execute("SELECT journal.ensure_found_by('Licence', 'licenceId')")  # as a composed projection does
+        connection.execute(
+            "SELECT journal.ensure_found_by('{Licence}', '{licenceId}')"
+        )  # as a composed projection does
 
         def ask() -> list[Any]:
             return find_subject(connection, {name: ("Licence", "licenceId")}, name, store.value)

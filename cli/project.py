@@ -14,6 +14,7 @@ def project(as_json: AsJson = False) -> int:
     """
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.purge import hide
+    from strandline.consumer.erasure.subjects import index_subjects
     from strandline.consumer.generations.hints import find_hints
     from strandline.consumer.generations.state import statuses
     from strandline.consumer.generations.stores import open_stores
@@ -21,6 +22,8 @@ def project(as_json: AsJson = False) -> int:
     projections = discover_projections()
     with open_store() as (settings, url):
         stores = open_stores(settings, url)
+        with connect(url) as connection:
+            index_subjects(connection, settings.subject_fields)
         with meter("items") as shown:
             hide(url, projections, stores, shown.report)
         with connect(url) as connection:

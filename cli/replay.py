@@ -185,6 +185,7 @@ def replay_and_project(
     """Ingest the sources, project up to the mark, and apply every redaction, with progress."""
     from strandline.consumer.database.connection import connect
     from strandline.consumer.erasure.purge import hide
+    from strandline.consumer.erasure.subjects import index_subjects
     from strandline.consumer.generations.stores import open_stores
     from strandline.consumer.intake.replay import replay_sources
     from strandline.consumer.monitoring.status import read_status
@@ -196,6 +197,8 @@ def replay_and_project(
             url, sources, settings, trust_deletions=trust_deletions, restoring=restoring, progress=progress
         )
     started = time.monotonic()
+    with connect(url) as connection:
+        index_subjects(connection, settings.subject_fields)
     with meter("items") as shown:
         residue = hide(url, projections, stores, shown.report)
     seconds = time.monotonic() - started

@@ -128,6 +128,8 @@ def _say_status(found: "Status", exports: "Sequence[Export]", *, show_all: bool)
         say(f"Data not verified: {blocks} known only from JSON (level chain); replay the export in Ion.")
     for text in restored_text(found.restored):
         say(text)
+    if (done := found.verification) is not None:
+        say(f"`verify` held for {span(done.first_no, done.last_no)} at {_utc(done.began_at)}.")
     if found.claims.graft is not None:
         say(f"Blocks {found.claims.graft:,} and later were written by Strandline, not QLDB.")
     if found.head is not None and found.head != found.mark:

@@ -148,7 +148,7 @@ def _verify_store(
         with connect(url, role=AUDITOR) as connection:
             mark = read_mark(connection)
             highest = head(connection)
-            first_no = _since(connection, since)
+            first_no = _since(connection, since, mark.sequence_no)
         if highest is not None and highest > mark.sequence_no >= mark.origin:
             note(f"Not verified: blocks above the mark, up to {highest:,}; see `strandline status`.")
         progress = Counter(shown, "verifying", mark.sequence_no + 1 - max(mark.origin, first_no or 0))
@@ -176,7 +176,7 @@ def _verify_store(
         )
 
 
-def _since(connection: "Connection", since: str | None) -> int | None:
+def _since(connection: "Connection", since: str | None, mark: int) -> int | None:
     """Return the block to begin at. `last` is the last block of the verification that reached furthest."""
     from strandline.consumer.store.verifications import read_last
 
@@ -190,7 +190,7 @@ def _since(connection: "Connection", since: str | None) -> int | None:
     if last is None:
         note("No verification of this store is recorded: every block is checked.")
         return None
-    return last.last_no
+    return min(last.last_no, mark)  # a mark that was set back is a fault
 
 
 def _record(found: "Verification", saved: "SavedDigest | None", tip: int | None) -> None:

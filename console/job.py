@@ -2,6 +2,7 @@
 
 import sys
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import asdict
 from threading import Lock
 from typing import Any
@@ -12,6 +13,7 @@ from psycopg.types.json import Jsonb
 from strandline.console.jobs import Job, read_job
 from strandline.consumer.background import Background, stop_all
 from strandline.consumer.database.connection import connect, open_database
+from strandline.consumer.database.errors import DatabaseError
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.stores import open_stores
 from strandline.consumer.logging import start_logging
@@ -127,7 +129,8 @@ def _verify(settings: Settings, url: str, job: Job, progress: Progress) -> tuple
     check_tip(found, saved, tip)
     if saved is not None:
         record_check(url, found, saved, tip, job.started_by)
-    record_verification(url, found)
+    with suppress(DatabaseError):  # the answer counts, even if it cannot be recorded
+        record_verification(url, found)
     return found.ok, verification_json(found, tip)
 
 

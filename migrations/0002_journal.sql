@@ -154,7 +154,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Fields by whose text documents are found, of one table, or ('') of any; composed projections ask for them.
+-- Fields by whose text documents are found, of one table, or ('') of any: those that composed projections look up, and
+-- those that identify people.
 CREATE TABLE journal.found_by (
     table_name text NOT NULL,
     field      text NOT NULL,
@@ -203,21 +204,26 @@ BEGIN
     END IF;
 END $$;
 
--- Let documents be found by a field from now on; intake and the mark wait until the present texts are there.
-CREATE FUNCTION journal.ensure_found_by(found_table text, found_field text) RETURNS void LANGUAGE plpgsql AS $$
+-- Let documents be found by these fields of these tables ('': of any) from now on. The present texts are added in one pass
+-- over the journal, for which intake and the mark wait.
+CREATE FUNCTION journal.ensure_found_by(found_tables text[], found_fields text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM journal.found_by WHERE table_name = found_table AND field = found_field) THEN
+    IF EXISTS (
+        SELECT FROM unnest(found_tables, found_fields) AS f (table_name, field)
+        WHERE NOT EXISTS (SELECT FROM journal.found_by b WHERE b.table_name = f.table_name AND b.field = f.field))
+    THEN
         LOCK TABLE journal.strand_lock IN EXCLUSIVE MODE;
-        INSERT INTO journal.found_by (table_name, field) VALUES (found_table, found_field) ON CONFLICT DO NOTHING;
-        IF FOUND THEN
-            INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
-            SELECT DISTINCT found_table, found_field, hashtextextended(r.data ->> found_field, 0) AS text_hash,
-                   r.document_id
-            FROM journal.revision r
-            WHERE r.sequence_no <= (SELECT m.sequence_no FROM journal.mark m) AND found_table IN (r.table_name, '')
-              AND r.data ->> found_field IS NOT NULL
-            ORDER BY 3, 4;
-        END IF;
+        WITH added AS (
+            INSERT INTO journal.found_by (table_name, field)
+            SELECT DISTINCT f.table_name, f.field FROM unnest(found_tables, found_fields) AS f (table_name, field)
+            ON CONFLICT DO NOTHING
+            RETURNING table_name, field
+        )
+        INSERT INTO journal.found_text (table_name, field, text_hash, document_id)
+        SELECT DISTINCT a.table_name, a.field, hashtextextended(r.data ->> a.field, 0) AS text_hash, r.document_id
+        FROM journal.revision r JOIN added a ON a.table_name IN (r.table_name, '')
+        WHERE r.sequence_no <= (SELECT m.sequence_no FROM journal.mark m) AND r.data ->> a.field IS NOT NULL
+        ORDER BY 1, 2, 3, 4;
     END IF;
 END $$;
 

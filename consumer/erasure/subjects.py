@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Identifier
 
-from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.projection.definition import Projection, RowProjection
 from strandline.journal.errors import UsageError
 
@@ -21,6 +21,7 @@ FIND_BY_READING = """
     SELECT DISTINCT document_id FROM journal.revision
     WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND state = 'normal'
       AND %(table)s IN (table_name, '') AND data ->> %(field)s = %(value)s"""
+INDEX = "SELECT journal.ensure_found_by(%s::text[], %s::text[])"
 IS_INDEXED = "SELECT EXISTS (SELECT FROM journal.found_by WHERE table_name = %(table)s AND field = %(field)s)"
 READ_VERSIONS = """
     SELECT r.table_name, r.document_id, r.version, r.sequence_no, r.state, r.tx_time,
@@ -69,13 +70,23 @@ def identifier_fields(projections: Iterable[Projection], declared: Sequence[str]
     return dict(sorted(fields.items()))
 
 
+def index_subjects(connection: Connection, declared: Sequence[str]) -> None:
+    """Let people be found by the fields of the setting, as they are by those of the projections; commits.
+
+    Intake waits while the texts are added the first time. Raises `UsageError`.
+    """
+    fields = [(table or "", field) for table, field in identifier_fields((), declared).values()]
+    with connection.transaction():
+        connection.execute(INDEX, columns_of(fields, 2))
+
+
 def find_subject(
     connection: Connection, fields: Mapping[str, tuple[str | None, str]],
     name: str, value: str,
 ) -> list[SubjectRevision]:  # fmt: skip
     """Return every version of every document that has, or had, the value in the field.
 
-    Reads the whole journal unless a composed projection looks documents up by this field.
+    Reads the whole journal if the field is of the setting alone and `index_subjects` has not been called since.
 
     Raises `UsageError` if the field is not declared.
     """

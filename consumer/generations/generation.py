@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from strandline.consumer.database.connection import Connection
-from strandline.consumer.projection.definition import BlockProjection, ComposedProjection, Projection
+from strandline.consumer.projection.definition import BlockProjection, Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.projector.lookup import ensure_indexes
 from strandline.consumer.sinks import record_tables
@@ -117,8 +117,7 @@ def insert(connection: Connection, projection: Projection, *, prefix: str = "", 
 
     Its record tables are created, bare if a backfill is to fill it. `prefix` is that of its table's or index's name.
     """
-    if isinstance(projection, ComposedProjection):
-        ensure_indexes(connection, projection)
+    ensure_indexes(connection, projection)
     parameters = {
         "name": projection.name,
         "prefix": prefix,

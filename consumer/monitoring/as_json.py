@@ -39,6 +39,7 @@ def status_json(
         "mark_moved_at": found.moved_at.isoformat() if found.moved_at else None,
         "digest_checks": [one.as_dict() for one in found.digest_checks],
         **listed,
+        "verification": None if found.verification is None else found.verification.as_dict(),
         "streams": [stream_json(one) for one in streams],
         "workers": [_worker_json(one) for one in workers],
         "hints": list(hints),

@@ -17,6 +17,7 @@ from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.digest_checks import DigestCheck, read_checks
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 from strandline.consumer.store.restored import RestoredCounts, read_restored
+from strandline.consumer.store.verifications import StoreVerification, read_last
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
@@ -86,6 +87,7 @@ class Status:
     """One snapshot. `mark` is None while the store has no block up to the mark, `head` while it has none at all.
 
     `moved_at` is when the mark last rose; `digest_checks` are the latest checks of saved digests, the newest first.
+    `verification` is the recorded one that reached furthest.
     """
 
     strand_id: str | None
@@ -103,6 +105,7 @@ class Status:
     restored: RestoredCounts
     moved_at: datetime | None = None
     digest_checks: list[DigestCheck] = field(default_factory=list)
+    verification: StoreVerification | None = None
 
     @property
     def waits(self) -> bool:
@@ -134,6 +137,7 @@ def read_status(
             claims=read_claims(connection),
             moved_at=_row(connection, READ_MOVED)[0],
             digest_checks=read_checks(connection, CHECKS_SHOWN),
+            verification=read_last(connection),
             restored=read_restored(connection),
         )
 

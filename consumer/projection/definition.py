@@ -159,6 +159,7 @@ class RowProjection:
     indexes: tuple[tuple[str, ...], ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    shards: int | None = None  # of the index in OpenSearch; None: OpenSearch's default
     subjects: tuple[str, ...] = ()
     fields: tuple[str, ...] | None = None
     code_hash: str = ""  # set by discovery
@@ -177,6 +178,7 @@ class BlockProjection:
     indexes: tuple[tuple[str, ...], ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    shards: int | None = None  # of the index in OpenSearch; None: OpenSearch's default
     code_hash: str = ""  # set by discovery
 
 
@@ -232,6 +234,7 @@ class ComposedProjection:
     computed: tuple[Computed, ...] = ()
     store: Store = "postgresql"
     analysis: Mapping[str, object] | None = None  # the index's analyzers in OpenSearch
+    shards: int | None = None  # of the index in OpenSearch; None: OpenSearch's default
     fields: tuple[str, ...] | None = None
     code_hash: str = ""  # set by discovery
 

@@ -29,7 +29,7 @@ def fingerprint(projection: Projection) -> str:
     declaration = [
         f"{field.name}={_text(getattr(projection, field.name))}"
         for field in fields(projection)
-        if field.name != "code_hash"
+        if field.name != "code_hash" and (field.name != "shards" or projection.shards is not None)
     ]
     return hashlib.sha256("\n".join([type(projection).__name__, code, *declaration]).encode()).hexdigest()
 

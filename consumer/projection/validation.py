@@ -19,6 +19,8 @@ from strandline.consumer.projection.definition import (
     computed,
 )
 
+MOST_SHARDS = 1_024  # OpenSearch's own limit
+
 
 def find_fault(projection: Projection) -> str | None:
     """Return what is wrong with the declaration: the field, the problem and the values allowed; None if it is valid."""
@@ -40,6 +42,8 @@ def _faults(projection: Projection) -> Iterator[str]:
     for index in projection.indexes:
         yield from _tuple("indexes", index, empty=False)
     yield from _mapping("analysis", projection.analysis)
+    if projection.shards is not None and projection.shards not in range(1, MOST_SHARDS + 1):
+        yield f"shards is {projection.shards!r}; allowed are 1 to {MOST_SHARDS:,}."
     if isinstance(projection, ComposedProjection):
         yield from _composed(projection)
     else:
@@ -99,8 +103,8 @@ def _names(projection: Projection) -> Iterator[str]:
 
 def _store(projection: Projection) -> Iterator[str]:
     if projection.store == "postgresql":
-        if projection.analysis or any(column.mapping for column in projection.columns):
-            yield "analysis and mapping are for store='opensearch' only."
+        if projection.analysis or projection.shards or any(column.mapping for column in projection.columns):
+            yield "analysis, shards and mapping are for store='opensearch' only."
         return
     if projection.readers != "analysts":
         yield "readers is 'cleared'; a read model in OpenSearch may not be restricted."

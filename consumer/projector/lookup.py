@@ -4,12 +4,18 @@ from collections.abc import Collection, Mapping
 
 from psycopg.sql import SQL, Composed
 
-from strandline.consumer.database.connection import Connection
-from strandline.consumer.projection.definition import ComposedProjection, KeyLookup, Revision
+from strandline.consumer.database.connection import Connection, columns_of
+from strandline.consumer.projection.definition import (
+    ComposedProjection,
+    KeyLookup,
+    Projection,
+    Revision,
+    RowProjection,
+)
 from strandline.consumer.projector.composition import Documents
 from strandline.consumer.projector.revision_reader import RevisionReader, reader_for
 
-ENSURE_INDEX = "SELECT journal.ensure_found_by(%s, %s)"
+ENSURE_INDEX = "SELECT journal.ensure_found_by(%s::text[], %s::text[])"
 
 # Candidates are documents that have, or had, a text of this hash; the caller checks that the document's current
 # revision has the text.
@@ -32,11 +38,18 @@ FIND = """
 BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 
-def ensure_indexes(connection: Connection, projection: ComposedProjection) -> None:
-    """Let documents be found by the projection's look-ups; intake waits while they are filled the first time."""
-    for table, fields in projection.lookups.items():
-        for field in fields:
-            connection.execute(ENSURE_INDEX, [table, field])
+def ensure_indexes(connection: Connection, projection: Projection) -> None:
+    """Let documents be found by the projection's look-ups, and people by its subjects.
+
+    Intake waits while the texts are added the first time.
+    """
+    fields: list[tuple[str, str]] = []
+    if isinstance(projection, ComposedProjection):
+        fields = [(table, field) for table, named in projection.lookups.items() for field in named]
+    elif isinstance(projection, RowProjection):
+        fields = [(table, field) for table, _, field in (one.partition(".") for one in projection.subjects)]
+    if fields:
+        connection.execute(ENSURE_INDEX, columns_of(fields))
 
 
 def find(

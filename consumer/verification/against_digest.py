@@ -3,7 +3,10 @@
 from base64 import b64encode
 from dataclasses import asdict
 
+import psycopg
+
 from strandline.consumer.database.connection import AUDITOR, connect
+from strandline.consumer.database.errors import describe_error
 from strandline.consumer.store.digest_checks import add_check
 from strandline.consumer.store.verifications import add_verification
 from strandline.consumer.verification.verify import Verification
@@ -26,11 +29,17 @@ def record_check(url: str, found: Verification, saved: SavedDigest, tip: int | N
 
 
 def record_verification(url: str, found: Verification) -> None:
-    """Record that these blocks of the store were verified, if nothing was found that speaks against it."""
+    """Record that these blocks of the store were verified, if nothing was found that speaks against it.
+
+    Raises `DatabaseError`.
+    """
     scope = found.scope
     if scope is not None and found.ok:
-        with connect(url, role=AUDITOR) as connection:
-            add_verification(connection, scope.first_no, scope.last_no, found.level, scope.began_at)
+        try:
+            with connect(url, role=AUDITOR) as connection:
+                add_verification(connection, scope.first_no, scope.last_no, found.level, scope.began_at)
+        except psycopg.Error as error:  # of a database that takes no writes
+            raise describe_error(error) from None
 
 
 def check_tip(found: Verification, saved: SavedDigest | None, tip: int | None) -> None:

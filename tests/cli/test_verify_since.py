@@ -48,6 +48,15 @@ def test_a_full_verification_says_so_and_is_where_the_next_begins(stored: Run) -
     assert "Not verified now, but at 2" in stored("verify", "--since", "4").out
 
 
+def test_status_says_what_was_verified_when(stored: Run) -> None:
+    assert stored("status", "--json").json["verification"] is None
+    stored("verify", "--since", "5")
+    stored("verify")
+    told = stored("status", "--json").json["verification"]
+    assert (told["first"], told["last"], told["level"]) == (0, 8, "full")
+    assert "`verify` held for blocks 0 to 8 at 2" in stored("status").out
+
+
 def test_last_without_a_record_checks_every_block(stored: Run) -> None:
     found = stored("verify", "--since", "last")
     assert "No verification of this store is recorded" in found.err
@@ -130,3 +139,17 @@ def test_the_auditor_verifies_and_records_but_not_the_time_or_the_name(stored: R
             "SELECT first_no, last_no, level, began_at < ended_at, verified_by = session_user FROM journal.verification"
         ).fetchall()
     assert rows == [(0, 8, "full", True, True)]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--since", "last"]])
+def test_a_store_that_was_cut_back_is_a_fault(stored: Run, database: str, arguments: list[str]) -> None:
+    """Its chain holds; only what was recorded shows that it once was longer."""
+    assert stored("verify").status == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DELETE FROM journal.block WHERE sequence_no = 8")
+        connection.execute(
+            "UPDATE journal.mark SET sequence_no = 7,"
+            " block_hash = (SELECT block_hash FROM journal.block WHERE sequence_no = 7)"
+        )
+    found = stored("verify", *arguments, "--json").json
+    assert (8, "verified") in [(one["sequenceNo"], one["fault"]) for one in found["faults"]]

@@ -204,7 +204,7 @@ class TestAppender:
             txn.redact_revision({"strandId": address[0], "sequenceNo": address[1]}, table_id, first)
 
         with psycopg.connect(database) as connection:
-            connection.execute("SELECT journal.ensure_found_by('Licence', 'licenceId')")
+            connection.execute("SELECT journal.ensure_found_by('{Licence}', '{licenceId}')")
         first, second = (insert(licences, {"licenceId": f"L{number}"}) for number in (1, 2))
         licences.execute(change)
         licences.execute(lambda txn: txn.create_table("Other"))

@@ -18,6 +18,7 @@ T = TypeVar("T")
 # Seconds to wait for an answer, here and in the server: a lease outlives two of these.
 SECONDS = 10
 LIMITS = {"request_timeout": SECONDS, "timeout": f"{SECONDS}s", "cluster_manager_timeout": f"{SECONDS}s"}
+LACKS_SHARDS = "OpenSearch answers without some of the index's shards."
 _PAGE = 2_000
 _SCROLL = "2m"
 
@@ -31,9 +32,14 @@ class _Hits(msgspec.Struct):
     hits: list[_Hit]
 
 
+class _Shards(msgspec.Struct):
+    failed: int
+
+
 class _Page(msgspec.Struct):
     hits: _Hits
     scroll_id: str = msgspec.field(name="_scroll_id")
+    shards: _Shards = msgspec.field(name="_shards")
 
 
 _JSON = {"content-type": "application/json"}
@@ -43,11 +49,20 @@ _READ_PAGE = msgspec.json.Decoder(_Page)
 def count(client: OpenSearch, name: str) -> int:
     """Return the number of rows under an alias, without nested documents."""
 
-    def ask() -> int:
-        client.indices.refresh(index=name)
-        return int(client.count(index=name)["count"])
+    refresh(client, name)
+    return int(of_all_shards(asked(lambda: client.count(index=name)))["count"])
 
-    return asked(ask)
+
+def refresh(client: OpenSearch, name: str) -> None:
+    """Let whatever was written be found. Raises `StoreFailed`."""
+    of_all_shards(asked(lambda: client.indices.refresh(index=name)))
+
+
+def of_all_shards(answer: Any) -> Any:
+    """Return the answer; raises `StoreFailed` if a shard did not contribute to it, which OpenSearch calls a success."""
+    if answer["_shards"]["failed"]:
+        raise StoreFailed(LACKS_SHARDS)
+    return answer
 
 
 def row_hash(row_id: str, source: bytes) -> int:
@@ -58,7 +73,7 @@ def row_hash(row_id: str, source: bytes) -> int:
 def summary(client: OpenSearch, name: str) -> Summary:
     """Return the number of rows of an index, and the sum of their hashes. Raises `StoreFailed`."""
     rows = checksum = 0
-    asked(lambda: client.indices.refresh(index=name))
+    refresh(client, name)
     for hits in _pages(client, name):
         rows += len(hits)
         checksum += sum([row_hash(hit.id, bytes(hit.source)) for hit in hits])
@@ -66,7 +81,8 @@ def summary(client: OpenSearch, name: str) -> Summary:
 
 
 def _pages(client: OpenSearch, name: str) -> Iterator[list[_Hit]]:
-    page = _page(client, f"/{name}/_search?scroll={_SCROLL}", {"size": _PAGE, "sort": ["_doc"]})
+    path = f"/{name}/_search?scroll={_SCROLL}&allow_partial_search_results=false"
+    page = _page(client, path, {"size": _PAGE, "sort": ["_doc"]})
     try:
         while page.hits.hits:
             yield page.hits.hits
@@ -80,7 +96,10 @@ def _page(client: OpenSearch, path: str, body: dict[str, Any]) -> _Page:
     """Read a page by a request below the client's own, which would decode every row."""
     connection = client.transport.get_connection()
     _, _, text = asked(lambda: connection.perform_request("POST", path, body=msgspec.json.encode(body), headers=_JSON))
-    return _READ_PAGE.decode(text)
+    page = _READ_PAGE.decode(text)
+    if page.shards.failed:
+        raise StoreFailed(LACKS_SHARDS)
+    return page
 
 
 def asked(ask: Callable[[], T]) -> T:

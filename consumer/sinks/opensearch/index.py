@@ -59,6 +59,8 @@ def index_body(projection: Projection, relation: str, store: str, *, bare: bool 
     properties |= {name: SOURCE_FIELDS[name] for name in source_names(projection)}
     index = BARE["index"] if bare else {"refresh_interval": REFRESH}
     settings: dict[str, Any] = {"index": {"gc_deletes": GC_DELETES, **index}}
+    if projection.shards is not None:
+        settings["index"]["number_of_shards"] = projection.shards
     if projection.analysis:
         settings["analysis"] = dict(projection.analysis)
     meta = {

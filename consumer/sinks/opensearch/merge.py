@@ -16,7 +16,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout
 
 from strandline.consumer.sinks.contract import StoreLacks
-from strandline.consumer.sinks.opensearch.client import asked
+from strandline.consumer.sinks.opensearch.client import asked, of_all_shards, refresh
 
 PERIOD = "index.soft_deletes.retention_lease.period"
 LOWERED = "0s"
@@ -117,7 +117,7 @@ class _Index:
         if self._counts().merges == 0:
             asked(self._force_merge)
         self._flush()
-        asked(lambda: self._indices.refresh(index=self.name))
+        refresh(self._client, self.name)
         return self._counts()
 
     def _force_merge(self) -> None:
@@ -126,7 +126,8 @@ class _Index:
             self._indices.forcemerge(index=self.name, params=parameters)
 
     def _flush(self) -> None:
-        asked(lambda: self._indices.flush(index=self.name, params={"force": "true", "wait_if_ongoing": "true"}))
+        parameters = {"force": "true", "wait_if_ongoing": "true"}
+        of_all_shards(asked(lambda: self._indices.flush(index=self.name, params=parameters)))
 
     def _counts(self) -> _IndexCounts:
         found = self._stats("docs,translog,search,merge")
@@ -139,7 +140,7 @@ class _Index:
         )
 
     def _stats(self, metric: str) -> Any:
-        return asked(lambda: self._indices.stats(index=self.name, metric=metric))["_all"]["total"]
+        return of_all_shards(asked(lambda: self._indices.stats(index=self.name, metric=metric)))["_all"]["total"]
 
 
 @contextmanager

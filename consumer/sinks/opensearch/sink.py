@@ -20,7 +20,7 @@ from strandline.consumer.sinks.contract import (
     Summary,
 )
 from strandline.consumer.sinks.opensearch.bulk import REQUEST_SECONDS
-from strandline.consumer.sinks.opensearch.client import LIMITS, asked, count, summary
+from strandline.consumer.sinks.opensearch.client import LIMITS, asked, count, of_all_shards, summary
 from strandline.consumer.sinks.opensearch.index import COMPLETED, index_body, source_names
 from strandline.consumer.sinks.opensearch.index_rows import IndexRows
 from strandline.consumer.sinks.opensearch.initial_writer import InitialWriter
@@ -59,9 +59,7 @@ class OpensearchSink(IndexRows, Sink):
         row_records.index_first(self._connection, self._generation)
         asked(lambda: indices.put_settings(index=self._relation, body=COMPLETED, params=LIMITS))
         waiting = {"wait_if_ongoing": "true", "request_timeout": REQUEST_SECONDS}
-        flushed = asked(lambda: indices.flush(index=self._relation, params=waiting))
-        if flushed["_shards"]["failed"]:
-            raise StoreFailed("OpenSearch could not make durable what it has accepted.")
+        of_all_shards(asked(lambda: indices.flush(index=self._relation, params=waiting)))
         recorded_rows = row_records.count(self._connection, self._generation) - len(self._forgotten)
         if count(self._client, self._relation) != recorded_rows:
             raise StoreFailed("OpenSearch has lost rows that it had accepted, or has others.")

@@ -3,7 +3,8 @@
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.erasure.subjects import find_subject, identifier_fields
+from strandline.consumer.erasure import subjects
+from strandline.consumer.erasure.subjects import find_subject, identifier_fields, index_subjects
 from strandline.journal.errors import UsageError
 from tests.consumer.erasure.canaries import WITHHELD, canaries
 from tests.consumer.erasure.conftest import PROJECTIONS, Replayed
@@ -47,3 +48,23 @@ def test_field_that_is_not_declared_is_refused(store: Replayed) -> None:
     assert "Somebody" not in str(error.value)
     with pytest.raises(UsageError, match="is not a field"):
         identifier_fields((), ("a.b.c",))
+
+
+@pytest.mark.parametrize("name", ["Licence.licenceId", "Licence.county", "firstName"])
+def test_no_declared_field_needs_the_whole_journal(store: Replayed, name: str) -> None:
+    """Fields of a projection are indexed with its generation, those of the setting on request."""
+    made = canaries(documents=2)
+    store.replay(made.blocks[: made.first_redaction])
+    declared = () if name == "Licence.licenceId" else (name,)
+    with connect(store.url) as connection:
+        index_subjects(connection, declared)
+        table, _, field = name.rpartition(".")
+        read = "SELECT document_id FROM journal.revision WHERE data ->> %s = %s"
+        (value,) = connection.execute(
+            "SELECT data ->> %s FROM journal.revision WHERE data ->> %s IS NOT NULL LIMIT 1", [field, field]
+        ).fetchone() or ("",)
+        expected = {id_ for (id_,) in connection.execute(read, [field, value])}
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(subjects, "FIND_BY_READING", "SELECT 1/0")
+            found = find_subject(connection, FIELDS | {name: (table or None, field)}, name, value)
+    assert {one.document_id for one in found} == expected != set()

@@ -218,6 +218,8 @@ def test_projections_are_found_in_packages_below_and_in_single_modules() -> None
         (MODULE.replace(", rows)", ', rows, fields="label")'), "fields is 'label'; allowed is a tuple"),
         (MODULE.replace(", rows)", ", rows, analysis=7)"), "analysis is 7"),
         (MODULE.replace(", rows)", ', rows, analysis={"analyzer": {}})'), "for store='opensearch' only"),
+        (MODULE.replace(", rows)", ", rows, shards=0)"), "shards is 0; allowed are 1 to 1,024"),
+        (MODULE.replace(", rows)", ", rows, shards=2)"), "for store='opensearch' only"),
         (MODULE.replace(", rows)", ", [])"), "rows is \\[\\]; allowed is a function"),
         (MODULE.replace('("T",)', "()"), "tables is empty"),
         (MODULE.replace('("T",)', '("T")'), "tables is 'T'; allowed is a tuple"),

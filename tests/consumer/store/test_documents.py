@@ -100,7 +100,7 @@ def test_documents_are_found_by_every_text_that_is_not_erased(
         {"revisions": (Revision("A", 1, {"name": "Eve"}), Revision("C", 0, {"name": "Ada"}, table="Other"))},
         {"redactions": ((0, "A", 0),)},
     )
-    ensure = "SELECT journal.ensure_found_by('Licence', 'name'), journal.ensure_found_by('', 'n')"
+    ensure = "SELECT journal.ensure_found_by('{Licence,\"\"}', '{name,n}')"
     expected = [("Licence", "name", "A"), ("Licence", "name", "B")]
     if not later:
         connection.execute(ensure)

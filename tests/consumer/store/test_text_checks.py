@@ -34,7 +34,7 @@ def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database, autocommit=True) as connection:
         store = JournalWriter(connection)
         store.begin_strand(STRAND, 0)
-        connection.execute("SELECT journal.ensure_found_by('Licence', 'name')")
+        connection.execute("SELECT journal.ensure_found_by('{Licence}', '{name}')")
         blocks = chain(
             {"revisions": (Revision("A", 0, {"name": "Ada"}), Revision("B", 0, {"name": "Bob"}))},
             {"revisions": (Revision("A", 1, {"name": "Eve"}), Revision("B", 1, None, state="deleted"))},

@@ -19,6 +19,8 @@ from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.contract import LeaseLost, RejectedRow, Replacement, StoreFailed, Turn
 from strandline.consumer.sinks.opensearch import bulk as search_bulk
 from strandline.consumer.sinks.opensearch import initial_writer
+from strandline.consumer.sinks.opensearch.client import count
+from strandline.consumer.sinks.opensearch.search import rows_of
 from strandline.consumer.sinks.opensearch.sink import OpensearchSink
 from tests.consumer.sinks.contract import COMPOSED, CURRENT, HISTORY, KEYED, Row, SinkContract
 from tests.opensearch.proxy import Passing, Proxy
@@ -57,6 +59,7 @@ class Outside:
         return sink
 
     def sink(self, projection: Projection, client: OpenSearch, *, bare: bool = False) -> OpensearchSink:
+        projection = replace(projection, shards=2)
         relation = f"{projection.name}_1"
         known = self.connection.execute("SELECT generation FROM projection.generation WHERE relation = %s", [relation])
         row = known.fetchone()
@@ -191,6 +194,11 @@ class TestIndex(Outside):
         old.show()
         old.show()
         assert set(self.client.indices.get_alias(name="current")) == {"current_1"}
+
+    def test_index_has_the_shards_of_its_projection(self) -> None:
+        self.made(CURRENT)
+        settings = self.client.indices.get_settings(index=f"{CURRENT.name}_1")
+        assert [one["settings"]["index"]["number_of_shards"] for one in settings.values()] == ["2"]
 
     def test_foreign_index_is_not_written(self) -> None:
         sink = self.made(CURRENT)
@@ -465,3 +473,28 @@ def test_bulk_failure_is_unanswered_if_any_request_is(monkeypatch: pytest.Monkey
     with pytest.raises(StoreFailed, match="refused") as raised:
         bulk.send({"d0": b"{}", "d1": b"{}"}, 1, time.monotonic() + 10)
     assert raised.value.unanswered
+
+
+def test_answer_of_some_shards_alone_is_a_failure() -> None:
+    """OpenSearch calls it a success. What was not asked may have redacted data."""
+
+    class Indices:
+        @staticmethod
+        def refresh(index: str) -> dict[str, Any]:
+            return {"_shards": {"total": 2, "successful": 2, "failed": 0}}
+
+    class Partial:
+        indices = Indices
+
+        @staticmethod
+        def search(**_: object) -> dict[str, Any]:
+            return {"_shards": {"total": 2, "successful": 1, "failed": 1}, "hits": {"hits": []}}
+
+        @staticmethod
+        def count(**_: object) -> dict[str, Any]:
+            return {"_shards": {"total": 2, "successful": 1, "failed": 1}, "count": 7}
+
+    client: Any = Partial()
+    for ask in (lambda: list(rows_of(client, "i", [("D", 0)])), lambda: count(client, "i")):
+        with pytest.raises(StoreFailed, match="without some of the index's shards"):
+            ask()
