@@ -14,7 +14,7 @@ from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.sinks.contract import StoreLacks
 
 READ_ORIGIN = "SELECT origin FROM journal.mark"
-# A first generation, which has no live one, is resumed or dropped by the next projector (first_fill.py).
+# A first generation, which has no live one, is resumed or dropped by the next projector (first_generation.py).
 READ_UNCLEAN = """
     SELECT b.generation FROM projection.generation b, journal.mark m
     WHERE b.projection = %(name)s AND b.state = 'building'
