@@ -12,7 +12,7 @@ from benchmarks.measuring import Figure, Options
 
 # Each is a module of this folder with `measure(options: Options) -> Iterator[Figure]`, and with `REVISIONS` if its
 # default differs.
-GROUPS = ("journal", "composed", "ledger", "drivers", "redaction", "rebuild", "worker", "failover", "scale")
+GROUPS = ("whole", "journal", "composed", "ledger", "drivers", "redaction", "rebuild", "worker", "failover", "scale")
 
 REVISIONS = 100_000
 

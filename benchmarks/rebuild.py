@@ -16,6 +16,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import parallel_bulk
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 from benchmarks.journal import checkpoint, make_journal, replay
@@ -42,7 +43,7 @@ READ_RELATION = "SELECT relation FROM projection.generation WHERE projection = %
 def measure(options: Options) -> Iterator[Figure]:
     journal = str(options.folder / "journal")
     run(make_journal, journal, int(options.revisions / _REVISIONS_A_BLOCK), "ION_BINARY")
-    with server(options.folder) as url, database(url, "rebuild") as store, _node(options.folder) as node:
+    with server(options.folder) as url, database(url, "rebuild") as store, node_for(options.folder) as node:
         run(replay, f"{journal}/full", store)
         for name, baseline, step, read in (
             (IN_DATABASE, copy_rows, "COPY", read_database),
@@ -81,7 +82,7 @@ def _nearest(measured: list[Measured], rate: float) -> Measured:
 
 
 @contextmanager
-def _node(folder: Path) -> Iterator[str]:
+def node_for(folder: Path) -> Iterator[str]:
     """The node of STRANDLINE_OPENSEARCH_URL, or one of its own."""
     if given := os.environ.get("STRANDLINE_OPENSEARCH_URL"):
         yield given
@@ -90,13 +91,19 @@ def _node(folder: Path) -> Iterator[str]:
         yield node.url
 
 
-def _stores(store: str, node: str) -> Stores:
-    return open_stores(Settings(opensearch_url=node), store)
+def stores_of(store: str, node: str) -> Stores:
+    """Return the stores, OpenSearch at `node`, which is off if that is empty."""
+    return open_stores(Settings(opensearch_url=node or None, opensearch_prefix=prefix_of(store)), store)
+
+
+def prefix_of(store: str) -> str:
+    """Return the prefix of a store's indexes: several stores share a node."""
+    return f"{conninfo_to_dict(store)['dbname']}-"
 
 
 def project_first(store: str, node: str, name: str) -> tuple[int, float]:
     projection = discover(("strandline.projections",))[name]
-    stores = _stores(store, node)
+    stores = stores_of(store, node)
     with timed() as seconds:
         project(store, {name: projection}, stores=stores)
     with connect(store) as connection:
@@ -105,7 +112,7 @@ def project_first(store: str, node: str, name: str) -> tuple[int, float]:
 
 def rebuild_one(store: str, node: str, name: str) -> tuple[int, float]:
     projections = discover(("strandline.projections",))
-    stores = _stores(store, node) if projections[name].store != "postgresql" else DATABASE_ONLY
+    stores = stores_of(store, node) if projections[name].store != "postgresql" else DATABASE_ONLY
     checkpoint(store)
     with timed() as seconds:
         done = rebuild(store, projections, name, stores=stores)
@@ -141,13 +148,13 @@ def copy_rows(store: str, _: str, name: str) -> tuple[int, float]:
     return rows, seconds[0]
 
 
-def bulk_documents(_: str, node: str, name: str) -> tuple[int, float]:
+def bulk_documents(store: str, node: str, name: str) -> tuple[int, float]:
     """`parallel_bulk` as it is, of the documents as they stand in the index, into one with the same mappings.
 
     Refreshed once a second, as OpenSearch does it unless told, and until all can be found, as after a rebuild.
     """
     client = OpenSearch(hosts=[node], timeout=60, pool_maxsize=16)
-    documents = list(_documents(client, name))
+    documents = list(_documents(client, prefix_of(store) + name))
     body = index_body(discover(("strandline.projections",))[name], "baseline", "benchmark")
     del body["settings"]["index"]["refresh_interval"]
     client.indices.create(index="baseline", body=body)
@@ -210,7 +217,8 @@ def read_database(store: str, _: str, name: str) -> Iterator[Callable[[], int]]:
 
 
 @contextmanager
-def read_outside(_: str, node: str, name: str) -> Iterator[Callable[[], int]]:
+def read_outside(store: str, node: str, name: str) -> Iterator[Callable[[], int]]:
     client = OpenSearch(hosts=[node], timeout=60, max_retries=0)
-    yield lambda: len(client.search(index=name, body={"size": 1})["hits"]["hits"])
+    index = prefix_of(store) + name
+    yield lambda: len(client.search(index=index, body={"size": 1})["hits"]["hits"])
     client.close()

@@ -1,6 +1,7 @@
 """The remains of an interrupted rebuild: a generation that nothing fills until the next one, or half of a cut-over."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations import exclusion, generation
@@ -12,9 +13,10 @@ from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.projection.fingerprint import fingerprint
 from strandline.consumer.sinks.contract import StoreLacks
+from strandline.consumer.sinks.patience import ReadersInTheWay
 
 READ_ORIGIN = "SELECT origin FROM journal.mark"
-# A first generation, which has no live one, is resumed or dropped by the next projector (first_fill.py).
+# A first generation, which has no live one, is resumed or dropped by the next projector (first_generation.py).
 READ_UNCLEAN = """
     SELECT b.generation FROM projection.generation b, journal.mark m
     WHERE b.projection = %(name)s AND b.state = 'building'
@@ -86,7 +88,7 @@ def clean_up(connection: Connection, projection: Projection, stores: Stores) -> 
 def drop_unknown(connection: Connection, known: Collection[str], stores: Stores) -> None:
     """Drop what an interrupted build has left of read models that are not among the `known`.
 
-    Their file is gone, and a redaction has waited for an hour to reach them. Raises `StoreFailed` or `ReadersInTheWay`.
+    Their file is gone, and a redaction has waited for an hour to reach them. Raises `StoreFailed`.
     """
     with connection.transaction():
         numbers = connection.execute(READ_UNKNOWN, [list(known), WAIT_SECONDS]).fetchall()
@@ -94,7 +96,8 @@ def drop_unknown(connection: Connection, known: Collection[str], stores: Stores)
     for one in left:
         with exclusion.try_alone(connection, one.projection) as free:
             if free and not stores.off(one.store):
-                exclusion.drop(connection, one, stores)
+                with suppress(ReadersInTheWay):  # the next call tries again
+                    exclusion.drop(connection, one, stores)
 
 
 def _can_resume(connection: Connection, projection: Projection, left: Generation, stores: Stores) -> bool:

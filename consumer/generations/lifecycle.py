@@ -10,7 +10,7 @@ import psycopg
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.errors import describe_error
 from strandline.consumer.generations import generation, leftover
-from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.first_generation import ensure_served
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.purge_by_source import purge_by_source
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from strandline.consumer.generations import exclusion, generation, leftover
 from strandline.consumer.generations.exclusion import alone
-from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.first_generation import ensure_served
 from strandline.consumer.generations.stages import REBUILD, RESUME, JournalChanged, Run, run_stages
 from strandline.consumer.generations.stores import DATABASE_ONLY, OPENSEARCH, Stores
 from strandline.consumer.projection.definition import Projection

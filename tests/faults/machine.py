@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.sql import SQL, Identifier
 
-from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.first_generation import ensure_served
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.stores import DATABASE_ONLY
 from strandline.consumer.intake.fast_path import run_of

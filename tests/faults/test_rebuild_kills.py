@@ -1,4 +1,5 @@
-"""Rebuilds killed by SIGKILL: what is served is the same all through, and the next rebuild leaves nothing behind."""
+"""Rebuilds and first generations killed by SIGKILL: what is served is the same all through, and the next run leaves
+nothing behind."""
 
 from pathlib import Path
 from random import Random
@@ -36,6 +37,25 @@ def test_outside(
     kills.take_in_whole(database, journal)
     project(database, discover(["strandline.projections"]), stores=Stores(database, opensearch))
     killed(database, opensearch, rebuilds.OUTSIDE)
+
+
+def test_first_generations(
+    database: str, journal: Path, opensearch: OpenSearch, opensearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In both stores. A rebuild finds no difference; those in the database are compared with others (test_kills.py)."""
+    monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", opensearch_url)
+    kills.take_in_whole(database, journal)
+    random, at_work = Random(6), []
+    for _ in range(KILLS):
+        at_work.append(kills.kill_somewhere(kills.PROJECTING, database, random, 1.5))
+        rebuilds.wait_for_leases(database)
+    assert any(at_work)
+    kills.run(kills.PROJECTING, database)
+    assert rebuilds.orphans(database, opensearch) == set()
+    before = rebuilds.shown(database, opensearch)
+    assert all(before[name] for name in (*rebuilds.IN_DATABASE, *rebuilds.OUTSIDE))
+    kills.run(rebuilds.in_small_parts((*rebuilds.IN_DATABASE, *rebuilds.OUTSIDE)), database)
+    assert rebuilds.shown(database, opensearch) == before
 
 
 def killed(database: str, client: OpenSearch | None, names: tuple[str, ...]) -> None:

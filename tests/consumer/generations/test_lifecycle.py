@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.first_generation import ensure_served
 from strandline.consumer.generations.lifecycle import project, retry
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses

@@ -11,7 +11,7 @@ import pytest
 from opensearchpy import OpenSearch
 
 from strandline.consumer.database.connection import Connection, connect
-from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.first_generation import ensure_served
 from strandline.consumer.generations.generation import Generation
 from strandline.consumer.generations.lifecycle import project, retry
 from strandline.consumer.generations.state import ProjectionStatus, parked, statuses

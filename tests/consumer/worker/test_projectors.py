@@ -1,6 +1,8 @@
 """Projector threads: they wake at once, take over from each other, and are a fault while they do not move."""
 
+import threading
 import time
+from typing import Any
 
 import psycopg
 import pytest
@@ -8,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from strandline.consumer.mark.mark import Advance, read_mark
 from strandline.consumer.monitoring.health import checks
+from strandline.consumer.projector.projector import Projector
 from strandline.consumer.worker import projectors
 from strandline.consumer.worker.projectors import Pulse
 from strandline.consumer.worker.watchdog import Watchdog
@@ -36,6 +39,29 @@ def test_remaining_worker_takes_over(database: str) -> None:
         assert other.join(10)
         ingest(database)
         wait_for(lambda: in_read_models(database, FILLED) == 8)
+
+
+def test_worker_that_ends_leaves_first_generations_to_the_next(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest(database)
+    begun, may_write, write = threading.Event(), threading.Event(), Projector._write_first
+
+    def wait_and_write(*arguments: Any) -> None:
+        begun.set()
+        may_write.wait(10)
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Projector, "_write_first", wait_and_write)
+        with running(database) as made:
+            assert begun.wait(10)
+            made.stop()
+            may_write.set()
+            assert made.join(10)
+    assert scalar(database, "SELECT count(*) FROM projection.generation WHERE state = 'building'") > 0
+    assert scalar(database, "SELECT count(*) FROM projection.generation WHERE state = 'live'") == 0
+    with running(database):
+        wait_for(lambda: in_read_models(database, FILLED) == 8)
+    assert scalar(database, "SELECT count(*) FROM projection.generation WHERE state <> 'live'") == 0
 
 
 def test_mark_left_behind_is_advanced(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from strandline.consumer.database.connection import connect
 from strandline.consumer.erasure.purge import hide, purge_and_issue
 from strandline.consumer.generations import exclusion, stages
-from strandline.consumer.generations.first_fill import ensure_served
+from strandline.consumer.generations.first_generation import ensure_served
 from strandline.consumer.generations.lifecycle import project
 from strandline.consumer.generations.rebuild import rebuild
 from strandline.consumer.generations.state import statuses
@@ -123,7 +123,7 @@ def check_like_followed(connection: Connection, followed: str, name: str) -> Non
 
 @pytest.mark.usefixtures("_small_batches")
 @pytest.mark.parametrize("seed", range(3))
-def test_first_fill_equals_a_generation_that_was_followed(
+def test_first_generation_equals_a_generation_that_was_followed(
     connection: Connection, strand: StrandRows, database: str, seed: int
 ) -> None:
     random, written = Random(seed), Written(strand)
