@@ -24,7 +24,7 @@ def dbt_sources(
     name: Annotated[str, typer.Option(help="The source's name in dbt.")] = "strandline",
     as_json: AsJson = False,
 ) -> int:
-    """Write dbt's sources.yml from the read models and their comments.
+    """Write dbt's sources.yml of the read models.
 
     It has those in PostgreSQL that your login may read.
     """

@@ -30,7 +30,7 @@ def export_model(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Export a read model to a file, and register the copy.
+    """Export a read model to a registered file.
 
     No redaction reaches a copy: `status` says when it holds redacted data, and `exports` deletes it.
     """

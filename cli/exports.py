@@ -7,7 +7,6 @@ import typer
 from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.session import open_store
-from strandline.cli.texts import count
 
 if TYPE_CHECKING:
     from strandline.consumer.exports.register import Export
@@ -24,7 +23,7 @@ def exports(
     show_all: Annotated[bool, typer.Option("--all", help="Also list those that are deleted.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """List the copies that `export-model` made, and delete them.
+    """List copies of read models, and delete them.
 
     Status 1: one holds redacted data, is past its time, or is unfinished.
     """
@@ -57,17 +56,7 @@ def _say(found: "list[Export]") -> None:
     show_table(
         ("no.", "read model", "as of block", "exported", "state", "place"),
         [
-            (one.number, one.read_model, one.as_of_block, f"{one.exported_at:%Y-%m-%d}", state_of(one), one.place)
+            (one.number, one.read_model, one.as_of_block, f"{one.exported_at:%Y-%m-%d}", one.state, one.place)
             for one in found
         ],
     )
-
-
-def state_of(one: "Export") -> str:
-    """Return the state in some words: what asks for action comes first."""
-    if one.deleted_at is not None:
-        return "deleted"
-    words = [count(one.redacted, "redacted revision")] if one.redacted else []
-    words += ["past its time"] if one.expired else []
-    words += ["unfinished"] if one.unfinished else []
-    return ", ".join(words) or "kept"

@@ -16,7 +16,7 @@ def find_subject(
     value: Annotated[str, typer.Argument(help="Its value; - reads it from standard input.", metavar="VALUE")],
     as_json: AsJson = False,
 ) -> int:
-    """Find a person's documents, versions and rows, and statements that quote the value.
+    """Find a person's documents, rows and quotations.
 
     Pass the value on standard input (`-`) to keep it out of the shell's history.
     """

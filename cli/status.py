@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strandline.cli.exports import state_of
 from strandline.cli.options import AsJson
 from strandline.cli.output import clear_screen, say, show_json, show_table
 from strandline.cli.session import discover_projections, open_store
@@ -197,7 +196,7 @@ def _say_exports(found: "Sequence[Export]") -> None:
     """Name the copies that somebody should delete; the others are only counted."""
     for one in found:
         if one.needs_action:
-            say(f"Export {one.number} of {one.read_model} in {one.place}: {state_of(one)}.")
+            say(f"Export {one.number} of {one.read_model} in {one.place}: {one.state}.")
             say(f"  Delete it: `strandline exports --delete {one.number}`.")
     if rest := sum(not one.needs_action for one in found):
         say(f"Exports: {rest:,} more; see `strandline exports`." if rest < len(found) else f"Exports: {rest:,}.")

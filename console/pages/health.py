@@ -5,6 +5,7 @@ from datetime import timedelta
 from strandline.console.charts import chain, parts_of
 from strandline.console.page import Asked, Page
 from strandline.consumer.erasure.receipts import open_for
+from strandline.consumer.exports.register import Export, read_exports
 from strandline.consumer.generations.hints import find_hints
 from strandline.consumer.monitoring.as_json import status_json
 from strandline.consumer.monitoring.presence import WorkerState, read_workers
@@ -21,10 +22,12 @@ def health(asked: Asked) -> Page:
         hints = find_hints(connection, console.projections.values())
         with connection.transaction():
             waiting = open_for(connection)
+            exports = read_exports(connection)
+    on = console.settings.opensearch_url is not None
     late = waiting is not None and waiting > console.settings.redaction_seconds
     return Page(
         "health.html",
-        status_json(found, streams, workers, hints, opensearch=console.settings.opensearch_url is not None),
+        status_json(found, streams, workers, hints, opensearch=on, exports=exports),
         {
             "status": found,
             "streams": streams,
@@ -35,7 +38,7 @@ def health(asked: Asked) -> Page:
             "parts": parts_of(found),
             "covered": _covered(found),
             "failed_check": _failed_check(found),
-            "faults": list(_faults(found, streams, workers, late=late)),
+            "faults": list(_faults(found, streams, workers, exports, late=late)),
         },
     )
 
@@ -52,13 +55,16 @@ def _failed_check(found: Status) -> object:
     return latest if latest is not None and latest.answer == "does not hold" else None
 
 
-def _faults(found: Status, streams: list[StreamState], workers: list[WorkerState], *, late: bool) -> list[str]:
+def _faults(
+    found: Status, streams: list[StreamState], workers: list[WorkerState], exports: list[Export], *, late: bool
+) -> list[str]:
     """Return what somebody should look at, in a sentence each."""
     faults = [f"{one.name} has failed: {one.failure}" for one in found.projections if one.failure]
     faults += [f"{one.name} needs a rebuild" for one in found.projections if one.state == "needs_rebuild"]
     faults += [f"stream {one.name}: {one.fault}" for one in streams if one.fault]
     faults += [f"stream {one.name} is silent" for one in streams if one.state == "silent"]
     faults += [f"worker {one.id} is lost" for one in workers if one.state == "lost"]
+    faults += [f"export {one.number} of {one.read_model}: {one.state}" for one in exports if one.needs_action]
     if late:
         faults.append("a redaction is open for too long")
     if found.waits:

@@ -6,6 +6,7 @@ from typing import Any
 
 from strandline.console import audit
 from strandline.console.page import Asked, Missing, Page
+from strandline.consumer.erasure.quotations import find_quotations
 from strandline.consumer.erasure.receipt_chain import FIRST_PREVIOUS, read_head, read_receipts
 from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.erasure.subjects import find_subject, identifier_fields
@@ -41,15 +42,20 @@ def redactions(asked: Asked) -> Page:
 
 
 def find(asked: Asked) -> Page:
-    """Find a person's documents by a declared field. The value is neither logged nor repeated."""
+    """Find a person's documents by a declared field, and the statements that quote the value.
+
+    The value is neither logged nor repeated.
+    """
     asked.require("cleared")
     name = asked.form.get("field", "")
     console = asked.console
     fields = identifier_fields(console.projections.values(), console.settings.subject_fields)
     audit.record(asked, "find subject", detail=name if name in fields else "a field that is not declared")
     with console.auditor() as connection:
-        found = find_subject(connection, fields, name, asked.form.get("value", ""))
-    return _page(asked, {"field": name, "versions": [asdict(one) for one in found]})
+        versions = find_subject(connection, fields, name, asked.form.get("value", ""))
+        quotations = find_quotations(connection, asked.form.get("value", ""))
+    statements = [asdict(one) for one in quotations]
+    return _page(asked, {"field": name, "versions": [asdict(one) for one in versions], "statements": statements})
 
 
 def receipts(asked: Asked) -> Page:

@@ -58,6 +58,16 @@ class Export:
         """Return True if somebody should delete it: redacted data, past its time, or perhaps a partial file."""
         return self.deleted_at is None and (self.redacted > 0 or self.expired or self.unfinished)
 
+    @property
+    def state(self) -> str:
+        """The state in some words: what asks for action comes first."""
+        if self.deleted_at is not None:
+            return "deleted"
+        words = [f"{self.redacted:,} redacted revision{'' if self.redacted == 1 else 's'}"] if self.redacted else []
+        words += ["past its time"] if self.expired else []
+        words += ["unfinished"] if self.unfinished else []
+        return ", ".join(words) or "kept"
+
     def as_dict(self) -> dict[str, object]:
         """Return the object of `--json`."""
         moments = (self.exported_at, self.expires_at, self.deleted_at)

@@ -18,10 +18,9 @@ def status_json(
     hints: Sequence[str],
     *,
     opensearch: bool,
-    exports: Sequence[Export] | None = None,
+    exports: Sequence[Export],
 ) -> dict[str, object]:
-    """Return the whole object; without `exports` if nobody has read them."""
-    listed = {} if exports is None else {"exports": [one.as_dict() for one in exports]}
+    """Return the whole object."""
     return {
         "mark": found.mark,
         "head": found.head,
@@ -38,7 +37,7 @@ def status_json(
         **found.claims.as_dict(),
         "mark_moved_at": found.moved_at.isoformat() if found.moved_at else None,
         "digest_checks": [one.as_dict() for one in found.digest_checks],
-        **listed,
+        "exports": [one.as_dict() for one in exports],
         "verification": None if found.verification is None else found.verification.as_dict(),
         "streams": [stream_json(one) for one in streams],
         "workers": [_worker_json(one) for one in workers],

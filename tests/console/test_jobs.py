@@ -86,7 +86,7 @@ def test_a_rebuild_by_the_command_shows_how_far_it_is(store: Store, monkeypatch:
         rebuild(store.url, PROJECTIONS, "licence_register")
     with store.client("reader") as client:
         building = client.get("/models/licence_register.json").json()["generations"][0]
-        assert "documents or keys are filled" in client.get("/models/licence_register").text
+        assert "documents, keys or blocks are filled" in client.get("/models/licence_register").text
     documents = store.rows("SELECT count(DISTINCT document_id) FROM journal.revision WHERE table_name = 'Licence'")[0][
         0
     ]
