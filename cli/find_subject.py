@@ -16,9 +16,10 @@ def find_subject(
     value: Annotated[str, typer.Argument(help="Its value; - reads it from standard input.", metavar="VALUE")],
     as_json: AsJson = False,
 ) -> int:
-    """Find a person's documents, rows and quotations.
+    """Find a person's documents, versions and rows.
 
-    Pass the value on standard input (`-`) to keep it out of the shell's history.
+    Also finds statements that have the value in their text. Pass the value on standard input (`-`) to keep it out of
+    the shell's history.
     """
     from strandline.consumer.database.connection import AUDITOR, connect
     from strandline.consumer.erasure.quotations import find_quotations
