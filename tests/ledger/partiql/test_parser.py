@@ -139,18 +139,18 @@ def test_nesting_is_bounded(begin: str, middle: str, end: str, times: int) -> No
 def test_long_chains_are_flat_and_linear(unit: str) -> None:
     times = 90_000 // max(1, len(unit))
     text = f"SELECT VALUE a {unit * times} FROM << 0 >>"
-    begun = time.perf_counter()
+    begun = time.process_time()
     with suppress(StatementSyntaxError):
         parse(text)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("unit", ["'", '"', "`", "/*", "(", "<", "1", "a", "\\", "`'", "''' ", "?,", "1."])
 def test_hostile_repetition_ends_soon(unit: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(StatementSyntaxError):
         parse("SELECT " + unit * (90_000 // len(unit)))
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_statement_is_bounded() -> None:
