@@ -21,7 +21,7 @@ CREATE TABLE projection.generation (
     purpose       text NOT NULL DEFAULT '',   -- of the definition, for read.read_models
     readers       text NOT NULL DEFAULT 'cleared' CHECK (readers IN ('analysts', 'cleared')),
     position      bigint NOT NULL,            -- last block that it reflects
-    filled        bigint,                     -- of a backfill, whose position moves only at the end: documents, keys or blocks so far
+    filled        bigint,                     -- of a backfill, whose position moves only at the end: what is written so far
     to_fill       bigint,                     -- of how many; NULL if nobody counted
     owner         text,                       -- process that holds the lease
     token         bigint NOT NULL DEFAULT 0,  -- rises with every lease
