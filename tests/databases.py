@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Composed, Identifier
 
 from strandline.consumer.database.embedded import embedded_postgres
@@ -73,6 +73,18 @@ def temporary_database(server: str, template: str = "template1") -> Iterator[tup
     finally:
         for one in (*_ledgers_beside(server, name), name):
             _execute(server, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(one)))
+
+
+@contextmanager
+def login(database: str, role: str) -> Iterator[str]:
+    """Give the URL of a new login that has this role and no other."""
+    name = f"{role}_{os.getpid()}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
+        try:
+            yield make_conninfo(database, user=name)
+        finally:
+            connection.execute(f"DROP ROLE {name}".encode())
 
 
 def _ledgers_beside(server: str, name: str) -> list[str]:

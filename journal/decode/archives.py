@@ -105,15 +105,7 @@ def _take(
 
 
 def _add(record: DecodedRecord, result: DecodedRecords) -> None:
-    contents = record.contents
-    result.links += contents.links
-    result.warnings += contents.warnings
-    result.redactions += contents.redactions
-    result.deletions.update(contents.deletions)
-    result.redacted += contents.redacted
-    result.named += contents.named
-    result.erased += contents.erased
-    result.omissions += contents.omissions
+    result.add(record.contents)
     result.summaries += record.summaries
     if record.arrived is not None:
         result.arrived.append(record.arrived)

@@ -67,6 +67,19 @@ class Decoded:
         """The number of revisions, without the system's."""
         return sum(link.revisions for link in self.links)
 
+    def add(self, part: "Decoded") -> None:
+        """Add what another part of the source holds, without its rows and faults."""
+        self.links += part.links
+        self.warnings += part.warnings
+        self.redactions += part.redactions
+        self.deletions.update(part.deletions)
+        self.redacted += part.redacted
+        self.named += part.named
+        self.erased += part.erased
+        self.omissions += part.omissions
+        if self.graft is None:
+            self.graft = part.graft
+
 
 def decode(data: bytes, *, trust_deletions: bool = False, with_rows: bool = True) -> Decoded:
     """Read, verify and pack the blocks of one export object (Ion text, Ion binary or JSON, optionally gzip'd).

@@ -86,16 +86,8 @@ def _joined(parts: Iterable[Decoded], searched: dict[int, Counter[str]], held_ou
     result = RestoredDecoded(searched=searched, held_out=held_out)
     rows: list[Rows] = []
     for part in parts:
-        result.links += part.links
+        result.add(part)
         result.faults += part.faults
-        result.warnings += part.warnings
-        result.redactions += part.redactions
-        result.deletions += part.deletions
-        result.redacted += part.redacted
-        result.named += part.named
-        result.erased += part.erased
-        result.omissions += part.omissions
-        result.graft = part.graft if result.graft is None else result.graft
         if part.rows is not None:
             rows.append(part.rows)
     if rows:

@@ -1,17 +1,15 @@
 """Logins with one role: an operator sees the state and no payload, an auditor sees all; neither changes anything."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from strandline.cli import main
 from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
+from tests.databases import login
 
 
 @pytest.fixture
@@ -21,18 +19,6 @@ def filled(database: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
     assert main(["replay", str(folder / "full"), "--json"]) == 0
     return database
-
-
-@contextmanager
-def login(database: str, role: str) -> Iterator[str]:
-    """Give the URL of a new login that has this role and no other."""
-    name = f"{role}_{os.getpid()}"
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
-        try:
-            yield make_conninfo(database, user=name)
-        finally:
-            connection.execute(f"DROP ROLE {name}".encode())
 
 
 @pytest.fixture

@@ -8,27 +8,19 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.drivers.conftest import ROOT
 from tests.drivers.serving import KEYS, serving
+from tests.emulated_aws import emulated_aws
 
 
 @pytest.fixture(autouse=True)
 def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Kinesis of moto, for the server and its client."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "made-up-secret-of-a-test",
-        "AWS_DEFAULT_REGION": "eu-west-2",
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield
-    server.stop()
+    with emulated_aws("eu-west-2", key="AKIDEXAMPLE") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 def test_cycle_of_infrastructure_code(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

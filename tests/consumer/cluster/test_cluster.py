@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from strandline.cli import main
 from strandline.consumer.cluster.client import connect_cluster
@@ -26,9 +25,9 @@ from tests import databases
 from tests.commands import Outcome, Run
 from tests.consumer.cluster.local import LocalCluster, local_cluster
 from tests.consumer.intake.replays import contents, query, rejected
+from tests.emulated_aws import SECRET, emulated_aws
 
 BUCKET = "clustered-journal"
-SECRET = "made-up-secret-key"
 CHANGE = """
     UPDATE journal.block SET tables = '{}'
     WHERE sequence_no = (SELECT max(sequence_no) FROM journal.block WHERE tables <> '{}') RETURNING sequence_no"""
@@ -37,19 +36,8 @@ CHANGE = """
 @pytest.fixture(scope="module")
 def aws() -> Iterator[dict[str, str]]:
     """The environment with which S3 is reached."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    server.stop()
+    with emulated_aws() as environment:
+        yield environment
 
 
 @pytest.fixture(scope="module")

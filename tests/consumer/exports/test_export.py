@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as parquet
 import pytest
-from psycopg.conninfo import make_conninfo
 from psycopg.sql import Identifier
 
 from strandline.consumer.database.connection import connect
@@ -25,6 +21,7 @@ from strandline.consumer.exports.register import find_export
 from strandline.journal.errors import StrandlineError, UsageError
 from tests.commands import Run
 from tests.consumer.erasure.canaries import canaries, found_in, write_export
+from tests.databases import login
 
 # A read model with every type that a column may have; generation 900 is in the control tables as a real one is.
 READ_MODEL = """
@@ -51,18 +48,6 @@ def all_types(database: str) -> str:
         connection.execute(READ_MODEL)
         connection.execute("GRANT SELECT ON read.all_types TO strandline_cleared")
     return database
-
-
-@contextmanager
-def login(database: str, role: str) -> Iterator[str]:
-    """Give the URL of a new login that has this role and no other."""
-    name = f"{role}_{os.getpid()}_export"
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
-        try:
-            yield make_conninfo(database, user=name)
-        finally:
-            connection.execute(f"DROP ROLE {name}".encode())
 
 
 def rows_of(url: str, statement: str) -> list[tuple[Any, ...]]:

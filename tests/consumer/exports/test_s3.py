@@ -7,37 +7,26 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto.server import ThreadedMotoServer
 
 from strandline.consumer.exports.place import S3Place
 from strandline.journal.errors import StrandlineError
 from tests.commands import Run
+from tests.emulated_aws import emulated_aws
 
 BUCKET = "copies"
 
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    made = boto3.client("s3")
-    made.create_bucket(Bucket=BUCKET)
-    made.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    yield made
-    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
-    server.stop()
+    with emulated_aws() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        made = boto3.client("s3")
+        made.create_bucket(Bucket=BUCKET)
+        made.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield made
+        url = f"{environment['AWS_ENDPOINT_URL']}/moto-api/reset"
+        urllib.request.urlopen(url, data=b"").close()
 
 
 def keys(client: Any) -> list[str]:

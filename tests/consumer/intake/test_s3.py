@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
-from moto.server import ThreadedMotoServer
 
 from strandline.consumer.intake import s3
 from strandline.consumer.intake.replay import replay_sources
@@ -28,17 +27,16 @@ from strandline.journal.simulation.simulate import simulate
 from strandline.journal.simulation.strand import Simulated
 from tests import databases
 from tests.consumer.intake.replays import contents, query
+from tests.emulated_aws import emulated_aws
 
 BUCKET = "licences-journal"
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def aws() -> Iterator[dict[str, str]]:
+    """The environment with which S3 is reached."""
+    with emulated_aws() as environment:
+        yield environment
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +46,8 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Simulated]:
 
 
 @pytest.fixture
-def client(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
+def client(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, value in aws.items():
         monkeypatch.setenv(name, value)
     client = s3.client()
     client.create_bucket(Bucket=BUCKET)
@@ -225,7 +214,7 @@ class TestErrors:
 
 
 def test_shards_in_processes_store_what_a_plain_replay_stores(
-    client: Any, endpoint: str, journal: tuple[Path, Simulated], database: str, empty_copy: str
+    client: Any, journal: tuple[Path, Simulated], database: str, empty_copy: str
 ) -> None:
     """One is killed and run again; an object is tampered with, and replaced after it was rejected."""
     folder, made = journal

@@ -1,25 +1,21 @@
 """A killed server: exports and streams are gone on with by the next one."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx2 as httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from strandline.consumer.intake.s3 import s3_sources
 from strandline.consumer.verification.verify import verify_sources
 from strandline.journal.decode.stream import decode
 from strandline.ledger.publish.kinesis import unpacked
+from tests.drivers.serving import serving
+from tests.emulated_aws import emulated_aws
 from tests.ledger.endpoint.client import Client
 from tests.ledger.endpoint.control import ROLE, Api, until
 from tests.ledger.streams import read_stream
@@ -30,39 +26,10 @@ EXPORTS, STREAMS = "/ledgers/people/journal-s3-exports", "/ledgers/people/journa
 
 @pytest.fixture(autouse=True)
 def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "made-up",
-        "AWS_SECRET_ACCESS_KEY": "made-up",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    try:
+    with emulated_aws("eu-west-1") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         yield
-    finally:
-        server.stop()
-
-
-@contextmanager
-def serving(database: str, home: Path, *, kill: bool) -> Iterator[str]:
-    """Run the command; gives its URL."""
-    command = [sys.executable, "-m", "strandline.cli", "serve", "qldb", "--json", "--ledger", "people"]
-    environment = {**os.environ, "STRANDLINE_DATABASE_URL": database, "STRANDLINE_HOME": str(home)}
-    with (home / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0"], env=environment, stdout=subprocess.PIPE, stderr=log
-        )
-    try:
-        assert process.stdout is not None
-        yield json.loads(b"".join(iter(process.stdout.readline, b"}\n")) + b"}")["url"]
-    finally:
-        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        assert process.wait(60) == (-signal.SIGKILL if kill else 0)
-        process.stdout.close()
 
 
 def test_export_and_stream_outlive_a_killed_server(database: str, tmp_path: Path) -> None:
@@ -79,7 +46,7 @@ def test_export_and_stream_outlive_a_killed_server(database: str, tmp_path: Path
 
     make()
     with ExitStack() as stack:
-        url = stack.enter_context(serving(database, tmp_path, kill=True))
+        url, _ = stack.enter_context(serving(database, tmp_path, kill=True, name="people"))
         api = Api(stack.enter_context(httpx.Client(base_url=url, trust_env=False)))
         client = Client(url, stack, "people")
         client.run("CREATE TABLE Person")
@@ -96,7 +63,7 @@ def test_export_and_stream_outlive_a_killed_server(database: str, tmp_path: Path
         export_id = begin_held_up(api, s3)
     make()
     with ExitStack() as stack:
-        url = stack.enter_context(serving(database, tmp_path, kill=False))
+        url, _ = stack.enter_context(serving(database, tmp_path, kill=False, name="people"))
         api = Api(stack.enter_context(httpx.Client(base_url=url, trust_env=False)))
         until(lambda: described(api, EXPORTS, export_id)["Status"] == "COMPLETED")
         until(lambda: sent() == [7])
