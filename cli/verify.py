@@ -258,8 +258,8 @@ def _proved(found: "Verification", saved: "SavedDigest", tip: int | None) -> str
     if saved.last_block is not None:
         above = found.last_no is not None and found.last_no > saved.last_block
         return (
-            f"The proof saved with the digest leads to it from block {saved.last_block:,}: that block, and the blocks "
-            f"it links back to without a gap, are what QLDB wrote{_except_data(found)}."
+            f"The proof leads from block {saved.last_block:,} to the digest. If both were saved from QLDB, that block, "
+            f"and the blocks it links back to without a gap, are what QLDB wrote{_except_data(found)}."
             + (" The blocks above it are only shown to be consistent with it." if above else "")
         )
     last = found.last_no if tip is None else tip
@@ -269,7 +269,7 @@ def _proved(found: "Verification", saved: "SavedDigest", tip: int | None) -> str
             f"{_except_data(found)}. QLDB did not make it: Strandline wrote blocks {found.graft:,} and later. "
             f"A digest with a tip below {found.graft:,} shows that QLDB wrote the blocks up to it."
         )
-    return f"The digest saved from QLDB matches: up to its tip, this is what QLDB wrote{_except_data(found)}."
+    return f"The digest matches. If it was saved from QLDB, this is what QLDB wrote, up to its tip{_except_data(found)}."
 
 
 def _except_data(found: "Verification") -> str:
