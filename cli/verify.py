@@ -269,7 +269,7 @@ def _proved(found: "Verification", saved: "SavedDigest", tip: int | None) -> str
             f"{_except_data(found)}. QLDB did not make it: Strandline wrote blocks {found.graft:,} and later. "
             f"A digest with a tip below {found.graft:,} shows that QLDB wrote the blocks up to it."
         )
-    return f"The digest matches. If it was saved from QLDB, this is what QLDB wrote, up to its tip{_except_data(found)}."
+    return f"The digest matches. If it was saved from QLDB, up to its tip this is what QLDB wrote{_except_data(found)}."
 
 
 def _except_data(found: "Verification") -> str:
