@@ -269,7 +269,8 @@ def _proved(found: "Verification", saved: "SavedDigest", tip: int | None) -> str
             f"{_except_data(found)}. QLDB did not make it: Strandline wrote blocks {found.graft:,} and later. "
             f"A digest with a tip below {found.graft:,} shows that QLDB wrote the blocks up to it."
         )
-    return f"The digest matches. If it was saved from QLDB, up to its tip this is what QLDB wrote{_except_data(found)}."
+    claim = f"up to its tip this is what QLDB wrote{_except_data(found)}"
+    return f"The digest matches. If it was saved from QLDB, {claim}."
 
 
 def _except_data(found: "Verification") -> str:
