@@ -12,7 +12,8 @@ from strandline.journal.check.merkle import dot
 from strandline.journal.ion.hash import ion_hash
 from strandline.ledger.errors import TransactionEnded, TransactionExpired, WrongDocument
 from strandline.ledger.execution.documents import Documents
-from strandline.ledger.execution.statements import Result, explain, run
+from strandline.ledger.execution.explain import explain
+from strandline.ledger.execution.statements import Result, run
 from strandline.ledger.partiql.errors import SemanticError
 from strandline.ledger.prepared import Prepared
 from strandline.ledger.reading import Reading
@@ -79,7 +80,7 @@ class OpenTransaction:
                     raise
 
     def explain(self, text: str) -> list[str]:
-        """Return how the rows of a statement's sources would be found."""
+        """Return how the rows of a statement's sources would be found; those of a query within it are indented."""
         with self._using, self._guard():
             return list(explain(self._documents, text))
 

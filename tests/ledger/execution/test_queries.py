@@ -131,6 +131,19 @@ PLANS = [
     ("SELECT * FROM information_schema.user_tables", ["user_tables: the ledger's tables"]),
     ("SELECT * FROM Vehicle AS v, v.owners AS o", ["v: documents of Vehicle by a scan", "o: the members of a value"]),
     ("UPDATE Vehicle SET make = 'x' WHERE VIN = 'y'", ["Vehicle: documents of Vehicle by the index on VIN"]),
+    # Queries within it: after the source that they are, or after all that they may see.
+    ("SELECT * FROM Vehicle AS v WHERE EXISTS(SELECT * FROM Owner AS o WHERE o.GovId = v.owners[0].id)",
+     ["v: documents of Vehicle by a scan", "  o: documents of Owner by the index on GovId"]),
+    ("SELECT * FROM (SELECT VALUE o.name FROM Owner AS o) AS n JOIN Vehicle AS v ON v.VIN = n",
+     ["n: the members of a value", "  o: documents of Owner by a scan", "v: documents of Vehicle by the index on VIN"]),
+    ("SELECT VALUE (SELECT VALUE (SELECT VALUE v.make FROM Vehicle AS v BY i WHERE i = o.GovId) FROM Owner AS o) "
+     "FROM Vehicle AS w WHERE w.VIN = 'V1'",
+     ["w: documents of Vehicle by the index on VIN", "  o: documents of Owner by a scan",
+      "    v: documents of Vehicle by document id"]),
+    ("UPDATE Vehicle SET owners = (SELECT VALUE o FROM Owner AS o) WHERE VIN = 'V1'",
+     ["Vehicle: documents of Vehicle by the index on VIN", "  o: documents of Owner by a scan"]),
+    ("INSERT INTO Vehicle (SELECT VALUE o FROM Owner AS o)", ["o: documents of Owner by a scan"]),
+    ("CREATE TABLE Other", []),
 ]  # fmt: skip
 
 
