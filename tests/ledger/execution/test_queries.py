@@ -53,6 +53,25 @@ QUERIES: list[tuple[str, list[Any]]] = [
 ]  # fmt: skip
 
 
+A = "FROM << {'a': 1}, {'a': 2}, {'a': 3}, {'a': null}, {} >>"
+AGGREGATES = [
+    # The query and its value as Ion, after the pages of QLDB's developer guide on these functions.
+    (f"SELECT AVG(a) {A}", "2."), (f"SELECT COUNT(a) {A}", "3"), (f"SELECT COUNT(*) {A}", "5"),
+    (f"SELECT MAX(a) {A}", "3"), (f"SELECT MIN(a) {A}", "1"), (f"SELECT SUM(a) {A}", "6"),
+    ("SELECT SUM(a) FROM << {'a': 1.50}, {'a': 2} >>", "3.50"),
+    ("SELECT SUM(a) FROM << {'a': `1e0`}, {'a': `0.5e0`} >>", "1.5"),  # a decimal for floats, too
+    ("SELECT AVG(a) FROM << {'a': `1e0`}, {'a': 2} >>", "1.5"),
+    ("SELECT MAX(a) FROM << {'a': `1e0`}, {'a': 0.5} >>", "1e0"),
+]  # fmt: skip
+
+
+def test_aggregates(vehicles: Ledger) -> None:
+    for text, expected in AGGREGATES:
+        assert [ion_hash(one) for one in run(vehicles, text)] == [ion_hash({"_1": ion(expected)})], text
+    with pytest.raises(SemanticError, match="SUM: out of range"):
+        run(vehicles, "SELECT SUM(a) FROM << {'a': `+inf`} >>")
+
+
 def test_queries(vehicles: Ledger) -> None:
     """Compared as Ion: types and precision count, the order of rows does not."""
     for text, expected in QUERIES:
