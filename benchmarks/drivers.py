@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 from benchmarks.measuring import Figure, Measured, Options, database, run, server, timed
 from strandline.consumer.database.connection import connect
 from strandline.ledger import Ledger
-from strandline.ledger.reading import BY_VALUE, LOOKED_UP, MATCHES
+from strandline.ledger.reading import BY_VALUE
 
 ROOT = Path(__file__).parents[1]
 DRIVERS = {
@@ -96,7 +96,6 @@ def statement_look_ups(url: str) -> tuple[int, float]:
 
 def sql_look_ups(url: str) -> tuple[int, float]:
     """Send the SQL that those statements become."""
-    statement = BY_VALUE.format(candidates=LOOKED_UP, matches=MATCHES)
     with connect(url) as connection:
         found = connection.execute(
             "SELECT table_id, sequence_no FROM journal.user_table, journal.mark WHERE name = 'Account'"
@@ -106,7 +105,7 @@ def sql_look_ups(url: str) -> tuple[int, float]:
         with timed() as seconds:
             for number in range(DOCUMENTS):
                 named = {"table": table_id, "field": "name", "value": Jsonb(f"a{number}"), "end": end}
-                connection.execute(statement, named).fetchall()
+                connection.execute(BY_VALUE, named).fetchall()
     return DOCUMENTS, seconds[0]
 
 

@@ -14,7 +14,8 @@ from strandline.consumer.store.catalog import Table, read_tables
 from strandline.journal.make.ids import new_id
 from strandline.ledger.errors import TransactionExpired
 from strandline.ledger.execution.documents import Documents
-from strandline.ledger.execution.statements import Result, explain, run
+from strandline.ledger.execution.explain import explain
+from strandline.ledger.execution.statements import Result, run
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import SemanticError, StatementError
 from strandline.ledger.partiql.parser import parse

@@ -17,7 +17,8 @@ SNAPSHOT = """
     SELECT m.sequence_no, p.sequence_no = m.sequence_no
            AND p.change_id = coalesce((SELECT max(id) FROM journal.change), 0)
     FROM journal.mark m, journal.lookup_position p"""
-BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {SNAPSHOT}"  # in one round trip
+# In one round trip. The time is in milliseconds; 0 is no limit.
+BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = {{}}; {SNAPSHOT}"
 FOLLOW = "SELECT journal.follow_lookups()"
 
 ROWS_A_TIME = 500  # of a stream
@@ -33,22 +34,24 @@ _LAST = """
 
 BY_ID = f"SELECT {DOCUMENT}, r.table_id {_LAST.format(document='%(document)s')}"
 
-BY_VALUE = f"""
+_BY_VALUE = f"""
     SELECT {DOCUMENT.replace("r.", "found.")}
     FROM ({{candidates}}) AS candidate,
     LATERAL (SELECT r.* {_LAST.format(document="candidate.document_id")}) AS found
     WHERE found.table_id = %(table)s AND {{matches}}
     ORDER BY found.document_id"""
-LOOKED_UP = """
+_LOOKED_UP = """
     SELECT document_id FROM journal.lookup
     WHERE table_id = %(table)s AND field = %(field)s AND value_hash = journal.value_hash(%(value)s)"""
 # Look-ups reflect the present: a document that matched at an earlier block matches now, or has changed since.
-LOOKED_UP_THEN = f"""
-    {LOOKED_UP}
+_LOOKED_UP_THEN = f"""
+    {_LOOKED_UP}
     UNION SELECT document_id FROM journal.revision WHERE sequence_no > %(end)s AND table_id = %(table)s"""
-MATCHES = "found.data -> %(field)s::text = %(value)s"
+_MATCHES = "found.data -> %(field)s::text = %(value)s"
 # Whether a revision matched that has been redacted since is unknown.
-MATCHES_OR_REDACTED = f"({MATCHES} OR found.state = 'redacted')"
+_MATCHES_OR_REDACTED = f"({_MATCHES} OR found.state = 'redacted')"
+BY_VALUE = _BY_VALUE.format(candidates=_LOOKED_UP, matches=_MATCHES)
+BY_VALUE_THEN = _BY_VALUE.format(candidates=_LOOKED_UP_THEN, matches=_MATCHES_OR_REDACTED)
 
 HISTORY = f"""
     SELECT {DOCUMENT.replace("r.", "p.")}
@@ -155,8 +158,7 @@ class Reading:
 
     def matching(self, table_id: str, field: str, value: Any) -> Iterator[Document]:
         """Return the current documents whose indexed field has the value."""
-        then = {"candidates": LOOKED_UP_THEN, "matches": MATCHES_OR_REDACTED}
-        statement = BY_VALUE.format(**(then if self.earlier else {"candidates": LOOKED_UP, "matches": MATCHES}))
+        statement = BY_VALUE_THEN if self.earlier else BY_VALUE
         jsonb = Jsonb(value, dumps=to_json)
         return map(self._document, self._all(statement, table=table_id, field=field, value=jsonb))
 
@@ -209,10 +211,9 @@ class Reading:
     def _run(self) -> psycopg.Connection[Any]:
         if self._connection is None:
             self._connection = self._pool.getconn()
-            mark_no, self._followed = _begin(self._connection, follow=self._follow)
+            milliseconds = 0 if self._seconds is None else max(1, round(self._seconds * 1000))
+            mark_no, self._followed = _begin(self._connection, milliseconds, follow=self._follow)
             self._end = mark_no if self._end is None else self._end
-            if self._seconds is not None:
-                self._connection.execute(f"SET LOCAL statement_timeout = {max(1, round(self._seconds * 1000))}")
         return self._connection
 
     @staticmethod
@@ -229,11 +230,15 @@ class Reading:
         )
 
 
-def _begin(connection: psycopg.Connection[Any], *, follow: bool) -> tuple[int, bool]:
-    """Begin a snapshot; with `follow`, one whose look-ups are up to date. Returns the mark, and whether they are."""
+def _begin(connection: psycopg.Connection[Any], milliseconds: int, *, follow: bool) -> tuple[int, bool]:
+    """Begin a snapshot; with `follow`, one whose look-ups are up to date. Returns the mark, and whether they are.
+
+    PostgreSQL gives up a later statement after so many milliseconds.
+    """
     while True:
         with psycopg.ClientCursor(connection) as cursor:
-            cursor.execute(BEGIN)
+            cursor.execute(BEGIN.format(milliseconds))
+            cursor.nextset()
             cursor.nextset()
             row = cursor.fetchone()
         assert row is not None

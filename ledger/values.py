@@ -15,6 +15,7 @@ from strandline.journal.ion.json import exact, to_json
 from strandline.ledger.errors import DocumentTooLarge, WrongDocument
 
 MOST_DOCUMENT_BYTES = 128 * 1024
+_JSON_TOO = frozenset((str, int, bool, type(None)))  # the same value in Ion and in JSON
 _READ_AS_THEMSELVES = frozenset((str, int, bool, float, bytes, type(None)))
 
 
@@ -42,6 +43,14 @@ def as_ion(value: Any) -> tuple[Any, bytes]:
     # amazon.ion raises almost any error for a value that it cannot write, with the value in its text.
     except Exception as error:
         raise WrongDocument(f"a value that Ion does not have ({type(error).__name__})") from None
+
+
+def as_value(value: Any) -> Any:
+    """Return a value as it will be read back. Raises WrongDocument if Ion has no such value.
+
+    A text is not looked into: one that UTF-8 does not have has no Ion Hash either.
+    """
+    return value if type(value) in _JSON_TOO else as_ion(value)[0]
 
 
 def as_document(value: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -98,7 +107,7 @@ def _copied(value: Any) -> Any:
 
 def as_json(value: Any) -> Any:
     """Return the value as jsonb stores it, with exact numbers."""
-    return exact(to_json(value))
+    return value if type(value) in _JSON_TOO else exact(to_json(value))
 
 
 def comparable(value: Any) -> Any:

@@ -146,7 +146,12 @@ def later(time: Timestamp, by: timedelta) -> Timestamp:
 
 def _timestamp(time: datetime) -> Timestamp:
     return Timestamp(
-        *time.timetuple()[:6],
+        time.year,
+        time.month,
+        time.day,
+        time.hour,
+        time.minute,
+        time.second,
         microsecond=time.microsecond,
         tzinfo=UTC,
         precision=TimestampPrecision.SECOND,

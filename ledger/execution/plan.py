@@ -134,17 +134,15 @@ def plan(
     return tuple(steps)
 
 
-def describe(steps: Iterable[Step]) -> Iterator[str]:
-    """Yield a line for each source: how its rows are found. Holds names, no values."""
-    for step in steps:
-        origin = step.origin
-        if isinstance(origin, Value):
-            yield f"{step.alias}: the members of a value"
-        elif isinstance(origin, Catalog):
-            yield f"{step.alias}: the ledger's tables"
-        else:
-            view = {"user": "documents", "committed": "committed revisions", "history": "history"}[origin.view]
-            yield f"{step.alias}: {view} of {origin.table.name} by {_describe(origin.access)}"
+def describe(step: Step) -> str:
+    """Return how the rows of a source are found. Holds names, no values."""
+    origin = step.origin
+    if isinstance(origin, Value):
+        return f"{step.alias}: the members of a value"
+    if isinstance(origin, Catalog):
+        return f"{step.alias}: the ledger's tables"
+    view = {"user": "documents", "committed": "committed revisions", "history": "history"}[origin.view]
+    return f"{step.alias}: {view} of {origin.table.name} by {_describe(origin.access)}"
 
 
 def _describe(access: Access) -> str:

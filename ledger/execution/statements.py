@@ -8,7 +8,7 @@ from strandline.journal.make.block import timestamp
 from strandline.ledger import errors
 from strandline.ledger.execution import access, assignments
 from strandline.ledger.execution.documents import Documents, Struct, id_of
-from strandline.ledger.execution.plan import Step, Stored, Value, describe, no_such_variable
+from strandline.ledger.execution.plan import Step, Stored, Value, no_such_variable
 from strandline.ledger.execution.query import Queries
 from strandline.ledger.partiql import syntax
 from strandline.ledger.partiql.errors import SemanticError
@@ -53,14 +53,6 @@ def run(documents: Documents, text: str, parameters: Sequence[Any], check: Calla
     documents.begin_statement(text, parameters, now)
     plans = documents.plans if len(text) <= MOST_CACHED else None  # a longer one is parsed, and planned, each time
     return _Run(documents, Queries(documents, tuple(parameters), now, check, plans)).run(statement.node)
-
-
-def explain(documents: Documents, text: str) -> Iterator[str]:
-    """Yield a line for each source of a query or a change: how its rows are found."""
-    node = parse(text).node
-    if isinstance(node, syntax.Select | syntax.Change):
-        queries = Queries(documents, (), timestamp(0), lambda: None)
-        yield from describe(queries.plan(node.sources, node.where))
 
 
 class _Run:

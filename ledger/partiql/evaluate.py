@@ -317,9 +317,14 @@ def _aggregated(function: str, values: list[Any]) -> Any:
     total = values[0]
     for value in values[1:]:
         total = _calculated("+", total, value)
-    if function == "SUM":
+    if function == "SUM" and kind(total) != "float":
         return _plain(total)
-    return _calculated("/", _ARITHMETIC.create_decimal(number(_plain(total))), len(values))
+    # A sum of floats is a decimal, as every average is.
+    exact = number(_plain(total))
+    if isinstance(exact, float):
+        raise SemanticError(f"Semantic Error: {function}: out of range")
+    decimal = _ARITHMETIC.create_decimal(exact)
+    return decimal if function == "SUM" else _calculated("/", decimal, len(values))
 
 
 _EVALUATE: dict[type, Callable[[Evaluator, Any, Row], Any]] = {

@@ -20,6 +20,7 @@ from strandline.ledger.partiql import timestamps
 from strandline.ledger.partiql.errors import SemanticError
 from strandline.ledger.partiql.values import MISSING, NUMBERS, SEQUENCES, Bag, equal, is_unknown, kind, text_of
 
+_DAY = len("2001-01-01")
 _MOST_DIGITS = 10_000  # of an integer that CAST makes
 
 
@@ -212,10 +213,13 @@ def _as_string(value: Any, given: str) -> Any:
     if given == "bool":
         return "true" if value else "false"
     if given == "timestamp":
-        return timestamp_text(value)
-    if given in ("float", "decimal", "int"):
-        return ion.write_text(value)
-    return MISSING
+        text = timestamp_text(value)
+        return text if len(text) >= _DAY else f"{text}T"  # a year or a month, as Ion writes it
+    if given == "float":
+        return float.__repr__(value)
+    if given == "decimal":
+        return Decimal.__str__(value)
+    return ion.write_text(int(value)) if given == "int" else MISSING
 
 
 def _as_symbol(value: Any, given: str) -> Any:

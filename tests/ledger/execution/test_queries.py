@@ -53,6 +53,25 @@ QUERIES: list[tuple[str, list[Any]]] = [
 ]  # fmt: skip
 
 
+A = "FROM << {'a': 1}, {'a': 2}, {'a': 3}, {'a': null}, {} >>"
+AGGREGATES = [
+    # The query and its value as Ion, after the pages of QLDB's developer guide on these functions.
+    (f"SELECT AVG(a) {A}", "2."), (f"SELECT COUNT(a) {A}", "3"), (f"SELECT COUNT(*) {A}", "5"),
+    (f"SELECT MAX(a) {A}", "3"), (f"SELECT MIN(a) {A}", "1"), (f"SELECT SUM(a) {A}", "6"),
+    ("SELECT SUM(a) FROM << {'a': 1.50}, {'a': 2} >>", "3.50"),
+    ("SELECT SUM(a) FROM << {'a': `1e0`}, {'a': `0.5e0`} >>", "1.5"),  # a decimal for floats, too
+    ("SELECT AVG(a) FROM << {'a': `1e0`}, {'a': 2} >>", "1.5"),
+    ("SELECT MAX(a) FROM << {'a': `1e0`}, {'a': 0.5} >>", "1e0"),
+]  # fmt: skip
+
+
+def test_aggregates(vehicles: Ledger) -> None:
+    for text, expected in AGGREGATES:
+        assert [ion_hash(one) for one in run(vehicles, text)] == [ion_hash({"_1": ion(expected)})], text
+    with pytest.raises(SemanticError, match="SUM: out of range"):
+        run(vehicles, "SELECT SUM(a) FROM << {'a': `+inf`} >>")
+
+
 def test_queries(vehicles: Ledger) -> None:
     """Compared as Ion: types and precision count, the order of rows does not."""
     for text, expected in QUERIES:
@@ -131,6 +150,19 @@ PLANS = [
     ("SELECT * FROM information_schema.user_tables", ["user_tables: the ledger's tables"]),
     ("SELECT * FROM Vehicle AS v, v.owners AS o", ["v: documents of Vehicle by a scan", "o: the members of a value"]),
     ("UPDATE Vehicle SET make = 'x' WHERE VIN = 'y'", ["Vehicle: documents of Vehicle by the index on VIN"]),
+    # Queries within it: after the source that they are, or after all that they may see.
+    ("SELECT * FROM Vehicle AS v WHERE EXISTS(SELECT * FROM Owner AS o WHERE o.GovId = v.owners[0].id)",
+     ["v: documents of Vehicle by a scan", "  o: documents of Owner by the index on GovId"]),
+    ("SELECT * FROM (SELECT VALUE o.name FROM Owner AS o) AS n JOIN Vehicle AS v ON v.VIN = n",
+     ["n: the members of a value", "  o: documents of Owner by a scan", "v: documents of Vehicle by the index on VIN"]),
+    ("SELECT VALUE (SELECT VALUE (SELECT VALUE v.make FROM Vehicle AS v BY i WHERE i = o.GovId) FROM Owner AS o) "
+     "FROM Vehicle AS w WHERE w.VIN = 'V1'",
+     ["w: documents of Vehicle by the index on VIN", "  o: documents of Owner by a scan",
+      "    v: documents of Vehicle by document id"]),
+    ("UPDATE Vehicle SET owners = (SELECT VALUE o FROM Owner AS o) WHERE VIN = 'V1'",
+     ["Vehicle: documents of Vehicle by the index on VIN", "  o: documents of Owner by a scan"]),
+    ("INSERT INTO Vehicle (SELECT VALUE o FROM Owner AS o)", ["o: documents of Owner by a scan"]),
+    ("CREATE TABLE Other", []),
 ]  # fmt: skip
 
 
