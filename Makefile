@@ -103,7 +103,7 @@ check-version:
 	$(PYTHON) tools/check_version.py $(VERSION)
 
 # QLDB's own drivers against `strandline serve qldb`; each with packages of its own, pinned. Java and Go where they are.
-test-drivers: $(VENV)/.installed-dev $(VENV)-drivers/.installed $(VENV)-qldbshell/.installed
+test-drivers: $(VENV)/.installed-dev $(VENV)/.installed-emulators $(VENV)-drivers/.installed $(VENV)-qldbshell/.installed
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build/drivers/go-client; \
 		else echo "make test-drivers: the driver for Go is left out: it needs go 1.20 or later" >&2; fi
 	@if command -v mvn >/dev/null && command -v javac >/dev/null; then $(MAKE) --no-print-directory build/drivers/classes/.built; \

@@ -4,6 +4,7 @@ It must stay light to import: every decoding process imports it again.
 """
 
 import gc
+import os
 from collections.abc import Sequence
 
 
@@ -14,5 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
 
+    # boto3 knows only the second of these names; KCL and AWS's other SDKs know the first.
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region
     gc.freeze()  # imported modules stay: the garbage collector can skip them
     return run(arguments)

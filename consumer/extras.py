@@ -20,6 +20,6 @@ def needs_extra(extra: str, *packages: str, instead: str = "") -> Iterator[None]
             raise
         raise UsageError(
             f"This needs the package {package}, which is not installed.\n"
-            f"Install the extra `{extra}`: in a clone of the repository, `pip install '.[{extra}]'`"
+            f"Install Strandline as `strandline[{extra}]`, in a clone by `pip install '.[{extra}]'`"
             f"{f'; or {instead}' if instead else ''}."
         ) from None

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -261,7 +261,7 @@ def load_settings() -> Settings:
     except (OSError, UnicodeDecodeError):
         raise UsageError(f"The settings file {file} cannot be read as UTF-8 text.") from None
     environment = {name for name, value in os.environ.items() if name.startswith(PREFIX) and value}
-    _check_names({*environment, *given})
+    _check_names({**dict.fromkeys(given, f"{file}: "), **dict.fromkeys(environment, "")})
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if name not in environment}
     try:
         return Settings(**fields)
@@ -298,8 +298,11 @@ def _read_lines(file: Path) -> dict[str, Any]:
     return {one.key: one.value for one in bindings if one.key and one.key.startswith(PREFIX) and one.value}
 
 
-def _check_names(names: Iterable[str]) -> None:
-    """Refuse names that are no settings: one that is misspelt would silently have no effect."""
+def _check_names(names: Mapping[str, str]) -> None:
+    """Refuse names that are no settings: one that is misspelt would silently have no effect.
+
+    Each has where it stands, as the error's line begins.
+    """
     known = [name.upper() for name in Settings.model_fields]
     settings = {PREFIX + name for name in known}
     wrong = sorted(name for name in names if name not in settings and not _OTHER_NAMES.fullmatch(name))
@@ -308,7 +311,8 @@ def _check_names(names: Iterable[str]) -> None:
     lines = []
     for name in wrong:
         near = get_close_matches(name.removeprefix(PREFIX), known, 1)
-        lines.append(f"{name} is no setting: {f'did you mean {PREFIX}{near[0]}?' if near else 'remove it.'}")
+        advice = f"did you mean {PREFIX}{near[0]}?" if near else "remove it."
+        lines.append(f"{names[name]}{name} is no setting: {advice}")
     raise UsageError("\n".join(lines))
 
 

@@ -21,6 +21,9 @@ EXTRAS = {
     "worker": ("amazon_kclpy", "`strandline worker`"),
     "parquet": ("adbc_driver_postgresql", "`strandline export-model` to Parquet"),
     "provenance": ("prov", "`strandline lineage -o`"),
+    "shell": ("prompt_toolkit", "`strandline shell` with completion"),
+    "cluster": ("distributed", "`--cluster`"),
+    "tracing": ("opentelemetry", "STRANDLINE_TRACING"),
 }
 LEAST_FREE = 1 << 30
 
@@ -33,10 +36,10 @@ def check_program(findings: Findings) -> None:
     elif os.environ.get("STRANDLINE_KERNEL") == "python":
         findings.note("kernel", "plain Python, by STRANDLINE_KERNEL")
     elif find_spec("strandline_native") is not None:
-        advice = "in a clone, build it again with `make native`"
+        advice = "install the wheel that was built with it (`make wheels`); in a clone, `make native`"
         findings.warn("kernel", "plain Python: the native kernel that is installed is of another version", advice)
     else:
-        advice = "in a clone, `make native` builds the native one, which decodes several times as fast"
+        advice = "install the wheel of the native one, which decodes several times as fast; in a clone, `make native`"
         findings.note("kernel", "plain Python", advice)
     findings.ok("packages", ", ".join(f"{name} {version(name)}" for name in SHOWN))
     missing = [f"{extra} ({use})" for extra, (package, use) in EXTRAS.items() if find_spec(package) is None]

@@ -95,7 +95,8 @@ def _check_name(connection: Connection, name: str) -> None:
     except psycopg.errors.InsufficientPrivilege:
         raise StrandlineError("This login may not read the read models: it needs a reader's role.") from None
     if row is None:
-        raise UsageError(f"There is no read model {name}: see `strandline sql 'SELECT name FROM read.read_models'`.")
+        names = "`strandline sql 'SELECT name FROM read.read_models'`"
+        raise UsageError(f"There is no read model {name}: see {names}; `strandline project` fills missing ones.")
     if row[1] != "postgresql":
         raise UsageError(f"The read model {name} is in OpenSearch: only those in PostgreSQL can be exported.")
 

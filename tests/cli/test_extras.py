@@ -27,7 +27,7 @@ def missing(package: str, extra: str, instead: str = "") -> tuple[int, str, list
         "",
         [
             f"error: This needs the package {package}, which is not installed.",
-            f"Install the extra `{extra}`: in a clone of the repository, `pip install '.[{extra}]'`{instead}.",
+            f"Install Strandline as `strandline[{extra}]`, in a clone by `pip install '.[{extra}]'`{instead}.",
         ],
     )
 

@@ -128,7 +128,7 @@ def test_toml_file_in_the_folder_is_read_and_the_environment_takes_precedence(
     [
         ("workers = ", "strandline.toml is not TOML"),
         ('workers = "many"', "STRANDLINE_WORKERS should be a valid integer"),
-        ("worker = 2", "STRANDLINE_WORKER is no setting: did you mean STRANDLINE_WORKERS?"),
+        ("worker = 2", "strandline.toml: STRANDLINE_WORKER is no setting: did you mean STRANDLINE_WORKERS?"),
         ("[strandline]\nworkers = 2", "STRANDLINE_STRANDLINE is no setting"),
     ],
 )

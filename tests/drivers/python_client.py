@@ -88,6 +88,16 @@ def errors(qldb: QldbDriver) -> dict[str, Any]:
     }
 
 
+def cleared(qldb: QldbDriver) -> dict[str, Any]:
+    """Reads what is there now, and tries to see what was there."""
+    return {
+        "actors": sorted({row["actor"] for row in run(qldb, "SELECT actor FROM AuditEvent")}),
+        "history": failure(lambda: run(qldb, "SELECT * FROM history(AuditEvent)")),
+        "committed": failure(lambda: run(qldb, "SELECT * FROM _ql_committed_AuditEvent")),
+        "other": failure(lambda: run(driver(sys.argv[1], "wallet"), "SELECT * FROM Account")),
+    }
+
+
 def expiry(qldb: QldbDriver) -> dict[str, Any]:
     import time
 

@@ -1,8 +1,5 @@
 """The applications of examples/ run against a served ledger by real drivers; the journal verifies afterwards."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +7,16 @@ import pytest
 
 from strandline.consumer.verification.verify import verify_store
 from strandline.ledger import Ledger
-from tests.drivers.conftest import LEDGER, NODE_MODULES, PYTHON, ROOT
+from tests.drivers import examples
 from tests.drivers.serving import serving
 from tests.ledger.execution.statements import run
 
-EXAMPLES = ROOT / "examples"
-
 
 def play(database: str, home: Path, example: str) -> Any:
-    """What the program printed; only the address tells it that this is not QLDB."""
-    command = [str(PYTHON)] if example.endswith(".py") else ["node"]
     with serving(database, home) as (url, _):
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "AWS_ENDPOINT_URL_QLDB_SESSION": url,
-            "AWS_ACCESS_KEY_ID": "any",
-            "AWS_SECRET_ACCESS_KEY": "any",
-            "AWS_REGION": "eu-west-2",
-            "AWS_DEFAULT_REGION": "eu-west-2",
-            "NODE_PATH": str(NODE_MODULES),
-        }
-        played = subprocess.run(
-            [*command, str(EXAMPLES / example), LEDGER], env=environment, capture_output=True, text=True, timeout=120
-        )
-    assert played.returncode == 0, played.stderr
+        printed = examples.play(url, example)
     assert verify_store(database, workers=1).ok
-    return json.loads(played.stdout)
+    return printed
 
 
 EXPECTED = {

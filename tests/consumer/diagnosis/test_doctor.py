@@ -129,8 +129,14 @@ def test_stream_that_cannot_be_reached_is_a_fault(run: Run, monkeypatch: pytest.
     monkeypatch.setenv("STRANDLINE_STREAM", "ledger")
     for name, value in (("REGION", "eu-west-1"), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", SECRETS[2])):
         monkeypatch.setenv(f"AWS_{name}", value)
+    # boto3 knows only this name of the region: the command sets it, and monkeypatch removes it afterwards.
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "removed")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     outcome = run("doctor", "--json")
+    texts = {one["check"]: one["text"] for one in outcome.json["checks"] if one["area"] == "stream"}
+    assert "cannot be reached" in texts["stream"]
+    assert "cannot be reached" in texts["leases"]
     assert (outcome.status, level(outcome, "stream", "stream"), level(outcome, "leases", "stream")) == (
         1,
         "fault",
