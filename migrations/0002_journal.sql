@@ -238,8 +238,21 @@ CREATE TABLE journal.object (
     last_no   bigint NOT NULL,
     blocks    bigint NOT NULL,
     revisions bigint NOT NULL,
+    gapless   boolean NOT NULL DEFAULT false,  -- it has every block from first_no to last_no; false: not known
     taken_at  timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX object_last ON journal.object (last_no, digest);
+
+-- An object of which a block is deleted is no longer stored completely: a replay reads it again, and it hides no gap.
+CREATE FUNCTION journal.forget_objects() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM journal.object o
+    WHERE int8range(o.first_no, o.last_no, '[]') && (
+        SELECT range_agg(int8range(g.sequence_no, g.sequence_no, '[]')) FROM gone g);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER forget_objects AFTER DELETE ON journal.block
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION journal.forget_objects();
 
 -- Where the bytes of such an object were found: if a file there still has that size and version (the time of its last
 -- change, or an ETag), a replay does not read it again.

@@ -37,7 +37,7 @@ CREATE UNIQUE INDEX job_running ON console.job (kind, name) WHERE ended_at IS NU
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The status pages act as the operator, who reads no payload (0003_projection.sql): columns that they need besides.
 GRANT USAGE ON SCHEMA console TO strandline_operator;
-GRANT SELECT ON console.audit, console.job, journal.shape, projection.purge, journal.object, journal.outbound_stream
+GRANT SELECT ON console.audit, console.job, journal.shape, projection.purge, journal.outbound_stream
     TO strandline_operator;
 GRANT SELECT (table_id, table_name, level, tx_id, tx_time, data_hash, shape) ON journal.revision TO strandline_operator;
 GRANT SELECT (transaction_id, entries_hashes, revision_documents, statement_kinds, tables)

@@ -33,7 +33,7 @@ READ_UNKNOWN = """
 
 
 def resumable(connection: Connection, projection: Projection, stores: Stores) -> Generation | None:
-    """Return the generation with which the next rebuild or first fill goes on after the backfill.
+    """Return the generation with which the next run (a rebuild, or a first generation) goes on after the backfill.
 
     One that cannot be resumed is dropped: one of another definition, or that the journal changed below, or whose
     backfill did not end, or whose index is missing.

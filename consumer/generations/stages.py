@@ -41,9 +41,10 @@ class JournalChanged(Exception):
 
 @dataclass
 class Run:
-    """One first fill, rebuild or rollback of a read model: `chosen` is to be shown in place of `live`, if there is one.
+    """A run for one read model: its first generation, a rebuild or a rollback.
 
-    Its stages share it. `stop` says that the process is to end.
+    Its stages share it. `chosen` is to be shown in place of `live`, if there is one. `stop` says that the process is to
+    end.
     """
 
     url: str

@@ -373,6 +373,7 @@ def _refusals(item: DecodedItem) -> Iterator[Refusal]:
 
 
 def _stored_object(item: DecodedItem, rows: Rows) -> StoredObject:
+    numbers = {link.sequence_no for link in item.decoded.links}
     return StoredObject(
         digest=item.digest,
         name=item.item.name,
@@ -380,6 +381,7 @@ def _stored_object(item: DecodedItem, rows: Rows) -> StoredObject:
         last_no=rows.last_no,
         blocks=len(item.decoded.links),
         revisions=item.decoded.revision_count,
+        gapless=len(numbers) == rows.last_no - rows.first_no + 1,
         places=_places(item.item),
     )
 

@@ -34,7 +34,10 @@ class OtherOrigin(StrandlineError):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An export object that is stored completely, by the SHA-256 of its bytes; and where it was found."""
+    """An export object that is stored completely, by the SHA-256 of its bytes; and where it was found.
+
+    `gapless`: it has every block from `first_no` to `last_no`.
+    """
 
     digest: bytes
     name: str
@@ -42,6 +45,7 @@ class StoredObject:
     last_no: int
     blocks: int
     revisions: int
+    gapless: bool = False
     places: Sequence[ObjectPlace] = ()
 
 
@@ -262,7 +266,8 @@ class JournalWriter:
     def _add_objects(self, taken: Sequence[StoredObject]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(
-                sql.ADD_OBJECT, [(t.digest, t.name, t.first_no, t.last_no, t.blocks, t.revisions) for t in taken]
+                sql.ADD_OBJECT,
+                [(t.digest, t.name, t.first_no, t.last_no, t.blocks, t.revisions, t.gapless) for t in taken],
             )
         add_places(self._connection, [(place, one.digest) for one in taken for place in one.places])
 

@@ -249,8 +249,8 @@ REFUSE_REVISIONS = """
     RETURNING s.sequence_no, s.hash, s.document_id, s.version"""
 
 ADD_OBJECT = """
-    INSERT INTO journal.object (digest, name, first_no, last_no, blocks, revisions)
-    VALUES (%s, %s, %s, %s, %s, %s)
+    INSERT INTO journal.object (digest, name, first_no, last_no, blocks, revisions, gapless)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (digest) DO NOTHING"""
 
 TAKEN_OBJECTS = "SELECT digest FROM journal.object WHERE digest = ANY (%s)"

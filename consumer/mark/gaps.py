@@ -42,22 +42,28 @@ HEAD = """
         CASE WHEN %(mark)s >= origin THEN %(mark)s END)
     FROM journal.mark"""
 
-# Between two blocks that follow each other in the index, the numbers that are in no accepted gap.
+# What an object without a gap covers is stored (journal.forget_objects), and need not be read. Elsewhere, the numbers
+# between two blocks that follow each other in the index are missing.
 GAPS = """
-    WITH held AS (
-        SELECT sequence_no, lag(sequence_no, 1, %(mark)s) OVER (ORDER BY sequence_no) AS before
-        FROM journal.block WHERE sequence_no > %(mark)s
-        UNION ALL
-        SELECT %(head)s + 1, greatest((SELECT max(sequence_no) FROM journal.block), %(mark)s)
-    ), hole AS (
-        SELECT int8range(before + 1, sequence_no) AS numbers FROM held WHERE sequence_no > before + 1
+    WITH known AS (
+        SELECT first_no, last_no FROM journal.object WHERE gapless AND last_no >= %(first)s
+        UNION ALL SELECT first_no, last_no FROM journal.accepted_gap WHERE last_no >= %(first)s
+    ), unknown AS (
+        SELECT unnest(
+            int8multirange(int8range(%(first)s, %(last)s, '[]'))
+            - coalesce(range_agg(int8range(first_no, last_no, '[]')), '{}')) AS numbers
+        FROM known
     )
-    SELECT lower(gap), upper(gap) - 1
-    FROM hole, unnest(
-        int8multirange(numbers) - coalesce(
-            (SELECT range_agg(int8range(first_no, last_no, '[]')) FROM journal.accepted_gap
-             WHERE last_no > %(mark)s), '{}'::int8multirange)) AS gap
-    ORDER BY gap
+    SELECT held.before + 1, held.sequence_no - 1
+    FROM unknown CROSS JOIN LATERAL (
+        SELECT sequence_no, lag(sequence_no, 1, lower(numbers) - 1) OVER (ORDER BY sequence_no) AS before
+        FROM journal.block WHERE sequence_no >= lower(numbers) AND sequence_no < upper(numbers)
+        UNION ALL
+        SELECT upper(numbers), coalesce(max(sequence_no), lower(numbers) - 1)
+        FROM journal.block WHERE sequence_no >= lower(numbers) AND sequence_no < upper(numbers)
+    ) AS held
+    WHERE held.sequence_no > held.before + 1
+    ORDER BY 1
     LIMIT %(limit)s"""
 
 
@@ -71,13 +77,15 @@ def gaps(connection: Connection, limit: int = 1000) -> list[tuple[int, int]]:
     """The blocks that are missing between mark and head, as first and last number; accepted gaps are not among them.
 
     None, with the mark below the head, means that the next block lacks revisions or that two contend for its number.
+    The cost grows with the number of objects above the mark, and of blocks there that came by a stream.
     """
     with connection.transaction():
         mark = read_mark(connection).sequence_no
         beyond = _head(connection, mark)
         if beyond is None or beyond <= mark:
             return []
-        return connection.execute(GAPS, {"mark": mark, "head": beyond, "limit": limit}, prepare=False).fetchall()
+        between = {"first": mark + 1, "last": beyond}
+        return connection.execute(GAPS, {**between, "limit": limit}, prepare=False).fetchall()
 
 
 def _head(connection: Connection, mark: int) -> int | None:

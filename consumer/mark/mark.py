@@ -54,11 +54,6 @@ DELETE_THEIR_REVISIONS = """
     WHERE r.sequence_no = lost.sequence_no AND r.hash = lost.hash AND r.sequence_no = ANY (%(numbers)s) AND NOT EXISTS (
         SELECT FROM journal.block b WHERE b.sequence_no = r.sequence_no AND r.hash = ANY (b.revision_hashes))"""
 
-FORGET_OBJECTS = """
-    DELETE FROM journal.object o
-    USING unnest(%s::bigint[]) AS lost (sequence_no)
-    WHERE lost.sequence_no BETWEEN o.first_no AND o.last_no"""
-
 BLOCKS_BETWEEN = """
     SELECT sequence_no, block_hash, previous_hash, false, false, 0
     FROM journal.block WHERE sequence_no BETWEEN %s AND %s"""
@@ -196,8 +191,6 @@ def _drop(connection: Connection, losers: Sequence[Loser]) -> list[Refusal]:
     if revisions := [(number, revision_hash) for number, hashes in gone for revision_hash in hashes]:
         numbers, hashes = columns_of(revisions)
         connection.execute(DELETE_THEIR_REVISIONS, {"numbers": numbers, "hashes": hashes}, prepare=False)
-    # An object that is read again must not be skipped as stored.
-    connection.execute(FORGET_OBJECTS, [[lost.sequence_no for lost, *_ in losers]])
     return [Refusal(lost.sequence_no, lost.block_hash, CHAIN, None, fault, detail) for lost, fault, detail in losers]
 
 

@@ -59,7 +59,6 @@ def reject_block(connection: Connection, sequence_no: int, block_hash: bytes, re
             raise UsageError(f"There is no block {sequence_no} with the hash {block_hash.hex()} above the mark.")
         key = {"numbers": [sequence_no], "hashes": [block_hash]}
         connection.execute(DROP_CANDIDATES, key, prepare=False)
-        connection.execute(mark.FORGET_OBJECTS, [[sequence_no]])
         refusal = Refusal(sequence_no, block_hash, "an operator", None, OPERATOR, reason.strip())
         reject(connection, [refusal])
     return [refusal, *reject_orphans(connection)]
@@ -74,7 +73,6 @@ def reject_orphans(connection: Connection) -> list[Refusal]:
             return refused
         keys = {"numbers": [number for number, *_ in lost], "hashes": [block_hash for _, block_hash, _ in lost]}
         connection.execute(DROP_CANDIDATES, keys, prepare=False)
-        connection.execute(mark.FORGET_OBJECTS, [keys["numbers"]])
         detail = "its chain leads to a rejected block, {}"
         orphans = [
             Refusal(number, block_hash, CHAIN, None, "fork", detail.format(previous.hex()))

@@ -2,7 +2,7 @@
 
 A row is recorded, and the record committed, before it is sent; it is deleted from the record in the transaction that
 moves the position. The same holds for a composed key whose rows are written: one on record was begun by a batch that
-failed. A first fill is recorded in its own transaction: an index whose first fill fails is dropped.
+failed. A backfill is recorded in its own transaction: an index whose backfill fails is dropped.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -113,7 +113,7 @@ def add_first(connection: Connection, generation: int, sources: Iterable[Source]
 
 
 def index_first(connection: Connection, generation: int) -> None:
-    """Index the record, after a first fill."""
+    """Index the record, after a backfill."""
     record_tables.index(connection, OUTSIDE_ROW, generation)
 
 

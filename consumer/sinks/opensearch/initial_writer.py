@@ -1,4 +1,4 @@
-"""The first fill of an index: some requests are under way while the next rows are made."""
+"""The backfill of an index: some requests are under way while the next rows are made."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ RECORDED_AT_ONCE = 2_000
 class InitialWriter:
     """Writes sources that have no rows yet, once.
 
-    They are recorded in the control transaction: an index whose first fill fails is dropped.
+    They are recorded in the control transaction: an index whose backfill fails is dropped.
     """
 
     def __init__(

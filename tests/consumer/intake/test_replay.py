@@ -187,6 +187,17 @@ class TestGaps:
         result = replay(database, write_export(tmp_path / "lost", blocks[4:6]))
         assert (result.mark, result.gaps) == (8, [])
 
+    def test_object_that_repeats_a_block_hides_no_gap(self, database: str, tmp_path: Path) -> None:
+        blocks = small_journal()
+        repeats = Path(write_records(tmp_path / "stream", [blocks[3], blocks[5], blocks[5]]))
+        together = b"".join(file.read_bytes() for file in sorted(repeats.iterdir()))
+        (tmp_path / "archive").mkdir()
+        (tmp_path / "archive" / "0.bin").write_bytes(together)
+        exports = [write_export(tmp_path / "a", blocks[:2]), write_export(tmp_path / "c", blocks[6:])]
+        assert replay(database, *exports, str(tmp_path / "archive")).gaps == [(2, 2), (4, 4)]
+        gapless = query(database, "SELECT first_no, last_no, gapless FROM journal.object ORDER BY 1")
+        assert gapless == [(0, 1, True), (3, 5, False), (6, 8, True)]
+
     def test_an_accepted_gap_is_passed_over_and_closed_if_the_blocks_turn_up(
         self, database: str, tmp_path: Path
     ) -> None:
