@@ -1,5 +1,6 @@
 """A PostgreSQL for the tests, which all of pytest's workers share (tests/databases.py says which)."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ import structlog
 from hypothesis import settings
 
 from strandline.cli import main
+from strandline.consumer.logging import start_logging
 from tests import databases
 from tests.commands import Outcome, Run
 
@@ -52,6 +54,9 @@ def logging_of_each_test() -> Iterator[None]:
     """Undo what a command set up in this process: it logs to a stream that its test has closed."""
     yield
     structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one).__module__ == start_logging.__module__]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

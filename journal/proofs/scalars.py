@@ -28,12 +28,14 @@ def check_scalars(data: bytes) -> None:
 
 
 def _scalars(data: bytes, position: int, end: int, around: int | None = None) -> Iterator[tuple[int, bytes]]:
+    annotated = False
     while position < end:
         if around is None and data.startswith(_VERSION_MARKER, position):
             position += len(_VERSION_MARKER)
             continue
-        if around == _STRUCT:
+        if around == _STRUCT and not annotated:  # the field's name stands before the annotations
             _, position = _var_uint(data, position)
+        annotated = False
         kind, low = data[position] >> 4, data[position] & 15
         position += 1
         if low == 15 or kind == 1:
@@ -44,6 +46,7 @@ def _scalars(data: bytes, position: int, end: int, around: int | None = None) ->
         if kind == _ANNOTATION:
             names, position = _var_uint(data, position)
             position += names
+            annotated = True
             continue  # with the value that is annotated, which ends where the annotation does
         if kind in _CONTAINERS:
             yield from _scalars(data, position, position + length, kind)

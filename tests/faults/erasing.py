@@ -22,6 +22,7 @@ from strandline.consumer.mark.mark import advance, read_mark
 from strandline.journal.decode.objects import decode
 from strandline.journal.errors import StrandlineError
 from tests.databases import migrated_database
+from tests.empty_generations import ensure_generation
 from tests.faults.machine import FORMS, JOURNAL, WHICH, Machine
 from tests.faults.readings import BROKEN, PROJECTIONS
 
@@ -48,7 +49,7 @@ class ErasingMachine(Machine):
     def expunge(self, physical: bool) -> None:
         """Whatever is hidden everywhere reaches the level, and whatever has reached one is nowhere."""
         self._expunged += 1
-        BROKEN.clear()
+        self._begin_generations()
         done = expunge(self._url, BY_NAME, physical=physical, rejected_days=0)
         assert (done.skipped, done.residue) == ([], [])
         levels = dict(self._watching.execute(LEVELS).fetchall())
@@ -60,7 +61,7 @@ class ErasingMachine(Machine):
     @rule()
     def hide(self) -> None:
         """When every projection has come to the mark no redaction is open."""
-        BROKEN.clear()
+        self._begin_generations()
         project(self._url, BY_NAME)
         with connect(self._url) as connection:
             assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).residue == []
@@ -89,6 +90,13 @@ class ErasingMachine(Machine):
 
     def _some_are_redacted(self) -> bool:
         return self._numbers("SELECT count(*) FROM journal.redaction") != {0}
+
+    def _begin_generations(self) -> None:
+        """What comes next works as it should, on generations that are followed from the first block on: of a document
+        that could once not be taken, the first generation that the system builds may hold more (`_compare_first`)."""
+        BROKEN.clear()
+        for projection in PROJECTIONS:
+            ensure_generation(self._actors["p"].get(), projection)
 
     def _mended(self, which: int) -> str:
         """A document that is parked only because of the break would be parked in one generation alone."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -22,12 +22,13 @@ PROJECTING = [sys.executable, "-m", "tests.faults.projecting"]
 REPLAY = [sys.executable, "-m", "strandline.cli", "replay", "--json"]
 PATIENCE = 120
 
-# Tables, and of each the columns that time and chance do not set. How far the counts by shape have come is chance, too.
+# Tables, and of each the columns that time and chance do not set. How far the counts by shape have come is chance, too,
+# and whoever runs `verify` leaves a record of it.
 TABLES = """
     SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-      AND c.relname NOT IN ('shape_count', 'shape_position')
+      AND c.relname NOT IN ('shape_count', 'shape_position', 'verification')
       AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '' AND a.attname !~ '_at$'
     GROUP BY c.relname"""
 COUNTED = "SELECT t::text FROM journal.table_shape t ORDER BY 1"
@@ -92,6 +93,27 @@ def kill_somewhere(command: Sequence[str], url: str, random: Random, span: float
         process.wait(PATIENCE)
         _, left = psutil.wait_procs(children, timeout=PATIENCE)
         assert not left, "a process outlived the one that had started it"
+    return at_work
+
+
+def kill_often(
+    command: Sequence[str],
+    url: str,
+    random: Random,
+    seconds: float,
+    times: int,
+    then: Callable[[], None] = lambda: None,
+) -> list[bool]:
+    """Kill it so many times, and call `then` after each; tells which kills met the command at work.
+
+    More follow, sooner ones, if the machine is so fast that none did.
+    """
+    at_work: list[bool] = []
+    while len(at_work) < times or (not any(at_work) and seconds > 0.1):
+        if len(at_work) >= times:
+            seconds /= 2
+        at_work.append(kill_somewhere(command, url, random, seconds))
+        then()
     return at_work
 
 

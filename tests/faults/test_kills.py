@@ -30,22 +30,13 @@ def undisturbed(postgres_url: str, migrated_template: str, journal: Path) -> Ite
         yield kills.contents(url), seconds
 
 
-def kill_often(command: list[str], database: str, random: Random, seconds: float) -> list[bool]:
-    """The kills that met the command at work; more, and sooner ones if the machine is so fast that none did."""
-    at_work = [kills.kill_somewhere(command, database, random, seconds) for _ in range(KILLS)]
-    while not any(at_work) and seconds > 0.1:
-        seconds /= 2
-        at_work.append(kills.kill_somewhere(command, database, random, seconds))
-    return at_work
-
-
 @pytest.mark.parametrize("seed", range(RUNS))
 def test_replay_killed_anywhere(
     database: str, journal: Path, undisturbed: tuple[kills.Contents, float], seed: int
 ) -> None:
     random = Random(seed)
     command = [*kills.REPLAY, str(journal)]
-    at_work = kill_often(command, database, random, undisturbed[1])
+    at_work = kills.kill_often(command, database, random, undisturbed[1], KILLS)
     kills.run(command, database)
     assert kills.contents(database) == undisturbed[0]
     assert any(at_work)
@@ -57,7 +48,7 @@ def test_projectors_killed_anywhere(
 ) -> None:
     kills.take_in_whole(database, journal)
     random = Random(seed)
-    at_work = kill_often(kills.PROJECTING, database, random, undisturbed[1])
+    at_work = kills.kill_often(kills.PROJECTING, database, random, undisturbed[1], KILLS)
     kills.run(kills.PROJECTING, database)
     assert kills.contents(database) == undisturbed[0]
     assert any(at_work)

@@ -45,10 +45,9 @@ def test_first_generations(
     """In both stores. A rebuild finds no difference; those in the database are compared with others (test_kills.py)."""
     monkeypatch.setenv("STRANDLINE_OPENSEARCH_URL", opensearch_url)
     kills.take_in_whole(database, journal)
-    random, at_work = Random(6), []
-    for _ in range(KILLS):
-        at_work.append(kills.kill_somewhere(kills.PROJECTING, database, random, 1.5))
-        rebuilds.wait_for_leases(database)
+    at_work = kills.kill_often(
+        kills.PROJECTING, database, Random(6), 1.5, KILLS, lambda: rebuilds.wait_for_leases(database)
+    )
     assert any(at_work)
     kills.run(kills.PROJECTING, database)
     assert rebuilds.orphans(database, opensearch) == set()
@@ -59,15 +58,15 @@ def test_first_generations(
 
 
 def killed(database: str, client: OpenSearch | None, names: tuple[str, ...]) -> None:
-    before, random = rebuilds.shown(database, client), Random(5)
+    before = rebuilds.shown(database, client)
     command = rebuilds.in_small_parts(names)
-    seconds = kills.seconds_of(command, database)
-    at_work = []
-    for _ in range(KILLS):
-        at_work.append(kills.kill_somewhere(command, database, random, seconds))
+
+    def look() -> None:
         assert rebuilds.shown(database, client) == before
         rebuilds.wait_for_leases(database)
-    assert any(at_work)
+
+    seconds = kills.seconds_of(command, database)
+    assert any(kills.kill_often(command, database, Random(5), seconds, KILLS, look))
     project(
         database, discover(["strandline.projections"]), stores=Stores(database, client) if client else DATABASE_ONLY
     )
