@@ -62,7 +62,7 @@ def read_scope(connection: Connection, since: int | None) -> Scope:
     began_at = read_clock(connection)
     mark = read_mark(connection)
     if mark.strand_id is None or mark.sequence_no < mark.origin:
-        raise StrandlineError("the store holds no blocks: run `strandline replay SOURCE` first")
+        raise StrandlineError("the store holds no blocks yet: replay a journal, or write to the ledger, first")
     first_no = mark.origin if since is None else max(since, mark.origin)
     if first_no > mark.sequence_no:
         raise UsageError(f"--since is a block up to the mark, {mark.sequence_no}, not {since}.")

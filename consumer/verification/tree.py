@@ -69,7 +69,7 @@ class BlockTree:
             raise UsageError(f"a tip is the number of a block, 0 or higher, not {tip}")
         mark = read_mark(connection)
         if mark.strand_id is None or mark.sequence_no < mark.origin:
-            raise StrandlineError("the store holds no blocks: run `strandline replay SOURCE` first")
+            raise StrandlineError("the store holds no blocks yet: replay a journal, or write to the ledger, first")
         if mark.origin > 0:
             raise StrandlineError(
                 f"a digest covers every block from 0 to its tip, and the store begins at block {mark.origin}: "

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.verification.digest import store_digest
 from strandline.consumer.verification.tree import BlockTree
 from strandline.journal.errors import StrandlineError
@@ -17,13 +18,17 @@ from strandline.journal.ion.values import write_text
 from strandline.journal.proofs.path import revision_proof
 from strandline.ledger.errors import NoSuchRevision
 from strandline.ledger.publish.blocks import Block, read_blocks
+from strandline.ledger.publish.period import EmptyJournal
 
 Address = Mapping[str, Any]
 Answer = dict[str, Any]
 
 
 def get_digest(url: str) -> Answer:
-    """Return the ledger's digest up to the mark: `{Digest: base64, DigestTipAddress}`."""
+    """Return the ledger's digest up to the mark: `{Digest: base64, DigestTipAddress}`. Raises EmptyJournal."""
+    with connect(url) as connection:
+        if read_mark(connection).strand_id is None:
+            raise EmptyJournal("The ledger has no blocks yet: ask for its digest once it has been written to.")
     found = store_digest(url)
     return {
         "Digest": b64encode(found.digest).decode(),

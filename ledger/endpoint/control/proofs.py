@@ -12,6 +12,7 @@ from strandline.ledger.endpoint.control.call import Answer, Call
 from strandline.ledger.endpoint.refusals import Refusal, refusal_of
 from strandline.ledger.errors import LedgerError
 from strandline.ledger.publish import qldb_api
+from strandline.ledger.publish.period import EmptyJournal
 
 
 class _Holder(msgspec.Struct):
@@ -28,7 +29,10 @@ class _Revision(_Block, kw_only=True):
 
 
 def get_digest(call: Call) -> Answer:
-    return _checked(lambda: qldb_api.get_digest(call.ledger_url))
+    try:
+        return _checked(lambda: qldb_api.get_digest(call.ledger_url))
+    except EmptyJournal as error:
+        raise refusals.precondition("Ledger", call.ledger, str(error)) from None
 
 
 def get_block(call: Call) -> Answer:
@@ -47,6 +51,8 @@ def _checked(answer: Callable[[], Answer]) -> Answer:
     """Return the answer. What the ledger does not have is a wrong parameter, as QLDB has it."""
     try:
         return answer()
+    except EmptyJournal:
+        raise
     except StrandlineError as error:
         refusal = refusal_of(error)
         if isinstance(error, LedgerError) or refusal.status == 400:

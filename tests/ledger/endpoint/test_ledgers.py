@@ -18,6 +18,13 @@ def refused(status: int, code: str) -> "pytest.RaisesExc[Refused]":
     return pytest.raises(Refused, match=f"^{status} {code} ")
 
 
+def test_new_ledger_has_no_digest_yet(api: Api) -> None:
+    api.create("people")
+    with refused(412, "ResourcePreconditionNotMetException") as refusal:
+        api.call("POST", "/ledgers/people/digest")
+    assert "no blocks yet" in str(refusal.value)
+
+
 def test_cycle_of_a_resource(api: Api, several: str, database: str) -> None:
     """As Terraform's and CloudFormation's resources call: create, wait, describe, tag, update, delete, wait."""
     made = api.call("POST", "/ledgers", {"Name": "people", "PermissionsMode": "STANDARD", "Tags": {"team": "a"}})
