@@ -105,6 +105,11 @@ class Projector:
         The position moves when all is written; it stays if the backfill is too large. Raises `LeaseLost`, or `Stopped`
         soon after `stop` is set.
         """
+        with span("projection") as facts:
+            self._backfill(backfill, progress, stop)
+            facts |= {"projection": self._projection.name, "generation": self._generation, "last": backfill.last}
+
+    def _backfill(self, backfill: Backfill, progress: Progress | None, stop: Event | None) -> None:
         label, done, total = f"{self._projection.name}, {backfill.unit}", 0, 0
 
         def show_life() -> None:

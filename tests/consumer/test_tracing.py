@@ -65,12 +65,12 @@ def text_of(spans: tuple[ReadableSpan, ...]) -> str:
 def test_spans_of_a_worker_have_no_payload(database: str, exporter: InMemorySpanExporter) -> None:
     made = canaries()
     records = [one.data for block in made.blocks for one in stream.block_records(ARN, block)]
-    worker = ProjectorThreads(database, PROJECTIONS)
+    processor = shard(database)
+    processor.process_records(Given(records))
+    processor.lease_lost(None)
+    worker = ProjectorThreads(database, PROJECTIONS)  # not before: it moves the mark, too
     worker.start()
     try:
-        processor = shard(database)
-        processor.process_records(Given(records))
-        processor.lease_lost(None)
         wait_for(
             lambda: {"batch", "mark", "projection", "purge"} <= {one.name for one in exporter.get_finished_spans()}
         )
