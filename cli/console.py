@@ -47,7 +47,7 @@ def console(
     Runs until Ctrl-C or SIGTERM. Without a sign-in (STRANDLINE_CONSOLE_USERS, STRANDLINE_CONSOLE_PROXIES) it listens on
     this machine only. The log on standard error has one JSON object for each thing that was revealed or done.
     """
-    with needs_extra("console", "jinja2", "jwt", "markupsafe", "python_multipart"):
+    with needs_extra("console"):
         import python_multipart  # noqa: F401  # Starlette imports it when a form comes
 
         import strandline.console.serving  # noqa: F401
@@ -95,9 +95,9 @@ def _healthcheck(listen: str, prefix: str, *, as_json: bool) -> int:
     """Ask a running console whether it is ready. Returns 0 if so, else 1."""
     import urllib.request
 
-    host, _, port = listen.rpartition(":")
-    host = "127.0.0.1" if host in ("", "0.0.0.0", "[::]") else host
-    url = f"http://{host}:{port}{prefix.rstrip('/')}/readyz"
+    from strandline.consumer.monitoring.health_client import reachable
+
+    url = f"http://{reachable(listen)}{prefix.rstrip('/')}/readyz"
     try:
         with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:
             ready = answer.status == 200

@@ -88,7 +88,7 @@ def demo(
     if console and as_json:
         raise UsageError("--console does not go with --json.")
     if console:
-        with needs_extra("console", "jinja2", "jwt", "markupsafe", "python_multipart"):
+        with needs_extra("console"):
             import strandline.console.serving  # noqa: F401
     projections = discover_projections()
     with open_store() as (settings, url):

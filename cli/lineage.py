@@ -48,6 +48,6 @@ def lineage(
 
 
 def _prov_json() -> "Callable[[Lineage], str]":
-    with needs_extra("provenance", "prov"):
+    with needs_extra("provenance"):
         from strandline.ledger.provenance.prov_json import prov_json
     return prov_json

@@ -62,7 +62,7 @@ def open_reader(*, write: bool = False) -> Iterator[str]:
 @contextmanager
 def open_cluster(address: str) -> Iterator["Cluster"]:
     """Give the connected Dask cluster with this scheduler."""
-    with needs_extra("cluster", "dask", "distributed"):
+    with needs_extra("cluster"):
         from strandline.consumer.cluster.client import connect_cluster
 
     with connect_cluster(address) as cluster:

@@ -30,7 +30,7 @@ def shell(as_json: AsJson = False) -> int:
         raise UsageError("--json does not go with a shell: use `strandline partiql --json`.")
     interactive = sys.stdin.isatty()
     if interactive:
-        with needs_extra("shell", "prompt_toolkit", "wcwidth"):
+        with needs_extra("shell"):
             import prompt_toolkit  # noqa: F401
     from strandline.ledger import Ledger
 

