@@ -4,12 +4,11 @@ from typing import Any
 
 from strandline.console import audit
 from strandline.console.page import Asked, Missing, Page
-from strandline.consumer.store.blocks import check_stored
+from strandline.consumer.store.blocks import check_stored, read_info
 from strandline.journal.check import merkle
 from strandline.journal.check.statements import ERASED
 from strandline.journal.ion import values as ion
 from strandline.journal.ion.hash import ion_hash
-from strandline.journal.ion.json import read_json
 
 ROWS = 50
 
@@ -108,7 +107,7 @@ def _page(asked: Asked, recomputed: dict[str, Any] | None, *, revealed: bool = F
 
 def _statements(level: str, info: bytes | None, _: object) -> list[dict[str, str | None]]:
     """Return text and time of each statement; the text is None if it is erased."""
-    value = _value(level, info)
+    value = {} if info is None else read_info(info, level)
     statements = value.get(ERASED, value).get("statements") or ()
     return [
         {
@@ -118,12 +117,6 @@ def _statements(level: str, info: bytes | None, _: object) -> list[dict[str, str
         }
         for one in statements
     ]
-
-
-def _value(level: str, info: bytes | None) -> Any:
-    if info is None:
-        return {}
-    return ion.read_one(info) if level == "full" else next(read_json(info.decode()))
 
 
 def _parts(level: str, info: bytes | None, redaction: bytes | None) -> dict[bytes, str]:

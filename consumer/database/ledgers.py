@@ -15,8 +15,8 @@ from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.database.migrate import migrate
 from strandline.journal.errors import StrandlineError, UsageError
 
-# QLDB's rule (AWS's model `qldb/2019-01-02`, LedgerName).
-NAME = re.compile(r"(?!.*--)(?!\d+$)(?!-)(?!.*-$)[A-Za-z0-9-]{1,32}")
+# QLDB's rule (AWS's model `qldb/2019-01-02`, LedgerName and StreamName).
+NAME = re.compile(r"(?!.*--)(?![0-9]+$)(?!-)(?!.*-$)[A-Za-z0-9-]{1,32}")
 
 Mode = Literal["ALLOW_ALL", "STANDARD"]
 State = Literal["CREATING", "ACTIVE", "DELETING"]
@@ -171,9 +171,7 @@ def finish(home: str, ledger: CataloguedLedger) -> CataloguedLedger | None:
         return None
 
 
-def _create(
-    connection: Connection, home: str, ledger: CataloguedLedger, database: str
-) -> CataloguedLedger | None:  # fmt: skip
+def _create(connection: Connection, home: str, ledger: CataloguedLedger, database: str) -> CataloguedLedger | None:
     if connection.execute(EXISTS, [database]).fetchone() is None:
         try:
             connection.execute(

@@ -5,12 +5,10 @@ Reads all statement texts of the journal. An index would be faster, and one more
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from strandline.consumer.database.connection import Connection
+from strandline.consumer.store.blocks import read_info
 from strandline.journal.check.statements import ERASED, statement_kind
-from strandline.journal.ion import values as ion
-from strandline.journal.ion.json import read_json
 
 READ_QUOTING = """
     SELECT sequence_no, transaction_id, block_time, level, transaction_info FROM journal.block
@@ -48,7 +46,7 @@ def find_quotations(connection: Connection, value: str) -> list[Quotation]:
     found: list[Quotation] = []
     with connection.cursor(name="quotations") as cursor:
         for number, transaction_id, time, level, info in cursor.execute(READ_QUOTING, [stored]):
-            members = _read(info, level)
+            members = read_info(info, level)
             if ERASED in members:
                 continue
             documents = tuple(sorted(members.get("documents") or {}))
@@ -71,8 +69,3 @@ def _spellings(value: str) -> set[str]:
 def _stored_forms(text: str) -> set[bytes]:
     """Return the bytes of a text within a stored transactionInfo: Ion has it as it is, JSON may escape it."""
     return {text.encode(), json.dumps(text)[1:-1].encode(), json.dumps(text, ensure_ascii=False)[1:-1].encode()}
-
-
-def _read(info: bytes, level: str) -> dict[str, Any]:
-    members: dict[str, Any] = next(read_json(info.decode())) if level == "chain" else ion.read_one(info)
-    return members

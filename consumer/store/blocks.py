@@ -193,5 +193,10 @@ def read_typed(data: bytes) -> Any:
     return next(iter(ion.read_typed(data)))
 
 
+def read_info(data: bytes, level: str) -> Any:
+    """Read a stored transactionInfo or redactionInfo: Ion at level full, JSON at level chain."""
+    return ion.read_one(data) if level == "full" else _read_json(data)
+
+
 def _read_json(data: bytes) -> Any:
     return next(iter(read_json(data.decode())))

@@ -13,6 +13,7 @@ from strandline.ledger.endpoint.jobs import Jobs
 from strandline.ledger.endpoint.refusals import Refusal
 from strandline.ledger.endpoint.rights import Caller
 from strandline.ledger.endpoint.served import ServedLedgers, check_operation
+from strandline.ledger.publish.period import EmptyJournal
 
 _LEDGER = "/ledgers/(?P<name>[^/]+)"
 _EXPORTS, _STREAMS = f"{_LEDGER}/journal-s3-exports", f"{_LEDGER}/journal-kinesis-streams"
@@ -63,7 +64,7 @@ class Control:
         self._jobs = jobs
 
     def answer(self, request: ControlRequest) -> Answer:
-        """Return the answer of the operation. Raises Refusal."""
+        """Return the answer of the operation. Raises Refusal: what a ledger does not have is a wrong parameter."""
         for method, path, name, operation in _COMPILED:
             found = path.fullmatch(request.path) if method == request.method else None
             if found is None:
@@ -75,6 +76,8 @@ class Control:
             call = Call(self._served, self._jobs, request.caller, name, names, query, request.body)
             try:
                 return operation(call)
+            except EmptyJournal as error:
+                raise refusals.precondition("Ledger", call.ledger, str(error)) from None
             except StrandlineError as error:
                 refusal = refusals.refusal_of(error)
                 raise refusal if refusal.status != 400 else refusals.invalid_parameter(str(error)) from None

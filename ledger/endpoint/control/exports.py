@@ -11,7 +11,6 @@ from strandline.journal.make.ids import new_id
 from strandline.ledger.endpoint import refusals
 from strandline.ledger.endpoint.control.call import Answer, Call, moment, seconds
 from strandline.ledger.endpoint.refusals import Refusal
-from strandline.ledger.publish.period import EmptyJournal
 from strandline.ledger.publish.period_export import Export, begin_export, read_export, read_exports
 
 MOST_AT_ONCE = 2  # of a ledger, as QLDB
@@ -59,8 +58,6 @@ def export_journal(call: Call) -> Answer:
             raise Refusal("LimitExceededException", message, ResourceType="Export")
         try:
             begin_export(connection, export)
-        except EmptyJournal as error:
-            raise refusals.precondition("Ledger", call.ledger, str(error)) from None
         except AwsError as error:
             message = f"QLDB encountered an error validating S3 configuration: {error}"
             raise refusals.invalid_parameter(message, "S3ExportConfiguration") from None

@@ -1,18 +1,15 @@
 """The operations that prove what is in a ledger."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from strandline.journal.errors import StrandlineError
 from strandline.journal.ion import values as ion
-from strandline.ledger.endpoint import refusals
 from strandline.ledger.endpoint.control.call import Answer, Call
-from strandline.ledger.endpoint.refusals import Refusal, refusal_of
-from strandline.ledger.errors import LedgerError
+from strandline.ledger.endpoint.refusals import Refusal
 from strandline.ledger.publish import qldb_api
-from strandline.ledger.publish.period import EmptyJournal
 
 
 class _Holder(msgspec.Struct):
@@ -29,35 +26,19 @@ class _Revision(_Block, kw_only=True):
 
 
 def get_digest(call: Call) -> Answer:
-    try:
-        return _checked(lambda: qldb_api.get_digest(call.ledger_url))
-    except EmptyJournal as error:
-        raise refusals.precondition("Ledger", call.ledger, str(error)) from None
+    return qldb_api.get_digest(call.ledger_url)
 
 
 def get_block(call: Call) -> Answer:
     given = call.body(_Block)
     address, tip = _address(given.BlockAddress), _tip(given)
-    return _checked(lambda: qldb_api.get_block(call.ledger_url, address, tip))
+    return qldb_api.get_block(call.ledger_url, address, tip)
 
 
 def get_revision(call: Call) -> Answer:
     given = call.body(_Revision)
     address, tip = _address(given.BlockAddress), _tip(given)
-    return _checked(lambda: qldb_api.get_revision(call.ledger_url, address, given.DocumentId, tip))
-
-
-def _checked(answer: Callable[[], Answer]) -> Answer:
-    """Return the answer. What the ledger does not have is a wrong parameter, as QLDB has it."""
-    try:
-        return answer()
-    except EmptyJournal:
-        raise
-    except StrandlineError as error:
-        refusal = refusal_of(error)
-        if isinstance(error, LedgerError) or refusal.status == 400:
-            refusal = refusals.invalid_parameter(str(error))
-        raise refusal from None
+    return qldb_api.get_revision(call.ledger_url, address, given.DocumentId, tip)
 
 
 def _tip(given: _Block) -> Mapping[str, Any] | None:

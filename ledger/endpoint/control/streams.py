@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.database.ledgers import NAME
 from strandline.consumer.intake.aws_errors import AwsError
 from strandline.journal.make.ids import new_id
 from strandline.ledger.endpoint import refusals
@@ -35,7 +36,7 @@ class _Kinesis(msgspec.Struct):
 
 
 class _Request(msgspec.Struct):
-    StreamName: Annotated[str, msgspec.Meta(pattern=r"^(?!.*--)(?![0-9]+$)(?!-)(?!.*-$)[A-Za-z0-9-]{1,32}$")]
+    StreamName: Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
     RoleArn: Annotated[str, msgspec.Meta(min_length=20, max_length=1600)]
     InclusiveStartTime: float | str
     KinesisConfiguration: _Kinesis

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import httpx2 as httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from strandline.consumer.intake.s3 import s3_sources
 from strandline.consumer.verification.verify import verify_sources
@@ -74,6 +75,19 @@ def test_export_and_stream_outlive_a_killed_server(database: str, tmp_path: Path
     assert (found.ok, found.blocks) == (True, 8)
 
 
+def take_away(s3: Any) -> bool:
+    """Delete the bucket; returns False if the server has written an object meanwhile."""
+    for one in s3.list_objects_v2(Bucket="bucket").get("Contents", []):
+        s3.delete_object(Bucket="bucket", Key=one["Key"])
+    try:
+        s3.delete_bucket(Bucket="bucket")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "BucketNotEmpty":
+            raise
+        return False
+    return True
+
+
 def begin_held_up(api: Api, s3: Any) -> str:
     """Begin an export, and take its bucket away before it is complete."""
     time.sleep(0.01)
@@ -89,9 +103,7 @@ def begin_held_up(api: Api, s3: Any) -> str:
             "RoleArn": ROLE,
         }
         export_id: str = api.call("POST", EXPORTS, body)["ExportId"]
-        for one in s3.list_objects_v2(Bucket="bucket").get("Contents", []):
-            s3.delete_object(Bucket="bucket", Key=one["Key"])
-        s3.delete_bucket(Bucket="bucket")
+        until(lambda: take_away(s3))
         time.sleep(0.3)
         if described(api, EXPORTS, export_id)["Status"] == "IN_PROGRESS":
             return export_id
