@@ -49,7 +49,7 @@ def shell(as_json: AsJson = False) -> int:
 
 
 class Session:
-    """What a shell runs: each statement as a transaction of its own, or within one that was started."""
+    """The statements of a shell: each runs as a transaction of its own, or within one that was started."""
 
     def __init__(self, ledger: "Ledger", show: Callable[[str], None] = say) -> None:
         self.failed = False

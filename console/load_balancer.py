@@ -1,4 +1,4 @@
-"""Who asks, as an AWS Application Load Balancer signs it: the header `x-amzn-oidc-data`, a JWT of ES256.
+"""The reader as an AWS Application Load Balancer signs them: the header `x-amzn-oidc-data`, a JWT of ES256.
 
 Form and keys are those of AWS's guide ("Authenticate users using an Application Load Balancer"): the JWT's header names
 the load balancer that signed (`signer`), the key (`kid`) and the end (`exp`); the region's endpoint has the key as PEM.

@@ -6,7 +6,7 @@ from threading import Lock
 
 
 class Running:
-    """What cancels each query that runs in this process."""
+    """The cancels of the queries that run in this process."""
 
     def __init__(self) -> None:
         self._lock = Lock()

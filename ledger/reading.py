@@ -88,7 +88,7 @@ AT_ADDRESS = """
 
 
 class Connections(Protocol):
-    """Where a reading takes its connection from, and gives it back."""
+    """A pool that a reading takes its connection from, and gives it back to."""
 
     def getconn(self) -> Any: ...
 
@@ -145,7 +145,7 @@ class Reading:
 
     @property
     def followed(self) -> bool:
-        """Whether the look-ups are up to date, so that indexes may be used."""
+        """True if the look-ups are up to date, so that indexes may be used."""
         self._run()
         return self._followed
 

@@ -43,7 +43,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a worker must have in common with the command; `database` is None if the task needs none."""
+    """The facts that a worker must have in common with the command; `database` is None if the task needs none."""
 
     kernel: str
     origin: int = 0

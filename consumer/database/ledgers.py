@@ -5,7 +5,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -69,7 +68,7 @@ class CataloguedLedger:
 
     def url(self, home: str) -> str:
         """Return the URL of its database; `home` is that of the catalogue's."""
-        return home if self.database is None else _beside(home, self.database)
+        return home if self.database is None else make_conninfo(home, dbname=self.database)
 
 
 def read_ledgers(connection: Connection) -> list[CataloguedLedger]:
@@ -209,12 +208,3 @@ def _one(connection: Connection, statement: str, values: Any) -> CataloguedLedge
     with connection.transaction():
         row = connection.execute(statement.encode(), values).fetchone()
     return None if row is None else CataloguedLedger(*row)
-
-
-def _beside(url: str, database: str) -> str:
-    """Return the URL of another database of the same server and login."""
-    if "://" not in url:
-        return make_conninfo(url, dbname=database)
-    parts = urlsplit(url)
-    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "dbname"], quote_via=quote)
-    return urlunsplit(parts._replace(path=f"/{quote(database)}", query=query))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import psycopg
@@ -33,7 +33,7 @@ class Findings:
     """The findings of one area, in the order of the checks."""
 
     area: str
-    found: list[Finding]
+    found: list[Finding] = field(default_factory=list)
 
     def ok(self, check: str, text: str) -> None:
         self._add(check, "ok", text)

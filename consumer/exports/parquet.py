@@ -98,22 +98,16 @@ def _schema(arrow: Any, given: Any, columns: list[Column], facts: Mapping[str, s
 
 def _batches(arrow: Any, reader: Any, schema: Any, most_rows: int) -> Iterator[tuple[Any, int]]:
     for batch in reader:
-        arrays = [
-            _plain(arrow, array).cast(type_) if isinstance(array.type, arrow.OpaqueType) else _plain_list(array, type_)
-            for array, type_ in zip(batch.columns, schema.types, strict=True)
-        ]
+        arrays = [_cast(arrow, array, type_) for array, type_ in zip(batch.columns, schema.types, strict=True)]
         whole = arrow.record_batch(arrays, schema=schema)
         for start in range(0, whole.num_rows, most_rows):
             part = whole.slice(start, most_rows)
             yield part, part.num_rows
 
 
-def _plain(arrow: Any, array: Any) -> Any:
-    return array.storage if isinstance(array, arrow.ExtensionArray) else array
-
-
-def _plain_list(array: Any, type_: Any) -> Any:
-    return array if array.type == type_ else array.cast(type_)
+def _cast(arrow: Any, array: Any, type_: Any) -> Any:
+    plain = array.storage if isinstance(array.type, arrow.OpaqueType) else array
+    return plain if plain.type == type_ else plain.cast(type_)
 
 
 def _opener(parquet: Any, schema: Any) -> Callable[[Path], Any]:

@@ -1,4 +1,4 @@
-"""Where an export is written: a file or folder on this machine, or in S3. It appears there complete, or not at all."""
+"""The place of an export: a file or folder on this machine, or in S3. It appears there complete, or not at all."""
 
 import os
 import shutil

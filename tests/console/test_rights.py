@@ -1,4 +1,4 @@
-"""Who may ask: sign-in, rights, the origin of a POST, and the logins by which payload is read."""
+"""The rights of readers: sign-in, rights, the origin of a POST, and the logins by which payload is read."""
 
 import ipaddress
 import urllib.request

@@ -1,4 +1,4 @@
-"""Connections to a test's own database."""
+"""Connections to a test's own database, and what writes into it."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import pytest
 from strandline.consumer.database.connection import Connection, connect
 from strandline.consumer.intake.writer import JournalWriter
 from tests.copy_rows import STRAND
+from tests.strand_rows import StrandRows
 
 
 @pytest.fixture
@@ -22,3 +23,10 @@ def store(connection: Connection) -> JournalWriter:
     store = JournalWriter(connection)
     store.begin_strand(STRAND, 0)
     return store
+
+
+@pytest.fixture
+def strand(database: str) -> Iterator[StrandRows]:
+    """The journal's rows, written over a connection of its own."""
+    with connect(database, autocommit=True) as connection:
+        yield StrandRows(connection)

@@ -35,7 +35,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 
 
 class Given:
-    """What KCL hands over: records, and a checkpointer that accepts everything."""
+    """The input of KCL: records, and a checkpointer that accepts everything."""
 
     def __init__(self, data: list[bytes]) -> None:
         self.shard_id, self.sequence_number, self.millis_behind_latest = "shard-1", "0", 0

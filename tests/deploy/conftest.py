@@ -1,4 +1,4 @@
-"""What `make test-deploy` runs needs 700 MB of packages, in an environment of its own."""
+"""The tests of `make test-deploy` need 700 MB of packages, in an environment of its own."""
 
 from importlib.util import find_spec
 

@@ -11,7 +11,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def play(url: str, example: str, ledger: str = LEDGER, key: str = "any", secret: str = "any") -> Any:
-    """What the program printed; only the address tells it that this is not QLDB."""
+    """The program's output; only the address tells it that this is not QLDB."""
     command = [str(PYTHON)] if example.endswith(".py") else ["node"]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},

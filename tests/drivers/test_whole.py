@@ -51,7 +51,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def program(*arguments: str, key: str) -> str:
-    """What a program with QLDB's client printed."""
+    """The output of a program with QLDB's client."""
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": SECRET}
     done = subprocess.run(
         [str(PYTHON), *arguments], cwd=ROOT / "tests/drivers",

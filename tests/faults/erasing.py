@@ -92,7 +92,7 @@ class ErasingMachine(Machine):
         return self._numbers("SELECT count(*) FROM journal.redaction") != {0}
 
     def _begin_generations(self) -> None:
-        """What comes next works as it should, on generations that are followed from the first block on: of a document
+        """The next step works as it should, on generations that are followed from the first block on: of a document
         that could once not be taken, the first generation that the system builds may hold more (`_compare_first`)."""
         BROKEN.clear()
         for projection in PROJECTIONS:

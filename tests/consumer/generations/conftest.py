@@ -1,18 +1,10 @@
-"""A strand that the tests write, and a connection that looks at what came of it."""
+"""A connection that looks at what came of a strand."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from strandline.consumer.database.connection import Connection, connect
-from tests.strand_rows import StrandRows
-
-
-@pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    """The journal's rows, written over a connection of its own."""
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What AWS's migration kit does with a journal, written anew for a made-up table: its Glue job and its Lambda function.
+"""AWS's migration kit on a journal, written again for a sample table: the Glue job and the Lambda function.
 
 The kit's logic, and its faults, are described in docs/qldb-formats.md, "AWS's migration kit".
 """

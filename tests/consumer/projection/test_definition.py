@@ -1,4 +1,4 @@
-"""Which projections are found, what their fingerprints cover, and which declarations are refused."""
+"""Discovery of projections, the scope of their fingerprints, and the declarations that are refused."""
 
 import sys
 import textwrap

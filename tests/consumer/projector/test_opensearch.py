@@ -43,12 +43,6 @@ def endorsement(number: str, **other: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def strand(database: str) -> Iterator[StrandRows]:
-    with connect(database, autocommit=True) as connection:
-        yield StrandRows(connection)
-
-
-@pytest.fixture
 def connection(database: str) -> Iterator[Connection]:
     with connect(database, autocommit=True) as connection:
         yield connection

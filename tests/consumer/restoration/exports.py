@@ -1,4 +1,4 @@
-"""Exports of small made-up ledgers."""
+"""Exports of small sample ledgers."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -71,7 +71,7 @@ def test_what_holds_out_is_shown_until_a_hint_lifts_it(run: Run, database: str, 
 def test_only_objects_that_hold_out_are_searched_again(
     run: Run, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the store has as Ion by then teaches its types."""
+    """Revisions that the store has as Ion by then teach its types."""
     searched = list[int]()
     restore = decoding.restore_object
 
