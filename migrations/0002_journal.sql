@@ -423,8 +423,9 @@ LANGUAGE sql AS $$
         last_no = greatest(c.last_no, excluded.last_no);
 $$;
 
--- Tell whether a revision that is not counted yet, above the mark or below it, has the shape.
-CREATE FUNCTION journal.is_uncounted(shape bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- Tell whether a revision that is not counted yet, above the mark or below it, has the shape. Few are not counted, which
+-- a planner without statistics cannot know: it would scan the partition from its start.
+CREATE FUNCTION journal.is_uncounted(shape bigint) RETURNS boolean LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 DECLARE
     counted_no bigint := (SELECT p.sequence_no FROM journal.shape_position p);
     found boolean;
@@ -520,8 +521,11 @@ BEGIN
     PERFORM FROM journal.block b
     WHERE b.sequence_no > strand_end.sequence_no ORDER BY b.sequence_no, b.block_hash LIMIT 1;
     candidates := FOUND;
-    IF NOT candidates THEN  -- with the number as a constant, no partition below it is planned for
-        EXECUTE 'SELECT EXISTS (SELECT FROM journal.revision WHERE sequence_no > $1)' INTO candidates USING sequence_no;
+    -- With the number as a constant, no partition below it is planned for.
+    IF NOT candidates THEN
+        EXECUTE 'SELECT true FROM journal.revision r WHERE r.sequence_no > $1 ORDER BY r.sequence_no LIMIT 1'
+        INTO candidates USING sequence_no;
+        candidates := candidates IS NOT NULL;
     END IF;
 END $$;
 

@@ -1,8 +1,9 @@
 """Fast path of a replay: store a batch that directly continues the chain, and raise the mark, in one transaction.
 
 A replay mostly brings complete blocks of exports, each linked to the one before, for numbers of which the store holds
-nothing. A step of the mark would read them back to learn what decoding has found. All else is left to the general
-path: intake (writer.py), then the mark.
+nothing. A step of the mark would read them back to learn what decoding has found. Exports that overlap bring blocks that
+the mark has passed; if the store holds all that they can bring, there is nothing to write. All else is left to the
+general path: intake (writer.py), then the mark.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,17 @@ from strandline.journal.decode.objects import Decoded, Link
 STATE = f"""
     SELECT m.sequence_no, m.block_hash, {sql.HOLDS}
     FROM journal.mark m FOR UPDATE OF m"""
+
+# Below the mark each block has one candidate, linked to the one before. So the hash of the last one says that all are
+# the same, if none is missing. A copy could still bring types that JSON lost, or contradict an imported register.
+HOLDS_ALL = """
+    SELECT %(hash)s = (SELECT block_hash FROM journal.block WHERE sequence_no = %(last)s)
+       AND %(last)s - %(first)s + 1 = (
+           SELECT count(*) FROM journal.block
+           WHERE sequence_no BETWEEN %(first)s AND %(last)s AND level = 'full' AND complete)
+       AND NOT EXISTS (
+           SELECT FROM journal.revision WHERE sequence_no BETWEEN %(first)s AND %(last)s AND level = 'chain')
+       AND NOT EXISTS (SELECT FROM journal.redaction WHERE sequence_no BETWEEN %(first)s AND %(last)s AND imported)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,11 @@ def run_of(decoded: Sequence[Decoded]) -> Run | None:
 
 
 def store_run(connection: Connection, run: Run) -> tuple[int, int]:
-    """Store a run and raise the mark over it. Returns how many blocks and revisions it has.
+    """Store a run and raise the mark over it. Returns how many blocks and revisions are new: none if all are held.
 
     The caller's transaction holds the strand's lock alone, so nobody else brings a candidate for these numbers. Raises
-    `psycopg.Rollback` if the run does not begin at the mark, if something is stored for its numbers, or if the mark
-    would have to refuse one of its blocks; `UniqueViolation` if a block has a revision twice.
+    `psycopg.Rollback` if the run does not begin at the mark, if only a part of it is stored, or if the mark would have to
+    refuse one of its blocks; `UniqueViolation` if a block has a revision twice.
     """
     first, last = run.first.sequence_no, run.last.sequence_no
     # Nobody waits for a batch to be on disk: the next durable commit brings all before it there.
@@ -62,6 +74,8 @@ def store_run(connection: Connection, run: Run) -> tuple[int, int]:
     state = connection.execute(STATE, {"first": first, "last": last}, prepare=False).fetchone()
     assert state is not None
     mark_no, block_hash, holds = state
+    if last <= mark_no and _holds_all(connection, run):
+        return 0, 0
     if first != mark_no + 1 or block_hash not in (None, run.first.previous_hash) or holds:
         raise psycopg.Rollback
     add_shapes(connection, shapes_of(run.rows))
@@ -73,3 +87,9 @@ def store_run(connection: Connection, run: Run) -> tuple[int, int]:
     contents = Contents([rows.tally.counts for rows in run.rows], dict(tables), redacts=run.redactions > 0)
     raise_mark(connection, first, last, run.last.block_hash, contents)
     return blocks, revisions
+
+
+def _holds_all(connection: Connection, run: Run) -> bool:
+    """Tell whether a run at or below the mark would change nothing."""
+    between = {"first": run.first.sequence_no, "last": run.last.sequence_no, "hash": run.last.block_hash}
+    return connection.execute(HOLDS_ALL, between, prepare=False).fetchone() == (True,)

@@ -178,6 +178,20 @@ class TestFind:
         assert "lookup_pkey" in text
 
 
+@pytest.mark.parametrize("function", ["journal.strand_end()", "journal.is_uncounted(1)"])
+def test_end_of_a_full_partition_is_found_without_statistics(licences: Ledger, database: str, function: str) -> None:
+    """An append asks for what is above the mark. By a scan, each would read the whole partition until it is analysed."""
+    for _ in range(20):
+        licences.execute(lambda txn: [txn.insert("Licence", ADA) for _ in range(40)])
+    read = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relid = 'journal.revision_0'::regclass"
+    with connect(database) as connection:
+        connection.execute("SELECT journal.count_shapes(1)")
+        before = connection.execute(read).fetchone()
+        connection.execute(f"SELECT {function}".encode())
+        assert connection.execute(read).fetchone() == before
+        connection.rollback()
+
+
 class TestTables:
     def test_new_table_is_usable_at_once(self, ledger: Ledger, database: str) -> None:
         table_id = ledger.execute(lambda txn: txn.create_table("Licence"))

@@ -77,6 +77,65 @@ def test_store_is_the_same_as_by_the_general_path(
         assert store(database) == store(other)
 
 
+@pytest.mark.parametrize("form", list(Format))
+def test_blocks_that_are_held_are_not_written_again(
+    database: str, tmp_path: Path, passed: list[tuple[int, int] | None], form: Format
+) -> None:
+    """Exports overlap. A copy from JSON brings nothing that Ion did not."""
+    simulate(tmp_path / "ion", 300, seed=12, format=Format.ION_BINARY)
+    replays.replay(database, tmp_path / "ion" / "full")
+    simulate(tmp_path / "again", 300, seed=12, format=form)
+    before = store(database)
+    read = replays.replay(database, tmp_path / "again" / "late")
+    assert (read.new_blocks, read.rejected, passed[-1]) == (0, 0, (0, 0))
+    assert store(database)[:-1] == before[:-1]
+    assert len(store(database)[-1]) > len(before[-1])  # and the object need not be decoded again
+    skipped = replays.replay(database, tmp_path / "again" / "late")
+    assert skipped.objects_skipped > 0
+    assert skipped.blocks == 0
+
+
+HELD_IN_PART = {
+    "JSON that Ion can upgrade": "UPDATE journal.block SET level = 'chain' WHERE sequence_no = 7",
+    "a revision of JSON": """
+        UPDATE journal.revision SET level = 'chain' WHERE sequence_no = (
+            SELECT max(sequence_no) FROM journal.revision)""",
+    "a block that a stream brought": "UPDATE journal.block SET complete = false WHERE sequence_no = 7",
+    "an imported redaction": """
+        UPDATE journal.redaction SET imported = true WHERE sequence_no = (
+            SELECT max(sequence_no) FROM journal.redaction)""",
+    "a gap": "DELETE FROM journal.block WHERE sequence_no = 7",
+}
+
+
+@pytest.mark.parametrize("change", HELD_IN_PART.values(), ids=HELD_IN_PART)
+def test_blocks_that_are_held_in_part_are_left_to_the_intake(
+    database: str, tmp_path: Path, passed: list[tuple[int, int] | None], change: str
+) -> None:
+    simulate(tmp_path, 100, seed=12, format=Format.ION_BINARY)
+    replays.replay(database, tmp_path / "full")
+    with psycopg.connect(database) as connection:
+        assert connection.execute(change.encode()).rowcount >= 1
+    passed.clear()
+    replays.replay(database, *(tmp_path / part for part in ("early", "late")))
+    assert passed == []
+
+
+def test_another_block_of_a_held_number_is_refused(
+    database: str, tmp_path: Path, passed: list[tuple[int, int] | None]
+) -> None:
+    blocks = small_journal()
+    replays.replay(database, export(tmp_path / "held", blocks))
+    passed.clear()
+    blocks[0]["previousBlockHash"] = sha256(b"another ledger's end")
+    for before, block in zip([None, *blocks], blocks, strict=False):
+        block["previousBlockHash"] = before["blockHash"] if before else block["previousBlockHash"]
+        block["blockHash"] = merkle.dot(block["entriesHash"], block["previousBlockHash"])
+    result = replays.replay(database, export(tmp_path / "other", blocks))
+    assert {refusal.fault for refusal in result.refusals} == {"conflict"}
+    assert passed == []
+
+
 def test_run_that_begins_elsewhere_is_left_to_the_chain(database: str, tmp_path: Path) -> None:
     blocks = small_journal()
     replays.replay(database, export(tmp_path / "below", blocks[:5]))
