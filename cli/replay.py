@@ -24,7 +24,7 @@ from strandline.cli.texts import (
     sources_text,
 )
 from strandline.journal.errors import UsageError
-from strandline.journal.restore.block import BUDGET
+from strandline.journal.restore.budget import BUDGET
 
 if TYPE_CHECKING:
     from strandline.consumer.erasure.probe import Residue

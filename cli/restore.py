@@ -12,7 +12,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import note, say, show_json, show_table
 from strandline.cli.progress import meter
 from strandline.cli.texts import count
-from strandline.journal.restore.block import BUDGET
+from strandline.journal.restore.budget import BUDGET
 
 if TYPE_CHECKING:
     from strandline.consumer.restoration.export import Restoration

@@ -1,9 +1,9 @@
 """Fast path of a replay: store a batch that directly continues the chain, and raise the mark, in one transaction.
 
 A replay mostly brings complete blocks of exports, each linked to the one before, for numbers of which the store holds
-nothing. A step of the mark would read them back to learn what decoding has found. Exports that overlap bring blocks that
-the mark has passed; if the store holds all that they can bring, there is nothing to write. All else is left to the
-general path: intake (writer.py), then the mark.
+nothing. A step of the mark would read them back to learn what decoding has found. Exports that overlap bring blocks
+that the mark has passed; if the store holds all that they can bring, there is nothing to write. All else is left to
+the general path: intake (writer.py), then the mark.
 """
 
 from collections.abc import Sequence
@@ -65,8 +65,8 @@ def store_run(connection: Connection, run: Run) -> tuple[int, int]:
     """Store a run and raise the mark over it. Returns how many blocks and revisions are new: none if all are held.
 
     The caller's transaction holds the strand's lock alone, so nobody else brings a candidate for these numbers. Raises
-    `psycopg.Rollback` if the run does not begin at the mark, if only a part of it is stored, or if the mark would have to
-    refuse one of its blocks; `UniqueViolation` if a block has a revision twice.
+    `psycopg.Rollback` if the run does not begin at the mark, if only a part of it is stored, or if the mark would have
+    to refuse one of its blocks; `UniqueViolation` if a block has a revision twice.
     """
     first, last = run.first.sequence_no, run.last.sequence_no
     # Nobody waits for a batch to be on disk: the next durable commit brings all before it there.

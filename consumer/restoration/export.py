@@ -18,7 +18,8 @@ from strandline.consumer.verification.verify import Verification, verify_sources
 from strandline.journal.check.members import ShapeError
 from strandline.journal.errors import StrandlineError, UnreadableError, UsageError
 from strandline.journal.ion.values import write_text
-from strandline.journal.restore.block import BUDGET, HeldOut, Restorer
+from strandline.journal.restore.block import HeldOut, Restorer
+from strandline.journal.restore.budget import BUDGET
 from strandline.journal.restore.history import History
 from strandline.journal.restore.note import Note, notes_of, write_note
 from strandline.journal.restore.objects import RestoredObject, restore_object

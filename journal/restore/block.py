@@ -19,6 +19,7 @@ from strandline.journal.check.statements import ERASED
 from strandline.journal.ion.encoded import Encoded
 from strandline.journal.ion.encoding import encode, encode_transaction_info, metadata_digest
 from strandline.journal.ion.hash import ion_hash
+from strandline.journal.restore.budget import BUDGET
 from strandline.journal.restore.hints import Hints, TableHints
 from strandline.journal.restore.history import History, Shape, TableHistory, shape_of
 from strandline.journal.restore.nodes import MEMBER, Assignment, Field, Path
@@ -27,8 +28,6 @@ from strandline.journal.restore.plan import UnknownFieldError
 from strandline.journal.restore.recipes import NOT_POSSIBLE, kind_of, recipes_for, timestamp
 from strandline.journal.restore.search import Found, search
 
-BUDGET = 50_000
-"""Combinations to try for a document, by default; about half a second."""
 TRANSACTION_INFO = "transactionInfo"
 _LEAST_BUDGET = 100
 _MOST_FIELDS = 50  # named of a document that holds out

@@ -35,6 +35,14 @@ def test_version_needs_no_settings() -> None:
     assert shown.stdout.removesuffix("\n").endswith((" (native kernel)", " (python kernel)"))
 
 
+def test_a_command_loads_what_it_needs() -> None:
+    """Every command imports every command's module: what these import at the top, each small command waits for."""
+    heavy = ("psycopg", "boto3", "pydantic", "rich", "asyncio", "strandline.journal.check", "strandline.consumer.store")
+    code = f"import sys, strandline.cli.app; print(sorted(sys.modules.keys() & {set(heavy)!r}))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
+
+
 def test_help_of_commands_names_json() -> None:
     for command in ("demo", "replay", "verify", "digest", "status", "parked", "retry", "sql", "migrate", "simulate"):
         shown = subprocess.run([*COMMAND, command, "--help"], capture_output=True, text=True, check=True)

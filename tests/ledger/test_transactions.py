@@ -180,7 +180,7 @@ class TestFind:
 
 @pytest.mark.parametrize("function", ["journal.strand_end()", "journal.is_uncounted(1)"])
 def test_end_of_a_full_partition_is_found_without_statistics(licences: Ledger, database: str, function: str) -> None:
-    """An append asks for what is above the mark. By a scan, each would read the whole partition until it is analysed."""
+    """An append asks for what is above the mark. Each would scan the partition until it is analysed."""
     for _ in range(20):
         licences.execute(lambda txn: [txn.insert("Licence", ADA) for _ in range(40)])
     read = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relid = 'journal.revision_0'::regclass"
