@@ -327,6 +327,7 @@ CREATE TABLE journal.redaction (
     -- What the redaction met: data that it erased, a revision that arrived without data, or no revision (below the
     -- origin, in an accepted gap). NULL while an imported redaction is unconfirmed: the mark has not passed redacted_by.
     found         text CHECK (found IN ('data', 'redacted', 'not held')),
+    hidden        boolean NOT NULL DEFAULT false,  -- it is applied in every read model, and a receipt says so
     -- An imported redaction counts from its revision on: this store never held what it erased.
     effective_no  bigint NOT NULL
         GENERATED ALWAYS AS (CASE WHEN imported THEN least(sequence_no, redacted_by) ELSE redacted_by END) STORED,
@@ -335,6 +336,7 @@ CREATE TABLE journal.redaction (
 CREATE INDEX redaction_redacted_by ON journal.redaction (redacted_by);
 CREATE INDEX redaction_sequence_no ON journal.redaction (sequence_no);
 CREATE INDEX redaction_effective ON journal.redaction (effective_no);
+CREATE INDEX redaction_open ON journal.redaction (effective_no, document_id, version) WHERE NOT hidden;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Catalog and field counts

@@ -185,13 +185,32 @@ CREATE TABLE projection.receipt (
 );
 
 -- The end of the chain of receipts: how many were issued, and the hash of the last. Receipts that are deleted are missed by
--- it. A copy of it with an outsider (`receipts --head`) shows a change of both.
+-- it. A copy of it with an outsider (`receipts --head`) shows a change of both. Beside it the number of redactions that are
+-- hidden, for `status`, which does not count them.
 CREATE TABLE projection.receipt_head (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     count    bigint NOT NULL,
-    hash     bytea NOT NULL
+    hash     bytea NOT NULL,
+    hidden   bigint NOT NULL DEFAULT 0
 );
 INSERT INTO projection.receipt_head (count, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
+
+-- A redaction whose receipt was deleted is open again, and gets another one.
+CREATE FUNCTION projection.miss_receipts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH missed AS (
+        UPDATE journal.redaction d SET hidden = false
+        FROM (SELECT DISTINCT document_id, version FROM deleted WHERE level = 'hidden') AS gone
+        WHERE d.document_id = gone.document_id AND d.version = gone.version AND d.hidden AND NOT EXISTS (
+            SELECT FROM projection.receipt r
+            WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')
+        RETURNING 1
+    )
+    UPDATE projection.receipt_head SET hidden = hidden - (SELECT count(*) FROM missed);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER miss_receipts AFTER DELETE ON projection.receipt
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION projection.miss_receipts();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Exports: copies of read models that no redaction reaches (0005_read.sql has the functions that write these tables)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.erasure.probe import Residue, probe
 from strandline.consumer.erasure.receipt_chain import FIRST_PREVIOUS, Head, lock_chain, read_head, read_receipts
-from strandline.consumer.erasure.receipts import REDACTIONS_AT_ONCE, count_due, unsearched_stores
+from strandline.consumer.erasure.receipts import REDACTIONS_AT_ONCE, count_without, unsearched_stores
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.sinks.contract import Key
@@ -74,7 +74,7 @@ def check_receipts(
             broken_at, reason = min(count, head.number) + 1, f"the stored head counts {head.number:,} receipts"
         if broken_at is None and saved is not None and count < saved.number:
             broken_at, reason = count + 1, f"the head given counts {saved.number:,} receipts"
-        without_receipt = count_due(connection)
+        without_receipt = count_without(connection)
     residue: list[Residue] = []
     ordered = sorted(keys)
     for start in range(0, len(ordered), REDACTIONS_AT_ONCE):

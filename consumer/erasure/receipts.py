@@ -38,14 +38,26 @@ COLUMNS = """
     d.document_id, d.version, d.table_id, d.sequence_no, d.redacted_by, d.data_hash, d.found, d.registered_at,
     m.strand_id"""
 # All generations, since one that is being built or kept may have been filled before the redaction took effect.
-IS_DUE = f"""
-    {IS_IN_EFFECT} AND NOT {IS_HIDDEN}
+IS_PASSED = f"""
+    {IS_IN_EFFECT}
     AND d.effective_no <= coalesce((SELECT min(clean_no) FROM projection.generation), d.effective_no)"""
 READ_DUE = f"""
-    SELECT {COLUMNS} FROM journal.redaction d, journal.mark m
-    WHERE {IS_DUE} AND (d.document_id, d.version) > (%s, %s)
-    ORDER BY d.document_id, d.version LIMIT %s"""
-COUNT_DUE = f"SELECT count(*) FROM journal.redaction d, journal.mark m WHERE {IS_DUE}"
+    SELECT d.effective_no, {COLUMNS} FROM journal.redaction d, journal.mark m
+    WHERE NOT {IS_HIDDEN} AND {IS_PASSED} AND (d.effective_no, d.document_id, d.version) > (%s, %s, %s)
+    ORDER BY d.effective_no, d.document_id, d.version LIMIT %s"""
+# By the receipts themselves, whatever the register says of them.
+COUNT_WITHOUT = f"""
+    SELECT count(*) FROM journal.redaction d, journal.mark m WHERE {IS_PASSED} AND NOT EXISTS (
+        SELECT FROM projection.receipt r
+        WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')"""
+SET_HIDDEN = """
+    WITH hidden AS (
+        UPDATE journal.redaction d SET hidden = true
+        FROM unnest(%s::text[], %s::bigint[]) AS named (document_id, version)
+        WHERE d.document_id = named.document_id AND d.version = named.version AND NOT d.hidden
+        RETURNING 1
+    )
+    UPDATE projection.receipt_head SET hidden = hidden + (SELECT count(*) FROM hidden)"""
 READ_NAMED = f"""
     SELECT {COLUMNS} FROM journal.mark m, journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS named (document_id, version) USING (document_id, version)
@@ -80,16 +92,17 @@ def issue_hidden(connection: Connection, projections: Mapping[str, Projection], 
     Issues none while a store with read models is off: it cannot be searched. The connection must be outside a
     transaction. Raises `StoreFailed`.
     """
-    receipts, residue, last = 0, list[Residue](), ("", -1)
+    receipts, residue, last = 0, list[Residue](), (-1, "", -1)
     while True:
         with connection.transaction():
             lock_chain(connection)
             due = connection.execute(READ_DUE, [*last, REDACTIONS_AT_ONCE]).fetchall()
             if not due or unsearched_stores(connection, stores):
                 return Issued(receipts, residue)
-            last = due[-1][:2]
+            last = due[-1][:3]
             outside = [store for (store,) in connection.execute(READ_STORES)]
-            issued = _issue(connection, projections, stores, due, ["postgresql", *outside], "hidden")
+            rows = [row[1:] for row in due]
+            issued = _issue(connection, projections, stores, rows, ["postgresql", *outside], "hidden")
         receipts += issued.receipts
         residue += issued.residue
 
@@ -123,9 +136,9 @@ def unsearched_stores(connection: Connection, stores: Stores) -> list[str]:
     return [] if stores.opensearch else [store for (store,) in connection.execute(READ_STORES)]
 
 
-def count_due(connection: Connection) -> int:
+def count_without(connection: Connection) -> int:
     """Return the number of redactions that every generation has passed and that have no receipt."""
-    row = connection.execute(COUNT_DUE).fetchone()
+    row = connection.execute(COUNT_WITHOUT).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -148,6 +161,8 @@ def _issue(
     good = [row for row in redactions if row[:2] not in bad]
     contents = list(_contents(connection, good, store_names, level)) if good else []
     append(connection, contents)
+    if level == "hidden":
+        connection.execute(SET_HIDDEN, key_columns([row[:2] for row in good]))
     return Issued(len(contents), residue)
 
 

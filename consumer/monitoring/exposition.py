@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.monitoring.status import Status, read_status
+from strandline.consumer.monitoring.status import REDACTING_ABOVE, Status, read_status
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
 from strandline.consumer.store.streams import StreamState, read_streams
@@ -23,8 +23,7 @@ from strandline.journal.errors import StrandlineError
 # Of redactions above the mark, and of those that some generation has not applied.
 READ_OLDEST = f"""
     SELECT coalesce(extract(epoch FROM now() - min(since)), 0)::float8 FROM (
-        SELECT b.block_time AS since FROM journal.block b, journal.mark m
-        WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL
+        SELECT block_time AS since FROM ({REDACTING_ABOVE}) AS above
         UNION ALL
         SELECT d.registered_at FROM journal.redaction d, journal.mark m
         WHERE {IS_IN_EFFECT} AND NOT {IS_HIDDEN}

@@ -17,10 +17,8 @@ from strandline.journal.ion.json import read_json, to_json
 # The redaction `d` is in effect at the mark `m`. An imported one is unconfirmed until the mark passes the block that it
 # says redacted the revision, and that block names it: `found` is set then.
 IS_IN_EFFECT = "(d.effective_no <= m.sequence_no AND d.found IS NOT NULL)"
-# The redaction `d` is applied in every read model, and a receipt says so.
-IS_HIDDEN = """EXISTS (
-    SELECT FROM projection.receipt r
-    WHERE r.document_id = d.document_id AND r.version = d.version AND r.level = 'hidden')"""
+# The redaction `d` is applied in every read model, and a receipt says so. An index has only those that are not.
+IS_HIDDEN = "d.hidden"
 
 ENTRIES = """
     SELECT e."documentId" AS document_id, e.version, e."tableId" AS table_id, e."sequenceNo" AS sequence_no,

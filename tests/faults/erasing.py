@@ -36,6 +36,11 @@ OPEN = """
         WHERE (r.document_id, r.version, r.level) = (d.document_id, d.version, 'hidden'))"""
 
 
+# What the register and the head say of receipts, beside the receipts themselves.
+HIDDEN = "SELECT (SELECT count(*) FROM journal.redaction WHERE hidden), (SELECT hidden FROM projection.receipt_head)"
+RECEIPTS = "SELECT count(DISTINCT (document_id, version)) FROM projection.receipt WHERE level = 'hidden'"
+
+
 class ErasingMachine(Machine):
     """See `Machine`."""
 
@@ -66,6 +71,9 @@ class ErasingMachine(Machine):
         with connect(self._url) as connection:
             assert issue_hidden(connection, BY_NAME, DATABASE_ONLY).residue == []
         assert self._numbers(OPEN) == {0}
+        receipts = self._watching.execute(RECEIPTS).fetchone()
+        assert receipts is not None
+        assert self._watching.execute(HIDDEN).fetchone() == receipts * 2
 
     @precondition(lambda self: self._rebuilt < 2)
     @rule(which=WHICH)

@@ -54,6 +54,25 @@ def test_deleted_receipts_are_missed_after_new_ones(replayed: Replayed) -> None:
     assert found.without_receipt == 0
 
 
+HIDDEN = "SELECT count(*) FILTER (WHERE hidden), (SELECT hidden FROM projection.receipt_head) FROM journal.redaction"
+
+
+@pytest.mark.parametrize("deleted", ["number = 12", "number > 3", "true"])
+def test_register_says_which_redactions_are_hidden(replayed: Replayed, deleted: str) -> None:
+    assert replayed.rows(HIDDEN) == [(RECEIPTS, RECEIPTS)]
+    replayed.rows(f"DELETE FROM projection.receipt WHERE {deleted}", returns=False)
+    ((left,),) = replayed.rows("SELECT count(*) FROM projection.receipt")
+    assert replayed.rows(HIDDEN) == [(left, left)]
+    assert hide(replayed.url, PROJECTIONS, DATABASE_ONLY) == []
+    assert replayed.rows(HIDDEN) == [(RECEIPTS, RECEIPTS)]
+
+
+def test_register_that_claims_a_receipt_is_refuted(replayed: Replayed) -> None:
+    replayed.rows("DELETE FROM projection.receipt WHERE number = 12", returns=False)
+    replayed.rows("UPDATE journal.redaction SET hidden = true", returns=False)
+    assert check(replayed).without_receipt == 1
+
+
 def rewrite(store: Replayed, count: int) -> None:
     """Delete the last receipts, and make the head fit, as the owner of the database can."""
     store.rows("DELETE FROM projection.receipt WHERE number > %s", count, returns=False)
