@@ -23,13 +23,13 @@ REPLAY = [sys.executable, "-m", "strandline.cli", "replay", "--json"]
 PATIENCE = 120
 
 # Tables, and of each the columns that time and chance do not set. How far the counts by shape have come is chance, too,
-# and whoever runs `verify` leaves a record of it.
+# and whoever runs `verify` leaves a record of it. Which redactions are hidden follows from receipts, not the journal.
 TABLES = """
     SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relnamespace = 'journal'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND c.relname NOT IN ('shape_count', 'shape_position', 'verification')
-      AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '' AND a.attname !~ '_at$'
+      AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '' AND a.attname !~ '_at$' AND a.attname <> 'hidden'
     GROUP BY c.relname"""
 COUNTED = "SELECT t::text FROM journal.table_shape t ORDER BY 1"
 GENERATIONS = "SELECT projection, relation, position, state FROM projection.generation ORDER BY projection"
