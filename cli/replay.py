@@ -23,7 +23,7 @@ from strandline.cli.texts import (
     restored_text,
     sources_text,
 )
-from strandline.journal.errors import UsageError
+from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.restore.budget import BUDGET
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ def replay(
 
     Ingesting the same source again changes nothing.
     """
-    from strandline.consumer.intake.shard import read_shard
     from strandline.consumer.intake.sources import open_sources
 
     if finish and (sources or shard):
@@ -89,7 +88,7 @@ def replay(
         raise UsageError("Name a source: an export's folder, manifest or object, s3://…, or raw Kinesis records.")
     if hints and not restore:
         raise UsageError("--hints goes with --restore.")
-    share = read_shard(shard) if shard is not None else None
+    share = _read_share(shard) if shard is not None else None
     projections = discover_projections()
     opened = open_sources(sources or [])
     restoring = _restoring(hints, budget) if restore else None
@@ -103,11 +102,31 @@ def replay(
             result = replay_and_project(
                 url, opened, settings, projections, trust_deletions=trust_deletions, restoring=restoring
             )
+    if finish and result.status.head is None:
+        raise StrandlineError(
+            "--finish: the store is empty, no shard has stored anything: check STRANDLINE_DATABASE_URL."
+        )
     if as_json:
         show_json(_replay_json(result))
     else:
+        if not finish:
+            _say_read(result.replay)
         _say_replay(result)
     return 0 if result.complete else 1
+
+
+def _read_share(text: str) -> "Shard":
+    """Read the shard. What a batch system numbers needs a database that is not the job's own, which ends with it."""
+    from strandline.consumer.intake.shard import read_shard
+    from strandline.consumer.settings import load_settings
+
+    share = read_shard(text)
+    if not text[0].isdecimal() and load_settings().database_url is None:
+        raise UsageError(
+            f"--shard {text}: set STRANDLINE_DATABASE_URL to the database that all jobs share: the embedded one ends "
+            "with the job."
+        )
+    return share
 
 
 def _store_shard(
@@ -240,7 +259,6 @@ def _read_json(result: "Replay") -> dict[str, object]:
 
 def _say_replay(done: ReplayResult) -> None:
     status = done.status
-    _say_read(done.replay)
     say(mark_text(status))
     for text in restored_text(status.restored):
         say(text)

@@ -154,6 +154,28 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The highest block above `above_no` of which a revision is stored; NULL if there is none. By the names of the partitions in
+-- the catalog: a statement on journal.revision would read the bounds of each of them first, on every new connection.
+CREATE FUNCTION journal.last_revision(above_no bigint) RETURNS bigint LANGUAGE plpgsql STABLE
+SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    part bigint;
+    found bigint;
+BEGIN
+    FOR part IN
+        SELECT substr(relname, 10)::bigint FROM pg_class
+        WHERE relnamespace = 'journal'::regnamespace AND relname LIKE 'revision\_%' AND relispartition AND relkind = 'r'
+          AND substr(relname, 10)::bigint >= above_no / 100000
+        ORDER BY 1 DESC
+    LOOP
+        EXECUTE 'SELECT max(sequence_no) FROM journal.revision_' || part || ' WHERE sequence_no > $1'
+        INTO found USING above_no;
+        EXIT WHEN found IS NOT NULL;
+    END LOOP;
+    RETURN found;
+END $$;
+GRANT EXECUTE ON FUNCTION journal.last_revision TO strandline_operator, strandline_auditor;
+
 -- Fields by whose text documents are found, of one table, or ('') of any: those that composed projections look up, and
 -- those that identify people.
 CREATE TABLE journal.found_by (
@@ -375,20 +397,25 @@ CREATE TABLE journal.shape_position (
 );
 INSERT INTO journal.shape_position DEFAULT VALUES;
 
--- Counts of the revisions that are not in journal.shape_count yet, up to the mark.
+-- Counts of the revisions that are not in journal.shape_count yet, up to the mark, by partition.
 CREATE FUNCTION journal.uncounted_shapes()
 RETURNS TABLE (table_id text, shape bigint, revisions bigint, first_no bigint, last_no bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     counted_no bigint := (SELECT p.sequence_no FROM journal.shape_position p);
     mark_no bigint := (SELECT m.sequence_no FROM journal.mark m);
+    part regclass;
 BEGIN
-    -- As constants, so that no partition is planned for but those in between.
-    RETURN QUERY EXECUTE '
-        SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
-        FROM journal.revision r
-        WHERE r.sequence_no > $1 AND r.sequence_no <= $2 AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
-        GROUP BY r.table_id, r.shape' USING counted_no, mark_no;
+    FOR part IN
+        SELECT to_regclass('journal.revision_' || n) FROM generate_series((counted_no + 1) / 100000, mark_no / 100000) n
+    LOOP
+        CONTINUE WHEN part IS NULL;
+        RETURN QUERY EXECUTE format('
+            SELECT r.table_id, r.shape, count(*), min(r.sequence_no), max(r.sequence_no)
+            FROM %s r
+            WHERE r.sequence_no > $1 AND r.sequence_no <= $2 AND r.table_id IS NOT NULL AND r.shape IS NOT NULL
+            GROUP BY r.table_id, r.shape', part) USING counted_no, mark_no;
+    END LOOP;
 END $$;
 
 -- Count up to the mark if it is at least `blocks` ahead. The caller holds the strand's lock alone.
@@ -403,7 +430,9 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO journal.shape_count AS c (table_id, shape, revisions, first_no, last_no)
-    SELECT u.* FROM journal.uncounted_shapes() AS u ORDER BY u.table_id, u.shape
+    SELECT u.table_id, u.shape, sum(u.revisions), min(u.first_no), max(u.last_no)
+    FROM journal.uncounted_shapes() AS u
+    GROUP BY u.table_id, u.shape ORDER BY u.table_id, u.shape
     ON CONFLICT (table_id, shape) DO UPDATE
     SET revisions = c.revisions + excluded.revisions, first_no = least(c.first_no, excluded.first_no),
         last_no = greatest(c.last_no, excluded.last_no);

@@ -7,27 +7,35 @@ from typing import Any
 from strandline.console import audit
 from strandline.console.difference import Field, difference, leaves
 from strandline.console.page import Asked, Elsewhere, Missing, Page
+from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.erasure.subjects import read_models_of
+from strandline.consumer.mark.mark import read_mark
 
 ROWS = 50
 VERSIONS = 100
+FIRST_BLOCKS = 10_000  # that are searched for the latest revisions
 
+# The numbers are parameters: only the partitions that they name are planned for.
 READ_LATEST = """
     SELECT r.sequence_no, encode(r.hash, 'hex'), r.document_id, r.version, r.table_name, r.state, r.tx_time
-    FROM journal.revision r, journal.mark m
-    WHERE r.sequence_no <= least(m.sequence_no, %(below)s::bigint - 1)
+    FROM journal.revision r
+    WHERE r.sequence_no >= %(first)s AND r.sequence_no < %(below)s
       AND (%(table)s::text IS NULL OR r.table_name = %(table)s)
     ORDER BY r.sequence_no DESC, r.hash LIMIT %(limit)s"""
 READ_TABLES = "SELECT name, status FROM journal.user_table ORDER BY name"
+READ_PLACES = """
+    SELECT version, sequence_no FROM journal.document_version
+    WHERE document_id = %(document)s AND (%(below)s::bigint IS NULL OR version < %(below)s)
+    ORDER BY version DESC, sequence_no LIMIT %(limit)s"""
 # The columns of a revision that hold no payload. A shape has names and types of fields.
 READ_VERSIONS = """
     SELECT r.version, r.sequence_no, encode(r.hash, 'hex'), r.table_name, r.state, r.level, r.tx_id, r.tx_time,
            s.fields, d.redacted_by, d.registered_at
-    FROM journal.document_version v JOIN journal.revision r USING (sequence_no, document_id, version)
+    FROM journal.revision r
     LEFT JOIN journal.shape s USING (shape)
     LEFT JOIN journal.redaction d USING (document_id, version)
-    WHERE v.document_id = %(document)s AND (%(below)s::bigint IS NULL OR v.version < %(below)s)
-    ORDER BY v.version DESC, r.sequence_no LIMIT %(limit)s"""
+    WHERE r.sequence_no = ANY (%(numbers)s) AND r.document_id = %(document)s AND r.version = ANY (%(versions)s)
+    ORDER BY r.version DESC, r.sequence_no"""
 READ_RECEIPTS = """
     SELECT version, number, store, level FROM projection.receipt WHERE document_id = %s ORDER BY number"""
 REVEAL = """
@@ -85,9 +93,7 @@ def documents(asked: Asked) -> Page:
     below, table = _number(asked.query.get("below")), asked.query.get("table") or None
     with asked.console.status() as connection, connection.transaction():
         tables = connection.execute(READ_TABLES).fetchall()
-        rows = connection.execute(
-            READ_LATEST, {"below": 2**62 if below is None else below, "table": table, "limit": ROWS}
-        ).fetchall()
+        rows = _latest(connection, below, table)
     names = ("block", "hash", "document", "version", "table", "state", "time")
     listed = [dict(zip(names, (*row[:-1], row[-1].isoformat()), strict=True)) for row in rows]
     # The last block may have more revisions than were read: the next page begins with it, unless it is all of this one.
@@ -98,6 +104,20 @@ def documents(asked: Asked) -> Page:
         {"documents": listed, "below": next_below},
         {"tables": tables, "table": table, "below": next_below},
     )
+
+
+def _latest(connection: Connection, below: int | None, table: str | None) -> list[tuple[Any, ...]]:
+    """Return the last rows, from ranges of blocks that double until there are enough of them."""
+    mark = read_mark(connection)
+    end = mark.sequence_no + 1 if below is None else min(below, mark.sequence_no + 1)
+    rows: list[tuple[Any, ...]] = []
+    width = FIRST_BLOCKS
+    while end > mark.origin and len(rows) < ROWS:
+        first = max(mark.origin, end - width)
+        named = {"first": first, "below": end, "table": table, "limit": ROWS - len(rows)}
+        rows += connection.execute(READ_LATEST, named, prepare=False).fetchall()
+        end, width = first, 2 * width
+    return rows
 
 
 def go(asked: Asked) -> Elsewhere:
@@ -156,7 +176,10 @@ def _read(asked: Asked) -> list[Version]:
     with asked.console.status() as connection, connection.transaction():
         # One more, to compare the last one shown with.
         parameters = {"document": id_, "below": below, "limit": VERSIONS + 1}
-        rows = connection.execute(READ_VERSIONS, parameters).fetchall()
+        places = connection.execute(READ_PLACES, parameters).fetchall()
+        versions, numbers = columns_of(places, 2)
+        named = {"document": id_, "versions": versions, "numbers": numbers}
+        rows = connection.execute(READ_VERSIONS, named, prepare=False).fetchall()
         receipts = connection.execute(READ_RECEIPTS, [id_]).fetchall()
     if not rows:
         raise Missing("No document has this id, up to the mark.")

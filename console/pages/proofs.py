@@ -26,12 +26,15 @@ BLOCKS_AT_ONCE = 50_000
 JOBS_SHOWN = 10
 VERIFY_PROOF = Path(__file__).parents[1] / "static" / "verify_proof.py"
 
+READ_PLACE = """
+    SELECT sequence_no FROM journal.document_version
+    WHERE document_id = %s AND version = %s ORDER BY sequence_no LIMIT 1"""
+# The number is a parameter: only its partition is planned for.
 READ_REVISION = """
     SELECT r.sequence_no, encode(r.hash, 'hex'), r.state, r.level, r.tx_id, r.tx_time, r.table_name,
            encode(b.block_hash, 'hex'), b.transaction_id, b.block_time, b.statement_kinds, m.sequence_no
-    FROM journal.document_version v JOIN journal.revision r USING (sequence_no, document_id, version)
-    JOIN journal.block b USING (sequence_no) CROSS JOIN journal.mark m
-    WHERE v.document_id = %s AND v.version = %s ORDER BY v.sequence_no LIMIT 1"""
+    FROM journal.revision r JOIN journal.block b USING (sequence_no) CROSS JOIN journal.mark m
+    WHERE r.sequence_no = %s AND r.document_id = %s AND r.version = %s"""
 READ_DATA = """
     SELECT r.data_ion FROM journal.document_version v
     CROSS JOIN LATERAL journal.revision_at(v.sequence_no, v.document_id, v.version) r
@@ -197,7 +200,8 @@ def _made(connection: Connection, document: str, version: int, tip: int | None) 
 def _revision(asked: Asked) -> dict[str, Any]:
     document, version = _key(asked)
     with asked.console.status() as connection, connection.transaction():
-        row = connection.execute(READ_REVISION, [document, version]).fetchone()
+        place = connection.execute(READ_PLACE, [document, version]).fetchone()
+        row = place and connection.execute(READ_REVISION, [*place, document, version], prepare=False).fetchone()
     if row is None:
         raise Missing("The journal holds no such version of this document, up to the mark.")
     names = (

@@ -22,8 +22,8 @@ MOST_TEXT = 100_000
 
 READ_MODELS = """
     SELECT c.relname, array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE n.nspname = 'read' AND c.relkind = 'v' AND a.attnum > 0 AND NOT a.attisdropped
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'read'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND NOT a.attisdropped
       AND has_table_privilege(c.oid, 'SELECT')
     GROUP BY c.relname ORDER BY c.relname"""
 READ_TABLES = """

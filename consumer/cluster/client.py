@@ -1,10 +1,12 @@
 """A Dask cluster, and the tasks that are sent to it."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import distributed
+from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from strandline.consumer.cluster.tasks import Expected, Refused, TaskFailed, perform
@@ -13,7 +15,8 @@ from strandline.journal.sources.source import Item
 
 T = TypeVar("T")
 
-SCHEMES = ("tcp://", "tls://")
+ADDRESS = re.compile(r"(?P<scheme>tcp|tls)://(\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):\d{1,5}")
+CERTIFICATES = "distributed.comm.tls.ca-file, .client.cert and .client.key of Dask's settings (docs/scale.md)"
 CONNECT_SECONDS = 15
 RETRIES = 3
 # A task's objects: enough to hide its fixed costs, few enough that a lost worker loses little.
@@ -69,23 +72,48 @@ class Cluster:
 def connect_cluster(address: str) -> Iterator[Cluster]:
     """Connect to the scheduler at `tcp://host:port`, or `tls://…` with Dask's own settings for certificates.
 
-    Raises `UsageError` for another kind of address, `StrandlineError` if the scheduler does not answer or goes away.
+    Raises `UsageError` for another kind of address or without certificates that can be used, `StrandlineError` if the
+    scheduler does not answer, refuses the certificate, or goes away.
     """
-    if not address.startswith(SCHEMES):
-        raise UsageError(
-            f"--cluster is the address of a Dask scheduler, tcp://host:port or tls://host:port, not {address}."
-        )
+    # Checked here: of a client that fails while it starts, Dask waits half a minute for the end, and prints why.
+    security = _security(address)
     try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TypeError, ValueError) as error:  # TypeError: Dask has no certificates for tls://
+        client = distributed.Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
+    except CommClosedError:
         raise StrandlineError(
-            f"the Dask scheduler at {address} cannot be reached ({type(error).__name__}): check that it runs, and for "
-            "tls:// the settings distributed.comm.tls"
+            f"the Dask scheduler at {address} ended the connection: check that it speaks {address[:3]}, and for tls:// "
+            "that all certificates are of the same authority"
+        ) from None
+    except OSError:
+        raise StrandlineError(
+            f"the Dask scheduler at {address} cannot be reached: check that it runs, and that this machine can reach it"
         ) from None
     with client:
         if not client.nthreads():
             raise StrandlineError(f"the Dask scheduler at {address} has no workers: start some, then run this again")
         yield Cluster(client)
+
+
+def _security(address: str) -> Any:
+    """Return Dask's settings for connections, checked. Raises `UsageError`."""
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        raise UsageError(
+            f"--cluster is the address of a Dask scheduler, tcp://host:port or tls://host:port, not {address}."
+        )
+    security = distributed.Security()
+    if match["scheme"] == "tcp":
+        if security.require_encryption:
+            raise UsageError("--cluster: Dask's setting distributed.comm.require-encryption asks for tls://host:port.")
+        return security
+    try:
+        context = security.get_connection_args("client")["ssl_context"]
+    except OSError as error:  # among them SSLError
+        reason = error.strerror or type(error).__name__
+        raise UsageError(f"--cluster: the certificate cannot be used ({reason}): check {CERTIFICATES}.") from None
+    if context is None:
+        raise UsageError(f"--cluster: tls:// needs a certificate: set {CERTIFICATES}.")
+    return security
 
 
 def _result(future: Any) -> Any:

@@ -10,11 +10,16 @@ from strandline.consumer.database.connection import Connection
 from strandline.consumer.store.blocks import read_info
 from strandline.journal.check.statements import ERASED, statement_kind
 
-READ_QUOTING = """
-    SELECT sequence_no, transaction_id, block_time, level, transaction_info FROM journal.block
+# Not by a cursor, whose statement the server never runs in parallel.
+FIND_QUOTING = """
+    SELECT sequence_no FROM journal.block
     WHERE sequence_no <= (SELECT sequence_no FROM journal.mark) AND transaction_info IS NOT NULL
       AND EXISTS (SELECT FROM unnest(%s::bytea[]) AS spelling WHERE position(spelling IN transaction_info) > 0)
     ORDER BY sequence_no"""
+READ_INFO = """
+    SELECT sequence_no, transaction_id, block_time, level, transaction_info FROM journal.block
+    WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL ORDER BY sequence_no"""
+BLOCKS_A_TIME = 1_000
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,11 @@ def find_quotations(connection: Connection, value: str) -> list[Quotation]:
         return []
     spellings = _spellings(value)
     stored = sorted({form for text in spellings for form in _stored_forms(text)})
+    numbers = [number for (number,) in connection.execute(FIND_QUOTING, [stored])]
     found: list[Quotation] = []
-    with connection.cursor(name="quotations") as cursor:
-        for number, transaction_id, time, level, info in cursor.execute(READ_QUOTING, [stored]):
+    for first in range(0, len(numbers), BLOCKS_A_TIME):
+        read = connection.execute(READ_INFO, [numbers[first : first + BLOCKS_A_TIME]])
+        for number, transaction_id, time, level, info in read:
             members = read_info(info, level)
             if ERASED in members:
                 continue

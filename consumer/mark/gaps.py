@@ -34,11 +34,10 @@ def accept_gap(connection: Connection, first: int, last: int, reason: str) -> Ma
     return advance(connection).mark
 
 
-# The mark's number is a parameter: no partition below it is looked into.
 HEAD = """
     SELECT greatest(
         (SELECT max(sequence_no) FROM journal.block),
-        (SELECT max(sequence_no) FROM journal.revision WHERE sequence_no > %(mark)s),
+        journal.last_revision(%(mark)s),
         CASE WHEN %(mark)s >= origin THEN %(mark)s END)
     FROM journal.mark"""
 
@@ -79,13 +78,18 @@ def gaps(connection: Connection, limit: int = 1000) -> list[tuple[int, int]]:
     None, with the mark below the head, means that the next block lacks revisions or that two contend for its number.
     The cost grows with the number of objects above the mark, and of blocks there that came by a stream.
     """
+    return head_and_gaps(connection, limit)[1]
+
+
+def head_and_gaps(connection: Connection, limit: int = 1000) -> tuple[int | None, list[tuple[int, int]]]:
+    """The head and the gaps below it, as `head` and `gaps` return them."""
     with connection.transaction():
         mark = read_mark(connection).sequence_no
         beyond = _head(connection, mark)
         if beyond is None or beyond <= mark:
-            return []
+            return beyond, []
         between = {"first": mark + 1, "last": beyond}
-        return connection.execute(GAPS, {**between, "limit": limit}, prepare=False).fetchall()
+        return beyond, connection.execute(GAPS, {**between, "limit": limit}, prepare=False).fetchall()
 
 
 def _head(connection: Connection, mark: int) -> int | None:

@@ -9,7 +9,7 @@ import psycopg
 
 from strandline.consumer.generations.state import ProjectionStatus, statuses
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.mark.gaps import gaps, head
+from strandline.consumer.mark.gaps import head_and_gaps
 from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.mark.omissions import count_omissions
 from strandline.consumer.monitoring.claims import Claims, read_claims
@@ -124,13 +124,14 @@ def read_status(
     with connection.transaction():
         at = read_mark(connection)
         served = statuses(connection, projections, stores)
+        head, gaps = head_and_gaps(connection)
         known = [one.generation for one in served if one.generation is not None]
         return Status(
             strand_id=at.strand_id,
             origin=at.origin,
             mark=at.sequence_no if at.sequence_no >= at.origin else None,
-            head=head(connection),
-            gaps=gaps(connection),
+            head=head,
+            gaps=gaps,
             accepted_gaps=[AcceptedGap(*row) for row in connection.execute(READ_ACCEPTED)],
             incomplete_blocks=IncompleteBlocks(*count_omissions(connection)),
             rejected=_row(connection, COUNT_REJECTED)[0],

@@ -107,6 +107,7 @@ class _Projector(Background):
         self._stores = stores
         self.pulse = Pulse(time.monotonic())
         self.waker = Event()
+        self._house_due = 0.0
 
     def stop(self) -> None:
         super().stop()
@@ -120,6 +121,7 @@ class _Projector(Background):
                 name = f"strandline {self._projection.name}"
                 with connect(self._url, application_name=name, idle_seconds=IDLE_SECONDS) as connection:
                     self.pulse.backend = connection.info.backend_pid
+                    self._house_due = 0.0
                     while not self.stopping.is_set():
                         self._catch_up(connection)
                         pause = FIRST_PAUSE
@@ -132,7 +134,9 @@ class _Projector(Background):
     def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
         """Project up to the mark, then wait until the mark moves."""
         self.waker.clear()
-        keep_house(self._url, connection, self._projection, self._stores, self._progress, self.stopping)
+        if time.monotonic() >= self._house_due:  # not for each block: it costs more than to project one
+            keep_house(self._url, connection, self._projection, self._stores, self._progress, self.stopping)
+            self._house_due = time.monotonic() + POLL_SECONDS
         filled = projectors(connection, self._projection, self._stores)
         self.pulse.tried_at = time.monotonic()
         if filled is None:
@@ -141,7 +145,8 @@ class _Projector(Background):
             filled.run_to_mark(self._progress, self.stopping)
         self.pulse.trouble = None
         if not self.stopping.is_set():
-            self.waker.wait(POLL_SECONDS)
+            # Without a generation there is nothing to do before the house is kept again.
+            (self.stopping if filled is None else self.waker).wait(POLL_SECONDS)
 
     def _progress(self, _: str, position: int, mark_no: int) -> None:
         self.pulse.tried_at = time.monotonic()

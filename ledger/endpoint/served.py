@@ -70,14 +70,8 @@ class ServedLedgers:
         return found if self._name is None else [one for one in found if one.name == self._name]
 
     def find(self, name: str) -> CataloguedLedger:
-        """Return the ledger of this name. Raises Refusal if it is not served, DatabaseError."""
-        if self._name is not None and name != self._name:
-            raise refusals.not_found("Ledger", name)
-        with connect(self.home) as connection:
-            found = read_ledger(connection, name)
-            if found is None and not self._by_any_name(connection):
-                raise refusals.not_found("Ledger", name)
-        return found or unnamed(name)
+        """Return the ledger of this name; the database's own, if it has none, is found by any. Raises Refusal."""
+        return self._read(name) or CataloguedLedger(name, None, "ACTIVE", _STARTED, "ALLOW_ALL", True)
 
     def mode(self, name: str) -> str:
         """Return the permissions mode of a ledger, as it was a moment ago."""
@@ -88,8 +82,8 @@ class ServedLedgers:
 
     def catalogued(self, name: str) -> CataloguedLedger:
         """Return the ledger of this name, with what the catalogue keeps. Raises Refusal."""
-        found = self.find(name)
-        if found.created_at is _STARTED:
+        found = self._read(name)
+        if found is None:
             raise refusals.precondition("Ledger", name, "Name the ledger first: strandline serve qldb --ledger NAME")
         return found
 
@@ -154,13 +148,18 @@ class ServedLedgers:
             self.forget(database)
         self._own.close()
 
+    def _read(self, name: str) -> CataloguedLedger | None:
+        """Return the ledger; None for the database's own if it has no name. Raises Refusal if it is not served."""
+        if self._name is not None and name != self._name:
+            raise refusals.not_found("Ledger", name)
+        with connect(self.home) as connection:
+            found = read_ledger(connection, name)
+            if found is None and not self._by_any_name(connection):
+                raise refusals.not_found("Ledger", name)
+        return found
+
     def _by_any_name(self, connection: Connection) -> bool:
         return self._any_name and not read_ledgers(connection)
-
-
-def unnamed(name: str) -> CataloguedLedger:
-    """Return the database's own ledger, under the name by which it was asked for."""
-    return CataloguedLedger(name, None, "ACTIVE", _STARTED, "ALLOW_ALL", True)
 
 
 def check_operation(caller: Caller, operation: str, ledger: str | None) -> None:

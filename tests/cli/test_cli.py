@@ -40,6 +40,27 @@ def test_replay_ingests_and_projects_and_a_second_one_is_a_no_op(run: Run, journ
     assert again.json["objects_skipped"] > 0
 
 
+def test_shards_that_a_batch_system_numbers(
+    run: Run, journal: tuple[Path, Simulated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, made = journal
+    empty = run("replay", "--finish")
+    assert (empty.status, empty.out) == (1, "")
+    assert "the store is empty, no shard has stored anything: check STRANDLINE_DATABASE_URL" in empty.err
+    monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_SIZE", "2")
+    for index in range(2):
+        monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", str(index))
+        stored = run("replay", str(folder / "full"), "--shard", "auto")
+        assert stored.status == 0
+        assert f"Shard {index} of 2 is stored. Once all are: `strandline replay --finish`." in stored.out
+    finished = run("replay", "--finish")
+    assert (finished.status, finished.out.splitlines()[0]) == (0, f"Verified through block {made.tip} (no gaps).")
+    monkeypatch.delenv("STRANDLINE_DATABASE_URL")  # each job would store in a database of its own, which ends with it
+    refused = run("replay", str(folder / "full"), "--shard", "auto")
+    assert refused.status == 2
+    assert "set STRANDLINE_DATABASE_URL to the database that all jobs share" in refused.err
+
+
 def test_gap_is_reported_and_closed_by_a_replay(run: Run, journal: tuple[Path, Simulated]) -> None:
     folder, made = journal
     late = run("replay", str(folder / "late"), "--json")

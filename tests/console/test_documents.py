@@ -1,5 +1,8 @@
 """Documents: hidden until revealed, the audit, and what a redaction takes away."""
 
+import pytest
+
+from strandline.console.pages import documents
 from strandline.ledger.ledger import Ledger
 from strandline.ledger.redaction import redact_revision
 from tests.console.samples import EVERY_RIGHT, SAME_ORIGIN, Store, seen
@@ -138,3 +141,20 @@ def test_find_a_person(store: Store) -> None:
         ("find subject", "Contact.email"),
         ("find subject", "a field that is not declared"),
     ]
+
+
+def test_the_latest_revisions_are_found_in_any_range(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = (
+        "SELECT sequence_no, encode(hash, 'hex') FROM journal.revision r {} ORDER BY sequence_no DESC, hash LIMIT 50"
+    )
+    of_table = "WHERE r.table_name = 'Contact' AND sequence_no < 100"
+    for first_blocks in (documents.FIRST_BLOCKS, 1, 7):
+        monkeypatch.setattr(documents, "FIRST_BLOCKS", first_blocks)
+        with store.client("reader") as client:
+            for query, condition in (
+                ("", ""),
+                ("?table=Contact&below=100", of_table),
+                ("?table=NoSuchTable", "WHERE false"),
+            ):
+                listed = client.get(f"/documents.json{query}").json()["documents"]
+                assert [(one["block"], one["hash"]) for one in listed] == store.rows(stored.format(condition))

@@ -155,7 +155,8 @@ def test_arguments_are_checked(command: Run, monkeypatch: pytest.MonkeyPatch) ->
     for arguments, said in (
         (["verify", "--cluster", "127.0.0.1:8786"], "the address of a Dask scheduler"),
         (["verify", "--cluster", "tcp://127.0.0.1:9"], "cannot be reached"),
-        (["verify", "--cluster", "tls://127.0.0.1:9"], "cannot be reached"),
+        (["verify", "--cluster", "tcp://127.0.0.1"], "the address of a Dask scheduler"),
+        (["verify", "--cluster", "tls://127.0.0.1:9"], "tls:// needs a certificate"),
         (["replay", "--finish", "--cluster", "tcp://127.0.0.1:9"], "goes with neither"),
     ):
         found = command(*arguments)

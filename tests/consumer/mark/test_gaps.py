@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from strandline.consumer.database.connection import Connection
 from strandline.consumer.intake.writer import JournalWriter, StoredObject
-from strandline.consumer.mark.gaps import GAPS, gaps, head
+from strandline.consumer.mark.gaps import GAPS, gaps, head, head_and_gaps
 from strandline.consumer.mark.mark import advance, read_mark
 from strandline.consumer.mark.orphans import reject_block
 from tests.copy_rows import Block, pack, strand
@@ -133,3 +133,50 @@ def test_what_objects_cover_is_not_read(store: JournalWriter, connection: Connec
     scan = next(line for (line,) in explained if "on block" in line)
     rows, loops = re.search(r"rows=([\d.]+) loops=(\d+)", scan).groups()
     assert float(rows) * int(loops) == 3
+
+
+class TestHeadInPartitions:
+    """The head of a store with many partitions: only those at or above the mark are looked into."""
+
+    LOCKED = (
+        "SELECT relname FROM pg_locks JOIN pg_class ON oid = relation WHERE relname LIKE 'revision%' AND relkind <> 'i'"
+    )
+
+    def test_waiting_revision_is_the_head(self, connection: Connection) -> None:
+        with connection.transaction():
+            for number in (100_000, 900_000, 1_000_000):  # in the order of text, the last comes first
+                connection.execute("SELECT journal.ensure_partitions(%s, %s)", [number, number])
+        assert head(connection) is None
+        heads = []
+        for number in (100_001, 900_007, 1_000_003, 900_009):
+            _add_revision(connection, number)
+            heads.append(head(connection))
+        assert heads == [100_001, 900_007, 1_000_003, 1_000_003]
+
+    def test_empty_partition_is_passed_over(self, connection: Connection) -> None:
+        with connection.transaction():
+            connection.execute("SELECT journal.ensure_partitions(0, 300000)")
+        _add_revision(connection, 100_001)
+        assert head(connection) == 100_001
+        with connection.transaction():
+            connection.execute("UPDATE journal.mark SET strand_id = 's', sequence_no = 100001")
+        assert head(connection) == 100_001  # the mark's own
+        assert gaps(connection) == []
+
+    def test_partitions_below_the_mark_are_not_looked_into(self, connection: Connection) -> None:
+        with connection.transaction():
+            connection.execute("SELECT journal.ensure_partitions(0, 400000)")
+            connection.execute("UPDATE journal.mark SET strand_id = 's', sequence_no = 350000")
+        with connection.transaction():
+            assert head_and_gaps(connection) == (350_000, [])
+            locked = {name for (name,) in connection.execute(self.LOCKED)}
+        assert locked == {"revision_3", "revision_4"}  # and not journal.revision itself
+
+
+def _add_revision(connection: Connection, number: int) -> None:
+    with connection.transaction():
+        connection.execute(
+            """INSERT INTO journal.revision (sequence_no, hash, document_id, version, state, level, tx_id, tx_time)
+            VALUES (%s, '', 'D', 0, 'deleted', 'full', 't', now())""",
+            [number],
+        )

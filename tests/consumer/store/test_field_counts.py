@@ -155,3 +155,22 @@ def test_blocks_found_for_an_accepted_gap_are_counted(connection: psycopg.Connec
     assert [one for one in told(connection) if one[1] == "canary"] == []
     take(blocks[:2])
     assert told(connection) == BEFORE
+
+
+def test_a_shape_in_two_partitions_is_counted_once(connection: psycopg.Connection[Any]) -> None:
+    counted = "SELECT table_id, shape, revisions, first_no, last_no FROM journal."
+    with connection.transaction():
+        connection.execute("SELECT journal.ensure_partitions(99999, 100001)")
+        connection.execute(
+            """INSERT INTO journal.revision (sequence_no, hash, document_id, version, table_id, state, level, tx_id,
+                tx_time, shape)
+            SELECT n, '', n::text, 0, 'T1', 'normal', 'full', 't', now(), 7 FROM generate_series(99998, 100001) AS n"""
+        )
+        connection.execute("INSERT INTO journal.shape (shape, fields) VALUES (7, '[]')")
+        connection.execute("UPDATE journal.mark SET strand_id = 's', origin = 99998, sequence_no = 100000")
+    expected = [("T1", 7, 3, 99_998, 100_000)]  # the last one is above the mark
+    with connection.transaction():
+        assert connection.execute(f"{counted}table_shape".encode()).fetchall() == expected
+        connection.execute("SELECT journal.count_shapes(1)")
+        assert connection.execute(f"{counted}shape_count".encode()).fetchall() == expected
+        assert connection.execute(f"{counted}table_shape".encode()).fetchall() == expected

@@ -21,6 +21,13 @@ from tests.tcp_proxy import proxy
 
 def test_new_block_wakes_projectors_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projectors, "POLL_SECONDS", 60.0)
+    kept_house, keep_house = list[str](), projectors.keep_house
+
+    def counted(url: str, connection: Any, projection: Any, *more: Any) -> None:
+        kept_house.append(projection.name)
+        keep_house(url, connection, projection, *more)
+
+    monkeypatch.setattr(projectors, "keep_house", counted)
     ingest(database, last=5)
     with running(database) as made:
         wait_for(lambda: in_read_models(database, FILLED) == 2)
@@ -28,6 +35,7 @@ def test_new_block_wakes_projectors_at_once(database: str, monkeypatch: pytest.M
         ingest(database)
         assert wait_for(lambda: in_read_models(database, FILLED) == 8) < 1.0
         assert not any(made.faults().values())
+    assert sorted(kept_house) == sorted(PROJECTIONS)  # once, not for each block
     assert scalar(database, "SELECT count(*) FROM projection.generation WHERE expires_at IS NOT NULL") == 0
 
 

@@ -13,6 +13,7 @@ from strandline.consumer.database.ledgers import update_ledger
 from strandline.journal.errors import UsageError
 from strandline.ledger import Ledger
 from strandline.ledger.endpoint.application import Application
+from strandline.ledger.endpoint.control.api import ROUTES
 from strandline.ledger.endpoint.refusals import Refusal
 from strandline.ledger.endpoint.rights import OPERATIONS
 from strandline.ledger.endpoint.served import ServedLedgers
@@ -252,6 +253,13 @@ def test_wrong_rule_is_refused(tmp_path: Path, rule: str, message: str) -> None:
 
 def test_actions_are_all_of_qldbs() -> None:
     assert (len(OPERATIONS), len(ACTIONS)) == (20, 11)
+
+
+def test_every_operation_is_served_under_its_action() -> None:
+    """A route whose name no rule knows would be open to keys without rules only."""
+    served = [name for _, _, name, _ in ROUTES]
+    assert len(served) == len(OPERATIONS)
+    assert set(served) == OPERATIONS
 
 
 def test_request_without_a_ledger(api: Callable[[str], Api]) -> None:
