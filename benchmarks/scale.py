@@ -1,11 +1,12 @@
 """Cost of look-ups and writes beside the number of partitions, and the disk that a revision takes.
 
-Each store holds the same small ledger in its last partition of 100,000 blocks; the partitions below are empty. The
-ratio is to the store with one partition.
+Each store holds the same small ledger in its last partition of 100,000 blocks; the partitions below are empty. Each
+step is measured on all stores in turns, and its best turn counts. The ratio is to the store with one partition.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,6 +37,7 @@ ADD_BLOCKS = """
     FROM generate_series(0, %s - 1) AS n"""
 _TOGETHER = 50  # partitions that one transaction creates
 _TIMES = 15
+_TURNS = 3
 _PROJECTION = "licence_register"
 
 
@@ -54,20 +56,32 @@ class Store:
 
 def measure(options: Options) -> Iterator[Figure]:
     """Measure each step with each number of partitions."""
-    baseline: dict[str, Measured] = {}
     with server(options.folder) as url:
-        for partitions in PARTITIONS:
-            with database(url, f"scale_{partitions}") as fresh:
+        with ExitStack() as stack:
+            stores: dict[int, Store] = {}
+            for partitions in PARTITIONS:
+                fresh = stack.enter_context(database(url, f"scale_{partitions}"))
                 made = run(make_partitions, fresh, partitions)
                 yield Figure(f"{partitions} partitions", "create them", made)
-                store = Store(fresh, *write_ledger(fresh, (partitions - 1) * BLOCKS))
-                for name, step in STEPS.items():
-                    measured = run(step, store)
-                    first = baseline.setdefault(name, measured)
-                    ratio = measured.seconds / measured.rows / (first.seconds / first.rows)
-                    yield Figure(f"{partitions} partitions", name, measured, ratio, "1 partition")
+                stores[partitions] = Store(fresh, *write_ledger(fresh, (partitions - 1) * BLOCKS))
+            for name, step in STEPS.items():
+                yield from _measure_step(name, step, stores)
         yield from _measure_tree(url)
         yield from measure_disk(url, options)
+
+
+def _measure_step(
+    name: str, step: Callable[["Store"], tuple[int, float]], stores: Mapping[int, "Store"]
+) -> Iterator[Figure]:  # fmt: skip
+    best: dict[int, Measured] = {}
+    for _ in range(_TURNS):
+        for partitions, store in stores.items():
+            measured = run(step, store)
+            if partitions not in best or measured.rate > best[partitions].rate:
+                best[partitions] = measured
+    for partitions, measured in best.items():
+        ratio = best[PARTITIONS[0]].rate / measured.rate
+        yield Figure(f"{partitions} partitions", name, measured, ratio, "1 partition")
 
 
 def _measure_tree(url: str) -> Iterator[Figure]:
@@ -223,8 +237,18 @@ def find_person(store: Store) -> tuple[int, float]:
 
 def redact(store: Store) -> tuple[int, float]:
     """Redact the first version of one document after the other."""
-    documents = iter(store.documents)
+
+    def insert(txn: Transaction) -> list[str]:
+        return [txn.insert("Licence", _licence(0)) for _ in range(_TIMES + 1)]
+
+    def update(txn: Transaction) -> None:
+        for document in written:
+            txn.update("Licence", document, {"status": "Renewed"})
+
     with Ledger(store.url) as ledger:
+        written = ledger.execute(insert)
+        ledger.execute(update)
+        documents = iter(written)
         return _times(lambda: redact_revision(ledger, next(documents), 0))
 
 
