@@ -146,12 +146,12 @@ UNUSED := $(foreach name,jsonconversion numpy grpcio opensearch-protobufs,--no-e
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 lock: $(VENV)/.installed-dev
 	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra embedded --extra shell -o requirements.lock
-	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra worker --extra provenance --extra tracing -o requirements-worker.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra alb --extra worker --extra provenance --extra tracing -o requirements-worker.lock
 	$(COMPILE) pyproject.toml --extra deploy -o requirements-deploy.lock
 	$(COMPILE) tests/drivers/requirements.in -o tests/drivers/requirements.lock
 	$(COMPILE) tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt -o tests/drivers/qldbshell/requirements.lock
 	$(COMPILE) tools/wheels/requirements.in -o tools/wheels/requirements.lock
-	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra cluster --extra console --extra embedded --extra shell --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra alb --extra cluster --extra console --extra embedded --extra shell --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'
