@@ -71,6 +71,7 @@ def test_wheel_holds_one_package(sources: Path, tmp_path: Path) -> None:
     assert "strandline/consumer/worker/logback.xml" in names
     assert "strandline/migrations/0001_roles.sql" in names
     assert "strandline/py.typed" in names
+    assert {"strandline/docs/analysts.md", "strandline/docs/verify_proof.py"} <= set(names)
     assert {
         "strandline/console/templates/base.html",
         "strandline/console/static/htmx.min.js",
