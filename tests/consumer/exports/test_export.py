@@ -229,6 +229,15 @@ def test_existing_file_is_kept_unless_it_is_to_be_overwritten(all_types: str, ru
     assert [one["export"] for one in run("exports", "--json").json["exports"]] == [2]
 
 
+def test_missing_package_leaves_no_entry_in_the_register(
+    all_types: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused = run("export-model", "all_types", str(tmp_path / "a.parquet"))
+    assert (refused.status, "extra `parquet`" in refused.err) == (2, True)
+    assert run("exports", "--all", "--json").json == {"exports": []}
+
+
 def test_export_past_its_time_is_named_and_deleted(all_types: str, run: Run, tmp_path: Path, database: str) -> None:
     assert run("export-model", "all_types", str(tmp_path / "a.csv"), "--with-ttl", "2w").status == 0
     assert run("export-model", "all_types", str(tmp_path / "b.csv")).status == 0
