@@ -78,7 +78,8 @@ def url(
 def _tools(shown: str) -> Iterator[tuple[str, str]]:
     """Yield how each tool connects; DBeaver and BI tools ask for the values one by one."""
     yield "psql", f"psql '{shown}'"
-    yield "Jupyter", f"pandas.read_sql('SELECT * FROM read.read_models', psycopg.connect('{shown}'))"
+    alchemy = shown.replace("postgresql:", "postgresql+psycopg:", 1)
+    yield "Jupyter", f"pandas.read_sql('SELECT * FROM read.read_models', '{alchemy}')"
     yield "DuckDB", f"ATTACH '{shown}' AS ledger (TYPE postgres, SCHEMA 'read', READ_ONLY)"
     yield "DBeaver", "the values above; with --tcp, since it does not use Unix sockets"
 
