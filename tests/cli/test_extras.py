@@ -1,7 +1,9 @@
 """Packages that may be missing: those of optional extras, and those that nothing imports."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +73,7 @@ def test_only_a_load_balancer_needs_the_package_of_signatures(
 
 
 # Required by amazon.ion and opensearch-py, imported by nothing: the lock files leave them out (Makefile).
+ROOT = Path(__file__).parents[2]
 UNUSED = ("numpy", "jsonconversion", "grpc", "opensearch")
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -89,3 +92,12 @@ def test_nothing_imports_what_the_locks_leave_out() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 500
+
+
+def test_overrides_of_uv_leave_out_what_the_locks_leave_out() -> None:
+    left_out = re.search(r"^UNUSED := \$\(foreach name,([^,]+),", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert left_out is not None
+    lines = (ROOT / "tools/wheels/overrides.txt").read_text().splitlines()
+    assert sorted(line for line in lines if not line.startswith("#")) == [
+        f'{name} ; python_version < "0"' for name in sorted(left_out[1].split())
+    ]
