@@ -28,7 +28,7 @@ COPY projections projections
 COPY migrations migrations
 COPY ledger ledger
 COPY console console
-COPY docs/verify_proof.py docs/verify_proof.py
+COPY docs docs
 COPY --from=native /wheels /wheels
 RUN /opt/strandline/bin/pip install --no-cache-dir --no-deps . /wheels/*.whl
 

@@ -47,21 +47,26 @@ check-native: native
 	cd native && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings
 	cd native && cargo test --locked --quiet --no-default-features
 
-# The wheels, in build/dist: Strandline's, and its native kernel's for this machine, which runs on any Linux of its kind
-# with glibc 2.17 (zig links it) and any Python from 3.11 on (abi3); both claims are checked.
+# The wheels, in build/dist: Strandline's, and its native kernel's for each target, by default this machine. It runs on any
+# Linux of its kind with glibc 2.17 (zig links it) and any Python from 3.11 on (abi3); both claims are checked. Another target
+# needs its standard library: rustup target add aarch64-unknown-linux-gnu
+# setuptools would add what an earlier build left in build/lib.
+TARGETS ?= $(shell rustc --version --verbose | sed -n 's/^host: //p')
 .PHONY: wheels sizes
-wheels: $(VENV)/.installed-dev $(VENV)-wheels/.installed
-	rm -rf build/dist
-	$(BIN)/uv build --quiet --wheel --out-dir build/dist
-	cd native && PATH="$(abspath $(VENV)-wheels/bin):$$PATH" MATURIN_NO_INSTALL_RUST=1 \
-		maturin build --release --locked --quiet --zig --compatibility manylinux2014 --out ../build/dist
+wheels: $(VENV)-wheels/.installed
+	rm -rf build/dist build/lib
+	$(VENV)-wheels/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/dist .
+	cp tools/wheels/overrides.txt build/dist
+	for target in $(TARGETS); do (cd native && PATH="$(abspath $(VENV)-wheels/bin):$$PATH" MATURIN_NO_INSTALL_RUST=1 \
+		maturin build --release --locked --quiet --zig --compatibility manylinux2014 --target $$target --out ../build/dist) || exit 1; done
 	$(VENV)-wheels/bin/abi3audit --strict build/dist/strandline_native-*.whl
-	$(VENV)-wheels/bin/auditwheel show build/dist/strandline_native-*.whl | tr '\n' ' ' | grep -q 'platform tag to "manylinux_2_17_'
+	for wheel in build/dist/strandline_native-*.whl; do \
+		$(VENV)-wheels/bin/auditwheel show $$wheel | tr '\n' ' ' | grep -q 'platform tag.* "manylinux_2_17_' || exit 1; done
 	$(VENV)-wheels/bin/twine check --strict build/dist/*.whl
 
 # What each extra takes: the table in README.md.
 sizes: $(VENV)/.installed-dev
-	rm -rf build/sizes
+	rm -rf build/sizes build/lib
 	$(BIN)/uv build --quiet --wheel --out-dir build/sizes
 	$(BIN)/python tools/sizes.py build/sizes/*.whl $(BIN)/uv
 
@@ -80,6 +85,10 @@ soak: $(VENV)/.installed-dev $(VENV)/.installed-emulators
 bench: $(VENV)/.installed-dev $(VENV)/.installed-emulators build/opensearch/.built
 	$(BIN)/python -m benchmarks
 
+# The workflows, beyond their schema: contexts, expressions, runners. Fetched by Go; with shellcheck, if that is there.
+check-workflows:
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 # The Pulumi program against mocks, the Terraform module against it, and the Kubernetes manifests against their schema. Their
 # packages (700 MB) are installed beside the others, which need none of them.
 test-deploy: $(VENV)-deploy/.installed
@@ -92,7 +101,7 @@ check-terraform:
 	terraform -chdir=deploy/terraform validate
 
 # Known vulnerabilities of what the lock files name. Without --strict, pip-audit passes when it can ask no source.
-.PHONY: audit check-terraform check-version
+.PHONY: audit check-terraform check-version check-workflows
 LOCKS := $(wildcard *.lock) native/requirements.lock tests/drivers/requirements.lock
 audit: $(VENV)-audit/.installed
 	set -e; for lock in $(LOCKS); do $(VENV)-audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done
@@ -146,12 +155,12 @@ UNUSED := $(foreach name,jsonconversion numpy grpcio opensearch-protobufs,--no-e
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 lock: $(VENV)/.installed-dev
 	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra embedded --extra shell -o requirements.lock
-	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra worker --extra provenance --extra tracing -o requirements-worker.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra console --extra alb --extra worker --extra provenance --extra tracing -o requirements-worker.lock
 	$(COMPILE) pyproject.toml --extra deploy -o requirements-deploy.lock
 	$(COMPILE) tests/drivers/requirements.in -o tests/drivers/requirements.lock
 	$(COMPILE) tests/drivers/qldbshell/requirements.in --override tests/drivers/qldbshell/overrides.txt -o tests/drivers/qldbshell/requirements.lock
 	$(COMPILE) tools/wheels/requirements.in -o tools/wheels/requirements.lock
-	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra cluster --extra console --extra embedded --extra shell --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
+	$(COMPILE) $(UNUSED) pyproject.toml --extra dev --extra alb --extra cluster --extra console --extra embedded --extra shell --extra parquet --extra worker --extra provenance --extra tracing -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Strandline needs Python 3.11 or later: make PYTHON=python3.11 …")'

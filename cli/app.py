@@ -52,6 +52,7 @@ from strandline.cli import (
 from strandline.cli.interrupts import INTERRUPTED, handled_signals, interrupted_text
 from strandline.cli.options import with_ledger
 from strandline.cli.output import complain
+from strandline.cli.texts import DOCS
 from strandline.journal.errors import StrandlineError, UsageError
 
 NAME = "strandline"
@@ -61,7 +62,7 @@ app = typer.Typer(
     name=NAME,
     help="Ingests a QLDB journal, verifies every hash, and keeps erasable, rebuildable read models.",
     epilog="Exit status: 0: success. 1: verification failed, or something was rejected or is still pending. "
-    "2: usage or configuration error. 3: it cannot be checked.",
+    f"2: usage or configuration error. 3: it cannot be checked.\n\n\b\nDocumentation: {DOCS}",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

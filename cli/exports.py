@@ -1,5 +1,6 @@
 """The command `exports`."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,9 +55,25 @@ def _say(found: "list[Export]") -> None:
         say("There are no exports.")
         return
     show_table(
-        ("no.", "read model", "as of block", "exported", "state", "place"),
+        ("no.", "read model", "as of block", "exported", "keep until", "state", "place"),
         [
-            (one.number, one.read_model, one.as_of_block, f"{one.exported_at:%Y-%m-%d}", one.state, one.place)
+            (
+                one.number,
+                one.read_model,
+                one.as_of_block,
+                _day(one.exported_at),
+                _minute(one.expires_at),
+                one.state,
+                one.place,
+            )
             for one in found
         ],
     )
+
+
+def _day(time: datetime) -> str:
+    return f"{time:%Y-%m-%d}"
+
+
+def _minute(time: datetime | None) -> str:
+    return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

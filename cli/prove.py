@@ -10,6 +10,7 @@ from strandline.cli.options import AsJson
 from strandline.cli.output import note, plain, say, show_json
 from strandline.cli.progress import labelled, meter
 from strandline.cli.session import open_store
+from strandline.cli.texts import DOCS
 from strandline.cli.verify import EXIT_STATUS
 from strandline.journal.errors import UnreadableError
 
@@ -58,7 +59,7 @@ def prove(
         if proof.written_by == "strandline":
             note(f"Block {proof.sequence_no:,} was written by Strandline: no digest saved from QLDB covers it.")
         say(f"Check it: strandline check-proof {output} --digest <digest saved from QLDB>")
-        say(f"Or without Strandline: python docs/verify_proof.py {output} --digest <base64>")
+        say(f"Or without Strandline: python {DOCS / 'verify_proof.py'} {output} --digest <base64>")
     return 0
 
 

@@ -1,8 +1,10 @@
 """Sentences that several commands print."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import strandline
 from strandline.cli.output import note, plain
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from strandline.consumer.monitoring.status import Status
     from strandline.consumer.store.restored import RestoredCounts
 
+# The documentation that came with this installation, with `verify_proof.py`.
+DOCS = Path(strandline.__file__).parent / "docs"
 KERNEL_NAME = {"native": "native kernel", "python": "plain Python kernel"}
 GAPS_SHOWN = 5
 RESIDUE_SHOWN = 20

@@ -4,6 +4,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from enum import StrEnum
 from typing import Annotated
 
@@ -30,7 +31,8 @@ def url(
 ) -> int:
     """Run the embedded PostgreSQL and print its URL.
 
-    The login may only read. The server runs until Ctrl-C; other commands can use it in the meantime.
+    The login may only read. The server runs until Ctrl-C; other commands can use it in the meantime. The password ends
+    with this command.
     """
     from psycopg.conninfo import conninfo_to_dict
 
@@ -38,19 +40,21 @@ def url(
     from strandline.consumer.database.embedded_server import LOOPBACK
     from strandline.consumer.database.ledgers import ledger_url
     from strandline.consumer.database.migrate import migrate
-    from strandline.consumer.database.readers import embedded_reader_url
+    from strandline.consumer.database.readers import embedded_reader_url, reader_password
     from strandline.consumer.settings import load_settings
 
     settings = load_settings()
     if settings.database_url is not None:
         raise UsageError("STRANDLINE_DATABASE_URL is set: connect to that server with a reader's login.")
-    with embedded_postgres(settings.home, tcp=tcp, linger=settings.linger_seconds) as owner_url:
+    with ExitStack() as stack:
+        owner_url = stack.enter_context(embedded_postgres(settings.home, tcp=tcp, linger=settings.linger_seconds))
         if settings.ledger is not None:
             owner_url = ledger_url(owner_url, settings.ledger)
         migrate(owner_url)
-        password = secrets.token_urlsafe(PASSWORD_BYTES) if tcp else None
-        given = conninfo_to_dict(embedded_reader_url(owner_url, readers.value, password))
+        given = conninfo_to_dict(embedded_reader_url(owner_url, readers.value))
         if tcp:
+            password = secrets.token_urlsafe(PASSWORD_BYTES)
+            stack.enter_context(reader_password(owner_url, readers.value, password))
             given |= {"host": LOOPBACK, "password": password}
         shown = _as_url(given)
         if as_json:
@@ -74,7 +78,8 @@ def url(
 def _tools(shown: str) -> Iterator[tuple[str, str]]:
     """Yield how each tool connects; DBeaver and BI tools ask for the values one by one."""
     yield "psql", f"psql '{shown}'"
-    yield "Jupyter", f"pandas.read_sql('SELECT * FROM read.read_models', psycopg.connect('{shown}'))"
+    alchemy = shown.replace("postgresql:", "postgresql+psycopg:", 1)
+    yield "Jupyter", f"pandas.read_sql('SELECT * FROM read.read_models', '{alchemy}')"
     yield "DuckDB", f"ATTACH '{shown}' AS ledger (TYPE postgres, SCHEMA 'read', READ_ONLY)"
     yield "DBeaver", "the values above; with --tcp, since it does not use Unix sockets"
 

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from threading import Lock
 from typing import Any
 
+import cryptography  # noqa: F401  # jwt checks ES256 with it
 import jwt
 import structlog
 from starlette.requests import Request
@@ -36,6 +37,8 @@ class LoadBalancer(SignIn):
 
     `groups` gives rights to groups. `fetch` returns the PEM of a key, by its URL.
     """
+
+    by_proxy = True
 
     def __init__(
         self,

@@ -34,9 +34,13 @@ class Reader:
 
 
 class SignIn(ABC):
-    """A way to find out who asks. `asks_password`: an answer 401 makes the browser ask for one."""
+    """A way to find out who asks.
+
+    `asks_password`: an answer 401 makes the browser ask for one. `by_proxy`: a proxy's header says who asks.
+    """
 
     asks_password = False
+    by_proxy = False
 
     @abstractmethod
     def reader(self, request: Request) -> Reader | None:
@@ -78,6 +82,8 @@ class Proxy(SignIn):
 
     `groups` gives rights to groups. A header that is there twice is refused: one of them may be the client's.
     """
+
+    by_proxy = True
 
     def __init__(
         self,

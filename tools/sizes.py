@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-EXTRAS = ("embedded", "console", "worker", "parquet", "provenance", "shell", "cluster", "tracing")
+EXTRAS = ("embedded", "console", "alb", "worker", "parquet", "provenance", "shell", "cluster", "tracing")
 LOCK = "requirements.lock"  # of `make demo`
 
 

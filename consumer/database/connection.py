@@ -16,7 +16,7 @@ from psycopg.types.json import set_json_loads
 
 from strandline.consumer.database.embedded import embedded_postgres
 from strandline.consumer.database.errors import DatabaseError, DatabaseUnreachable, describe_error
-from strandline.consumer.database.password import encryption, password_source, source_for
+from strandline.consumer.database.password import SETTING, encryption, password_source, source_for
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError, UsageError
 from strandline.journal.ion.json import exact
@@ -185,9 +185,11 @@ def _unreachable(given: dict[str, Any], exc: psycopg.OperationalError) -> Databa
     host = given.get("host") or given.get("hostaddr") or "the default host"
     port, name = given.get("port") or "its default", given.get("dbname") or "of the login's name"
     reason = str(exc).splitlines()[0].rpartition("failed: ")[2].removeprefix("FATAL:").strip()
+    advice = "Check STRANDLINE_DATABASE_URL and that the server runs; unset it to use the embedded PostgreSQL."
+    if exc.pgconn is not None and exc.pgconn.used_password:
+        advice = f"Check the login and its password: in STRANDLINE_DATABASE_URL, or where {SETTING} says."
     return DatabaseUnreachable(
-        f"PostgreSQL at {host}, port {port}, database {name} cannot be reached: {reason}.\n"
-        "Check STRANDLINE_DATABASE_URL and that the server runs; unset it to use the embedded PostgreSQL."
+        f"PostgreSQL at {host}, port {port}, database {name} cannot be reached: {reason}.\n{advice}"
     )
 
 

@@ -14,13 +14,6 @@ READ = """
     WHERE m.store = 'postgresql' AND has_table_privilege(c.oid, 'SELECT')
     ORDER BY m.name, a.attnum"""
 MAY_READ = "SELECT has_schema_privilege('read', 'USAGE') FROM pg_namespace WHERE nspname = 'read'"
-# Comments are of a projection's own columns; these are in every read model.
-SOURCES = {
-    "source_document": "The document that the row comes from.",
-    "source_version": "The document's version.",
-    "source_block": "The last block that the row reflects.",
-    "source_key": "The key that the row was composed for.",
-}
 
 
 @dataclass(frozen=True)
@@ -53,5 +46,5 @@ def read_models(url: str) -> list[ReadModel]:
             raise StrandlineError("This login may not read the read models: it needs a reader's role.")
         for name, purpose, readers, column, type_, description in connection.execute(READ):
             model = found.setdefault(name, ReadModel(name, purpose, readers, []))
-            model.columns.append(ViewColumn(column, type_, description or SOURCES.get(column)))
+            model.columns.append(ViewColumn(column, type_, description))
     return list(found.values())

@@ -48,8 +48,8 @@ class Findings:
         self._add(check, "fault", text, advice)
 
     @contextmanager
-    def guarded(self, check: str, level: Level = "fault") -> Iterator[None]:
-        """Turn an error of the checks inside into a finding; the first line says what, the rest what to do.
+    def guarded(self, check: str, level: Level = "fault", advice: str = "") -> Iterator[None]:
+        """Turn an error inside into a finding: its first line says what, the rest (or `advice`) what to do.
 
         What the login may not see is neither fine nor a fault.
         """
@@ -59,8 +59,8 @@ class Findings:
             self._add(check, "note", "not visible to this login", "run it with an operator's login, or the owner's")
         except (StrandlineError, psycopg.Error) as error:
             described = describe_error(error) if isinstance(error, psycopg.Error) else error
-            text, _, advice = str(described).partition("\n")
-            self._add(check, level, text, advice)
+            text, _, rest = str(described).partition("\n")
+            self._add(check, level, text, rest or advice)
 
     def _add(self, check: str, level: Level, text: str, advice: str = "") -> None:
         self.found.append(Finding(self.area, check, level, text, advice))

@@ -24,7 +24,7 @@ def check_opensearch(findings: Findings, settings: Settings) -> None:
         return
     from strandline.consumer.sinks.opensearch.client import asked
 
-    with findings.guarded("connection"):
+    with findings.guarded("connection", advice="check STRANDLINE_OPENSEARCH_URL, its login, and that the cluster runs"):
         client = open_stores(settings, "").opensearch
         assert client is not None
         info = asked(client.info)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from strandline.consumer.diagnosis.finding import Findings
-from strandline.consumer.extras import PACKAGES
+from strandline.consumer.extras import PACKAGES, install_line
 from strandline.consumer.settings import Settings
 from strandline.journal.decode.kernel import KERNEL
 
@@ -19,6 +19,7 @@ SHOWN = ("amazon.ion", "boto3", "opensearch-py", "psycopg", "pydantic")
 EXTRAS = {
     "embedded": "the embedded PostgreSQL",
     "console": "`strandline console`",
+    "alb": "`strandline console` behind an AWS load balancer",
     "worker": "`strandline worker`",
     "parquet": "`strandline export-model` to Parquet",
     "provenance": "`strandline lineage -o`",
@@ -43,9 +44,10 @@ def check_program(findings: Findings) -> None:
         advice = "install the wheel of the native one, which decodes several times as fast; in a clone, `make native`"
         findings.note("kernel", "plain Python", advice)
     findings.ok("packages", ", ".join(f"{name} {version(name)}" for name in SHOWN))
-    missing = [f"{extra} ({use})" for extra, use in EXTRAS.items() if find_spec(PACKAGES[extra][0]) is None]
+    missing = [extra for extra in EXTRAS if any(find_spec(package) is None for package in PACKAGES[extra])]
     if missing:
-        findings.note("extras", f"not installed: {', '.join(missing)}", "install those that you need")
+        named = ", ".join(f"{extra} ({EXTRAS[extra]})" for extra in missing)
+        findings.note("extras", f"not installed: {named}", f"to add one: `{install_line(missing[0])}`")
     elif requires(PACKAGE):
         findings.ok("extras", f"all installed: {', '.join(EXTRAS)}")
 

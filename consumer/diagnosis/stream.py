@@ -6,6 +6,7 @@ from typing import Any
 
 from strandline.consumer.diagnosis.finding import Findings
 from strandline.consumer.diagnosis.program import installed
+from strandline.consumer.extras import install_line
 from strandline.consumer.settings import Settings
 from strandline.journal.errors import StrandlineError
 
@@ -55,7 +56,8 @@ def _check_leases(findings: Findings, application: str) -> None:
 def _check_worker(findings: Findings) -> None:
     """Java and KCL are needed only where the worker runs."""
     if installed("amazon_kclpy") is None or installed("prometheus_client") is None:
-        findings.note("worker", "the extra `worker` is not installed", "install it on the machine of the worker")
+        advice = f"on the machine of the worker: `{install_line('worker')}`"
+        findings.note("worker", "the extra `worker` is not installed", advice)
         return
     from strandline.consumer.worker.daemon import find_jars, find_java
 

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import Connection, connect
-from strandline.consumer.exports.parquet import write_parquet
+from strandline.consumer.exports.parquet import require_parquet, write_parquet
 from strandline.consumer.exports.parts import Parts
 from strandline.consumer.exports.place import place
 from strandline.consumer.exports.register import complete, forget, register
@@ -53,6 +53,8 @@ def export_model(
     Raises `UsageError` or `StrandlineError`; then nothing is at the address that was not there before.
     """
     format_ = _format(address)
+    if format_ == "parquet":
+        require_parquet()
     target = place(address)
     if target.exists() and not overwrite:
         raise UsageError(f"{address} exists already: give another name, or --overwrite.")

@@ -37,18 +37,23 @@ class Column:
     digits: tuple[int, int] | None = None
 
 
+def require_parquet() -> None:
+    """Raise `UsageError` if the extra `parquet` is not installed."""
+    with needs_extra("parquet"):
+        import adbc_driver_postgresql.dbapi  # noqa: F401
+        import pyarrow  # noqa: F401
+
+
 def write_parquet(
     connection: Connection, url: str, snapshot: str, view: Identifier, parts: Parts, facts: Mapping[str, str]
 ) -> int:
     """Write the rows of a view; returns their number. `facts` become the files' own metadata.
 
-    A numeric column is decimal, with as many digits as its values need; text if they need more than 76. Raises
-    `UsageError` if the extra `parquet` is not installed.
+    A numeric column is decimal, with as many digits as its values need; text if they need more than 76.
     """
-    with needs_extra("parquet"):
-        import adbc_driver_postgresql.dbapi as adbc
-        import pyarrow as arrow
-        from pyarrow import parquet
+    import adbc_driver_postgresql.dbapi as adbc
+    import pyarrow as arrow
+    from pyarrow import parquet
 
     columns = _columns(connection, view)
     try:

@@ -27,6 +27,12 @@ from strandline.consumer.sinks.table_rows import DELETE_KEYS, DELETE_VERSIONS, T
 from strandline.consumer.sinks.text_array import TextArrayDumper
 
 SOURCE_TYPES = {"source_document": "text", "source_version": "bigint", "source_block": "bigint", "source_key": "text"}
+SOURCE_DESCRIPTIONS = {
+    "source_document": "The document that the row comes from.",
+    "source_version": "The document's version.",
+    "source_block": "The last block that the row reflects.",
+    "source_key": "The key that the row was composed for.",
+}
 
 CREATE_TABLE = "CREATE TABLE {table} ({columns})"
 CREATE_KEY = "CREATE UNIQUE INDEX {name} ON {table} ({key})"
@@ -97,6 +103,7 @@ class PostgresqlSink(TableRows, Sink):
 
         descriptions = {column.name: column.description for column in self._projection.columns}
         descriptions |= {one.name: one.description for one in extra}
+        descriptions |= {name: SOURCE_DESCRIPTIONS[name] for name in self._sources}
         comments = view.comments(self._projection.purpose, descriptions)
         view.show(query, READERS[self._projection.readers], list(comments))
 

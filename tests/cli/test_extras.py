@@ -1,7 +1,9 @@
 """Packages that may be missing: those of optional extras, and those that nothing imports."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +28,8 @@ def missing(package: str, extra: str, instead: str = "") -> tuple[int, str, list
         2,
         "",
         [
-            f"error: This needs the package {package}, which is not installed.",
-            f"Install Strandline as `strandline[{extra}]`, in a clone by `pip install '.[{extra}]'`{instead}.",
+            f"error: This needs the package {package} of the extra `{extra}`, which is not installed.",
+            f"Install it by `{sys.executable} -m pip install 'strandline[{extra}]'`{instead}.",
         ],
     )
 
@@ -55,7 +57,23 @@ def test_another_server_needs_no_embedded_one(database: str, monkeypatch: pytest
     assert (status, out, err) == (0, "one\n1\n", [])
 
 
+@pytest.mark.parametrize("package", ["jwt", "cryptography"])
+def test_only_a_load_balancer_needs_the_package_of_signatures(
+    package: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DATABASE_URL", database)
+    monkeypatch.setenv("STRANDLINE_CONSOLE_PROXIES", "10.0.0.0/24")
+    monkeypatch.setenv("STRANDLINE_CONSOLE_GROUPS", "staff:reader")
+    listen = ("console", "--listen", "203.0.113.1:0")  # no address of this machine: it ends before it serves
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/ledger/0123456789abcdef"
+    status, _, (error,) = without(package, *listen)
+    assert (status, "203.0.113.1" in error) == (2, True)
+    monkeypatch.setenv("STRANDLINE_CONSOLE_ALB", arn)
+    assert without(package, *listen) == missing(package, "alb")
+
+
 # Required by amazon.ion and opensearch-py, imported by nothing: the lock files leave them out (Makefile).
+ROOT = Path(__file__).parents[2]
 UNUSED = ("numpy", "jsonconversion", "grpc", "opensearch")
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -74,3 +92,12 @@ def test_nothing_imports_what_the_locks_leave_out() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 500
+
+
+def test_overrides_of_uv_leave_out_what_the_locks_leave_out() -> None:
+    left_out = re.search(r"^UNUSED := \$\(foreach name,([^,]+),", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert left_out is not None
+    lines = (ROOT / "tools/wheels/overrides.txt").read_text().splitlines()
+    assert sorted(line for line in lines if not line.startswith("#")) == [
+        f'{name} ; python_version < "0"' for name in sorted(left_out[1].split())
+    ]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -70,6 +70,21 @@ def test_url_over_tcp_needs_the_password_and_may_only_read(environment: dict[str
         shared = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert shared.stdout == "current_user\nstrandline_cleared_login\n"
         psycopg.connect(url).close()
+
+
+def test_password_ends_with_its_command_and_no_other_one(environment: dict[str, str]) -> None:
+    with serving(environment, "--tcp", "--readers", "cleared") as cleared:  # the server runs on for this one
+        with serving(environment, "--tcp") as url:
+            connection = psycopg.connect(url, autocommit=True)
+        with connection, pytest.raises(psycopg.errors.AdminShutdown):
+            connection.execute("SELECT 1")
+        assert "password authentication failed" in refused(url)
+        with ExitStack() as later:
+            with serving(environment, "--tcp") as first:
+                second = later.enter_context(serving(environment, "--tcp"))
+                assert "password authentication failed" in refused(first)
+            psycopg.connect(second).close()
+        psycopg.connect(cleared).close()
 
 
 def test_url_of_cleared_readers_is_a_socket(environment: dict[str, str]) -> None:

@@ -138,6 +138,19 @@ def test_wrong_toml_file_is_refused(tmp_path: Path, text: str, error: str) -> No
         load_settings()
 
 
+def test_kernel_is_python_or_native_and_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("python", "native", ""):
+        monkeypatch.setenv("STRANDLINE_KERNEL", name)
+        load_settings()
+    monkeypatch.setenv("STRANDLINE_KERNEL", "rust")
+    with pytest.raises(UsageError, match=r"^STRANDLINE_KERNEL should be 'native' or 'python'$"):
+        load_settings()
+    monkeypatch.delenv("STRANDLINE_KERNEL")
+    (tmp_path / "strandline.toml").write_text('kernel = "python"\n')
+    with pytest.raises(UsageError, match=r"^strandline.toml: STRANDLINE_KERNEL has no effect in a file: set it in"):
+        load_settings()
+
+
 def test_unknown_setting_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STRANDLINE_DATABSE_URL", "postgresql://db")
     monkeypatch.setenv("STRANDLINE_XYZ", "1")

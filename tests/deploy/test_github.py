@@ -61,7 +61,7 @@ def test_actions_are_pinned_and_say_their_version() -> None:
 def test_workflows_call_what_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     called = {name for step in STEPS for name in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))}
-    assert called == {"audit", "check-terraform", "check-version", "test-deploy"}
+    assert called == {"audit", "check-terraform", "check-version", "check-workflows", "test-deploy", "wheels"}
     assert called <= targets
     files = {word for step in STEPS for word in re.findall(r"bash (\S+)", step.get("run", ""))}
     assert files == {".ci/run"}
@@ -117,18 +117,26 @@ def test_wheels_are_of_the_kernel_and_the_package() -> None:
         step["with"]["pattern"] for step in JOBS["release publish"]["steps"] if "pattern" in step.get("with", {})
     ]
     assert pattern == "wheel-*"
-    assert len(uploaded) == 2
-    assert all(name.startswith("wheel-") for name in uploaded)
-    platforms = [one["name"] for one in JOBS["wheels native"]["strategy"]["matrix"]["include"]]
+    native = "wheel-native-${{ matrix.name }}"
+    assert sorted(uploaded) == ["overrides", native, native, "wheel-python"]
+    platforms = [
+        one["name"]
+        for job in (JOBS["wheels linux"], JOBS["wheels other"])
+        for one in job["strategy"]["matrix"]["include"]
+    ]
     assert len(set(platforms)) == len(platforms) == 7
+    # Those of Linux with glibc are what `make wheels` builds and checks.
+    assert [step["run"] for step in JOBS["wheels linux"]["steps"] if "run" in step] == ["make wheels"]
 
 
 def test_dependabot_looks_where_dependencies_are() -> None:
     known = {
         "github-actions": ".github/workflows", "pip": "pyproject.toml", "cargo": "Cargo.toml", "npm": "package.json",
-        "docker": "Dockerfile", "terraform": "main.tf",
+        "docker": "Dockerfile", "terraform": "main.tf", "gomod": "go.mod", "maven": "pom.xml",
     }  # fmt: skip
-    for update in read(GITHUB / "dependabot.yml")["updates"]:
+    updates = read(GITHUB / "dependabot.yml")["updates"]
+    assert {update["package-ecosystem"] for update in updates} == set(known)
+    for update in updates:
         for folder in update.get("directories", [update.get("directory")]):
             assert (ROOT / folder.lstrip("/") / known[update["package-ecosystem"]]).exists(), update
 

@@ -101,7 +101,7 @@ def test_password_from_a_file(login: Login, tmp_path: Path) -> None:
     with opened(login.url, f"file:{file}") as url:
         assert who(url) == login.name
         login.rotate(NEW)
-        with pytest.raises(DatabaseUnreachable, match="password"):
+        with pytest.raises(DatabaseUnreachable, match=r"\nCheck the login and its password: .*_PASSWORD_FROM says\.$"):
             connect(url)
         file.write_text(NEW)
         assert who(url) == login.name

@@ -97,6 +97,8 @@ def test_no_secret_is_shown(run: Run, database: str, monkeypatch: pytest.MonkeyP
     for outcome in (run("doctor"), run("doctor", "--json")):
         assert outcome.status == 1  # OpenSearch is not there
         assert not any(secret in outcome.out + outcome.err for secret in SECRETS)
+    (fault,) = (one for one in outcome.json["checks"] if one["level"] == "fault")
+    assert fault["advice"] == "check STRANDLINE_OPENSEARCH_URL, its login, and that the cluster runs"
     shown = {one["check"]: one["text"] for one in outcome.json["checks"] if one["area"] == "settings"}
     assert shown["STRANDLINE_SERVE_TOKEN"] == MASK
     assert shown["STRANDLINE_OPENSEARCH_URL"] == "http://127.0.0.1:1"

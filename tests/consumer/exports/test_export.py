@@ -4,7 +4,7 @@ import csv
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -229,10 +229,24 @@ def test_existing_file_is_kept_unless_it_is_to_be_overwritten(all_types: str, ru
     assert [one["export"] for one in run("exports", "--json").json["exports"]] == [2]
 
 
+def test_missing_package_leaves_no_entry_in_the_register(
+    all_types: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused = run("export-model", "all_types", str(tmp_path / "a.parquet"))
+    assert (refused.status, "extra `parquet`" in refused.err) == (2, True)
+    assert run("exports", "--all", "--json").json == {"exports": []}
+
+
 def test_export_past_its_time_is_named_and_deleted(all_types: str, run: Run, tmp_path: Path, database: str) -> None:
     assert run("export-model", "all_types", str(tmp_path / "a.csv"), "--with-ttl", "2w").status == 0
     assert run("export-model", "all_types", str(tmp_path / "b.csv")).status == 0
-    assert run("exports").status == 0
+    listed = run("exports")
+    header, first, second = (line.split("\t") for line in listed.out.splitlines())
+    assert (listed.status, header[4]) == (0, "keep until")
+    in_two_weeks = datetime.now(UTC) + timedelta(weeks=2)
+    assert first[4] in {f"{in_two_weeks - timedelta(seconds=gone):%Y-%m-%d %H:%M} UTC" for gone in (0, 60)}
+    assert second[4] == ""
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE projection.export SET expires_at = now() - interval '1 day' WHERE export = 1")
     assert "a.csv: past its time" in run("status").out

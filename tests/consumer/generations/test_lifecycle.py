@@ -171,6 +171,15 @@ def test_view_has_comments_for_analysts(connection: psycopg.Connection[Any], str
     view = "'read.licence_register'::regclass"
     row = connection.execute(f"SELECT obj_description({view}), col_description({view}, 1)").fetchone()
     assert row == (REGISTER.purpose, REGISTER.columns[0].description)
+    sources = connection.execute(
+        f"SELECT attname, col_description({view}, attnum) FROM pg_attribute"
+        f" WHERE attrelid = {view} AND attname LIKE 'source%' ORDER BY 1"
+    ).fetchall()
+    assert sources == [
+        ("source_block", "The last block that the row reflects."),
+        ("source_document", "The document that the row comes from."),
+        ("source_version", "The document's version."),
+    ]
 
 
 def test_projection_without_tables_in_the_ledger_is_idle(
