@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Not below pytest's own folder for temporary files, which each new run closes to the server's user.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background of a script, or by nohup: commands would inherit that, and never end by Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ["STRANDLINE_LINGER_SECONDS"] = "0"  # no server outlives a test
         os.environ[HOME] = tempfile.mkdtemp(prefix="strandline-test-")
