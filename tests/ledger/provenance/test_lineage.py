@@ -171,7 +171,7 @@ def test_prov_json_without_its_extra_says_what_to_install(
     assert main(["lineage", "a", "-o", str(tmp_path / "prov.json")]) == 2
     said = capsys.readouterr()
     assert (said.out, len(said.err.splitlines())) == ("", 2)
-    assert ".[provenance]" in said.err
+    assert "'strandline[provenance]'" in said.err
     assert main(["lineage", "a", "--json"]) == 2
-    assert ".[provenance]" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert "'strandline[provenance]'" in json.loads(capsys.readouterr().out)["error"]["message"]
     assert not (tmp_path / "prov.json").exists()
