@@ -554,9 +554,10 @@ BEGIN
     candidates := FOUND;
     -- With the number as a constant, no partition below it is planned for.
     IF NOT candidates THEN
-        EXECUTE 'SELECT true FROM journal.revision r WHERE r.sequence_no > $1 ORDER BY r.sequence_no LIMIT 1'
+        EXECUTE '
+            SELECT (SELECT true FROM journal.revision r
+                    WHERE r.sequence_no > $1 ORDER BY r.sequence_no LIMIT 1) IS NOT NULL'
         INTO candidates USING sequence_no;
-        candidates := candidates IS NOT NULL;
     END IF;
 END $$;
 

@@ -10,14 +10,14 @@ from strandline.consumer.erasure.quotations import find_quotations
 from strandline.consumer.erasure.receipt_chain import FIRST_PREVIOUS, read_head, read_receipts
 from strandline.consumer.erasure.receipt_check import check_receipts
 from strandline.consumer.erasure.subjects import find_subject, identifier_fields
-from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT, REDACTING_ABOVE
 
 ROWS = 100
 
-READ_PENDING = """
-    SELECT named ->> 'documentId', (named ->> 'version')::bigint, b.sequence_no
-    FROM journal.mark m, journal.block b, jsonb_array_elements(b.redactions) AS named
-    WHERE b.sequence_no > m.sequence_no AND b.redactions IS NOT NULL ORDER BY b.sequence_no LIMIT %s"""
+READ_PENDING = f"""
+    SELECT named ->> 'documentId', (named ->> 'version')::bigint, above.sequence_no
+    FROM ({REDACTING_ABOVE}) AS above, jsonb_array_elements(above.redactions) AS named
+    ORDER BY above.sequence_no LIMIT %s"""
 READ_REGISTER = f"""
     SELECT d.document_id, d.version, d.sequence_no, d.redacted_by, d.registered_at, d.imported, d.found,
            CASE WHEN NOT {IS_IN_EFFECT} THEN 'pending' WHEN {IS_HIDDEN} THEN 'done' ELSE 'open' END,

@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 
 from strandline.consumer.database.connection import connect
 from strandline.consumer.generations.stores import DATABASE_ONLY, Stores
-from strandline.consumer.monitoring.status import REDACTING_ABOVE, Status, read_status
+from strandline.consumer.monitoring.status import Status, read_status
 from strandline.consumer.projection.definition import Projection
-from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT, REDACTING_ABOVE
 from strandline.consumer.store.streams import StreamState, read_streams
 from strandline.journal.errors import StrandlineError
 

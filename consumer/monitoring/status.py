@@ -15,18 +15,12 @@ from strandline.consumer.mark.omissions import count_omissions
 from strandline.consumer.monitoring.claims import Claims, read_claims
 from strandline.consumer.projection.definition import Projection
 from strandline.consumer.store.digest_checks import DigestCheck, read_checks
-from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT
+from strandline.consumer.store.redactions import IS_HIDDEN, IS_IN_EFFECT, REDACTING_ABOVE
 from strandline.consumer.store.restored import RestoredCounts, read_restored
 from strandline.consumer.store.verifications import StoreVerification, read_last
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
-# Blocks above the mark that redact. OFFSET keeps them in order: without statistics the planner expects many above the
-# mark, and would read all blocks.
-REDACTING_ABOVE = """
-    SELECT redactions, block_time FROM journal.block
-    WHERE sequence_no > (SELECT sequence_no FROM journal.mark) AND redactions IS NOT NULL
-    ORDER BY sequence_no OFFSET 0"""
 # An imported redaction is pending until the mark passes the revision that it names.
 COUNT_PENDING = f"""
     SELECT count(*) FROM (

@@ -19,6 +19,12 @@ from strandline.journal.ion.json import read_json, to_json
 IS_IN_EFFECT = "(d.effective_no <= m.sequence_no AND d.found IS NOT NULL)"
 # The redaction `d` is applied in every read model, and a receipt says so. An index has only those that are not.
 IS_HIDDEN = "d.hidden"
+# Blocks above the mark that redact. OFFSET keeps them in order: without statistics the planner expects many above the
+# mark, and would read all blocks.
+REDACTING_ABOVE = """
+    SELECT sequence_no, redactions, block_time FROM journal.block
+    WHERE sequence_no > (SELECT sequence_no FROM journal.mark) AND redactions IS NOT NULL
+    ORDER BY sequence_no OFFSET 0"""
 
 ENTRIES = """
     SELECT e."documentId" AS document_id, e.version, e."tableId" AS table_id, e."sequenceNo" AS sequence_no,

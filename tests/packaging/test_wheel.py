@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psycopg
@@ -29,7 +30,7 @@ class User:
     home: Path
     work: Path
 
-    @property
+    @cached_property
     def environment(self) -> dict[str, str]:
         cache = run(TOOLS / "uv", "cache", "dir", cwd=self.home).stdout.strip()
         return {

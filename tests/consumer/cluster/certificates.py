@@ -1,4 +1,4 @@
-"""Certificates of a made-up authority, as files in a folder: `ca.pem`, `cert.pem` and `key.pem`."""
+"""Writes certificates for tests, signed by an authority of their own: `ca.pem`, `cert.pem` and `key.pem`."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -48,12 +48,6 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    with databases.migrated_database(postgres_url, migrated_template) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
 def cluster(store: str, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     environment = {**aws, "STRANDLINE_DATABASE_URL": store, "STRANDLINE_KERNEL": KERNEL}
     with local_cluster(tmp_path_factory.mktemp("cluster"), environment) as cluster:

@@ -12,7 +12,6 @@ from strandline.cli import main
 from strandline.journal.decode.kernel import KERNEL
 from strandline.journal.make.format import Format
 from strandline.journal.simulation.simulate import simulate
-from tests import databases
 from tests.commands import Outcome, Run
 from tests.consumer.cluster.certificates import write_certificates
 from tests.consumer.cluster.local import LocalCluster, local_cluster
@@ -40,12 +39,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("certificates")
     write_certificates(folder)
     return documented_settings(folder)
-
-
-@pytest.fixture(scope="module")
-def store(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    with databases.migrated_database(postgres_url, migrated_template) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def test_export_and_stream_outlive_a_killed_server(database: str, tmp_path: Path
 
 
 def take_away(s3: Any) -> bool:
-    """Delete the bucket; returns False if the server has written an object meanwhile."""
+    """Delete the bucket. Returns False if the server has written to it in the meantime."""
     for one in s3.list_objects_v2(Bucket="bucket").get("Contents", []):
         s3.delete_object(Bucket="bucket", Key=one["Key"])
     try:
