@@ -9,7 +9,8 @@ from strandline.consumer.database.connection import Connection
 from strandline.consumer.generations.stores import Stores
 from strandline.consumer.projection.definition import BlockProjection, Projection, Revision, RowProjection
 from strandline.consumer.projection.fingerprint import fingerprint
-from strandline.consumer.sinks.contract import Fields, Key
+from strandline.consumer.projector.row_batch import prepare_each
+from strandline.consumer.sinks.contract import Fields, Key, MadeRows
 from strandline.consumer.store.redactions import erased_info
 
 READ_DATA = """
@@ -119,12 +120,14 @@ def _rows_without_data(
 ) -> dict[Key, list[Fields]]:
     """Return the rows that a history has for redacted revisions; none for one that parks."""
     sink = stores.sink(connection, projection, generation.generation, generation.relation)
-    rows: dict[Key, list[Fields]] = {}
+    made: list[tuple[Key, MadeRows]] = []
     for revision in [Revision(*row) for row in connection.execute(READ_REVISIONS, key_columns(keys))]:
         with suppress(Exception):
-            prepared = sink.prepare(projection.rows(revision))
-            rows[revision.document_id, revision.version] = sink.as_stored(prepared)
-    return rows
+            made.append(((revision.document_id, revision.version), list(projection.rows(revision))))
+    prepared = prepare_each(projection, [rows for _, rows in made], sink.prepare_all)
+    return {
+        key: sink.as_stored(rows) for (key, _), rows in zip(made, prepared, strict=True) if not isinstance(rows, str)
+    }
 
 
 def key_columns(keys: Sequence[Key]) -> list[list[Any]]:

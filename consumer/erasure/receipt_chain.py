@@ -22,9 +22,8 @@ LOCK_KEY = int.from_bytes(b"receipt", "big")
 READ_HEAD = "SELECT count, hash FROM projection.receipt_head"
 MOVE_HEAD = "UPDATE projection.receipt_head SET count = %s, hash = %s"
 READ_RECEIPTS = "SELECT number, body, hash FROM projection.receipt {} ORDER BY number"
-INSERT = """
-    INSERT INTO projection.receipt (number, document_id, version, store, level, body, hash)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)"""
+COPY = "COPY projection.receipt (number, document_id, version, store, level, body, hash) FROM STDIN (FORMAT binary)"
+TYPES = ("bigint", "text", "bigint", "text", "text", "text", "bytea")
 
 
 class Head(NamedTuple):
@@ -75,15 +74,14 @@ def append(connection: Connection, contents: Sequence[Mapping[str, Any]]) -> Non
     They follow the head: if the last receipt was deleted, its number stays missing.
     """
     number, previous = read_head(connection)
-    rows: list[tuple[Any, ...]] = []
-    for content in contents:
-        number += 1
-        body = json.dumps({"receipt": number, **content, "previous": previous.hex()}, separators=(",", ":"))
-        previous = hashlib.sha256(body.encode()).digest()
-        key = (content["documentId"], content["version"], content["store"], content["level"])
-        rows.append((number, *key, body, previous))
-    with connection.cursor() as cursor:
-        cursor.executemany(INSERT, rows)
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.set_types(TYPES)
+        for content in contents:
+            number += 1
+            body = json.dumps({"receipt": number, **content, "previous": previous.hex()}, separators=(",", ":"))
+            previous = hashlib.sha256(body.encode()).digest()
+            key = (content["documentId"], content["version"], content["store"], content["level"])
+            copy.write_row((number, *key, body, previous))
     connection.execute(MOVE_HEAD, [number, previous])
 
 
