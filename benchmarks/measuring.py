@@ -1,6 +1,5 @@
 """Measure a step in a process of its own: rows, seconds, memory."""
 
-import gc
 import multiprocessing
 import os
 import resource
@@ -17,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from strandline.consumer.database.connection import connect
 from strandline.consumer.database.embedded import embedded_postgres
 from strandline.consumer.database.migrate import migrate
+from strandline.journal.garbage import collect_rarely
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _measured(step: Callable[..., tuple[int, float]], arguments: tuple[Any, ...]
     from strandline.journal.decode.kernel import KERNEL
 
     assert kernel in (None, KERNEL)
-    gc.freeze()  # as the command does
+    collect_rarely()  # as the command does
     rows, seconds = step(*arguments)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return Measured(rows, seconds, peak // 1024)

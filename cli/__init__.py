@@ -3,7 +3,6 @@
 It must stay light to import: every decoding process imports it again.
 """
 
-import gc
 import os
 from collections.abc import Sequence
 
@@ -12,11 +11,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, by default that of this process's arguments. Returns the exit status."""
     try:
         from strandline.cli.app import run
+        from strandline.journal.garbage import collect_rarely
     except KeyboardInterrupt:
         return 130
 
     # boto3 knows only the second of these names; KCL and AWS's other SDKs know the first.
     if region := os.environ.get("AWS_REGION"):
         os.environ["AWS_DEFAULT_REGION"] = region
-    gc.freeze()  # imported modules stay: the garbage collector can skip them
+    collect_rarely()
     return run(arguments)

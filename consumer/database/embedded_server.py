@@ -50,6 +50,10 @@ SERVER_SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "shared_buffers": "128MB",
+    # Nothing is replicated from here: an index that is built, or a table copied in the transaction that made it, is
+    # written once, and not to the log as well.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
     "max_wal_size": "2GB",
     "wal_buffers": "64MB",
     "max_connections": "100",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.planner import BY_INDEX
 from strandline.consumer.erasure.probe import Residue, probe
 from strandline.consumer.erasure.receipt_chain import FIRST_PREVIOUS, Head, lock_chain, read_head, read_receipts
 from strandline.consumer.erasure.receipts import REDACTIONS_AT_ONCE, count_without, unsearched_stores
@@ -79,6 +80,7 @@ def check_receipts(
     ordered = sorted(keys)
     for start in range(0, len(ordered), REDACTIONS_AT_ONCE):
         with connection.transaction():
+            connection.execute(BY_INDEX)
             residue += probe(connection, projections, stores, ordered[start : start + REDACTIONS_AT_ONCE])
     with connection.transaction():
         unsearched = unsearched_stores(connection, stores)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strandline.consumer.database.connection import Connection
+from strandline.consumer.database.planner import BY_INDEX
 from strandline.consumer.erasure.probe import Residue, key_columns, probe
 from strandline.consumer.erasure.receipt_chain import Level, append, lock_chain
 from strandline.consumer.exports.register import holding
@@ -96,6 +97,7 @@ def issue_hidden(connection: Connection, projections: Mapping[str, Projection], 
     while True:
         with connection.transaction():
             lock_chain(connection)
+            connection.execute(BY_INDEX)
             due = connection.execute(READ_DUE, [*last, REDACTIONS_AT_ONCE]).fetchall()
             if not due or unsearched_stores(connection, stores):
                 return Issued(receipts, residue)
@@ -123,6 +125,7 @@ def issue(
     for start in range(0, len(keys), REDACTIONS_AT_ONCE):
         with connection.transaction():
             lock_chain(connection)
+            connection.execute(BY_INDEX)
             named = key_columns(keys[start : start + REDACTIONS_AT_ONCE])
             rows = connection.execute(READ_NAMED, named).fetchall()
             issued = _issue(connection, projections, stores, rows, [store], level)

@@ -1,6 +1,5 @@
 """Reads ahead and decodes in parallel, in bounded memory; results come in the order of the items."""
 
-import gc
 import hashlib
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ from strandline.journal.decode.archives import decode_records
 from strandline.journal.decode.kernel import KERNEL, decode
 from strandline.journal.decode.objects import Decoded
 from strandline.journal.errors import StrandlineError
+from strandline.journal.garbage import collect_rarely
 from strandline.journal.sources.export import check_numbers
 from strandline.journal.sources.source import Item, RecordFiles
 
@@ -26,7 +26,6 @@ _SMALL = 2 * 1024 * 1024  # bytes that are decoded sooner than processes start
 _SUBMITTED_AHEAD = 2  # beyond those being decoded, so that no process waits for the next
 _READERS = 8  # a bucket answers slowly, but many requests at once
 _MOST_READ_AHEAD = 32 * 1024 * 1024  # bytes
-_VALUES_UNTIL_COLLECTED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +187,7 @@ def _result(item: Item, digest: bytes, unread: Sequence[Fault], future: "Future[
 
 def _start() -> None:
     _belong_to_parent()
-    # Decoding makes very many values and no cycles: looking for those took a tenth of its time.
-    gc.freeze()
-    gc.set_threshold(_VALUES_UNTIL_COLLECTED)
+    collect_rarely()
 
 
 def _belong_to_parent() -> None:

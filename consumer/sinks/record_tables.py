@@ -16,16 +16,19 @@ SOURCE, OUTSIDE_ROW = "source", "outside_row"
 
 CREATE = "SELECT projection.create_record(%s, %s)"
 INDEX = "SELECT projection.index_record(%s, %s)"
+# Each revision is looked up by itself: a join of few with very many would read all of these, for nobody has statistics.
 READ_SOURCES = """
-    SELECT DISTINCT document_id, version FROM projection.source
-    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document_id, version) USING (document_id, version)
-    WHERE generation = %s"""
+    SELECT document_id, version FROM unnest(%s::text[], %s::bigint[]) AS wanted (document_id, version)
+    WHERE (
+        SELECT true FROM projection.source s
+        WHERE s.document_id = wanted.document_id AND s.version = wanted.version AND s.generation = %s LIMIT 1
+    ) IS NOT NULL"""
 FORGET_KEYS = """
-    DELETE FROM projection.source WHERE generation = %(generation)s AND key IN (
-        SELECT key FROM projection.source
-        JOIN unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, erased)
-            ON document_id = document AND version = erased
-        WHERE generation = %(generation)s)
+    DELETE FROM projection.source WHERE generation = %(generation)s AND key = ANY (ARRAY(
+        SELECT s.key FROM unnest(%(documents)s::text[], %(versions)s::bigint[]) AS gone (document, erased)
+        CROSS JOIN LATERAL (
+            SELECT key FROM projection.source
+            WHERE generation = %(generation)s AND document_id = gone.document AND version = gone.erased OFFSET 0) s))
     RETURNING key"""
 
 

@@ -30,13 +30,13 @@ FIND_VERSIONS = """
 ADD = """
     INSERT INTO {record} (generation, document, version, row_id)
     SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"""
+# As in record_tables: each revision is looked up by itself.
 RECORDED = """
-    SELECT DISTINCT document, version FROM projection.outside_row
-    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version) USING (document, version)
-    WHERE generation = %s
-    UNION SELECT DISTINCT document_id, version FROM projection.source
-    JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document_id, version) USING (document_id, version)
-    WHERE generation = %s"""
+    SELECT document, version FROM unnest(%s::text[], %s::bigint[]) AS wanted (document, version)
+    WHERE (
+        SELECT true FROM projection.outside_row o
+        WHERE o.document = wanted.document AND o.version = wanted.version AND o.generation = %s LIMIT 1
+    ) IS NOT NULL"""
 COUNT = "SELECT count(*) FROM {record}"
 COPY = "COPY {record} (generation, document, version, row_id) FROM STDIN (FORMAT binary)"
 TYPES = ("bigint", "text", "bigint", "text")
@@ -89,8 +89,8 @@ def of_versions(connection: Connection, generation: int, versions: Collection[tu
 
 def recorded(connection: Connection, generation: int, keys: Sequence[Key]) -> list[Key]:
     """Return those of the revisions that a row of the generation comes from, as far as the records say."""
-    parameters = [*_columns(keys, 2), generation]
-    return connection.execute(RECORDED, parameters * 2).fetchall()
+    rows = connection.execute(RECORDED, [*_columns(keys, 2), generation]).fetchall()
+    return list({*rows, *record_tables.recorded_keys(connection, generation, keys)})
 
 
 def count(connection: Connection, generation: int) -> int:
