@@ -1,5 +1,6 @@
 """A PostgreSQL for the tests, which all of pytest's workers share (tests/databases.py says which)."""
 
+import gc
 import logging
 import os
 import shutil
@@ -54,9 +55,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def logging_of_each_test() -> Iterator[None]:
-    """Undo what a command set up in this process: it logs to a stream that its test has closed."""
+def process_of_each_test() -> Iterator[None]:
+    """Undo what a command set up in this process.
+
+    It logs to a stream that its test has closed, and garbage that is found late is reported in another test.
+    """
+    thresholds = gc.get_threshold()
     yield
+    gc.set_threshold(*thresholds)
     structlog.reset_defaults()
     root = logging.getLogger()
     for handler in [one for one in root.handlers if type(one).__module__ == start_logging.__module__]:

@@ -32,7 +32,10 @@ READ_VERSIONS = """
     ORDER BY r.table_name, r.document_id, r.version"""
 READ_GENERATIONS = """
     SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""
-READ_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)"
+# Rows of blocks have no document, and no index of it.
+HAS_DOCUMENTS = """
+    SELECT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'source_document' AND attnotnull)"""
 READ_OUTSIDE = """
     SELECT document, version, count(*) FROM projection.outside_row
     WHERE generation = %s AND document = ANY (%s) GROUP BY 1, 2"""
@@ -117,11 +120,10 @@ def read_models_of(connection: Connection, documents: Sequence[str]) -> dict[tup
     models: dict[tuple[str, int], list[str]] = {}
     for generation, name, relation, store, state in connection.execute(READ_GENERATIONS).fetchall():
         table = Identifier("generation", relation)
-        columns = {column for (column,) in connection.execute(READ_COLUMNS, [table.as_string(connection)])}
         rows = connection.execute(READ_COMPOSED, [generation, list(documents)]).fetchall()
         if store != "postgresql":
             rows += connection.execute(READ_OUTSIDE, [generation, list(documents)]).fetchall()
-        elif "source_document" in columns:
+        elif connection.execute(HAS_DOCUMENTS, [table.as_string(connection)]).fetchone() == (True,):
             rows += connection.execute(SQL(READ_ROWS).format(table=table), [list(documents)]).fetchall()
         label = name if state == "live" else f"{name} (generation {generation}, {state})"
         for document_id, version, _ in rows:

@@ -21,14 +21,16 @@ from strandline.consumer.store.verifications import StoreVerification, read_last
 
 READ_ACCEPTED = "SELECT first_no, last_no, reason FROM journal.accepted_gap ORDER BY first_no"
 COUNT_REJECTED = "SELECT count(*) FROM journal.rejected WHERE acknowledged_at IS NULL"
-# An imported redaction is pending until the mark passes the revision that it names.
+# An imported redaction is pending until the mark passes the revision that it names. In the order of the index that has
+# only the redactions that are not hidden: for the union, the planner would read all of them in its order.
 COUNT_PENDING = f"""
     SELECT count(*) FROM (
         SELECT named ->> 'documentId', (named ->> 'version')::bigint
         FROM ({REDACTING_ABOVE}) AS above, jsonb_array_elements(above.redactions) AS named
         UNION
-        SELECT document_id, version FROM journal.redaction d, journal.mark m
-        WHERE NOT {IS_IN_EFFECT} AND NOT {IS_HIDDEN}
+        SELECT document_id, version FROM (
+            SELECT d.document_id, d.version FROM journal.redaction d, journal.mark m
+            WHERE NOT {IS_IN_EFFECT} AND NOT {IS_HIDDEN} ORDER BY d.effective_no OFFSET 0) AS unconfirmed
     ) AS pending"""
 # The transaction that registers a redaction erases the data; a generation that has not applied it keeps it open.
 COUNT_REGISTERED = f"""

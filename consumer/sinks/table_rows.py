@@ -16,8 +16,8 @@ SOURCES = frozenset({"source_document", "source_version", "source_block", "sourc
 
 READ_GENERATION = "SELECT generation FROM projection.generation WHERE relation = %s"
 READ_SHOWN = "SELECT view_query, view_readers FROM projection.generation WHERE relation = %s"
-READ_COLUMNS = """
-    SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"""
+# The columns of the source that no row is without: rows of blocks have no document, and no index of it.
+READ_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND attnotnull"
 READ_ROWS = """
     SELECT kept.* FROM {table} kept JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version)
         ON kept.source_document = wanted.document AND kept.source_version = wanted.version"""
@@ -66,7 +66,7 @@ class TableRows(StoredRows):
     def rows_of(self, keys: Sequence[Key]) -> Iterator[tuple[Key, Fields | None]]:
         for key in recorded_keys(self._connection, self._generation(), keys):
             yield key, None
-        if "source_version" in self._columns():
+        if "source_document" in self._columns():
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 for row in cursor.execute(self._sql(READ_ROWS), _unzipped(keys)).fetchall():
                     fields = {name: value for name, value in row.items() if name not in SOURCES}
@@ -76,10 +76,11 @@ class TableRows(StoredRows):
         self._connection.execute(self._sql(PURGE), [*_unzipped(sources), self._relation])
 
     def purge_sources(self, sources: Sequence[Key]) -> None:
-        if "source_key" in self._columns():
+        columns = self._columns()
+        if "source_key" in columns:
             keys = forget_keys_of(self._connection, self._generation(), sources)
             self._connection.execute(self._sql(DELETE_KEYS), [keys])
-        else:
+        elif "source_document" in columns:
             self.purge(sources)
 
     def show_as_before(self, name: str) -> None:
