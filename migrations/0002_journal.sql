@@ -694,16 +694,17 @@ CREATE TABLE journal.restored_block (
     held_out    jsonb NOT NULL   -- [[table, field]]: those whose types were not found; the block then stays JSON
 );
 
--- Their sum over the blocks up to `through_no`, at or below the mark, so that `status` reads only the rows above it. It holds
--- as long as no block below it changes: `change_id` is the last row of journal.change that it reflects.
-CREATE TABLE journal.restored_sum (
+-- What came as JSON, summed up over the blocks up to `through_no`, at or below the mark, so that `status` reads only the rows
+-- above it. It holds as long as no block below it changes: `change_id` is the last row of journal.change that it reflects.
+CREATE TABLE journal.json_sum (
     singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     through_no bigint NOT NULL DEFAULT -1,
     change_id  bigint NOT NULL DEFAULT 0,
+    unverified bigint NOT NULL DEFAULT 0,    -- blocks that are JSON
     lifted     jsonb NOT NULL DEFAULT '{}',  -- {table: revisions} of blocks that are Ion now
     held_out   jsonb NOT NULL DEFAULT '[]'   -- [[table, field, revisions]] of blocks that are JSON
 );
-INSERT INTO journal.restored_sum DEFAULT VALUES;
+INSERT INTO journal.json_sum DEFAULT VALUES;
 
 -- Verifications of the store that held (`verify`): which blocks, and when. `block_hash` is that of block last_no. The time
 -- is that of the beginning: a change after it may not have been seen. Login and end are not the writer's to say.

@@ -243,7 +243,7 @@ CREATE TABLE projection.export_source (
 -- The operator reads no payload: neither data nor statements, rejected records, or composed keys.
 GRANT USAGE ON SCHEMA journal, projection TO strandline_operator;
 GRANT SELECT ON journal.migration, journal.mark, journal.stream, journal.object, journal.accepted_gap, journal.omission,
-    journal.redaction, journal.document, journal.document_version, journal.restored_block, journal.restored_sum, journal.change,
+    journal.redaction, journal.document, journal.document_version, journal.restored_block, journal.json_sum, journal.change,
     projection.generation, projection.worker, projection.receipt, projection.receipt_head,
     projection.export, projection.export_source TO strandline_operator;
 GRANT SELECT (sequence_no, block_hash, previous_hash, level, complete, block_time, revision_hashes, redactions)

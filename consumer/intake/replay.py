@@ -27,7 +27,7 @@ from strandline.consumer.mark.orphans import reject_orphans
 from strandline.consumer.settings import Settings
 from strandline.consumer.store.graft import read_graft
 from strandline.consumer.store.object_places import ObjectPlace, add_places, full_objects, stored_places
-from strandline.consumer.store.restored import any_restored, record_restored, samples, sum_up_restored
+from strandline.consumer.store.restored import any_json, record_restored, samples, sum_up_json
 from strandline.journal.decode.archives import DecodedRecords
 from strandline.journal.decode.copy_format import Rows
 from strandline.journal.decode.kernel import decode
@@ -200,9 +200,9 @@ class Pipeline:
         _refuse(self._result, list(self._refused.values()))
         self._result.mark = step.mark.sequence_no if step.mark.sequence_no >= step.mark.origin else None
         self._result.gaps = gaps(self._advancing)
-        if any_restored(self._advancing):
+        if any_json(self._advancing):
             with strand_lock(self._advancing, alone=True):
-                sum_up_restored(self._advancing, step.mark.sequence_no)
+                sum_up_json(self._advancing, step.mark.sequence_no)
         return self._result
 
     def unread(self, items: Sequence[Item]) -> list[Item]:

@@ -5,11 +5,9 @@ from typing import Any
 
 import psycopg
 
+from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.graft import read_graft
-
-COUNT_UNVERIFIED = """
-    SELECT count(*) FROM journal.block b, journal.mark m
-    WHERE b.level = 'chain' AND b.sequence_no <= m.sequence_no"""
+from strandline.consumer.store.restored import count_unverified
 
 
 @dataclass(frozen=True)
@@ -35,5 +33,4 @@ class Claims:
 
 def read_claims(connection: psycopg.Connection[Any]) -> Claims:
     """Read the claims in the caller's transaction."""
-    row = connection.execute(COUNT_UNVERIFIED).fetchone()
-    return Claims(row[0] if row else 0, read_graft(connection))
+    return Claims(count_unverified(connection, read_mark(connection).sequence_no), read_graft(connection))

@@ -1,4 +1,4 @@
-"""Keeps which revisions came as JSON and were lifted to their Ion types, and what holds out."""
+"""Keeps what came as JSON: the blocks that still are, the revisions lifted to their Ion types, and what holds out."""
 
 import json
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from strandline.consumer.database.connection import Connection, columns_of
+from strandline.journal.check.block import Fault
 
 _RECORD = """
     INSERT INTO journal.restored_block AS known (sequence_no, lifted, held_out)
@@ -16,17 +17,18 @@ _RECORD = """
 
 # The sum, if nothing that it counts has changed; else an empty one.
 _READ_SUM = """
-    SELECT CASE WHEN sound THEN through_no ELSE -1 END, CASE WHEN sound THEN lifted ELSE '{}' END,
-           CASE WHEN sound THEN held_out ELSE '[]' END
+    SELECT CASE WHEN sound THEN through_no ELSE -1 END, CASE WHEN sound THEN unverified ELSE 0 END,
+           CASE WHEN sound THEN lifted ELSE '{}' END, CASE WHEN sound THEN held_out ELSE '[]' END
     FROM (
         SELECT *, NOT EXISTS (
             SELECT FROM journal.change c WHERE c.id > s.change_id AND c.sequence_no <= s.through_no) AS sound
-        FROM journal.restored_sum s) AS s"""
-_LOCK_SUM = "SELECT FROM journal.restored_sum FOR UPDATE"
+        FROM journal.json_sum s) AS s"""
+_LOCK_SUM = "SELECT FROM journal.json_sum FOR UPDATE"
 _EMPTY_SUM = """
-    UPDATE journal.restored_sum SET through_no = -1, lifted = '{}', held_out = '[]' WHERE through_no >= %s"""
+    UPDATE journal.json_sum SET through_no = -1, unverified = 0, lifted = '{}', held_out = '[]'
+    WHERE through_no >= %s"""
 _WRITE_SUM = """
-    UPDATE journal.restored_sum SET through_no = %s, lifted = %s, held_out = %s,
+    UPDATE journal.json_sum SET through_no = %s, unverified = %s, lifted = %s, held_out = %s,
         change_id = (SELECT coalesce(max(id), 0) FROM journal.change)"""
 # What holds out no longer counts once an Ion copy of the block has arrived.
 _LIFTED = """
@@ -37,8 +39,17 @@ _HELD_OUT = """
     SELECT one ->> 0, one ->> 1, count(*)
     FROM journal.restored_block r JOIN journal.block b USING (sequence_no), jsonb_array_elements(r.held_out) AS one
     WHERE b.level = 'chain' AND r.sequence_no > %s AND r.sequence_no <= %s GROUP BY 1, 2"""
+_UNVERIFIED = "SELECT count(*) FROM journal.block WHERE level = 'chain' AND sequence_no > %s AND sequence_no <= %s"
+# One statement sees one state of both.
+_CHECK_UNVERIFIED = f"""
+    SELECT * FROM (
+        SELECT through_no, unverified, (
+            SELECT count(*) FROM journal.block WHERE level = 'chain' AND sequence_no <= through_no) AS held
+        FROM ({_READ_SUM}) AS summed (through_no, unverified)) AS both_numbers
+    WHERE unverified <> held"""
 _LAST = 2**62
-_ANY = "SELECT EXISTS (SELECT FROM journal.restored_block)"
+_ANY = """
+    SELECT EXISTS (SELECT FROM journal.restored_block) OR EXISTS (SELECT FROM journal.block WHERE level = 'chain')"""
 _MOST_SAMPLES = 2_000  # of a table
 _SAMPLES = f"""
     SELECT table_name, data_ion FROM journal.revision
@@ -95,8 +106,8 @@ def record_restored(
             connection.execute(_EMPTY_SUM, list(min(written)))
 
 
-def any_restored(connection: Connection) -> bool:
-    """Return whether any block was searched."""
+def any_json(connection: Connection) -> bool:
+    """Return whether any block is JSON, or was searched for its types."""
     with connection.transaction():
         return connection.execute(_ANY).fetchone() == (True,)
 
@@ -109,30 +120,50 @@ def samples(connection: Connection) -> Iterator[tuple[str, bytes]]:
         yield from reversed(rows)
 
 
-def sum_up_restored(connection: Connection, mark_no: int) -> None:
-    """Bring the sum of what was restored to the mark, in a transaction of its own."""
+def sum_up_json(connection: Connection, mark_no: int) -> None:
+    """Bring the sum of what came as JSON to the mark, in a transaction of its own."""
     with connection.transaction():
         connection.execute(_LOCK_SUM)
-        through, lifted, held_out = _sum(connection)
+        through, unverified, lifted, held_out = _sum(connection)
         if through < mark_no:
+            unverified += _count_unverified(connection, through, mark_no)
             _add(connection, through, mark_no, lifted, held_out)
             rows = [[table, field, number] for (table, field), number in held_out.items()]
-            connection.execute(_WRITE_SUM, [mark_no, json.dumps(lifted), json.dumps(rows)])
+            connection.execute(_WRITE_SUM, [mark_no, unverified, json.dumps(lifted), json.dumps(rows)])
 
 
 def read_restored(connection: Connection) -> RestoredCounts:
     """Read the counts of all blocks in the store: the sum, and the blocks above it."""
     with connection.transaction():
-        through, lifted, held_out = _sum(connection)
+        through, _, lifted, held_out = _sum(connection)
         _add(connection, through, _LAST, lifted, held_out)
     return RestoredCounts.of(lifted, held_out)
 
 
-def _sum(connection: Connection) -> tuple[int, Counter[str], Counter[tuple[str, str]]]:
+def count_unverified(connection: Connection, mark_no: int) -> int:
+    """Return the number of blocks up to the mark that are JSON: the sum, and the blocks above it."""
+    with connection.transaction():
+        through, unverified, *_ = _sum(connection)
+        return unverified + _count_unverified(connection, through, mark_no)
+
+
+def check_unverified(connection: Connection) -> Iterator[Fault]:
+    """Compare the sum with the number of blocks that are JSON. Yields a fault if they differ."""
+    for through, said, held in connection.execute(_CHECK_UNVERIFIED, prepare=False):
+        yield Fault(None, "json_sum", f"{held:,} blocks up to {through} are JSON, and the sum says {said:,}")
+
+
+def _sum(connection: Connection) -> tuple[int, int, Counter[str], Counter[tuple[str, str]]]:
     row = connection.execute(_READ_SUM).fetchone()
     assert row is not None
-    through, lifted, held_out = row
-    return int(through), Counter(lifted), Counter({(table, field): number for table, field, number in held_out})
+    through, unverified, lifted, held_out = row
+    fields = Counter({(table, field): number for table, field, number in held_out})
+    return int(through), int(unverified), Counter(lifted), fields
+
+
+def _count_unverified(connection: Connection, after: int, last: int) -> int:
+    (blocks,) = connection.execute(_UNVERIFIED, [after, last], prepare=False).fetchone() or (0,)
+    return int(blocks)
 
 
 def _add(

@@ -7,6 +7,7 @@ import psycopg
 from strandline.consumer.database.connection import AUDITOR, Connection, connect
 from strandline.consumer.store.blocks import count_stored
 from strandline.consumer.store.documents import check_documents, check_range
+from strandline.consumer.store.restored import check_unverified
 from strandline.consumer.store.text_checks import check_lookups, check_texts
 from strandline.consumer.verification.scope import Scope
 from strandline.journal.check.block import Fault
@@ -69,6 +70,7 @@ def check_derived(url: str, scope: Scope) -> list[Fault]:
         faults = list(check_range(connection, first, last))
         if scope.full:
             faults += check_documents(connection)
+            faults += check_unverified(connection)
         faults += check_texts(connection, first, last, everything=scope.full)
         faults += check_lookups(connection, first, last, everything=scope.full)
     return faults

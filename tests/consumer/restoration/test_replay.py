@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strandline.consumer.database.connection import connect
-from strandline.consumer.store.restored import read_restored, record_restored, sum_up_restored
+from strandline.consumer.store.restored import read_restored, record_restored, sum_up_json
 from strandline.journal.decode.kernel import decode
 from strandline.journal.make.export import encode
 from strandline.journal.make.format import Format
@@ -129,7 +129,7 @@ def test_the_sum_follows_what_changes(run: Run, database: str, tmp_path: Path) -
     write_export(tmp_path / "ion", ["{a: 1}", "{a: x::1}", "{a: 2}"], form=Format.ION_BINARY)
     assert run("replay", str(tmp_path / "json"), "--restore", "--budget", "100").status == 0
     with connect(database) as connection:
-        assert connection.execute("SELECT through_no, lifted FROM journal.restored_sum").fetchone() == (
+        assert connection.execute("SELECT through_no, lifted FROM journal.json_sum").fetchone() == (
             2,
             {"Licence": 2},
         )
@@ -140,11 +140,11 @@ def test_the_sum_follows_what_changes(run: Run, database: str, tmp_path: Path) -
     assert run("replay", str(tmp_path / "ion")).status == 0
     with connect(database) as connection:
         assert read_restored(connection) == ({"Licence": 2}, [])
-        sum_up_restored(connection, 2)
+        sum_up_json(connection, 2)
         assert read_restored(connection) == ({"Licence": 2}, [])
         record_restored(connection, {1: {}}, [(1, "Licence", ("a",))])
         record_restored(connection, {1: {"Licence": 1}}, [])
-        assert connection.execute("SELECT through_no FROM journal.restored_sum").fetchone() == (-1,)
+        assert connection.execute("SELECT through_no FROM journal.json_sum").fetchone() == (-1,)
         assert read_restored(connection) == ({"Licence": 3}, [])
 
 
