@@ -17,6 +17,7 @@ from strandline.consumer.mark.mark import read_mark
 from strandline.consumer.store.catalog import Table, read_active, read_tables
 from strandline.journal.make.ids import new_id
 from strandline.ledger.appender import Appender, AppendResult
+from strandline.ledger.appender_sql import WRITTEN
 from strandline.ledger.errors import Conflict, LedgerError, RequestDone, TransactionExpired
 from strandline.ledger.execution.access import May
 from strandline.ledger.execution.documents import Documents
@@ -33,9 +34,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.01, 1.0
 MOST_READERS = 32  # connections; a thread that needs one more waits
 
 READ_REQUEST = "SELECT transaction_id, sequence_no FROM journal.request WHERE request_id = %s"
-FIND_TRANSACTION = """
-    SELECT b.sequence_no FROM journal.block b, journal.mark m
-    WHERE b.transaction_id = %s AND b.sequence_no <= m.sequence_no"""
 DEFINED_SINCE = """
     SELECT EXISTS (
         SELECT FROM journal.block b, journal.mark m
@@ -150,13 +148,14 @@ class Ledger:
             seconds,
         )
 
-    def find_transaction(self, transaction_id: str) -> int | None:
+    def find_transaction(self, transaction_id: str, since: int = -1) -> int | None:
         """Return the number of the block that a transaction became; None if it is not in the journal.
 
-        So the outcome of a commit can be found whose answer was lost.
+        So the outcome of a commit can be found whose answer was lost. Reads the blocks above `since`, and without it
+        the whole journal, of which nobody keeps an index by transaction: keep `OpenTransaction.since` with the id.
         """
         with self._guarded(), self._pool.connection() as connection:
-            row = connection.execute(FIND_TRANSACTION, [transaction_id]).fetchone()
+            row = connection.execute(WRITTEN, [since, transaction_id]).fetchone()
         return None if row is None else int(row[0])
 
     def _try(self, work: Callable[[Transaction], Any], request_id: str | None) -> ExecutionResult:
@@ -246,7 +245,7 @@ class Ledger:
             raise describe_error(error) from error
 
     def _found(self, prepared: Prepared) -> AppendResult | Conflict:
-        number = self._appender.written(prepared.transaction_id, prepared.reads.tables_at)
+        number = self._appender.written(prepared.transaction_id, prepared.reads.since)
         if number is None:
             return Conflict("the connection to PostgreSQL was lost before the transaction was in the journal")
         return AppendResult(prepared.transaction_id, number)

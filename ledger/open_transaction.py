@@ -61,6 +61,11 @@ class OpenTransaction:
         return self._documents.written
 
     @property
+    def since(self) -> int:
+        """A block that the ledger had when it began. Its own comes after it (`Ledger.find_transaction`)."""
+        return self._documents.since
+
+    @property
     def expired(self) -> bool:
         return time.monotonic() > self._deadline
 

@@ -43,7 +43,6 @@ CREATE TABLE journal.block (
 );
 CREATE INDEX block_redacting ON journal.block (sequence_no) WHERE redactions IS NOT NULL;
 CREATE INDEX block_chain ON journal.block (sequence_no) WHERE level = 'chain';
-CREATE INDEX block_transaction ON journal.block USING hash (transaction_id);  -- to tell the outcome of a commit
 CREATE INDEX block_defining ON journal.block (sequence_no) WHERE definitions <> '{}';
 -- Payload columns have no statistics: PostgreSQL's histograms keep values after they are deleted.
 ALTER TABLE journal.block ALTER transaction_info SET STATISTICS 0, ALTER definitions SET STATISTICS 0;

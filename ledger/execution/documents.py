@@ -198,6 +198,11 @@ class Documents(Transaction):
         self._changes[document_id].statements += [self._statement] * (times - 1)
 
     @property
+    def since(self) -> int:
+        """A block that the ledger had when the transaction began; its own comes after it."""
+        return self._reads.since
+
+    @property
     def written(self) -> int:
         """The number of documents that the transaction wrote."""
         return len(self._changes)

@@ -11,7 +11,6 @@ import pytest
 from strandline.consumer.database.connection import connect
 from strandline.ledger import Ledger, errors
 from strandline.ledger.execution import sql
-from strandline.ledger.ledger import FIND_TRANSACTION
 from strandline.ledger.open_transaction import OpenTransaction
 from tests.ledger.execution.statements import VEHICLES, run
 
@@ -89,15 +88,17 @@ def test_aborted_and_left_transactions_leave_nothing(vehicles: Ledger, database:
     assert vehicles.find_transaction(transaction.transaction_id) is None
 
 
-def test_outcome_of_a_commit_is_found_by_an_index(vehicles: Ledger, database: str) -> None:
+def test_outcome_of_a_commit_is_found_after_the_block_that_it_read(vehicles: Ledger, database: str) -> None:
+    before = mark(database)
     with vehicles.begin() as transaction:
         list(transaction.execute("SELECT * FROM Owner"))
+        since = transaction.since
         number = transaction.commit()
+    assert number is not None
+    assert since <= before < number
     assert vehicles.find_transaction(transaction.transaction_id) == number
-    with psycopg.connect(database) as connection:
-        connection.execute("SET enable_seqscan = off")
-        plan = connection.execute(f"EXPLAIN {FIND_TRANSACTION}".encode(), [transaction.transaction_id]).fetchall()
-    assert any("block_transaction" in line for (line,) in plan)
+    assert vehicles.find_transaction(transaction.transaction_id, since) == number
+    assert vehicles.find_transaction(transaction.transaction_id, number) is None
 
 
 def test_redaction_during_a_transaction(vehicles: Ledger) -> None:
