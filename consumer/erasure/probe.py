@@ -13,16 +13,18 @@ from strandline.consumer.projector.row_batch import prepare_each
 from strandline.consumer.sinks.contract import Fields, Key, MadeRows
 from strandline.consumer.store.redactions import erased_info
 
+# The numbers of the blocks, as constants in what follows, say in which partitions the revisions are.
+READ_NUMBERS = """
+    SELECT DISTINCT d.sequence_no FROM journal.redaction d
+    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)"""
 READ_DATA = """
-    SELECT r.document_id, r.version FROM journal.redaction d
+    SELECT r.document_id, r.version FROM journal.revision r
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
-    CROSS JOIN LATERAL journal.revision_at(d.sequence_no, d.document_id, d.version) r
-    WHERE r.state = 'normal' OR r.data IS NOT NULL OR r.data_ion IS NOT NULL"""
+    WHERE r.sequence_no = ANY (%s) AND (r.state = 'normal' OR r.data IS NOT NULL OR r.data_ion IS NOT NULL)"""
 READ_TEXTS = """
-    SELECT DISTINCT b.sequence_no, b.level, b.transaction_info, b.entries_hashes
-    FROM journal.block b JOIN journal.redaction d USING (sequence_no)
-    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
-    WHERE b.transaction_info IS NOT NULL AND b.sequence_no <= (SELECT sequence_no FROM journal.mark)"""
+    SELECT sequence_no, level, transaction_info, entries_hashes FROM journal.block
+    WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL
+      AND sequence_no <= (SELECT sequence_no FROM journal.mark)"""
 READ_KEYS_OF_BLOCKS = "SELECT document_id, version FROM journal.redaction WHERE sequence_no = ANY (%s)"
 READ_GENERATIONS = """
     SELECT generation, projection, relation, fingerprint, store FROM projection.generation ORDER BY generation"""
@@ -71,7 +73,9 @@ def probe(
     then any row counts of a revision that was redacted after the generation was filled. Raises `StoreFailed`.
     """
     columns = key_columns(keys)
-    for document_id, version in {*connection.execute(READ_DATA, columns), *_in_statements(connection, columns)}:
+    numbers = [number for (number,) in connection.execute(READ_NUMBERS, columns)]
+    data = connection.execute(READ_DATA, [*columns, numbers], prepare=False).fetchall()
+    for document_id, version in {*data, *_in_statements(connection, numbers)}:
         yield Residue(JOURNAL, document_id, version)
     for row in connection.execute(READ_GENERATIONS).fetchall():
         generation = _Generation(*row)
@@ -79,9 +83,9 @@ def probe(
             yield Residue(f"{generation.projection}, generation {generation.generation}", document_id, version)
 
 
-def _in_statements(connection: Connection, columns: list[list[Any]]) -> list[Key]:
-    """Return the redactions whose block still has literals in its statement texts."""
-    rows = connection.execute(READ_TEXTS, columns).fetchall()
+def _in_statements(connection: Connection, numbers: Sequence[int]) -> list[Key]:
+    """Return the redactions of these blocks whose statement texts still have literals."""
+    rows = connection.execute(READ_TEXTS, [list(numbers)]).fetchall()
     numbers = [number for number, *block in rows if erased_info(block[1], block[0], block[2]) is not None]
     return connection.execute(READ_KEYS_OF_BLOCKS, [numbers]).fetchall() if numbers else []
 
