@@ -37,6 +37,7 @@ REVISIONS = 500_000
 
 _REVISIONS_A_BLOCK = 1.65  # of the simulated licence ledger
 _PAGE = 2_000
+_NODE_MEGABYTES = 2_048  # of Java: the indexes of a million revisions, one rebuilt beside another
 READ_RELATION = "SELECT relation FROM projection.generation WHERE projection = %s AND state = 'live'"
 
 
@@ -87,7 +88,7 @@ def node_for(folder: Path) -> Iterator[str]:
     if given := os.environ.get("STRANDLINE_OPENSEARCH_URL"):
         yield given
         return
-    with node_of_its_own(folder) as node:
+    with node_of_its_own(folder, _NODE_MEGABYTES) as node:
         yield node.url
 
 

@@ -21,6 +21,7 @@ from opensearchpy import OpenSearch
 GIVEN = "STRANDLINE_TEST_OPENSEARCH_URL"
 HOME = "STRANDLINE_TEST_OPENSEARCH_HOME"
 OWNER = "STRANDLINE_TEST_OPENSEARCH_OWNER"
+HEAP_MEGABYTES = 512
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "opensearch"
 START_SECONDS = 300
@@ -71,11 +72,13 @@ def opensearch(opensearch_url: str) -> Iterator[OpenSearch]:
         client.close()
 
 
-def start_node(data: Path, log: Path, owner: int, port: int | None = None) -> tuple[int, str]:
+def start_node(
+    data: Path, log: Path, owner: int, port: int | None = None, megabytes: int = HEAP_MEGABYTES
+) -> tuple[int, str]:
     """Start a node that ends with the process `owner`; its process id and URL, once it answers."""
     subprocess.run(["make", "-s", "-C", str(ROOT), "build/opensearch/.built"], check=True)
     port = port or _free_port()
-    command = ["java", "-Xms512m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    command = ["java", f"-Xms{megabytes}m", f"-Xmx{megabytes}m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
     command += ["-cp", f"{BUILT}/jars/*:{BUILT}/classes", "Launch"]
     command += [str(data), str(port), str(_free_port()), str(owner)]
     with log.open("ab") as output:
@@ -106,9 +109,9 @@ def stop_node(pid: int, sent: int = signal.SIGTERM) -> None:
 
 
 @contextmanager
-def node_of_its_own(folder: Path) -> Iterator["OwnNode"]:
-    """A node that a test may stop and start; its data stay."""
-    node = OwnNode(folder)
+def node_of_its_own(folder: Path, megabytes: int = HEAP_MEGABYTES) -> Iterator["OwnNode"]:
+    """A node that a test may stop and start, with so much memory for Java; its data stay."""
+    node = OwnNode(folder, megabytes)
     node.start()
     try:
         yield node
@@ -119,14 +122,16 @@ def node_of_its_own(folder: Path) -> Iterator["OwnNode"]:
 class OwnNode:
     """A node at one port, up or down."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, megabytes: int) -> None:
         self._folder = folder
+        self._megabytes = megabytes
         self._port = _free_port()
         self._pid: int | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        self._pid, _ = start_node(self._folder / "data", self._folder / "node.log", os.getpid(), self._port)
+        data, log = self._folder / "data", self._folder / "node.log"
+        self._pid, _ = start_node(data, log, os.getpid(), self._port, self._megabytes)
 
     def stop(self, sent: int = signal.SIGTERM) -> None:
         if self._pid is not None:
