@@ -13,14 +13,13 @@ from strandline.consumer.projector.row_batch import prepare_each
 from strandline.consumer.sinks.contract import Fields, Key, MadeRows
 from strandline.consumer.store.redactions import erased_info
 
-# The numbers of the blocks, as constants in what follows, say in which partitions the revisions are.
+# The numbers of the blocks, as constants in what follows, say in which partitions the revisions are. A block has few.
 READ_NUMBERS = """
     SELECT DISTINCT d.sequence_no FROM journal.redaction d
     JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)"""
 READ_DATA = """
-    SELECT r.document_id, r.version FROM journal.revision r
-    JOIN unnest(%s::text[], %s::bigint[]) AS erased (document_id, version) USING (document_id, version)
-    WHERE r.sequence_no = ANY (%s) AND (r.state = 'normal' OR r.data IS NOT NULL OR r.data_ion IS NOT NULL)"""
+    SELECT document_id, version FROM journal.revision
+    WHERE sequence_no = ANY (%s) AND (state = 'normal' OR data IS NOT NULL OR data_ion IS NOT NULL)"""
 READ_TEXTS = """
     SELECT sequence_no, level, transaction_info, entries_hashes FROM journal.block
     WHERE sequence_no = ANY (%s) AND transaction_info IS NOT NULL
@@ -74,8 +73,8 @@ def probe(
     """
     columns = key_columns(keys)
     numbers = [number for (number,) in connection.execute(READ_NUMBERS, columns)]
-    data = connection.execute(READ_DATA, [*columns, numbers], prepare=False).fetchall()
-    for document_id, version in {*data, *_in_statements(connection, numbers)}:
+    with_data = set(connection.execute(READ_DATA, [numbers], prepare=False).fetchall())
+    for document_id, version in {*with_data.intersection(keys), *_in_statements(connection, numbers)}:
         yield Residue(JOURNAL, document_id, version)
     for row in connection.execute(READ_GENERATIONS).fetchall():
         generation = _Generation(*row)
