@@ -6,6 +6,7 @@ from psycopg import errors
 from psycopg.sql import SQL
 
 from strandline.consumer.database.connection import connect
+from strandline.consumer.database.planner import BY_INDEX
 from strandline.consumer.sinks import record_tables
 from strandline.consumer.sinks.record_tables import OUTSIDE_ROW, SOURCE
 from tests.consumer.sinks.contract import COMPOSED
@@ -15,6 +16,7 @@ INSERT_GENERATION = """
     VALUES ('composed', 'postgresql', %s, '', 'none', -1) RETURNING generation"""
 INSERT_SOURCE = "INSERT INTO {} VALUES (%s, 'key', 'document', 0)"
 DELETE_GENERATION = "DELETE FROM projection.generation WHERE generation = %s"
+READ_ROWS = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = to_regclass(%s)"
 READ_ALL = "SELECT generation FROM projection.source"
 
 
@@ -56,3 +58,20 @@ def test_record_table_is_created_and_dropped_while_others_are_in_use(database: s
         connection.execute(DELETE_GENERATION, [second])
         reading.execute(READ_ALL)
         made(connection, "live")
+
+
+def test_sources_are_looked_up_one_by_one(database: str) -> None:
+    """Nobody has statistics of a new table: a join with it would read all of it, or all of it for each source."""
+    wanted = [(f"document{number}", 0) for number in range(500)]
+    with connect(database) as connection:
+        generation = made(connection, "live")  # type: ignore[arg-type]
+        table = record_tables.table(SOURCE, generation)
+        connection.execute(
+            SQL("INSERT INTO {} SELECT %s, n::text, 'document' || n, 0 FROM generate_series(0, 4999) n").format(table),
+            [generation],
+        )
+        connection.execute(BY_INDEX)
+        assert sorted(record_tables.recorded_keys(connection, generation, wanted)) == sorted(wanted)
+        read = connection.execute(READ_ROWS, [table.as_string(connection)]).fetchone()
+        assert read is not None
+        assert read[0] <= 2 * len(wanted)
