@@ -678,7 +678,7 @@ KINDS = ["good", "good", "bad", "raise", "big", "delete", "redact"]
         max_size=8,
     ),
     at_once=st.integers(1, 5),
-    most_bytes=st.sampled_from([0, 200, backfill.MOST_BYTES]),
+    most_bytes=st.sampled_from([0, 600, backfill.MOST_BYTES]),
 )
 def test_live_equals_rebuilt_at_any_time(
     database: str,
