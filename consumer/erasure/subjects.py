@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Identifier
 
 from strandline.consumer.database.connection import Connection, columns_of
 from strandline.consumer.projection.definition import Projection, RowProjection
+from strandline.consumer.sinks.table_rows import required_columns
 from strandline.journal.errors import UsageError
 
 _FIELD = re.compile(r"(?:(?P<table>[^.]+)\.)?(?P<field>[^.]+)")
@@ -32,10 +33,6 @@ READ_VERSIONS = """
     ORDER BY r.table_name, r.document_id, r.version"""
 READ_GENERATIONS = """
     SELECT generation, projection, relation, store, state FROM projection.generation ORDER BY projection, generation"""
-# Rows of blocks have no document, and no index of it.
-HAS_DOCUMENTS = """
-    SELECT EXISTS (
-        SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'source_document' AND attnotnull)"""
 READ_OUTSIDE = """
     SELECT document, version, count(*) FROM projection.outside_row
     WHERE generation = %s AND document = ANY (%s) GROUP BY 1, 2"""
@@ -123,7 +120,7 @@ def read_models_of(connection: Connection, documents: Sequence[str]) -> dict[tup
         rows = connection.execute(READ_COMPOSED, [generation, list(documents)]).fetchall()
         if store != "postgresql":
             rows += connection.execute(READ_OUTSIDE, [generation, list(documents)]).fetchall()
-        elif connection.execute(HAS_DOCUMENTS, [table.as_string(connection)]).fetchone() == (True,):
+        elif "source_document" in required_columns(connection, table):
             rows += connection.execute(SQL(READ_ROWS).format(table=table), [list(documents)]).fetchall()
         label = name if state == "live" else f"{name} (generation {generation}, {state})"
         for document_id, version, _ in rows:

@@ -16,7 +16,6 @@ SOURCES = frozenset({"source_document", "source_version", "source_block", "sourc
 
 READ_GENERATION = "SELECT generation FROM projection.generation WHERE relation = %s"
 READ_SHOWN = "SELECT view_query, view_readers FROM projection.generation WHERE relation = %s"
-# The columns of the source that no row is without: rows of blocks have no document, and no index of it.
 READ_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND attnotnull"
 READ_ROWS = """
     SELECT kept.* FROM {table} kept JOIN unnest(%s::text[], %s::bigint[]) AS wanted (document, version)
@@ -96,15 +95,22 @@ class TableRows(StoredRows):
         (number,) = self._connection.execute(READ_GENERATION, [self._relation]).fetchone() or (-1,)
         return int(number)
 
-    def _columns(self) -> list[str]:
-        table = self._table.as_string(self._connection)
-        return [name for (name,) in self._connection.execute(READ_COLUMNS, [table])]
+    def _columns(self) -> set[str]:
+        return required_columns(self._connection, self._table)
 
     def _execute(self, statement: Any, **parts: Composable) -> None:
         self._connection.execute(self._sql(statement, **parts))
 
     def _sql(self, statement: Any, **parts: Composable) -> Composed:
         return SQL(statement).format(table=self._table, **parts)
+
+
+def required_columns(connection: psycopg.Connection[tuple[Any, ...]], table: Identifier) -> set[str]:
+    """Return the columns that no row of a generation's table is without: what its rows come from is among them.
+
+    Rows of blocks have no document, so `source_document` is not, and has no index.
+    """
+    return {name for (name,) in connection.execute(READ_COLUMNS, [table.as_string(connection)])}
 
 
 def _unzipped(keys: Sequence[Key]) -> list[list[Any]]:

@@ -39,8 +39,12 @@ _HELD_OUT = """
     SELECT one ->> 0, one ->> 1, count(*)
     FROM journal.restored_block r JOIN journal.block b USING (sequence_no), jsonb_array_elements(r.held_out) AS one
     WHERE b.level = 'chain' AND r.sequence_no > %s AND r.sequence_no <= %s GROUP BY 1, 2"""
-_UNVERIFIED = "SELECT count(*) FROM journal.block WHERE level = 'chain' AND sequence_no > %s AND sequence_no <= %s"
-# One statement sees one state of both.
+# One statement each: it sees one state of the sum and of the blocks.
+_SUM_UNVERIFIED = f"""
+    SELECT summed.unverified + (
+        SELECT count(*) FROM journal.block
+        WHERE level = 'chain' AND sequence_no > summed.through_no AND sequence_no <= %s)
+    FROM ({_READ_SUM}) AS summed (through_no, unverified)"""
 _CHECK_UNVERIFIED = f"""
     SELECT * FROM (
         SELECT through_no, unverified, (
@@ -124,9 +128,9 @@ def sum_up_json(connection: Connection, mark_no: int) -> None:
     """Bring the sum of what came as JSON to the mark, in a transaction of its own."""
     with connection.transaction():
         connection.execute(_LOCK_SUM)
-        through, unverified, lifted, held_out = _sum(connection)
+        through, lifted, held_out = _sum(connection)
         if through < mark_no:
-            unverified += _count_unverified(connection, through, mark_no)
+            unverified = count_unverified(connection, mark_no)
             _add(connection, through, mark_no, lifted, held_out)
             rows = [[table, field, number] for (table, field), number in held_out.items()]
             connection.execute(_WRITE_SUM, [mark_no, unverified, json.dumps(lifted), json.dumps(rows)])
@@ -135,16 +139,15 @@ def sum_up_json(connection: Connection, mark_no: int) -> None:
 def read_restored(connection: Connection) -> RestoredCounts:
     """Read the counts of all blocks in the store: the sum, and the blocks above it."""
     with connection.transaction():
-        through, _, lifted, held_out = _sum(connection)
+        through, lifted, held_out = _sum(connection)
         _add(connection, through, _LAST, lifted, held_out)
     return RestoredCounts.of(lifted, held_out)
 
 
 def count_unverified(connection: Connection, mark_no: int) -> int:
     """Return the number of blocks up to the mark that are JSON: the sum, and the blocks above it."""
-    with connection.transaction():
-        through, unverified, *_ = _sum(connection)
-        return unverified + _count_unverified(connection, through, mark_no)
+    (blocks,) = connection.execute(_SUM_UNVERIFIED, [mark_no], prepare=False).fetchone() or (0,)
+    return int(blocks)
 
 
 def check_unverified(connection: Connection) -> Iterator[Fault]:
@@ -153,17 +156,11 @@ def check_unverified(connection: Connection) -> Iterator[Fault]:
         yield Fault(None, "json_sum", f"{held:,} blocks up to {through} are JSON, and the sum says {said:,}")
 
 
-def _sum(connection: Connection) -> tuple[int, int, Counter[str], Counter[tuple[str, str]]]:
+def _sum(connection: Connection) -> tuple[int, Counter[str], Counter[tuple[str, str]]]:
     row = connection.execute(_READ_SUM).fetchone()
     assert row is not None
-    through, unverified, lifted, held_out = row
-    fields = Counter({(table, field): number for table, field, number in held_out})
-    return int(through), int(unverified), Counter(lifted), fields
-
-
-def _count_unverified(connection: Connection, after: int, last: int) -> int:
-    (blocks,) = connection.execute(_UNVERIFIED, [after, last], prepare=False).fetchone() or (0,)
-    return int(blocks)
+    through, _, lifted, held_out = row
+    return int(through), Counter(lifted), Counter({(table, field): number for table, field, number in held_out})
 
 
 def _add(

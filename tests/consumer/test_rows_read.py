@@ -105,6 +105,11 @@ def status(url: str) -> None:
         read_status(connection, PROJECTIONS.values())
 
 
+def replay_nothing(url: str) -> None:
+    """What follows each replay, however small: the mark, gaps, and what came as JSON."""
+    replay_sources(url, [], Settings())
+
+
 def append(url: str) -> None:
     with Ledger(url) as ledger:
         ledger.execute(lambda txn: txn.insert("Licence", _licence("added")))
@@ -150,6 +155,7 @@ def count_gaps(url: str) -> None:
 
 WORK: list[Callable[[str], object]] = [
     status,
+    replay_nothing,
     append,
     project_one_block,
     redact,

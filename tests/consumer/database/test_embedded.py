@@ -325,3 +325,8 @@ def test_failure_to_make_the_cluster_is_said(home: Path, monkeypatch: pytest.Mon
     monkeypatch.undo()
     with embedded_postgres(home) as url:
         assert _ping(url) == 1
+
+
+def test_nothing_is_logged_for_a_replica(home: Path) -> None:
+    with embedded_postgres(home) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SHOW wal_level").fetchone() == ("minimal",)

@@ -16,6 +16,7 @@ from strandline.consumer.projection.definition import (
     Lookup,
     Rows,
 )
+from strandline.consumer.projector import backfill
 from strandline.consumer.projector import lease as leases
 from strandline.consumer.projector import lookup as finding
 from strandline.consumer.projector.feed import Limits
@@ -62,6 +63,22 @@ def sources(connection: Connection) -> list[tuple[Any, ...]]:
 
 def parked(connection: Connection) -> list[tuple[Any, ...]]:
     return read(connection, "SELECT key, version, sequence_no, reason FROM projection.parked ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize(("documents", "in_memory"), [(5, True), (20, False)])
+def test_small_documents_count_too_when_memory_is_limited(
+    connection: Connection, strand: StrandRows, database: str, documents: int, in_memory: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Too many of them, whose JSON alone is within the limit, are not held: the generation is filled block by block."""
+    strand.block(*[order(f"o{number}", f"{number}") for number in range(documents)])
+    generation = ensure_generation(connection, ORDERS)
+    assert generation is not None
+    connection.commit()
+    monkeypatch.setattr(backfill, "MOST_BYTES", 10 * backfill.BYTES_OF_EACH)
+    composed = backfill.ComposedBackfill(database, ORDERS)
+    batches = list(composed.batches(PostgresqlSink(connection, ORDERS, generation.relation)))
+    assert (composed.last >= 0, bool(batches)) == (in_memory, in_memory)
 
 
 class TestComposition:
