@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psycopg
 
+from strandline.journal.ion import values as ion
 from tests.commands import Run
 from tests.consumer.erasure.canaries import canaries, found_in, write_export
 
@@ -59,6 +60,21 @@ def test_residue_is_named_by_place_without_its_data(run: Run, tmp_path: Path, da
     assert found.status == 1
     assert "Residue in the journal: version 0 of document Document00000000000000." in found.err
     assert "secret" not in found.out + found.err
+
+
+def test_residue_in_a_statement_text_is_named(run: Run, tmp_path: Path, database: str) -> None:
+    """The text of the redacted revision's transaction is back, with the value glued in."""
+    made = canaries(documents=1)
+    run("replay", str(write_export(tmp_path / "whole", made.blocks)))
+    info = made.blocks[1]["transactionInfo"]
+    assert made.strings[0] in info["statements"][0]["statement"]
+    with psycopg.connect(database) as connection:
+        restore = "UPDATE journal.block SET transaction_info = %s WHERE sequence_no = 1"
+        connection.execute(restore, [ion.write(info)])
+    found = run("receipts", "--verify")
+    assert found.status == 1
+    assert "Residue in the journal: version 0 of document Document00000000000000." in found.err
+    assert made.strings[0] not in found.out + found.err
 
 
 def test_lost_block_is_accepted_with_a_reason_and_shown_afterwards(run: Run, tmp_path: Path) -> None:
